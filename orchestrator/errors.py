@@ -1,0 +1,105 @@
+"""Every error that `mm` raises on purpose, each with its exit code.
+
+An error says what is wrong, where, and the next command. Library code raises and never exits;
+`orchestrator.cli` alone turns an error into text and an exit code.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class MMError(Exception):
+    """The root of the project's errors.
+
+    Args:
+        what: What is wrong, in one clause, without a full stop.
+        where: The file, line, key or path at fault; empty where `what` names it.
+        fix: The next command or action; empty where there is none.
+        detail: The words of a tool beneath us, whole and unchanged.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "", detail: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.fix = fix
+        self.detail = detail
+
+    def __str__(self) -> str:
+        sentence = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{sentence}; {self.fix}" if self.fix else sentence
+
+
+class UsageError(MMError):
+    """The command, an option or an input is wrong."""
+
+    exit_code = 2
+
+
+class ManifestError(MMError):
+    """A manifest, a manifest directory or a setting cannot be used."""
+
+    exit_code = 2
+
+
+class Rejected(MMError):  # noqa: N818 - named for the outcome REJECTED
+    """The runner found the input at fault."""
+
+    exit_code = 2
+
+
+class EnvironmentFailure(MMError):
+    """A lock, an interpreter or an environment cannot be made, used or trusted."""
+
+    exit_code = 3
+
+
+class SourceError(MMError):
+    """A model's files are missing, changed or cannot be patched."""
+
+    exit_code = 4
+
+
+class JobFailed(MMError):
+    """The runner raised.
+
+    `detail` holds the traceback of the runner's own interpreter.
+    """
+
+    exit_code = 1
+
+
+class OutputError(MMError):
+    """The runner returned what its manifest does not allow."""
+
+    exit_code = 1
+
+
+class Crashed(MMError):  # noqa: N818 - named for the outcome CRASHED
+    """The worker process ended before it answered.
+
+    `detail` holds the end of its log.
+    """
+
+    exit_code = 5
+
+
+class TimedOut(MMError):  # noqa: N818 - named for the outcome TIMED OUT
+    """A load or a run passed its deadline and was stopped."""
+
+    exit_code = 6
+
+
+class MemoryRefused(MMError):  # noqa: N818 - said before anything was loaded
+    """The model does not fit into the memory that is free."""
+
+    exit_code = 7
+
+
+class Cancelled(MMError):  # noqa: N818 - named for the outcome CANCELLED
+    """The user or the caller stopped the job."""
+
+    exit_code = 130

@@ -1,0 +1,157 @@
+"""`MM_HOME`: where built environments, overlays, logs, locks and settings live, and its format.
+
+Paths only, made on demand. Nothing here knows what is inside an environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import EnvironmentFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT = 1
+"""The version of the layout below. A newer one on disk stops `mm`."""
+
+FORMAT_FILE = "format.json"
+
+
+@dataclass(frozen=True)
+class Home:
+    """The paths under `MM_HOME`."""
+
+    root: Path
+
+    @property
+    def environments(self) -> Path:
+        """Built environments: `envs/<model>-<digest12>/`."""
+        return self.root / "envs"
+
+    @property
+    def models(self) -> Path:
+        """Overlays: `models/<model>/<digest12>/`."""
+        return self.root / "models"
+
+    @property
+    def worker_home(self) -> Path:
+        """What workers see as HOME."""
+        return self.root / "home"
+
+    @property
+    def logs(self) -> Path:
+        """Logs of installers and workers."""
+        return self.root / "logs"
+
+    @property
+    def locks(self) -> Path:
+        """Files for `flock`; never removed, because a removed lock file locks nobody out."""
+        return self.root / "locks"
+
+    @property
+    def mine(self) -> Path:
+        """Locks of the user's own: `mine/<env>/requirements.lock`."""
+        return self.root / "mine"
+
+    @property
+    def results(self) -> Path:
+        """Finished pipeline steps."""
+        return self.root / "results"
+
+    @property
+    def runs(self) -> Path:
+        """Records of pipeline runs."""
+        return self.root / "runs"
+
+    @property
+    def settings(self) -> Path:
+        """Trust and `mm use`."""
+        return self.root / "settings.json"
+
+    @property
+    def facts(self) -> Path:
+        """Facts about interpreters, kept so that no process is needed to know them again."""
+        return self.root / "interpreters.json"
+
+    def prepare(self) -> None:
+        """Make the root and write its format version, or check the one that is there.
+
+        Raises:
+            EnvironmentFailure: When the directory cannot be written, or a newer `mm` made it.
+        """
+        marker = self.root / FORMAT_FILE
+        found = read_json(marker)
+        version = found.get("format") if isinstance(found, dict) else None
+        if isinstance(version, int) and version > FORMAT:
+            raise EnvironmentFailure(
+                f"this directory was made by a newer mm (format {version}, this one knows {FORMAT})",
+                where=str(self.root),
+                fix="upgrade mm-orchestrator, or point MM_HOME elsewhere",
+            )
+        if version == FORMAT:
+            return
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            write_json(marker, {"format": FORMAT})
+        except OSError as error:
+            raise EnvironmentFailure(
+                f"cannot be written ({error.strerror})",
+                where=str(self.root),
+                fix="set MM_HOME to a directory of yours",
+            ) from error
+
+
+def home_directory(variables: Mapping[str, str]) -> Home:
+    """Return the `Home` that `MM_HOME` names, or the one in the platform's user data directory."""
+    chosen = variables.get("MM_HOME")
+    if chosen:
+        return Home(Path(chosen).expanduser().absolute())
+    import platformdirs
+
+    return Home(Path(platformdirs.user_data_dir("mm", appauthor=False)))
+
+
+def read_json(path: Path) -> Any:
+    """Return what a JSON file of ours holds, or None when it is missing or damaged.
+
+    A damaged record means: make it again. It is never worth a traceback.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
+    """Write `value` as JSON so that a reader sees the old file or the whole new one."""
+    write_atomically(
+        path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode("utf-8"), mode=mode
+    )
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace the file `path` by one that holds `data`, or leave it untouched.
+
+    Raises:
+        OSError: When the directory cannot be written; the temporary file is gone by then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            os.fchmod(stream.fileno(), mode)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(temporary).unlink()
+        raise

@@ -1,0 +1,31 @@
+"""How the engine says what it is doing, without printing: a port that `cli/` fills in."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Reporter(Protocol):
+    """Receives notes and progress from long work; called from any thread."""
+
+    def note(self, text: str) -> None:
+        """Say one thing worth a line."""
+
+    def progress(self, key: str, text: str, done: float = 0, total: float = 0) -> None:
+        """Say how far the work called `key` is; `total` is 0 where it is not known."""
+
+    def finish(self, key: str, text: str = "") -> None:
+        """End the work called `key`; `text`, when given, is worth a line."""
+
+
+class Silent:
+    """A reporter for callers that want to hear nothing."""
+
+    def note(self, text: str) -> None:
+        """Drop the note."""
+
+    def progress(self, key: str, text: str, done: float = 0, total: float = 0) -> None:
+        """Drop the progress."""
+
+    def finish(self, key: str, text: str = "") -> None:
+        """Drop the end."""
