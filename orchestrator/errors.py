@@ -45,7 +45,7 @@ class ManifestError(MMError):
     exit_code = 2
 
 
-class Rejected(MMError):  # noqa: N818 - named for the outcome REJECTED
+class Rejected(MMError):
     """The runner found the input at fault."""
 
     exit_code = 2
@@ -78,7 +78,7 @@ class OutputError(MMError):
     exit_code = 1
 
 
-class Crashed(MMError):  # noqa: N818 - named for the outcome CRASHED
+class Crashed(MMError):
     """The worker process ended before it answered.
 
     `detail` holds the end of its log.
@@ -87,19 +87,19 @@ class Crashed(MMError):  # noqa: N818 - named for the outcome CRASHED
     exit_code = 5
 
 
-class TimedOut(MMError):  # noqa: N818 - named for the outcome TIMED OUT
+class TimedOut(MMError):
     """A load or a run passed its deadline and was stopped."""
 
     exit_code = 6
 
 
-class MemoryRefused(MMError):  # noqa: N818 - said before anything was loaded
+class MemoryRefused(MMError):
     """The model does not fit into the memory that is free."""
 
     exit_code = 7
 
 
-class Cancelled(MMError):  # noqa: N818 - named for the outcome CANCELLED
+class Cancelled(MMError):
     """The user or the caller stopped the job."""
 
     exit_code = 130

@@ -91,7 +91,7 @@ class Home:
         version = found.get("format") if isinstance(found, dict) else None
         if isinstance(version, int) and version > FORMAT:
             raise EnvironmentFailure(
-                f"this directory was made by a newer mm (format {version}, this one knows {FORMAT})",
+                f"made by a newer mm (format {version}; this one knows {FORMAT})",
                 where=str(self.root),
                 fix="upgrade mm-orchestrator, or point MM_HOME elsewhere",
             )

@@ -143,7 +143,7 @@ def replace(
 def start_detached(
     command: Sequence[str], *, variables: Mapping[str, str], keep: Sequence[int], log: Path
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in a session of its own, with the descriptors `keep` open under their numbers.
+    """Start `command` in a session of its own, keeping the descriptors `keep` open.
 
     Standard input is empty and both output streams are appended to `log`.
     """

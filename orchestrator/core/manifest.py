@@ -23,13 +23,7 @@ DType = Literal["float32", "bfloat16", "float16"]
 Platform = Literal["linux-x86_64", "linux-aarch64", "macos-arm64", "macos-x86_64"]
 
 
-class Record(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True
-):
-    """The common form: immutable, and no key that is not declared."""
-
-
-class Input(Record):
+class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One keyword of the runner's `run`, and one option of `mm run`."""
 
     type: InputType
@@ -42,7 +36,7 @@ class Input(Record):
     list: bool = False
 
 
-class Output(Record):
+class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One key of what the runner's `run` returns."""
 
     type: InputType
@@ -50,7 +44,7 @@ class Output(Record):
     help: str = ""
 
 
-class Environment(Record):
+class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the model's interpreter and packages must be."""
 
     python: str
@@ -63,7 +57,7 @@ class Environment(Record):
     pass_: tuple[str, ...] = msgspec.field(default=(), name="pass")
 
 
-class Source(Record):
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the weights come from, when no package carries them."""
 
     repo: str
@@ -72,14 +66,14 @@ class Source(Record):
     size: str = ""
 
 
-class Timeouts(Record):
+class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Seconds that a load and a run may take."""
 
     load: float = 900
     run: float = 1800
 
 
-class Manifest(Record):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One model, as its YAML file declares it."""
 
     name: str
