@@ -80,14 +80,13 @@ class Home:
         """Facts about interpreters, kept so that no process is needed to know them again."""
         return self.root / "interpreters.json"
 
-    def prepare(self) -> None:
-        """Make the root and write its format version, or check the one that is there.
+    def check(self) -> bool:
+        """Return whether this format's marker is there.
 
         Raises:
-            EnvironmentFailure: When the directory cannot be written, or a newer `mm` made it.
+            EnvironmentFailure: When a newer `mm` made this directory.
         """
-        marker = self.root / FORMAT_FILE
-        found = read_json(marker)
+        found = read_json(self.root / FORMAT_FILE)
         version = found.get("format") if isinstance(found, dict) else None
         if isinstance(version, int) and version > FORMAT:
             raise EnvironmentFailure(
@@ -95,11 +94,19 @@ class Home:
                 where=str(self.root),
                 fix="upgrade mm-orchestrator, or point MM_HOME elsewhere",
             )
-        if version == FORMAT:
+        return version == FORMAT
+
+    def prepare(self) -> None:
+        """Make the root and its format marker, before anything is written below it.
+
+        Raises:
+            EnvironmentFailure: When the directory cannot be written, or a newer `mm` made it.
+        """
+        if self.check():
             return
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            write_json(marker, {"format": FORMAT})
+            write_json(self.root / FORMAT_FILE, {"format": FORMAT})
         except OSError as error:
             raise EnvironmentFailure(
                 f"cannot be written ({error.strerror})",

@@ -1,0 +1,92 @@
+"""How an error ends: one sentence on standard error, the details asked for, and the exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.errors import JobFailed, MMError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.cli.context import Context
+
+INTERRUPTED = 130
+
+
+def conclude(error: BaseException, context: Context, arguments: Sequence[str]) -> int:
+    """Say what `error` means and return the exit code it stands for."""
+    context.close()
+    if isinstance(error, MMError):
+        return _ours(error, context)
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        _write(_usage_sentence(error))
+        return error.exit_code
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        _write("mm: interrupted")
+        return INTERRUPTED
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output has left, as `head` does. Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return _unknown(error, context, arguments)
+
+
+def _ours(error: MMError, context: Context) -> int:
+    # A runner's traceback is for its author; a tool's own words are for everybody.
+    if error.detail and (context.debug or not isinstance(error, JobFailed)):
+        _write(error.detail.rstrip("\n"))
+    if context.debug:
+        _write(_traceback(error))
+    _write(f"mm: {error}")
+    return error.exit_code
+
+
+def _usage_sentence(error: click.ClickException) -> str:
+    message = error.format_message().rstrip(".")
+    ctx = getattr(error, "ctx", None)
+    return f"mm: {message}; run: {ctx.command_path} --help" if ctx else f"mm: {message}"
+
+
+def _unknown(error: BaseException, context: Context, arguments: Sequence[str]) -> int:
+    import platform
+    from datetime import datetime, timezone
+
+    from orchestrator import __version__
+    from orchestrator.home import home_directory, write_atomically
+
+    text = _traceback(error)
+    if context.debug:
+        _write(text)
+    now = datetime.now(tz=timezone.utc)
+    head = (
+        f"mm {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+        f"{now.isoformat()}\narguments: {list(arguments)}\n\n"
+    )
+    summary = f"mm: a fault in mm itself: {type(error).__name__}: {error}"
+    try:
+        log = home_directory(context.variables).logs / f"fault-{now:%Y%m%d-%H%M%S}.log"
+        write_atomically(log, (head + text).encode("utf-8"), mode=0o600)
+    except OSError as unwritable:
+        _write(f"{head}{text}\n{summary} (and its log could not be written: {unwritable})")
+    else:
+        _write(f"{summary}; the traceback is in {log}: please report it")
+    return 1
+
+
+def _traceback(error: BaseException) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(error)).rstrip("\n")
+
+
+def _write(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,81 @@
+"""Progress on standard error: bars of rich on a terminal, quiet lines elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class TerminalReporter:
+    """A `Reporter` that writes to `stream`; safe to call from any thread."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._lines: dict[str, str] = {}
+
+    def note(self, text: str) -> None:
+        """Write one line."""
+        with self._lock:
+            self._write(f"mm: {text}")
+
+    def progress(self, key: str, text: str, done: float = 0, total: float = 0) -> None:
+        """Draw or move the bar of `key`; off a terminal, write a line when its text changes."""
+        with self._lock:
+            if not self._stream.isatty():
+                if self._lines.get(key) != text:
+                    self._lines[key] = text
+                    self._write(f"mm: {key}: {text}")
+                return
+            bars = self._display()
+            if key not in self._tasks:
+                self._tasks[key] = bars.add_task(key, total=None, text=text)
+            bars.update(self._tasks[key], completed=done, total=total or None, text=text)
+
+    def finish(self, key: str, text: str = "") -> None:
+        """Take the bar of `key` away; write `text` when there is any."""
+        with self._lock:
+            self._lines.pop(key, None)
+            if self._bars is not None and key in self._tasks:
+                self._bars.remove_task(self._tasks.pop(key))
+                if not self._tasks:
+                    self._bars.stop()
+                    self._bars = None
+            if text:
+                self._write(f"mm: {text}")
+
+    def close(self) -> None:
+        """Take every bar away."""
+        with self._lock:
+            if self._bars is not None:
+                self._bars.stop()
+            self._bars = None
+            self._tasks.clear()
+
+    def _display(self) -> Progress:
+        if self._bars is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+            self._bars = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[text]}", markup=False),
+                console=Console(file=self._stream),
+                transient=True,
+            )
+            self._bars.start()
+        return self._bars
+
+    def _write(self, line: str) -> None:
+        if self._bars is not None:
+            self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            self._stream.write(line + "\n")
+            self._stream.flush()
