@@ -20,6 +20,8 @@ class MMError(Exception):
     """
 
     exit_code: ClassVar[int] = 1
+    outcome: ClassVar[str] = "failed"
+    """How a job that ends with this error is said to have ended."""
 
     def __init__(self, what: str, *, where: str = "", fix: str = "", detail: str = "") -> None:
         super().__init__(what)
@@ -37,6 +39,7 @@ class UsageError(MMError):
     """The command, an option or an input is wrong."""
 
     exit_code = 2
+    outcome = "rejected"
 
 
 class ManifestError(MMError):
@@ -49,6 +52,7 @@ class Rejected(MMError):
     """The runner found the input at fault."""
 
     exit_code = 2
+    outcome = "rejected"
 
 
 class EnvironmentFailure(MMError):
@@ -85,21 +89,25 @@ class Crashed(MMError):
     """
 
     exit_code = 5
+    outcome = "crashed"
 
 
 class TimedOut(MMError):
     """A load or a run passed its deadline and was stopped."""
 
     exit_code = 6
+    outcome = "timed out"
 
 
 class MemoryRefused(MMError):
     """The model does not fit into the memory that is free."""
 
     exit_code = 7
+    outcome = "rejected"
 
 
 class Cancelled(MMError):
     """The user or the caller stopped the job."""
 
     exit_code = 130
+    outcome = "cancelled"

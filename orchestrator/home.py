@@ -71,6 +71,11 @@ class Home:
         return self.root / "runs"
 
     @property
+    def jobs(self) -> Path:
+        """Directories of running jobs, swept when whoever made them is gone."""
+        return self.root / "jobs"
+
+    @property
     def settings(self) -> Path:
         """Trust and `mm use`."""
         return self.root / "settings.json"

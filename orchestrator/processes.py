@@ -7,15 +7,18 @@ accident. Nobody else imports `subprocess`.
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import MMError
+from orchestrator.errors import Cancelled, MMError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+Process = subprocess.Popen[bytes] | subprocess.Popen[str]
 
 MAX_LINE = 1 << 20
 """Bytes after which a line without an end is handed on as it is."""
@@ -36,6 +39,49 @@ class ProcessError(MMError):
         super().__init__(f"{self.command[0]} ended with {how}", detail=said)
 
 
+class Children:
+    """The processes of one piece of work, so that another thread can end them all.
+
+    After `stop` nothing more starts: `run_logged` raises Cancelled at once.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped
+
+    def add(self, start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+        """Start a process and count it among these.
+
+        Raises:
+            Cancelled: When `stop` was called before.
+        """
+        with self._lock:
+            if self._stopped:
+                raise Cancelled("stopped before its next step")
+            process = start()
+            self._running.add(process)
+            return process
+
+    def remove(self, process: subprocess.Popen[bytes]) -> None:
+        """Forget a process that has ended."""
+        with self._lock:
+            self._running.discard(process)
+
+    def stop(self) -> None:
+        """End every process of these and start no more."""
+        with self._lock:
+            self._stopped = True
+            running = tuple(self._running)
+        for process in running:
+            stop(process)
+
+
 @dataclass(frozen=True)
 class Completed:
     """What a process that succeeded had written."""
@@ -50,11 +96,12 @@ def run(
     variables: Mapping[str, str],
     cwd: Path | None = None,
     check: bool = True,
+    timeout: float | None = None,
 ) -> Completed:
     """Run `command` to its end with exactly the environment `variables`.
 
     Its standard input is empty. An interrupt (KeyboardInterrupt) ends the child before it goes on
-    to the caller.
+    to the caller. After `timeout` seconds, when given, it is ended and counts as failed.
 
     Raises:
         ProcessError: When it ended with anything but 0 and `check` is true.
@@ -71,7 +118,11 @@ def run(
         errors="replace",
     ) as process:
         try:
-            stdout, stderr = process.communicate()
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            stop(process)
+            late = f"no answer within {timeout:g} seconds"
+            raise ProcessError(command, process.returncode or 1, "", late) from error
         except BaseException:
             stop(process)
             raise
@@ -87,27 +138,42 @@ def run_logged(
     log: Path,
     on_line: Callable[[str], None],
     cwd: Path | None = None,
+    keep: Sequence[int] = (),
+    children: Children | None = None,
 ) -> None:
     """Run `command`, appending both its streams to the file `log` and handing on each line.
 
+    Args:
+        command: The program and its arguments.
+        variables: Its whole environment.
+        log: The file that its words are appended to.
+        on_line: Called with each line, without its end.
+        cwd: Where it runs.
+        keep: Descriptors that it inherits: a lock that must outlive us when we are killed.
+        children: Where it is counted while it runs, so that another thread can end it.
+
     Raises:
+        Cancelled: When `children` were stopped before it started.
         ProcessError: When it ended with anything but 0; `stderr` holds all it said, at most the
             last 2,000 lines.
         FileNotFoundError: When there is no such program.
     """
     said: deque[str] = deque(maxlen=2000)
-    with (
-        log.open("ab") as sink,
-        subprocess.Popen(
+    family = children or Children()
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             list(command),
             env=dict(variables),
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-        ) as process,
-    ):
-        assert process.stdout is not None  # noqa: S101 - PIPE was asked for
+            pass_fds=tuple(keep),
+        )
+
+    with log.open("ab") as sink, family.add(start) as process:
+        assert process.stdout is not None
         try:
             while raw := process.stdout.readline(MAX_LINE):
                 sink.write(raw)
@@ -118,6 +184,10 @@ def run_logged(
         except BaseException:
             stop(process)
             raise
+        finally:
+            family.remove(process)
+    if family.stopped and process.returncode != 0:
+        raise Cancelled(f"{command[0]} was stopped")
     if process.returncode != 0:
         raise ProcessError(command, process.returncode, "", "\n".join(said))
 
@@ -159,13 +229,26 @@ def start_detached(
         )
 
 
-def stop(process: subprocess.Popen[str] | subprocess.Popen[bytes], patience: float = 5) -> None:
+def wait(process: Process, seconds: float) -> bool:
+    """Wait for a child to end by itself; return whether it has."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def finish(process: Process, patience: float) -> None:
+    """Wait `patience` seconds for a child to end by itself, then `stop` it."""
+    if not wait(process, patience):
+        stop(process)
+
+
+def stop(process: Process, patience: float = 5) -> None:
     """End a child that we started: SIGTERM, `patience` seconds, SIGKILL; and reap it."""
     if process.poll() is not None:
         return
     process.terminate()
-    try:
-        process.wait(patience)
-    except subprocess.TimeoutExpired:
+    if not wait(process, patience):
         process.kill()
         process.wait()

@@ -22,6 +22,6 @@ def command(context: Context, shell: str) -> None:
 
     root = click.get_current_context().find_root()
     kind = get_completion_class(shell)
-    assert kind is not None  # noqa: S101 - the choices above are click's own
+    assert kind is not None
     context.out(kind(root.command, {}, "mm", "_MM_COMPLETE").source())
     context.say(WHERE[shell])

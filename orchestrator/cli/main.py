@@ -45,7 +45,7 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command = import_module(f"orchestrator.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)  # noqa: S101 - every module keeps this form
+        assert isinstance(command, click.Command)
         return command
 
     def resolve_command(

@@ -1,0 +1,186 @@
+"""Requests to a worker and its answers, over one channel; every message is checked first."""
+
+from __future__ import annotations
+
+import select
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.worker.frames import ProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.client.cancellation import Cancellation
+    from orchestrator.worker.channel import Channel, Message
+
+NOTIFICATIONS = frozenset({"progress", "log", "chunk"})
+
+
+class ConnectionLost(Exception):
+    """The worker closed the connection, or it broke."""
+
+
+class DeadlinePassed(Exception):
+    """No answer came in time."""
+
+
+class CancelRequested(Exception):
+    """The caller was asked to stop while it waited."""
+
+
+class RemoteError(Exception):
+    """The worker answered with an error.
+
+    Attributes:
+        code: The JSON-RPC code.
+        traceback: The runner's, where it raised; else empty.
+    """
+
+    def __init__(self, code: int, message: str, traceback: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.traceback = traceback
+
+
+@dataclass(frozen=True)
+class Event:
+    """A notification about a request: `kind` is "progress", "log" or "chunk"."""
+
+    kind: str
+    params: dict[str, Any]
+    buffers: list[memoryview]
+
+
+class Connection:
+    """One client's connection to a worker; one request at a time.
+
+    Any thread may `cancel`; one thread sends requests and waits.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._last = 0
+        self._poller = select.poll()
+        self._poller.register(channel.sock, select.POLLIN)
+
+    def send(
+        self,
+        method: str,
+        params: dict[str, Any],
+        parts: list[memoryview] | None = None,
+        directory: str = "",
+    ) -> int:
+        """Send a request and return its id.
+
+        Raises:
+            ConnectionLost: When the worker is gone.
+        """
+        self._last += 1
+        body = {"jsonrpc": "2.0", "id": self._last, "method": method, "params": params}
+        try:
+            self._channel.send(body, parts, directory)
+        except OSError as error:
+            raise ConnectionLost(str(error)) from error
+        return self._last
+
+    def cancel(self) -> None:
+        """Ask the worker to stop the request that was sent last.
+
+        Raises:
+            ConnectionLost: When the worker is gone.
+        """
+        body = {"jsonrpc": "2.0", "method": "cancel", "params": {"id": self._last}}
+        try:
+            self._channel.send(body)
+        except OSError as error:
+            raise ConnectionLost(str(error)) from error
+
+    def wait(
+        self,
+        deadline: float,
+        cancellation: Cancellation | None,
+        on_event: Callable[[Event], None],
+        directory: str = "",
+    ) -> Message:
+        """Wait for the answer to the last request.
+
+        Args:
+            deadline: A `time.monotonic` time.
+            cancellation: What may ask to stop meanwhile.
+            on_event: Called with each notification that comes first.
+            directory: The job's directory.
+
+        Raises:
+            RemoteError: When the answer is an error.
+            DeadlinePassed: The request goes on; wait again or stop the worker.
+            CancelRequested: Likewise.
+            ConnectionLost: When the worker is gone.
+            ProtocolError: When it sent what the protocol does not allow.
+        """
+        while True:
+            while not self._channel.waiting():
+                self._await_input(deadline, cancellation)
+                try:
+                    alive = self._channel.pump()
+                except OSError as error:
+                    raise ConnectionLost(str(error)) from error
+                if not alive:
+                    raise ConnectionLost("the worker closed the connection")
+            message = self._channel.pop(directory)
+            answer = self._sort(message, on_event)
+            if answer is not None:
+                return answer
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def _await_input(self, deadline: float, cancellation: Cancellation | None) -> None:
+        if cancellation is not None:
+            self._poller.register(cancellation, select.POLLIN)
+        try:
+            left = deadline - time.monotonic()
+            ready = self._poller.poll(max(0, min(left, 86_400)) * 1000)
+        finally:
+            if cancellation is not None:
+                self._poller.unregister(cancellation)
+        if cancellation is not None and any(
+            descriptor == cancellation.fileno() for descriptor, _ in ready
+        ):
+            cancellation.drain()
+            raise CancelRequested
+        if not ready and deadline <= time.monotonic():
+            raise DeadlinePassed
+
+    def _sort(self, message: Message, on_event: Callable[[Event], None]) -> Message | None:
+        """Return the answer that we wait for, or None after a notification."""
+        body = message.body
+        if body.get("jsonrpc") != "2.0":
+            raise ProtocolError("a message without jsonrpc 2.0")
+        if "method" in body:
+            params = body.get("params")
+            if body["method"] not in NOTIFICATIONS or not isinstance(params, dict):
+                raise ProtocolError(f"a notification {body['method']!r}")
+            if params.get("id") == self._last:
+                on_event(Event(body["method"], params, message.buffers))
+            return None
+        if "error" in body:
+            raise self._error(body["error"], body.get("id"))
+        if body.get("id") != self._last or not isinstance(body.get("result"), dict):
+            raise ProtocolError("an answer that nobody asked for")
+        return message
+
+    def _error(self, error: Any, identity: Any) -> Exception:
+        if not isinstance(error, dict):
+            return ProtocolError("an error that is no object")
+        code, text, data = error.get("code"), error.get("message"), error.get("data", {})
+        if not isinstance(code, int) or not isinstance(text, str) or not isinstance(data, dict):
+            return ProtocolError("an error without code and message")
+        if identity is None:
+            return ProtocolError(f"the worker refused a message: {text}")
+        if identity != self._last:
+            return ProtocolError("an answer that nobody asked for")
+        trace = data.get("traceback", "")
+        return RemoteError(code, text, trace if isinstance(trace, str) else "")

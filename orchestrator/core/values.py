@@ -1,0 +1,198 @@
+"""Values of jobs, checked by the types that a manifest declares: inputs before, outputs after.
+
+Nothing is read or written here. `orchestrator.worker.values` is the other end of the wire.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchestrator.core.manifest import Input, Manifest, Output
+
+AUDIO_ITEM_SIZES = {"<f4": 4, "<i2": 2}
+MAX_RATE = 1_000_000
+MAX_DIMENSIONS = 32
+
+
+@dataclass(frozen=True)
+class FileValue:
+    """An output that is a file in the job's directory."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class AudioValue:
+    """Samples: flat little-endian bytes of `dtype` ("<f4" or "<i2"), in `shape` order.
+
+    `shape` is (frames,) or (frames, channels); `rate` is in Hz.
+    """
+
+    data: memoryview
+    dtype: str
+    shape: tuple[int, ...]
+    rate: int
+
+
+@dataclass(frozen=True)
+class ArrayValue:
+    """An array: flat bytes in C order, a NumPy dtype description, and a shape."""
+
+    data: memoryview
+    dtype: Any
+    shape: tuple[int, ...]
+
+
+def check_inputs(manifest: Manifest, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs to send, with defaults filled in.
+
+    An input that is neither given nor has a default is left out.
+
+    Raises:
+        UsageError: For an input that is not declared, is missing, or is not of its type.
+    """
+    import msgspec
+
+    unknown = [name for name in given if name not in manifest.inputs]
+    if unknown:
+        raise UsageError(
+            f"{manifest.name} has no input {unknown[0]!r}",
+            fix=f"its inputs are {', '.join(manifest.inputs)}",
+        )
+    values: dict[str, Any] = {}
+    for name, declared in manifest.inputs.items():
+        if given.get(name) is not None:
+            values[name] = _check_input(name, declared, given[name])
+        elif declared.default is not msgspec.UNSET:
+            values[name] = declared.default
+        elif declared.required:
+            raise UsageError(
+                f"{manifest.name} needs the input {name!r}",
+                fix=f"run: mm run {manifest.name} --help",
+            )
+    return values
+
+
+def _check_input(name: str, declared: Input, value: Any) -> Any:
+    if not declared.list:
+        return _check_one(name, declared, value)
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise UsageError(f"input {name!r} takes a list")
+    return [_check_one(name, declared, item) for item in value]
+
+
+def _check_one(name: str, declared: Input, value: Any) -> Any:
+    kind = declared.type
+    if kind in ("image", "file", "audio"):
+        if not hasattr(value, "__fspath__") and not isinstance(value, str):
+            raise UsageError(f"input {name!r} takes a path, not {type(value).__name__}")
+    elif kind in ("text", "choice"):
+        _check_text(name, declared, value)
+    elif kind == "boolean":
+        if not isinstance(value, bool):
+            raise UsageError(f"input {name!r} takes true or false, not {value!r}")
+    elif kind in ("integer", "number"):
+        _check_number(name, declared, value)
+    return value
+
+
+def _check_text(name: str, declared: Input, value: Any) -> None:
+    if not isinstance(value, str):
+        raise UsageError(f"input {name!r} takes text, not {type(value).__name__}")
+    if declared.type == "choice" and value not in declared.choices:
+        raise UsageError(
+            f"input {name!r} cannot be {value!r}", fix=f"choose from {', '.join(declared.choices)}"
+        )
+
+
+def _check_number(name: str, declared: Input, value: Any) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole and (declared.type == "integer" or not isinstance(value, float)):
+        wanted = "a whole number" if declared.type == "integer" else "a number"
+        raise UsageError(f"input {name!r} takes {wanted}, not {value!r}")
+    if not math.isfinite(value):
+        raise UsageError(f"input {name!r} takes a number, not {value!r}")
+    low, high = declared.minimum, declared.maximum
+    if (low is not None and value < low) or (high is not None and value > high):
+        bounds = [f"at least {low:g}"] if low is not None else []
+        bounds += [f"at most {high:g}"] if high is not None else []
+        raise UsageError(f"input {name!r} is {value:g}, and must be {' and '.join(bounds)}")
+
+
+def check_output(
+    model: str, name: str, declared: Output, value: Any, buffers: Sequence[memoryview]
+) -> Any:
+    """Return one output as the wire brought it, after checking every part of it.
+
+    Returns:
+        The Python value, a `FileValue`, an `AudioValue` or an `ArrayValue`.
+
+    Raises:
+        OutputError: When the worker sent what the manifest does not allow.
+    """
+    kind = declared.type
+    if kind in ("image", "file") or (kind == "audio" and _is_path(value)):
+        if not _is_path(value):
+            raise _wrong(model, name, kind)
+        return FileValue(value["path"])
+    if kind == "audio":
+        return _check_audio(model, name, value, buffers)
+    if kind == "array":
+        data = _buffer(model, name, value, buffers)
+        return ArrayValue(data, value.get("dtype"), _shape(model, name, value))
+    fits = {
+        "text": isinstance(value, str),
+        "choice": isinstance(value, str),
+        "boolean": isinstance(value, bool),
+        "integer": isinstance(value, int) and not isinstance(value, bool),
+        "number": isinstance(value, (int, float)) and not isinstance(value, bool),
+        "json": True,
+    }
+    if not fits[kind]:
+        raise _wrong(model, name, kind)
+    return value
+
+
+def _check_audio(model: str, name: str, value: Any, buffers: Sequence[memoryview]) -> AudioValue:
+    data = _buffer(model, name, value, buffers)
+    shape = _shape(model, name, value)
+    rate, dtype = value.get("rate"), value.get("dtype")
+    if not isinstance(rate, int) or isinstance(rate, bool) or not 0 < rate <= MAX_RATE:
+        raise OutputError(f"output {name!r} has the sample rate {rate!r}", where=model)
+    size = AUDIO_ITEM_SIZES.get(dtype) if isinstance(dtype, str) else None
+    if size is None or len(shape) not in (1, 2) or math.prod(shape) * size != len(data):
+        raise _wrong(model, name, "audio")
+    return AudioValue(data, dtype, shape, rate)
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {"path"} and isinstance(value["path"], str)
+
+
+def _buffer(model: str, name: str, value: Any, buffers: Sequence[memoryview]) -> memoryview:
+    index = value.get("buffer") if isinstance(value, dict) else None
+    if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(buffers):
+        raise _wrong(model, name, "data")
+    return buffers[index]
+
+
+def _shape(model: str, name: str, value: Any) -> tuple[int, ...]:
+    shape = value.get("shape")
+    if (
+        not isinstance(shape, list)
+        or len(shape) > MAX_DIMENSIONS
+        or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in shape)
+    ):
+        raise _wrong(model, name, "data with a shape")
+    return tuple(shape)
+
+
+def _wrong(model: str, name: str, kind: str) -> OutputError:
+    return OutputError(f"output {name!r} is not {kind}, as the manifest says", where=model)

@@ -1,0 +1,63 @@
+"""The environment variables that a worker sees: a pure function of the user's own.
+
+An allow-list, so that no token or key of the user's travels by accident. It is hygiene and no
+sandbox: a worker has the user's uid.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PASSED = frozenset(
+    {
+        "PATH", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "USER", "LOGNAME",
+        "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH",
+        "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES",
+        "HIP_VISIBLE_DEVICES",
+    }
+)  # fmt: skip
+PASSED_PREFIXES = ("LC_", "OMP_", "PYTORCH_")
+
+
+
+def worker_variables(
+    users: Mapping[str, str], declared: Mapping[str, str], passed: tuple[str, ...], home: str
+) -> dict[str, str]:
+    """Return the whole environment of a worker.
+
+    Args:
+        users: The user's variables.
+        declared: The manifest's `environment.variables`.
+        passed: The manifest's `environment.pass`, names of the user's variables.
+        home: The directory that the worker is to take for HOME.
+
+    The user's own value of a thread count (OMP_*) beats the manifest's; everything else that the
+    manifest declares beats the user's.
+    """
+    variables = {
+        name: value
+        for name, value in users.items()
+        if name in PASSED or name.startswith(PASSED_PREFIXES)
+    }
+    variables.update(
+        {
+            name: value
+            for name, value in declared.items()
+            if not (name.startswith("OMP_") and name in users)
+        }
+    )
+    variables.update({name: users[name] for name in passed if name in users})
+    variables.update(
+        {
+            "HOME": home,
+            "XDG_CACHE_HOME": f"{home}/.cache",
+            "HF_HOME": f"{home}/.cache/huggingface",
+            "MPLCONFIGDIR": f"{home}/.config/matplotlib",
+            "NUMBA_CACHE_DIR": f"{home}/.cache/numba",
+            "HF_HUB_OFFLINE": "1",
+        }
+    )
+    return variables

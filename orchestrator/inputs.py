@@ -1,0 +1,92 @@
+"""Files that the user names as inputs: looked at before a model is loaded for them."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.manifest import FILE_TYPES
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.core.manifest import Manifest
+
+CHUNK = 1 << 20
+
+
+def resolve_files(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `values` with every path of an input made absolute, after a look at the file.
+
+    Raises:
+        UsageError: When a file is missing, empty, no regular file, or may not be read.
+    """
+    return {
+        name: _resolve(name, value) if manifest.inputs[name].type in FILE_TYPES else value
+        for name, value in values.items()
+    }
+
+
+def _resolve(name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_resolve(name, item) for item in value]
+    path = Path(value).expanduser()
+    option = f"--{name.replace('_', '-')}"
+    try:
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise UsageError(
+                "is a directory, and a file is wanted",
+                where=str(path),
+                fix=f"name one file with {option}",
+            )
+        if not stat.S_ISREG(found.st_mode):
+            raise UsageError(
+                "is not a regular file",
+                where=str(path),
+                fix=f"save it first, then name it with {option}",
+            )
+        if found.st_size == 0:
+            raise UsageError(
+                "the file is empty", where=str(path), fix=f"name another with {option}"
+            )
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
+        raise UsageError(
+            "there is no such file", where=str(path), fix=f"check the path given with {option}"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(
+            f"cannot be read ({reason})", where=str(path), fix="check its permissions"
+        ) from error
+    return path.absolute()
+
+
+def describe_inputs(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a receipt says of the inputs: values, and for files their digest and size."""
+    return {name: _describe(manifest.inputs[name].type, value) for name, value in values.items()}
+
+
+def _describe(kind: str, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_describe(kind, item) for item in value]
+    if kind in FILE_TYPES:
+        return {"sha256": file_digest(value), "size": Path(value).stat().st_size}
+    if kind == "array":
+        view = memoryview(value)
+        return {"sha256": hashlib.sha256(view.tobytes()).hexdigest(), "shape": list(view.shape)}
+    return value
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,200 @@
+"""What a job gives back: a mapping of outputs, with the receipt of what made them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.errors import OutputError
+from orchestrator.worker.values import array_view
+
+if TYPE_CHECKING:
+    import os
+
+    from orchestrator.core.values import ArrayValue, AudioValue
+
+PCM_FULL_SCALE = 32767
+"""What a float sample of 1.0 becomes in 16-bit PCM."""
+
+MEDIA_TYPES = {
+    ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif",
+    ".webp": "image/webp", ".tif": "image/tiff", ".tiff": "image/tiff", ".bmp": "image/bmp",
+    ".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".ogg": "audio/ogg",
+    ".pdf": "application/pdf", ".json": "application/json", ".txt": "text/plain",
+    ".md": "text/markdown", ".zip": "application/zip", ".npy": "application/x-npy",
+}  # fmt: skip
+"""A table of our own: the system's differs from machine to machine."""
+
+
+class Result(Mapping[str, Any]):
+    """The outputs of one job, by name.
+
+    Attributes:
+        model: The model that ran.
+        primary: The name of the model's main output.
+        receipt: What made this result: environment, model, inputs, timings (plain data).
+        timings: Seconds of the parts of the job: "environment", "load", "run".
+    """
+
+    def __init__(
+        self,
+        outputs: Mapping[str, Any],
+        *,
+        model: str,
+        primary: str,
+        receipt: dict[str, Any],
+        timings: dict[str, float],
+    ) -> None:
+        self._outputs = dict(outputs)
+        self.model = model
+        self.primary = primary
+        self.receipt = receipt
+        self.timings = timings
+
+    def __getitem__(self, name: str) -> Any:
+        return self._outputs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._outputs)
+
+    def __len__(self) -> int:
+        return len(self._outputs)
+
+    def __repr__(self) -> str:
+        return f"Result(model={self.model!r}, outputs={self._outputs!r})"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An output that is a file. It lives as long as the session; `save` keeps it.
+
+    Attributes:
+        path: Where it is now.
+        media_type: By its suffix, such as "image/png".
+    """
+
+    path: Path
+    media_type: str = field(default="")
+
+    def __post_init__(self) -> None:
+        if not self.media_type:
+            kind = MEDIA_TYPES.get(self.path.suffix.lower(), "application/octet-stream")
+            object.__setattr__(self, "media_type", kind)
+
+    def read(self) -> bytes:
+        """Return its bytes."""
+        return self.path.read_bytes()
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Copy it to `path`, which has it whole or not at all, and return that path."""
+        return _save(Path(path), lambda target: shutil.copyfile(self.path, target))
+
+
+class Audio:
+    """Sound: samples and their rate, or a file that the model wrote.
+
+    Attributes:
+        rate: Frames per second (Hz).
+        media_type: "audio/wav" for samples, which are saved as 16-bit PCM.
+    """
+
+    def __init__(self, value: AudioValue) -> None:
+        self._value = value
+        self.rate = value.rate
+        self.media_type = "audio/wav"
+
+    @property
+    def samples(self) -> Any:
+        """The samples, read-only: frames, or frames x channels; float32 (±1.0) or int16.
+
+        A NumPy array where this interpreter has NumPy, else a typed memoryview.
+        """
+        return array_view(self._value.data, self._value.dtype, self._value.shape)
+
+    @property
+    def channels(self) -> int:
+        """How many channels there are."""
+        return self._value.shape[1] if len(self._value.shape) > 1 else 1
+
+    @property
+    def duration(self) -> float:
+        """How long it lasts, in seconds."""
+        return self._value.shape[0] / self.rate
+
+    def read(self) -> bytes:
+        """Return it as the bytes of a WAV file."""
+        import io
+
+        stream = io.BytesIO()
+        self._write(stream)
+        return stream.getvalue()
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write it to `path` as a WAV file, whole or not at all, and return that path."""
+
+        def write(target: Path) -> None:
+            with target.open("wb") as stream:
+                self._write(stream)
+
+        return _save(Path(path), write)
+
+    def __repr__(self) -> str:
+        return f"Audio({self.duration:.2f} s, {self.rate} Hz, {self.channels} channel(s))"
+
+    def _write(self, stream: Any) -> None:
+        import wave
+
+        with wave.open(stream, "wb") as writer:
+            writer.setnchannels(self.channels)
+            writer.setsampwidth(2)
+            writer.setframerate(self.rate)
+            writer.writeframes(_pcm16(self._value))
+
+
+def _pcm16(value: AudioValue) -> bytes:
+    """Return little-endian 16-bit samples; what is beyond full scale is clipped."""
+    if value.dtype == "<i2":
+        return bytes(value.data)
+    samples = array("f", bytes(value.data))
+    if sys.byteorder == "big":
+        samples.byteswap()
+    top = PCM_FULL_SCALE
+    scaled = array(
+        "h",
+        [
+            top if s >= 1.0 else -top if s <= -1.0 else round(s * top) if s == s else 0
+            for s in samples
+        ],
+    )
+    if sys.byteorder == "big":
+        scaled.byteswap()
+    return scaled.tobytes()
+
+
+def array_result(name: str, value: ArrayValue) -> Any:
+    """Return an array output: NumPy's where there is NumPy, else a typed memoryview.
+
+    Raises:
+        OutputError: When data, type and shape do not fit together.
+    """
+    try:
+        return array_view(value.data, value.dtype, value.shape)
+    except (TypeError, ValueError) as error:
+        raise OutputError(f"output {name!r} is no array ({error})") from error
+
+
+def _save(target: Path, write: Any) -> Path:
+    """Let `write` fill a file beside `target`, then put it in place."""
+    temporary = target.with_name(f".{target.name}.partial")
+    try:
+        write(temporary)
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return target

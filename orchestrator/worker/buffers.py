@@ -1,0 +1,131 @@
+"""How large buffers travel: sealed memory files on Linux, files in the job's directory elsewhere.
+
+Below `THRESHOLD` bytes a buffer goes behind its message, whatever the system.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import secrets
+import sys
+from typing import Any
+
+from .frames import BufferSpec, ProtocolError
+
+THRESHOLD = 1024 * 1024
+"""Bytes from which a buffer leaves the socket. Below, one copy through the kernel is cheaper."""
+
+CHUNK = 1 << 30
+"""Bytes of one write; Linux writes at most 2 GiB at once."""
+
+
+class MemoryFiles:
+    """Linux: a memory file, written once, sealed for good, its descriptor passed over the socket.
+
+    The seals are what makes a mapping safe: a peer that could shrink a mapped file would kill its
+    reader with SIGBUS.
+    """
+
+    def give(self, data: memoryview, directory: str) -> tuple[BufferSpec, int | None]:
+        """Return where `data` (flat bytes) is now, and the descriptor to send along and close."""
+        import fcntl
+
+        del directory
+        descriptor = os.memfd_create("mm", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            write_all(descriptor, data)
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, all_seals())
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return BufferSpec("memory", len(data)), descriptor
+
+    def take(self, spec: BufferSpec, descriptor: int | None, directory: str) -> memoryview:
+        """Return the bytes that the peer gave, read-only and without a copy; close `descriptor`.
+
+        Raises:
+            ProtocolError: When the file is not what was announced, or is not sealed.
+        """
+        import fcntl
+
+        del directory
+        if descriptor is None:
+            raise ProtocolError("a memory file was announced and did not come")
+        try:
+            try:
+                seals = fcntl.fcntl(descriptor, fcntl.F_GET_SEALS)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise
+                raise ProtocolError("the descriptor is no memory file") from None
+            if seals & all_seals() != all_seals():
+                raise ProtocolError("the memory file is not sealed")
+            size = os.fstat(descriptor).st_size
+            if size != spec.size:
+                raise ProtocolError(f"a memory file of {size} bytes; {spec.size} were announced")
+            # Private, because kernels before 6.7 refuse shared mappings of write-sealed files; the
+            # seals keep anybody from changing what is seen.
+            return memoryview(
+                mmap.mmap(descriptor, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+            )
+        finally:
+            os.close(descriptor)
+
+
+class DirectoryFiles:
+    """Elsewhere: a file in the job's directory, read whole and removed by whoever takes it.
+
+    It is read and not mapped, because nothing keeps the peer from truncating it.
+    """
+
+    def give(self, data: memoryview, directory: str) -> tuple[BufferSpec, int | None]:
+        """Write `data` (flat bytes) into a new file of `directory`."""
+        name = secrets.token_hex(8)
+        path = os.path.join(directory, name)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            write_all(descriptor, data)
+        finally:
+            os.close(descriptor)
+        return BufferSpec("file", len(data), name), None
+
+    def take(self, spec: BufferSpec, descriptor: int | None, directory: str) -> memoryview:
+        """Read the file that the peer left in `directory`, and remove it.
+
+        Raises:
+            ProtocolError: When it is missing, is a link, or has another size.
+        """
+        if descriptor is not None:
+            os.close(descriptor)
+        path = os.path.join(directory, spec.name)
+        try:
+            opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError as error:
+            raise ProtocolError(f"the buffer {spec.name} cannot be read: {error}") from None
+        with os.fdopen(opened, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            data = stream.read() if size == spec.size else b""
+        if len(data) != spec.size:
+            raise ProtocolError(f"a buffer of {size} bytes; {spec.size} were announced")
+        os.unlink(path)
+        return memoryview(data)
+
+
+def port() -> Any:
+    """Return the way of this system."""
+    return MemoryFiles() if sys.platform == "linux" else DirectoryFiles()
+
+
+def all_seals() -> int:
+    """Return the four seals: no more sealing, no shrinking, no growing, no writing."""
+    import fcntl
+
+    return fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+def write_all(descriptor: int, data: memoryview) -> None:
+    """Write all of `data` (flat bytes)."""
+    while data:
+        data = data[os.write(descriptor, data[:CHUNK]) :]

@@ -1,0 +1,183 @@
+"""One connection of the protocol: a socket, its frames, and the descriptors that travel with them.
+
+Used by both sides. Any thread may send; one thread receives.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import os
+import socket
+import threading
+from collections import deque
+from typing import Any, NamedTuple
+
+from . import buffers, frames
+from .frames import BufferSpec, Decoder, Frame, ProtocolError
+
+READ_SIZE = 256 * 1024
+MAX_WAITING_DESCRIPTORS = 2 * frames.MAX_BUFFERS
+
+
+class Message(NamedTuple):
+    """A JSON-RPC object and its buffers: flat, read-only memory."""
+
+    body: dict[str, Any]
+    buffers: list[memoryview]
+
+
+class Channel:
+    """Sends and receives messages over the connected Unix socket `sock`.
+
+    Args:
+        sock: A stream socket of the Unix family; the channel owns it from now on.
+        large: How large buffers travel; by default as this system does best.
+    """
+
+    def __init__(self, sock: socket.socket, large: Any = None) -> None:
+        self.sock = sock
+        self._large = large or buffers.port()
+        self._decoder = Decoder()
+        self._descriptors: deque[int] = deque()
+        self._frames: deque[Frame] = deque()
+        self._sending = threading.Lock()
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, for `select`."""
+        return self.sock.fileno()
+
+    def send(
+        self, body: dict[str, Any], parts: list[memoryview] | None = None, directory: str = ""
+    ) -> None:
+        """Send one message with `parts`, each flat bytes.
+
+        Args:
+            body: The JSON-RPC object.
+            parts: The buffers that `body` refers to by their positions.
+            directory: The job's directory, for systems where large buffers go as files.
+
+        Raises:
+            OSError: When the peer is gone.
+            ValueError: When the message is too large or not JSON.
+        """
+        if not parts:
+            data = frames.encode(body)
+            with self._sending:
+                self.sock.sendall(data)
+            return
+        specs: list[BufferSpec] = []
+        descriptors: list[int] = []
+        inline: list[memoryview] = []
+        try:
+            for part in parts:
+                if len(part) < buffers.THRESHOLD:
+                    specs.append(BufferSpec("inline", len(part)))
+                    inline.append(part)
+                else:
+                    spec, descriptor = self._large.give(part, directory)
+                    specs.append(spec)
+                    if descriptor is not None:
+                        descriptors.append(descriptor)
+            data = frames.encode(body, specs)
+            with self._sending:
+                self._send_first(data, descriptors)
+                for part in inline:
+                    self.sock.sendall(part)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _send_first(self, data: bytes, descriptors: list[int]) -> None:
+        # The descriptors ride on the frame's first bytes, so that they have come when it is whole.
+        if not descriptors:
+            self.sock.sendall(data)
+            return
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
+        sent = self.sock.sendmsg([data], [rights])
+        self.sock.sendall(memoryview(data)[sent:])
+
+    def receive(self, directory: str = "") -> Message | None:
+        """Wait for the next message; None when the peer has closed the connection.
+
+        The socket's time-out holds for each read.
+
+        Raises:
+            ProtocolError: When the peer broke the protocol, or left in the middle of a frame.
+            TimeoutError: When the socket has a time-out and it passed (socket.timeout on 3.9).
+            OSError: When the connection broke.
+        """
+        while not self._frames:
+            if not self.pump():
+                return None
+        return self.pop(directory)
+
+    def pump(self) -> bool:
+        """Read once what has come, and return whether the peer is still there."""
+        room = socket.CMSG_SPACE(4 * frames.MAX_BUFFERS)
+        data, ancillary, flags, _ = self.sock.recvmsg(READ_SIZE, room)
+        for level, kind, payload in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                self._keep_descriptors(payload)
+        if flags & socket.MSG_CTRUNC or len(self._descriptors) > MAX_WAITING_DESCRIPTORS:
+            raise ProtocolError("more descriptors than a message may carry")
+        if not data:
+            if not self._decoder.idle:
+                raise ProtocolError("the peer left in the middle of a message")
+            return False
+        self._frames.extend(self._decoder.feed(data))
+        return True
+
+    def _keep_descriptors(self, payload: bytes) -> None:
+        numbers = array.array("i")
+        numbers.frombytes(payload[: len(payload) - len(payload) % numbers.itemsize])
+        for number in numbers:
+            os.set_inheritable(number, False)  # noqa: FBT003 - the function's own form
+            self._descriptors.append(number)
+
+    def waiting(self) -> bool:
+        """Return whether `pop` would return a message without reading."""
+        return bool(self._frames)
+
+    def pop(self, directory: str = "") -> Message:
+        """Return the next message that has come.
+
+        Args:
+            directory: As for `send`; a request names its own among its parameters.
+
+        Raises:
+            ProtocolError: When a buffer is not what was announced.
+        """
+        frame = self._frames.popleft()
+        if not frame.specs:
+            return Message(frame.body, [])
+        params = frame.body.get("params")
+        if not directory and isinstance(params, dict):
+            directory = str(params.get("directory", ""))
+        inline = iter(frame.inline)
+        return Message(
+            frame.body,
+            [
+                memoryview(next(inline)).toreadonly()
+                if spec.kind == "inline"
+                else self._take(spec, directory)
+                for spec in frame.specs
+            ],
+        )
+
+    def _take(self, spec: BufferSpec, directory: str) -> memoryview:
+        wanted = spec.kind == "memory"
+        if wanted != isinstance(self._large, buffers.MemoryFiles):
+            raise ProtocolError(f"a buffer came as {spec.kind}, which is not this system's way")
+        descriptor = self._descriptors.popleft() if wanted and self._descriptors else None
+        taken: memoryview = self._large.take(spec, descriptor, directory)
+        return taken
+
+    def close(self) -> None:
+        """Close the connection and every descriptor that nobody has taken."""
+        # `shutdown` first: it reaches the peer even where a forked child holds the socket open.
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
+        while self._descriptors:
+            os.close(self._descriptors.popleft())

@@ -1,0 +1,197 @@
+"""The framing of the protocol, without input or output: bytes to messages and back.
+
+A frame is a 4-byte big-endian length, that many bytes of JSON (one JSON-RPC 2.0 object, UTF-8),
+and then the raw bytes of each inline buffer that the object's member `buffers` lists:
+
+    {"jsonrpc": "2.0", …, "buffers": [3, {"memory": 1048576}, {"file": "b1", "size": 2097152}]}
+
+An integer is a buffer of that many bytes behind the JSON; `memory` is a sealed memory file of that
+size whose descriptor was sent with the frame; `file` is a file in the job's directory.
+
+Everything that arrives is checked here before anybody believes it: sizes, JSON, nesting.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+PROTOCOL = 1
+"""The version that both sides say in `hello`."""
+
+MAX_MESSAGE = 16 * 1024 * 1024
+"""Bytes of JSON in one frame."""
+
+MAX_INLINE = 64 * 1024 * 1024
+"""Bytes of inline buffers in one frame, together."""
+
+MAX_BUFFERS = 64
+"""Buffers of one frame, of whatever kind."""
+
+MAX_BUFFER = 1 << 40
+"""Bytes of one memory file or file."""
+
+HEADER = 4
+
+
+class ProtocolError(Exception):
+    """The peer sent what the protocol does not allow; the connection cannot be used any more."""
+
+
+class BufferSpec(NamedTuple):
+    """Where one buffer of a message is: `kind` is "inline", "memory" or "file"."""
+
+    kind: str
+    size: int
+    name: str = ""
+
+
+class Frame(NamedTuple):
+    """One decoded frame. `inline` holds the bytes of the inline buffers, in order."""
+
+    body: dict[str, Any]
+    specs: list[BufferSpec]
+    inline: list[bytearray]
+
+
+def encode(body: dict[str, Any], specs: list[BufferSpec] | None = None) -> bytes:
+    """Return header and JSON of a frame; the inline buffers' bytes are to follow it.
+
+    Raises:
+        ValueError: When the message is larger than a frame may be, or holds NaN or an infinity.
+        TypeError: When it holds what JSON cannot.
+    """
+    if specs:
+        body = {**body, "buffers": [_describe(spec) for spec in specs]}
+    data = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
+        "utf-8", "surrogatepass"
+    )
+    if len(data) > MAX_MESSAGE:
+        raise ValueError(f"a message of {len(data)} bytes; {MAX_MESSAGE} are allowed")
+    return len(data).to_bytes(HEADER, "big") + data
+
+
+def _describe(spec: BufferSpec) -> Any:
+    if spec.kind == "inline":
+        return spec.size
+    if spec.kind == "memory":
+        return {"memory": spec.size}
+    return {"file": spec.name, "size": spec.size}
+
+
+class Decoder:
+    """Turns a stream of bytes into frames; keeps what is not yet whole."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._partial: Frame | None = None
+        self._filled = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether no frame has begun without ending."""
+        return not self._buffer and self._partial is None
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take `data` and return the frames that are whole now.
+
+        Raises:
+            ProtocolError: For anything that the protocol does not allow.
+        """
+        self._buffer += data
+        frames: list[Frame] = []
+        while True:
+            if self._partial is None and not self._take_message():
+                return frames
+            if not self._take_inline():
+                return frames
+            assert self._partial is not None
+            frames.append(self._partial)
+            self._partial = None
+
+    def _take_message(self) -> bool:
+        if len(self._buffer) < HEADER:
+            return False
+        size = int.from_bytes(self._buffer[:HEADER], "big")
+        if size > MAX_MESSAGE:
+            raise ProtocolError(f"a message of {size} bytes; {MAX_MESSAGE} are allowed")
+        end = HEADER + size
+        if len(self._buffer) < end:
+            return False
+        body = parse(self._buffer[HEADER:end])
+        del self._buffer[:end]
+        specs = _specs(body.pop("buffers", []))
+        self._partial = Frame(body, specs, [])
+        self._filled = 0
+        return True
+
+    def _take_inline(self) -> bool:
+        assert self._partial is not None
+        inline = self._partial.inline
+        sizes = [spec.size for spec in self._partial.specs if spec.kind == "inline"]
+        while True:
+            if inline and self._filled < len(inline[-1]):
+                part = self._buffer[: len(inline[-1]) - self._filled]
+                inline[-1][self._filled : self._filled + len(part)] = part
+                self._filled += len(part)
+                del self._buffer[: len(part)]
+                if self._filled < len(inline[-1]):
+                    return False
+            if len(inline) == len(sizes):
+                return True
+            # Memory is taken as buffers arrive, one at a time, and never for a mere promise of
+            # more than `MAX_INLINE`.
+            inline.append(bytearray(sizes[len(inline)]))
+            self._filled = 0
+
+
+def parse(data: bytes | bytearray) -> dict[str, Any]:
+    """Return the JSON object that `data` holds.
+
+    Raises:
+        ProtocolError: When it is not JSON, not an object, or nested too deeply.
+    """
+    try:
+        body = json.loads(data.decode("utf-8", "surrogatepass"), parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ProtocolError("JSON nested too deeply") from None
+    except ValueError as error:
+        raise ProtocolError(f"not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise ProtocolError(f"a JSON object was expected, and {type(body).__name__} came")
+    return body
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _specs(listed: Any) -> list[BufferSpec]:
+    if not isinstance(listed, list) or len(listed) > MAX_BUFFERS:
+        raise ProtocolError("`buffers` must be a list of at most 64")
+    specs = [_spec(entry) for entry in listed]
+    inline = sum(spec.size for spec in specs if spec.kind == "inline")
+    if inline > MAX_INLINE:
+        raise ProtocolError(f"{inline} bytes of inline buffers; {MAX_INLINE} are allowed")
+    return specs
+
+
+def _spec(entry: Any) -> BufferSpec:
+    if _is_size(entry):
+        return BufferSpec("inline", entry)
+    if isinstance(entry, dict):
+        if set(entry) == {"memory"} and _is_size(entry["memory"]) and entry["memory"]:
+            return BufferSpec("memory", entry["memory"])
+        name = entry.get("file")
+        if (
+            set(entry) == {"file", "size"}
+            and _is_size(entry["size"])
+            and isinstance(name, str)
+            and name.isalnum()
+        ):
+            return BufferSpec("file", entry["size"], name)
+    raise ProtocolError("a buffer must be a size, a memory file or a file")
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_BUFFER

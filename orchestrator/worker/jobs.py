@@ -1,0 +1,84 @@
+"""What a runner is given: the context of `load` and the job of `run`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from . import values
+
+PROGRESS_INTERVAL = 0.05
+"""Seconds between two progress messages; a runner may report far more often."""
+
+Send = Callable[..., None]
+
+
+class Rejection(BaseException):
+    """Raised by `job.reject`; not an `Exception`, so that a runner's own handlers let it pass."""
+
+
+class Context:
+    """The argument of a runner's `load`.
+
+    Attributes:
+        model_dir: Path of the model's files, or None where a package carries the weights.
+        device: "cpu", "cuda" or "mps".
+        dtype: "float32", "bfloat16" or "float16".
+        options: The manifest's `options`.
+    """
+
+    def __init__(self, settings: dict[str, Any], send: Send) -> None:
+        self.model_dir: str | None = settings.get("model_dir")
+        self.device: str = settings["device"]
+        self.dtype: str = settings["dtype"]
+        self.options: dict[str, Any] = settings["options"]
+        self._send = send
+
+    def log(self, text: object) -> None:
+        """Send one line to whoever waits for the load."""
+        self._send("log", {"text": str(text)})
+
+
+class Job:
+    """The second argument of a runner's `run`.
+
+    Attributes:
+        directory: Path of the job's own directory, the only place where a runner writes.
+        cancelled: Whether somebody has asked the job to stop; a runner looks at it now and then.
+    """
+
+    def __init__(self, directory: str, types: dict[str, str], send: Send) -> None:
+        self.directory = directory
+        self.cancelled = False
+        self._types = types
+        self._send = send
+        self._reported = 0.0
+
+    def progress(self, done: float, total: float = 0, text: str = "") -> None:
+        """Say that `done` of `total` units are done; `total` is 0 where nobody knows."""
+        now = time.monotonic()
+        if now - self._reported < PROGRESS_INTERVAL and done != total:
+            return
+        self._reported = now
+        self._send("progress", {"done": float(done), "total": float(total), "text": str(text)})
+
+    def log(self, text: object) -> None:
+        """Send one line to whoever waits for the job."""
+        self._send("log", {"text": str(text)})
+
+    def emit(self, output: str, chunk: Any) -> None:
+        """Stream `chunk`, a part of the output named `output`, before `run` returns.
+
+        Raises:
+            OutputMismatch: When there is no such output, or the chunk is not of its type.
+        """
+        if output not in self._types:
+            raise values.OutputMismatch(f"emit: the manifest declares no output {output!r}")
+        buffers: list[memoryview] = []
+        value = values.encode(output, self._types[output], chunk, buffers)
+        self._send("chunk", {"output": output, "value": value}, buffers)
+
+    def reject(self, message: str) -> NoReturn:
+        """End the job: the input is at fault, as `message` says in one sentence."""
+        raise Rejection(str(message))

@@ -1,0 +1,206 @@
+"""Values between the wire and the runner, by the types that the manifest declares.
+
+The parent has checked inputs before they were sent, and checks outputs again after they came; what
+is refused here is what a runner returned, in words for its author.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+TEXTS = ("text", "choice")
+PATHS = ("image", "file")
+AUDIO_FORMATS = {"f": "<f4", "h": "<i2"}
+
+
+class OutputMismatch(Exception):
+    """The runner returned what its manifest does not allow."""
+
+
+def decode_inputs(inputs: dict[str, Any], buffers: list[memoryview]) -> dict[str, Any]:
+    """Return the keywords for `run` from `{name: {"type", "value"[, "list"]}}`."""
+    return {
+        name: [_decode(entry["type"], value, buffers) for value in entry["value"]]
+        if entry.get("list")
+        else _decode(entry["type"], entry["value"], buffers)
+        for name, entry in inputs.items()
+    }
+
+
+def _decode(kind: str, value: Any, buffers: list[memoryview]) -> Any:
+    if kind in PATHS or kind == "audio":
+        import pathlib
+
+        return pathlib.Path(value)
+    if kind == "array":
+        return array_view(buffers[value["buffer"]], value["dtype"], value["shape"])
+    return value
+
+
+def array_view(data: memoryview, dtype: Any, shape: Sequence[int]) -> Any:
+    """Return a read-only array over `data`: NumPy's where there is NumPy, else a memoryview.
+
+    Args:
+        data: The elements, flat, in C order.
+        dtype: A NumPy dtype's description: a string such as "<f4", or a list of fields.
+        shape: Its dimensions.
+
+    Raises:
+        TypeError, ValueError: When the three do not fit together.
+    """
+    try:
+        import numpy as np
+    except ImportError:
+        return _typed_view(data, dtype, shape)
+    kind = np.dtype([tuple(field) for field in dtype] if isinstance(dtype, list) else dtype)
+    if kind.hasobject:
+        raise TypeError("an array of Python objects")
+    return np.frombuffer(data, dtype=kind).reshape(shape)
+
+
+def _typed_view(data: memoryview, dtype: Any, shape: Sequence[int]) -> memoryview:
+    codes = {
+        "f4": "f", "f8": "d", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
+        "u1": "B", "u2": "H", "u4": "I", "u8": "Q", "b1": "?",
+    }  # fmt: skip
+    order = "<" if sys.byteorder == "little" else ">"
+    if not isinstance(dtype, str) or dtype[:1] not in (order, "|") or dtype[1:] not in codes:
+        raise TypeError(f"an array of {dtype!r} needs numpy")
+    view = data.cast(codes[dtype[1:]])
+    # A view of no bytes cannot be cast to a shape.
+    return data.cast(codes[dtype[1:]], list(shape)) if len(view) else view
+
+
+def encode_outputs(
+    returned: Any, types: dict[str, str], primary: str
+) -> tuple[dict[str, Any], list[memoryview]]:
+    """Return the outputs for the wire, and the buffers that they refer to.
+
+    Raises:
+        OutputMismatch: When `returned` is not what `types` (output name to type) allows.
+    """
+    if not isinstance(returned, dict):
+        raise OutputMismatch(
+            f"run must return a dict of its outputs ({', '.join(types)}), "
+            f"and it returned {_name(returned)}"
+        )
+    extra = [str(key) for key in returned if key not in types]
+    if extra:
+        raise OutputMismatch(f"run returned {extra[0]!r}, which the manifest does not declare")
+    if primary not in returned:
+        raise OutputMismatch(f"run returned no {primary!r}, the manifest's primary output")
+    buffers: list[memoryview] = []
+    encoded = {name: encode(name, types[name], value, buffers) for name, value in returned.items()}
+    return encoded, buffers
+
+
+def encode(name: str, kind: str, value: Any, buffers: list[memoryview]) -> Any:
+    """Return the wire's form of one output, adding its bytes to `buffers`.
+
+    Raises:
+        OutputMismatch: When `value` is not of the type `kind`.
+    """
+    if kind == "audio" and not isinstance(value, (str, os.PathLike)):
+        return _encode_audio(name, value, buffers)
+    if kind in PATHS or kind == "audio":
+        if not isinstance(value, (str, os.PathLike)):
+            raise _mismatch(name, f"a path of {_article(kind)}", value)
+        path = os.path.abspath(os.fspath(value))
+        if not os.path.isfile(path):
+            raise OutputMismatch(f"output {name!r} names {path}, and no such file is there")
+        return {"path": path}
+    if kind == "array":
+        return _encode_array(name, value, buffers)
+    if kind == "json":
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise OutputMismatch(f"output {name!r} is not JSON: {error}") from None
+        return value
+    wanted: dict[str, Any] = {"integer": int, "number": (int, float), "boolean": bool}
+    if not isinstance(value, wanted.get(kind, str)) or (
+        isinstance(value, bool) and kind != "boolean"
+    ):
+        raise _mismatch(name, kind if kind not in TEXTS else "text", value)
+    if isinstance(value, float) and not -float("inf") < value < float("inf"):
+        raise OutputMismatch(f"output {name!r} is {value}, which is no number")
+    return value
+
+
+def _encode_audio(name: str, value: Any, buffers: list[memoryview]) -> Any:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise _mismatch(name, "(samples, rate) or a path", value)
+    samples, rate = value
+    if isinstance(rate, bool) or not hasattr(rate, "__index__"):
+        raise _mismatch(name, "(samples, rate) with the rate in whole Hz", rate)
+    try:
+        view = memoryview(samples)
+    except TypeError:
+        raise _mismatch(name, "samples as an array of float32 or int16", samples) from None
+    dtype = AUDIO_FORMATS.get(view.format)
+    if dtype is None or view.ndim not in (1, 2):
+        raise OutputMismatch(
+            f"output {name!r} must be samples of float32 or int16, frames or frames x channels, "
+            f"and it is of format {view.format!r} with {view.ndim} dimensions"
+        )
+    buffers.append(flat(view))
+    return {
+        "buffer": len(buffers) - 1,
+        "dtype": dtype,
+        "shape": list(view.shape),
+        "rate": rate.__index__(),
+    }
+
+
+def _encode_array(name: str, value: Any, buffers: list[memoryview]) -> Any:
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        if value.dtype.hasobject:
+            raise OutputMismatch(f"output {name!r} is an array of Python objects")
+        import numpy as np
+
+        whole = np.ascontiguousarray(value)
+        described = np.lib.format.dtype_to_descr(whole.dtype)
+        buffers.append(memoryview(whole.reshape(-1).view(np.uint8) if whole.size else b""))
+        shape = list(value.shape)
+    else:
+        try:
+            view = memoryview(value)
+        except TypeError:
+            raise _mismatch(name, "an array", value) from None
+        described = _dtype_of(name, view)
+        buffers.append(flat(view))
+        shape = list(view.shape)
+    return {"buffer": len(buffers) - 1, "dtype": described, "shape": shape}
+
+
+def _dtype_of(name: str, view: memoryview) -> str:
+    kinds = {"f": "f", "d": "f", "?": "b"}
+    letter = view.format[-1:]
+    kind = kinds.get(letter) or ("i" if letter in "bhilqn" else "u" if letter in "BHILQN" else "")
+    if not kind or len(view.format.lstrip("@=")) != 1:
+        raise OutputMismatch(f"output {name!r} is an array of format {view.format!r}")
+    order = "|" if view.itemsize == 1 else "<" if sys.byteorder == "little" else ">"
+    return f"{order}{kind}{view.itemsize}"
+
+
+def flat(view: memoryview) -> memoryview:
+    """Return the elements of `view` in C order as flat bytes, without a copy where it can be."""
+    if view.c_contiguous and view.nbytes:
+        return view.cast("B")
+    return memoryview(view.tobytes())
+
+
+def _mismatch(name: str, wanted: str, value: Any) -> OutputMismatch:
+    return OutputMismatch(f"output {name!r} must be {wanted}, and run returned {_name(value)}")
+
+
+def _name(value: Any) -> str:
+    return "nothing" if value is None else f"{_article(type(value).__name__)}"
+
+
+def _article(noun: str) -> str:
+    return f"an {noun}" if noun[:1] in "aeiou" else f"a {noun}"
