@@ -1,7 +1,8 @@
 """A model's manifest as frozen records: what a model declares, with the defaults filled in.
 
 These records are made by `orchestrator.core.manifest_reader` alone, which checks what types cannot
-say. Everything after it reads records and never YAML.
+say. Everything after it reads records and never YAML. What each key means to a user is told in
+docs/manifest.md and, for editors, in `orchestrator.core.manifest_schema`.
 """
 
 from __future__ import annotations
@@ -10,13 +11,20 @@ from typing import Any, Literal
 
 import msgspec
 
+from orchestrator.core.units import parse_duration, parse_size
+
 InputType = Literal[
     "text", "integer", "number", "boolean", "choice", "json", "image", "file", "audio", "array"
 ]
-"""The types of section 3 of the design; outputs use the same without `choice`'s restriction."""
+OutputType = Literal[
+    "text", "integer", "number", "boolean", "json", "image", "file", "audio", "array"
+]
 
 FILE_TYPES = frozenset({"image", "file", "audio"})
-"""The types whose input is a path."""
+"""The types whose input is a path for the runner."""
+
+PATH_TYPES = FILE_TYPES | {"array"}
+"""The types whose input is a path on the command line."""
 
 Device = Literal["cuda", "cpu", "mps"]
 DType = Literal["float32", "bfloat16", "float16"]
@@ -29,17 +37,19 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     type: InputType
     required: bool = False
     default: Any = msgspec.UNSET
+    """A value of the type, a list of them where `list` is true; UNSET where there is none."""
     help: str = ""
     choices: tuple[str, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
     list: bool = False
+    """Whether the option may be repeated and `run` gets a list."""
 
 
 class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One key of what the runner's `run` returns."""
 
-    type: InputType
+    type: OutputType
     primary: bool = False
     help: str = ""
 
@@ -48,13 +58,18 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """What the model's interpreter and packages must be."""
 
     python: str
+    """A range of versions with a lower bound, as in PEP 440."""
     dependencies: tuple[str, ...]
     platforms: tuple[Platform, ...] = ()
+    """Where the lock must install; empty means the machine that locks."""
     overrides: tuple[str, ...] = ()
     build: tuple[str, ...] = ()
+    """The only packages that may be built from source."""
     probe: tuple[str, ...] = ()
+    """Modules that must import before the environment is used."""
     variables: dict[str, str] = {}
     pass_: tuple[str, ...] = msgspec.field(default=(), name="pass")
+    """Names of the user's variables that the worker may see."""
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -63,7 +78,13 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     repo: str
     revision: str
     include: tuple[str, ...] = ()
+    """Patterns of the files that are wanted; empty means all."""
     size: str = ""
+
+    @property
+    def size_in_bytes(self) -> int | None:
+        """The size of the download, as far as the manifest says."""
+        return parse_size(self.size) if self.size else None
 
 
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -87,11 +108,15 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     license: str = ""
     homepage: str = ""
     source: Source | None = None
+    """None where a package of the environment carries the weights."""
     patches: tuple[str, ...] = ()
     preference: int = 0
+    """Among the ready models of a task, the highest wins."""
     devices: tuple[Device, ...] = ("cpu",)
+    """In the order in which `--device auto` tries them."""
     memory: dict[Device, dict[DType, str]] = {}
     options: dict[str, Any] = {}
+    """What the runner finds as `context.options`."""
     timeouts: Timeouts = Timeouts()
     keep_alive: str = "5m"
 
@@ -102,3 +127,18 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             if output.primary:
                 return name
         return next(iter(self.outputs))
+
+    @property
+    def keep_alive_seconds(self) -> float:
+        """How long a worker stays after its last job; infinity for `forever`."""
+        return parse_duration(self.keep_alive)
+
+    def smallest_memory(self, device: Device) -> int:
+        """Return the bytes that the smallest dtype listed for `device` needs; 0 where none is."""
+        sizes = self.memory.get(device, {}).values()
+        return min((parse_size(size) for size in sizes), default=0)
+
+
+def option_name(input_name: str) -> str:
+    """Return the option of `mm run`, without its dashes, that sets the input of that name."""
+    return input_name.replace("_", "-")

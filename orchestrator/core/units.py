@@ -1,0 +1,86 @@
+"""Durations and sizes as people write them: `5m`, `forever`, `21 GiB`."""
+
+from __future__ import annotations
+
+import math
+import re
+
+FOREVER = "forever"
+
+_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_NUMBER = r"\d+(?:\.\d+)?"
+_DURATION = re.compile(
+    "".join(rf"(?:(?P<{unit}>{_NUMBER}) ?{unit} ?)?" for unit in _SECONDS), re.ASCII
+)
+_PLAIN_NUMBER = re.compile(_NUMBER, re.ASCII)
+_SIZE = re.compile(rf"({_NUMBER}) ?([kmgtKMGT]?)(i?)B", re.ASCII)
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def parse_duration(text: str) -> float:
+    """Return `text` in seconds; `forever` is infinity.
+
+    A number alone is seconds. `d`, `h`, `m` and `s` may stand together, largest first: `1h30m`.
+
+    Raises:
+        ValueError: For anything else.
+    """
+    text = text.strip()
+    if text == FOREVER:
+        return math.inf
+    seconds = math.nan
+    if _PLAIN_NUMBER.fullmatch(text):
+        seconds = float(text)
+    elif text and (match := _DURATION.fullmatch(text)):
+        seconds = sum(float(match[unit] or 0) * factor for unit, factor in _SECONDS.items())
+    if not math.isfinite(seconds):
+        raise ValueError(f"{text!r} is not a duration; write 90s, 5m, 1h30m, 0 or forever")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """Return `seconds` (0 or more, or infinity) in the notation of `parse_duration`."""
+    if math.isinf(seconds):
+        return FOREVER
+    if seconds != int(seconds):
+        return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
+    rest, parts = int(seconds), []
+    for unit, factor in _SECONDS.items():
+        count, rest = divmod(rest, factor)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0"
+
+
+def parse_size(text: str) -> int:
+    """Return `text` in bytes: `21 GiB` counts by 1024, `6.8 GB` by 1000.
+
+    Raises:
+        ValueError: For a number without a unit, or anything else.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or (match[3] and not match[2]):
+        raise ValueError(f"{text!r} is not a size; write 21 GiB or 6.8 GB")
+    base = 1024 if match[3] else 1000
+    size = float(match[1]) * float(base ** _POWERS[match[2].upper()])
+    if not math.isfinite(size):
+        raise ValueError(f"{text!r} is not a size; write 21 GiB or 6.8 GB")
+    return round(size)
+
+
+def format_size(size: int, *, binary: bool = False) -> str:
+    """Return `size` bytes with three significant digits: `6.8 GB`, or `6.33 GiB` by 1024.
+
+    Files and downloads are counted by 1000, memory by 1024, as their makers do.
+    """
+    base, mark = (1024, "i") if binary else (1000, "")
+    value, power = float(size), 0
+    while round(value) >= base and power < len(_POWERS) - 1:
+        value /= base
+        power += 1
+    if power == 0:
+        return f"{size} B"
+    unit = f"{list(_POWERS)[power]}{mark}B".replace("KB", "kB")
+    digits = 2 if value < 10 else 1 if value < 100 else 0
+    number = f"{value:.{digits}f}"
+    return f"{number.rstrip('0').rstrip('.') if digits else number} {unit}"
