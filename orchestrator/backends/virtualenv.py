@@ -1,0 +1,60 @@
+"""The second backend: the package `virtualenv`, and pip with `--require-hashes`.
+
+For machines where uv does not run, and to prove that nothing depends on uv alone. Every
+environment takes a full copy of its packages.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from orchestrator.backends.installed import difference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from orchestrator.backends.base import Request, Tooling
+
+
+class VirtualenvBackend:
+    """Environments made by `virtualenv`, filled by their own pip."""
+
+    name = "virtualenv"
+
+    def create(self, interpreter: Path, directory: Path, tooling: Tooling) -> None:
+        """Make a virtual environment that holds the pip which virtualenv carries, and no more."""
+        tooling.run(
+            [
+                # Not -I: an mm that was installed for one user alone has its packages there.
+                sys.executable, "-m", "virtualenv", "--python", str(interpreter), "--no-download",
+                "--no-periodic-update", "--no-setuptools", "--no-vcs-ignore", str(directory),
+            ],
+            dict(tooling.variables),
+        )  # fmt: skip
+
+    def install(self, directory: Path, request: Request, tooling: Tooling) -> None:
+        """Install with the environment's own pip, which is taken out again unless it is locked."""
+        variables = {
+            **tooling.indexes.pip_variables(tooling.user_variables),
+            **tooling.variables,
+            **({"PIP_NO_INDEX": "1"} if tooling.offline else {}),
+        }
+        pip = [str(directory / "bin" / "python"), "-I", "-m", "pip"]
+        if request.packages:
+            command = [
+                *pip, "install", "--no-deps", "--require-hashes", "--no-compile",
+                "--ignore-installed", "--no-warn-script-location", "--only-binary", ":all:",
+            ]  # fmt: skip
+            for name in request.build:
+                command += ["--no-binary", name]
+            if request.build_constraints is not None:
+                command += ["--build-constraint", str(request.build_constraints)]
+            tooling.run([*command, "--requirement", str(request.requirements)], variables)
+        if "pip" not in request.packages:
+            tooling.run([*pip, "uninstall", "--yes", "pip"], variables)
+
+    def check(self, directory: Path, packages: Mapping[str, str]) -> str | None:
+        """Compare what is installed with `packages`."""
+        return difference(directory, packages)

@@ -1,0 +1,97 @@
+"""The platforms and Python versions that a manifest may name, as pure data.
+
+Nothing here asks the running machine; callers hand over what the interpreter said of itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.core.manifest import Platform
+
+KNOWN_MINORS = tuple(f"3.{minor}" for minor in range(9, 15))
+"""The Python minor versions that a worker runs on and that are released."""
+
+
+@dataclass(frozen=True)
+class PlatformFacts:
+    """What one platform's name stands for.
+
+    Attributes:
+        sys_platform: `sys.platform` there.
+        machine: `platform.machine()` there.
+        uv: The oldest system of that platform that locks are proved for, as uv's
+            `--python-platform` spells it: glibc 2.28 (Debian 10, RHEL 8) and macOS 13.
+    """
+
+    sys_platform: str
+    machine: str
+    uv: str
+
+
+PLATFORMS: Mapping[Platform, PlatformFacts] = {
+    "linux-x86_64": PlatformFacts("linux", "x86_64", "x86_64-manylinux_2_28"),
+    "linux-aarch64": PlatformFacts("linux", "aarch64", "aarch64-manylinux_2_28"),
+    "macos-arm64": PlatformFacts("darwin", "arm64", "aarch64-apple-darwin"),
+    "macos-x86_64": PlatformFacts("darwin", "x86_64", "x86_64-apple-darwin"),
+}
+
+_PATCHES = 60
+"""More patch releases than any minor version has had."""
+
+_MACHINES = {"amd64": "x86_64", "x64": "x86_64"}
+
+
+def platform_name(sys_platform: str, machine: str) -> str:
+    """Return the manifest's name of a platform, such as `linux-x86_64`.
+
+    One that no manifest can name keeps the interpreter's own words, as in `freebsd14-riscv64`.
+    """
+    known = _MACHINES.get(machine.lower(), machine)
+    for name, facts in PLATFORMS.items():
+        if (facts.sys_platform, facts.machine) == (sys_platform, known):
+            return name
+    return f"{sys_platform}-{machine}"
+
+
+def allowed_minors(specifier: str) -> tuple[str, ...]:
+    """Return the known minor versions, lowest first, of which some release fits `specifier`.
+
+    Raises:
+        packaging.specifiers.InvalidSpecifier: When `specifier` is no version specifier.
+    """
+    from packaging.specifiers import SpecifierSet
+
+    wanted = SpecifierSet(specifier)
+    return tuple(
+        minor
+        for minor in KNOWN_MINORS
+        # Every patch release, so that `>=3.10.5` leaves 3.10 in and `<3.12` leaves 3.12 out.
+        if any(wanted.contains(f"{minor}.{patch}") for patch in range(_PATCHES))
+    )
+
+
+def lowest_python(specifier: str) -> str:
+    """Return the lowest Python that fits `specifier`, for the resolver's `--python-version`.
+
+    That is a minor version where its first release fits (`3.10`), else the exact release.
+
+    Raises:
+        ValueError: When no known version fits.
+        packaging.specifiers.InvalidSpecifier: When `specifier` is no version specifier.
+    """
+    from packaging.specifiers import SpecifierSet
+
+    wanted = SpecifierSet(specifier)
+    minors = allowed_minors(specifier)
+    if not minors:
+        raise ValueError(f"no Python from {KNOWN_MINORS[0]} to {KNOWN_MINORS[-1]} fits {specifier}")
+    lowest = minors[0]
+    if wanted.contains(f"{lowest}.0"):
+        return lowest
+    patches = (f"{lowest}.{patch}" for patch in range(1, _PATCHES))
+    return next(version for version in patches if wanted.contains(version))

@@ -1,0 +1,106 @@
+"""The known failures of installers and resolvers: a sentence and the next action for each.
+
+The tool's own words are always shown in full beneath; this only says what they come to.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from typing import NamedTuple
+
+from orchestrator.errors import EnvironmentFailure
+from orchestrator.processes import ProcessError
+
+
+class Advice(NamedTuple):
+    """What a tool's words come to; `{name}` in `fix` is the model."""
+
+    pattern: re.Pattern[str]
+    what: str
+    fix: str
+
+
+_TABLE = (
+    Advice(
+        re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE),
+        "the disk is full",
+        "free some space (mm env prune), or set MM_HOME to a larger disk; then run: {command}",
+    ),
+    Advice(
+        re.compile(
+            r"hash mismatch|do not match the hashes|hashes? (?:is|are) required", re.IGNORECASE
+        ),
+        "a file does not have the hash that the lock names",
+        "if the index is the right one, run: mm env lock {name}",
+    ),
+    Advice(
+        re.compile(
+            r"network connectivity is disabled|--offline|in the offline mode", re.IGNORECASE
+        ),
+        "a package is not in the cache, and nothing may be downloaded",
+        "run it once without --offline: {command}",
+    ),
+    Advice(
+        re.compile(
+            r"error sending request|failed to fetch|connection (?:refused|reset|error)|dns error|"
+            r"timed? ?out|network is unreachable|connection broken|incompleteread|"
+            r"error decoding response body|http status server error|server error|"
+            r"newconnectionerror|failed to download",
+            re.IGNORECASE,
+        ),
+        "the package index could not be reached",
+        "what was downloaded is kept: run again: {command}",
+    ),
+    Advice(
+        re.compile(
+            r"no solution found|no matching distribution|could not find a version|"
+            r"no usable wheels|no wheels|was not found in the package registry|"
+            r"building from source is disabled",
+            re.IGNORECASE,
+        ),
+        "a wheel cannot be found",
+        "see which platforms lack one: mm env lock --check {name}",
+    ),
+    Advice(
+        re.compile(r"permission denied|read-only file system", re.IGNORECASE),
+        "a directory cannot be written",
+        "set MM_HOME (and UV_CACHE_DIR) to directories of yours",
+    ),
+)
+
+
+def tool_failure(
+    error: ProcessError, *, subject: str, name: str, command: str, log: str = ""
+) -> EnvironmentFailure:
+    """Return the error that a tool's failure comes to.
+
+    Args:
+        error: What the tool said.
+        subject: What could not be done, as in `the environment of rapidocr could not be built`.
+        name: The model.
+        command: What to run again.
+        log: Where everything that was said lies.
+    """
+    known = next((advice for advice in _TABLE if advice.pattern.search(error.detail)), None)
+    cause = known.what if known else error.what
+    fix = known.fix.format(name=name, command=command) if known else f"then run: {command}"
+    return EnvironmentFailure(
+        f"{subject}: {cause}",
+        fix=f"{fix} (log: {log})" if log else fix,
+        detail=error.detail,
+    )
+
+
+def system_failure(
+    error: OSError, *, subject: str, command: str, where: str = ""
+) -> EnvironmentFailure:
+    """Return the error that a failed system call comes to."""
+    cause, fix = error.strerror or str(error), f"then run: {command}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        cause = _TABLE[0].what
+        fix = _TABLE[0].fix.format(command=command, name="")
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        fix = "set MM_HOME to a directory of yours"
+    place = where or str(error.filename or "")
+    return EnvironmentFailure(f"{subject}: {cause}", where=place, fix=fix)
