@@ -103,9 +103,7 @@ def parse(data: bytes, name: str) -> Document:
         ManifestError: When it is not UTF-8, not YAML, too large, or uses what is refused here.
     """
     if len(data) > MAX_BYTES:
-        raise ManifestError(
-            f"{len(data):,} bytes; a declaration may have {MAX_BYTES:,}", where=name
-        )
+        raise ManifestError(f"larger than {MAX_BYTES >> 10} KiB", where=name)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,0 +1,29 @@
+"""Where manifests are found, in which order they win, and which of them are trusted."""
+
+from orchestrator.catalog.catalog import Catalog, Declared, Ignored
+from orchestrator.catalog.directories import (
+    ManifestDirectory,
+    Origin,
+    builtin_directory,
+    given_directories,
+    user_directory,
+)
+from orchestrator.catalog.files import check_file, shown_path
+from orchestrator.catalog.loading import load_catalog
+from orchestrator.catalog.trust import Contents, inspect_tree
+
+__all__ = [
+    "Catalog",
+    "Contents",
+    "Declared",
+    "Ignored",
+    "ManifestDirectory",
+    "Origin",
+    "builtin_directory",
+    "check_file",
+    "given_directories",
+    "inspect_tree",
+    "load_catalog",
+    "shown_path",
+    "user_directory",
+]

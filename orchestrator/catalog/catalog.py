@@ -1,0 +1,139 @@
+"""The merged manifests: what models there are, and what stands in the way of the others.
+
+A broken manifest is kept as its error and raised only when its model is asked for, so that one
+mistake does not take the other models away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.catalog.directories import ManifestDirectory, Origin
+from orchestrator.core.binding import did_you_mean
+from orchestrator.errors import ManifestError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from orchestrator.core.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A model as it was declared, and where.
+
+    Attributes:
+        manifest: What its file says.
+        origin: How its directory was found.
+        file: Its YAML file.
+        env_directory: The folder of its runner and lock, under the `envs/` beside the manifests.
+        digest: SHA-256 of the file, in hexadecimal.
+        shown: The file as messages name it.
+    """
+
+    manifest: Manifest
+    origin: Origin
+    file: Path
+    env_directory: Path
+    digest: str
+    shown: str
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest.name
+
+    @property
+    def runner(self) -> Path:
+        """The program that loads and runs the model, inside its environment."""
+        return self.env_directory / "runner.py"
+
+    @property
+    def lock(self) -> Path:
+        """Every package of its environment, pinned."""
+        return self.env_directory / "requirements.lock"
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """A directory found by walking up that is not used.
+
+    Attributes:
+        directory: Its path.
+        why: The reason, as a clause.
+        fix: The command that changes it, or nothing.
+        names: The models that its files are named for.
+    """
+
+    directory: Path
+    why: str
+    fix: str
+    names: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Every model that can be asked for.
+
+    Attributes:
+        models: By name.
+        tasks: The models of each task, the highest preference first, ties by name.
+        broken: The files that cannot be used, by the model they are named for.
+        directories: Those in use, in the order in which they win.
+        ignored: The directory above the working directory, where it is not trusted.
+        notes: What the user should hear, one line each.
+    """
+
+    models: Mapping[str, Declared]
+    tasks: Mapping[str, tuple[Declared, ...]]
+    broken: Mapping[str, ManifestError]
+    directories: tuple[ManifestDirectory, ...]
+    ignored: Ignored | None = None
+    notes: tuple[str, ...] = ()
+
+    def model(self, name: str) -> Declared:
+        """Return the model of that name.
+
+        Raises:
+            ManifestError: When its manifest is broken, or only an untrusted directory has one.
+            UsageError: When no manifest is named for it.
+        """
+        if name in self.models:
+            return self.models[name]
+        if name in self.broken:
+            raise self.broken[name]
+        raise self.unknown(name)
+
+    def task(self, name: str) -> tuple[Declared, ...]:
+        """Return the models that may stand for a task, the highest preference first.
+
+        Those found by walking up are among them only where nobody else has the task: a cloned
+        repository must not take over a task.
+
+        Raises:
+            ManifestError: When only an untrusted directory might have it.
+            UsageError: When no manifest has it.
+        """
+        if name not in self.tasks:
+            raise self.unknown(name)
+        everyone = self.tasks[name]
+        return tuple(each for each in everyone if each.origin is not Origin.FOUND) or everyone
+
+    def unknown(self, name: str) -> ManifestError | UsageError:
+        """Return the error for a name that is neither a model nor a task, with the nearest ones."""
+        if self.ignored and name in self.ignored.names:
+            return ManifestError(
+                f"the model {name!r} is only in a directory that {self.ignored.why}",
+                where=str(self.ignored.directory),
+                fix=self.ignored.fix,
+            )
+        known = {*self.models, *self.tasks, *self.broken}
+        fix = did_you_mean(name, sorted(known)) or "run: mm model list"
+        return UsageError(f"there is no model or task {name!r}", fix=fix)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each broken manifest; worth saying when a task is asked for."""
+        return tuple(f"ignored: {error}" for error in self.broken.values())

@@ -1,0 +1,212 @@
+"""Reads the manifests of every directory in use and merges them: the first wins on a name."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from orchestrator.catalog.catalog import Catalog, Declared, Ignored
+from orchestrator.catalog.directories import (
+    VARIABLE,
+    ManifestDirectory,
+    Origin,
+    builtin_directory,
+    missing_variables,
+    search,
+)
+from orchestrator.catalog.files import (
+    check_suffix,
+    manifest_files,
+    names_in,
+    read_plain,
+    shown_path,
+)
+from orchestrator.catalog.trust import inspect_tree
+from orchestrator.core.canonical import digest_bytes
+from orchestrator.core.manifest_reader import read_manifest
+from orchestrator.core.yaml_document import parse
+from orchestrator.errors import ManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from orchestrator.settings import Settings
+
+SHARED = ("python", "platforms", "dependencies", "overrides", "build")
+"""What manifests that share an environment's folder must agree on, for they share its lock."""
+
+
+def load_catalog(
+    *,
+    options: Sequence[Path],
+    variables: Mapping[str, str],
+    cwd: Path,
+    settings: Settings,
+    builtin: Path | None = None,
+) -> Catalog:
+    """Read the manifests of every directory in use.
+
+    Args:
+        options: What `--manifests` names, in order.
+        variables: The user's environment variables.
+        cwd: Where the walk upwards begins.
+        settings: Which directories are trusted.
+        builtin: The manifests that come with `mm`, by default those of this installation.
+
+    Raises:
+        ManifestError: When a directory that `--manifests` names cannot be read. Anything wrong
+            inside a directory is kept in the catalogue.
+    """
+    cwd, builtin = cwd.resolve(), builtin or builtin_directory()
+    notes = [
+        f"{VARIABLE}: ignored {path}: no such directory"
+        for path in missing_variables(variables, cwd)
+    ]
+    directories = search(options, variables, cwd, builtin)
+    found = next((each for each in directories if each.origin is Origin.FOUND), None)
+    ignored = _reason_to_ignore(found, settings) if found else None
+    if ignored:
+        directories = [each for each in directories if each is not found]
+        notes.append(f"ignored {ignored.directory}: it {ignored.why}; {ignored.fix}".rstrip("; "))
+    merged = _Merge(cwd)
+    for directory in directories:
+        taken = names_in(builtin) if directory is found else ()
+        try:
+            merged.add(directory, taken)
+        except ManifestError as error:
+            if directory.origin is Origin.OPTION:
+                raise
+            notes.append(f"ignored {error}")
+    return merged.catalog(tuple(directories), ignored, notes)
+
+
+@dataclass
+class _Merge:
+    """Collects models directory by directory; the first wins on a name."""
+
+    cwd: Path
+    models: dict[str, Declared] = field(default_factory=dict)
+    broken: dict[str, ManifestError] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, directory: ManifestDirectory, taken: Iterable[str]) -> None:
+        """Read `directory`, except the models whose names are `taken`."""
+        for file in manifest_files(directory.path):
+            shown = shown_path(file, self.cwd)
+            name = file.stem
+            if name in taken:
+                self.notes.append(f"ignored {shown}: {name!r} is the name of a built-in model")
+            elif name not in self.models and name not in self.broken:
+                try:
+                    self.models[name] = _declare(file, shown, directory)
+                except ManifestError as error:
+                    self.broken[name] = error
+
+    def catalog(
+        self,
+        directories: tuple[ManifestDirectory, ...],
+        ignored: Ignored | None,
+        notes: Sequence[str],
+    ) -> Catalog:
+        """Check what needs all the manifests, and return what is whole."""
+        self._check_shared_environments()
+        self._check_names_and_tasks()
+        tasks: dict[str, list[Declared]] = {}
+        for declared in self.models.values():
+            tasks.setdefault(declared.manifest.task, []).append(declared)
+        return Catalog(
+            models=dict(sorted(self.models.items())),
+            tasks={
+                task: tuple(sorted(many, key=lambda each: (-each.manifest.preference, each.name)))
+                for task, many in sorted(tasks.items())
+            },
+            broken=dict(sorted(self.broken.items())),
+            directories=directories,
+            ignored=ignored,
+            notes=(*notes, *self.notes),
+        )
+
+    def _check_shared_environments(self) -> None:
+        shared: dict[Path, list[Declared]] = {}
+        for declared in self.models.values():
+            shared.setdefault(declared.env_directory, []).append(declared)
+        for sharers in shared.values():
+            for one in sharers:
+                for other in sharers:
+                    if key := _difference(one, other):
+                        self._set_aside(
+                            one,
+                            ("environment", key),
+                            f"differs from that of {other.shown}, which shares env: "
+                            f"{one.manifest.env}",
+                        )
+
+    def _check_names_and_tasks(self) -> None:
+        """Set aside what bears the name of a task, or gives its task the name of a model.
+
+        What comes with `mm` is at fault last, and what was found by walking up first.
+        """
+        names: dict[str, Declared] = {}
+        tasks: dict[str, Declared] = {}
+        order = [Origin.BUILT_IN, Origin.USER, Origin.VARIABLE, Origin.OPTION, Origin.FOUND]
+        for one in sorted(self.models.values(), key=lambda each: order.index(each.origin)):
+            task = one.manifest.task
+            if other := tasks.get(one.name):
+                self._set_aside(one, ("name",), f"{other.shown} has a task of that name")
+            elif other := names.get(task):
+                self._set_aside(one, ("task",), f"{other.shown} has a model of that name")
+            else:
+                names[one.name] = one
+                tasks.setdefault(task, one)
+
+    def _set_aside(self, declared: Declared, path: tuple[str, ...], what: str) -> None:
+        self.models.pop(declared.name, None)
+        # Read again, for the line: records do not carry theirs through every command.
+        try:
+            document = parse(read_plain(declared.file, declared.shown), declared.shown)
+        except ManifestError as changed_meanwhile:
+            self.broken[declared.name] = changed_meanwhile
+        else:
+            self.broken.setdefault(declared.name, document.error(path, what))
+
+
+def _difference(one: Declared, other: Declared) -> str | None:
+    """Return the first key on which two manifests differ that share an environment's folder."""
+    for key in SHARED:
+        if getattr(one.manifest.environment, key) != getattr(other.manifest.environment, key):
+            return key
+    return None
+
+
+def _reason_to_ignore(found: ManifestDirectory, settings: Settings) -> Ignored | None:
+    command = f"run: mm manifest trust {shlex.quote(str(found.path))}"
+    names = frozenset(names_in(found.path))
+    kept = settings.trusted.get(str(found.path))
+    if found.path.lstat().st_uid != os.geteuid():
+        return Ignored(found.path, "belongs to another user", "", names)
+    if kept is None:
+        return Ignored(found.path, "is not trusted", command, names)
+    try:
+        now = inspect_tree(found).digest
+    except ManifestError as error:
+        return Ignored(found.path, f"can no longer be trusted ({error})", "", names)
+    if now != kept:
+        return Ignored(found.path, "has changed since it was trusted", command, names)
+    return None
+
+
+def _declare(file: Path, shown: str, directory: ManifestDirectory) -> Declared:
+    check_suffix(file.name, shown)
+    data = read_plain(file, shown)
+    manifest = read_manifest(data, file=shown, stem=file.stem)
+    return Declared(
+        manifest=manifest,
+        origin=directory.origin,
+        file=file,
+        env_directory=directory.environments / manifest.env,
+        digest=digest_bytes(data),
+        shown=shown,
+    )

@@ -1,0 +1,97 @@
+"""What exactly is trusted when a directory of manifests is: one digest over everything in it.
+
+The runners in the `envs/` beside it are programs, so they are part of it. A link could lead to a
+file that changes unseen; a tree with links cannot be trusted.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.core.canonical import digest, digest_bytes
+from orchestrator.errors import ManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from orchestrator.catalog.directories import ManifestDirectory
+
+MAX_FILES = 2000
+"""Manifests, runners and locks are few; more files mean that this is something else."""
+
+MAX_BYTES = 64 * 1024 * 1024
+"""The same, for their size; every command in a trusted directory reads all of it."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a directory of manifests and the `envs/` beside it hold.
+
+    Attributes:
+        files: Paths relative to the directory above both, sorted.
+        digest: SHA-256 over the paths and contents of all of them, in hexadecimal.
+    """
+
+    files: tuple[str, ...]
+    digest: str
+
+
+def inspect_tree(directory: ManifestDirectory) -> Contents:
+    """Return what `directory` and the `envs/` beside it hold now.
+
+    Raises:
+        ManifestError: When it cannot be trusted: it belongs to somebody else, holds a link, is too
+            large, or cannot be read.
+    """
+    root = directory.path.parent
+    entries: list[tuple[str, str]] = []
+    room = MAX_BYTES
+    try:
+        for path in _files(directory):
+            data = path.read_bytes()
+            entries.append((path.relative_to(root).as_posix(), digest_bytes(data)))
+            room -= len(data)
+            if len(entries) > MAX_FILES or room < 0:
+                raise ManifestError(
+                    f"more than {MAX_FILES} files or {MAX_BYTES >> 20} MiB here and in the "
+                    f"{directory.environments.name}/ beside it",
+                    where=str(directory.path),
+                    fix="keep manifests, runners and locks apart from other files",
+                )
+    except OSError as error:
+        raise ManifestError(
+            f"cannot be read ({error.strerror})", where=str(error.filename)
+        ) from error
+    entries.sort()
+    return Contents(tuple(path for path, _ in entries), digest(entries))
+
+
+def _files(directory: ManifestDirectory) -> Iterator[Path]:
+    for root in (directory.path, directory.environments):
+        if root.is_dir() or root.is_symlink():
+            _check_owner(root)
+            yield from _below(root)
+
+
+def _below(directory: Path) -> Iterator[Path]:
+    for path in directory.iterdir():
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            yield from _below(path)
+        elif stat.S_ISREG(mode):
+            yield path
+        else:
+            kind = "a link" if stat.S_ISLNK(mode) else "neither a file nor a directory"
+            raise ManifestError(f"{kind}, which cannot be trusted", where=str(path))
+
+
+def _check_owner(path: Path) -> None:
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        raise ManifestError("a link, which cannot be trusted", where=str(path))
+    if status.st_uid != os.geteuid():
+        raise ManifestError("belongs to another user", where=str(path))

@@ -1,0 +1,78 @@
+"""What the user has settled for good: trusted directories and `mm use`, kept in `MM_HOME`.
+
+Records go out and come in whole; the file is replaced under a lock, so that two commands at once
+lose nothing, and a damaged one counts as empty.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.errors import EnvironmentFailure
+from orchestrator.home import write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.home import Home
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings as they were when they were read."""
+
+    trusted: dict[str, str] = {}
+    """Directories of manifests, by their real path, with the digest that was trusted."""
+    uses: dict[str, str] = {}
+    """The model that stands for a task, by the task."""
+    notes: tuple[str, ...] = ()
+    """What the user should hear about the file; never written to it."""
+
+    def trusting(self, directory: str, digest: str) -> Settings:
+        """Return these settings with `directory` trusted as long as it has `digest`."""
+        return msgspec.structs.replace(self, trusted={**self.trusted, directory: digest})
+
+    def using(self, task: str, model: str | None) -> Settings:
+        """Return these settings with `model` standing for `task`; None leaves it to preference."""
+        uses = {known: chosen for known, chosen in self.uses.items() if known != task}
+        return msgspec.structs.replace(self, uses=uses if model is None else {**uses, task: model})
+
+
+def load_settings(home: Home) -> Settings:
+    """Return the settings in `home`; empty ones where the file is missing or damaged."""
+    try:
+        data = home.settings.read_bytes()
+    except FileNotFoundError:
+        return Settings()
+    except OSError as error:
+        return Settings(notes=(f"{home.settings}: ignored: cannot be read ({error.strerror})",))
+    try:
+        found = msgspec.json.decode(data, type=Settings)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Settings(notes=(f"{home.settings}: ignored: damaged; trust and `mm use` are lost",))
+    return msgspec.structs.replace(found, notes=())
+
+
+def update_settings(home: Home, change: Callable[[Settings], Settings]) -> Settings:
+    """Replace the settings in `home` by what `change` makes of them, and return that.
+
+    Raises:
+        EnvironmentFailure: When `home` cannot be written.
+    """
+    from filelock import FileLock
+
+    home.prepare()
+    try:
+        home.locks.mkdir(parents=True, exist_ok=True)
+        with FileLock(home.locks / "settings.lock"):
+            changed = change(load_settings(home))
+            kept = {"trusted": changed.trusted, "uses": changed.uses}
+            write_json(home.settings, kept, mode=0o600)
+    except OSError as error:
+        raise EnvironmentFailure(
+            f"cannot be written ({error.strerror})",
+            where=str(home.settings),
+            fix="set MM_HOME to a directory of yours",
+        ) from error
+    return changed
