@@ -1,3 +1,61 @@
 """Run machine-learning models whose Python dependencies contradict each other, side by side."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from orchestrator.errors import (
+        Cancelled,
+        Crashed,
+        EnvironmentFailure,
+        JobFailed,
+        ManifestError,
+        MemoryRefused,
+        MMError,
+        OutputError,
+        Rejected,
+        SourceError,
+        TimedOut,
+        UsageError,
+    )
+    from orchestrator.results import Artifact, Audio, Result
+    from orchestrator.session import Session
+
+_HOMES = {
+    "Session": "session",
+    "Result": "results",
+    "Artifact": "results",
+    "Audio": "results",
+}
+
+__all__ = [
+    "Artifact",
+    "Audio",
+    "Cancelled",
+    "Crashed",
+    "EnvironmentFailure",
+    "JobFailed",
+    "MMError",
+    "ManifestError",
+    "MemoryRefused",
+    "OutputError",
+    "Rejected",
+    "Result",
+    "Session",
+    "SourceError",
+    "TimedOut",
+    "UsageError",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is asked for: the command line pays for each import at the top."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"orchestrator.{_HOMES.get(name, 'errors')}"), name)

@@ -28,17 +28,23 @@ class Scratch:
         self._root = home.jobs
         try:
             self._root.mkdir(exist_ok=True)
-            self.path = self._root / secrets.token_hex(6)
-            self.path.mkdir(mode=0o700)
-            self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # One at a time, so that nobody sweeps what another has made and not locked yet.
+            turn = _open_lock(self._root)
+            try:
+                fcntl.flock(turn, fcntl.LOCK_EX)
+                self._sweep()
+                self.path = self._root / secrets.token_hex(6)
+                self.path.mkdir(mode=0o700)
+                self._lock = _open_lock(self.path)
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+            finally:
+                os.close(turn)
         except OSError as error:
             raise EnvironmentFailure(
                 f"cannot be written ({error.strerror})",
                 where=str(self._root),
                 fix="set MM_HOME to a directory of yours",
             ) from error
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self._sweep()
 
     def new_job(self) -> Path:
         """Make and return an empty directory for one job."""
@@ -57,12 +63,9 @@ class Scratch:
 
     def _sweep(self) -> None:
         for other in self._root.iterdir():
-            if other == self.path or not other.is_dir():
+            if not other.is_dir():
                 continue
-            try:
-                lock = os.open(other / ".lock", os.O_RDWR | os.O_CLOEXEC)
-            except OSError:
-                continue  # being made, or being removed, by somebody else
+            lock = _open_lock(other)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(other, ignore_errors=True)
@@ -70,3 +73,7 @@ class Scratch:
                 continue  # in use
             finally:
                 os.close(lock)
+
+
+def _open_lock(directory: Path) -> int:
+    return os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -18,11 +18,14 @@ class TerminalReporter:
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._lines: dict[str, str] = {}
+        self._noted: set[str] = set()
 
     def note(self, text: str) -> None:
-        """Write one line."""
+        """Write one line, unless it was written before."""
         with self._lock:
-            self._write(f"mm: {text}")
+            if text not in self._noted:
+                self._noted.add(text)
+                self._write(f"mm: {text}")
 
     def progress(self, key: str, text: str, done: float = 0, total: float = 0) -> None:
         """Draw or move the bar of `key`; off a terminal, write a line when its text changes."""

@@ -9,10 +9,13 @@ class Cancellation:
     """Asks one job to stop, from another thread or from a signal handler.
 
     The first `request` asks the runner; a second one means: at once.
+
+    Attributes:
+        armed: Whether somebody waits for a worker and will hear a request.
     """
 
     def __init__(self) -> None:
-        self.requests = 0
+        self.armed = False
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
@@ -23,7 +26,6 @@ class Cancellation:
 
     def request(self) -> None:
         """Ask once more. Takes no lock, so that a signal handler may call it."""
-        self.requests += 1
         os.write(self._writer, b"!")
 
     def drain(self) -> None:

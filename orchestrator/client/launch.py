@@ -177,9 +177,9 @@ def _modified(path: Path) -> float:
     return 0.0
 
 
-def start_time(pid: int) -> str:
+def start_time(pid: int, system: str = sys.platform) -> str:
     """Return when the process `pid` began, in the system's own form; empty when it is gone."""
-    if sys.platform == "linux":
+    if system == "linux":
         try:
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
         except OSError:

@@ -28,11 +28,10 @@ from orchestrator.errors import (
     TimedOut,
 )
 from orchestrator.home import read_json
-from orchestrator.processes import finish, wait
+from orchestrator.processes import Process, finish, wait
 from orchestrator.worker.frames import ProtocolError
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
 
     from orchestrator.client.cancellation import Cancellation
@@ -83,7 +82,7 @@ class Worker:
         self,
         record: WorkerRecord,
         runtime: RuntimeDirectory,
-        supervisor: subprocess.Popen[bytes],
+        supervisor: Process,
         lifeline: int,
     ) -> None:
         self.record = record
@@ -132,6 +131,8 @@ class Worker:
     ) -> Message:
         ending: MMError | None = None  # what is being done about a deadline or a request to stop
         until = time.monotonic() + call.seconds
+        if cancellation is not None:
+            cancellation.armed = True
         try:
             self.connection.send(method, call.params, call.parts, call.directory)
             while True:
@@ -157,6 +158,9 @@ class Worker:
             # nobody would match with its question.
             self.stop()
             raise
+        finally:
+            if cancellation is not None:
+                cancellation.armed = False
 
     def _ending(self, method: str, call: Call, reason: Exception) -> MMError:
         model = self.record.model

@@ -9,7 +9,7 @@ import sys
 import types
 
 
-def main(arguments: list) -> None:
+def main(arguments: list[str]) -> None:
     """Read `name=value` arguments, fork, and run the two halves."""
     settings = dict(word.split("=", 1) for word in arguments)
     # The package is made by hand, under a name of its own, and its directory leaves `sys.path`, so

@@ -10,9 +10,9 @@ LOCAL_PEERCRED = 1
 """macOS: <sys/un.h>; its answer is `struct xucred` (<sys/ucred.h>): version, uid, groups."""
 
 
-def peer_uid(sock: socket.socket) -> int:
+def peer_uid(sock: socket.socket, system: str = sys.platform) -> int:
     """Return the user id of the process that connected `sock`, or listened where it connected."""
-    if sys.platform == "linux":
+    if system == "linux":
         credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         return int(struct.unpack("3i", credentials)[1])
     answer = sock.getsockopt(0, LOCAL_PEERCRED, 76)

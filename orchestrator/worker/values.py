@@ -62,7 +62,7 @@ def array_view(data: memoryview, dtype: Any, shape: Sequence[int]) -> Any:
     return np.frombuffer(data, dtype=kind).reshape(shape)
 
 
-def _typed_view(data: memoryview, dtype: Any, shape: Sequence[int]) -> memoryview:
+def _typed_view(data: memoryview, dtype: Any, shape: Sequence[int]) -> Any:
     codes = {
         "f4": "f", "f8": "d", "i1": "b", "i2": "h", "i4": "i", "i8": "q",
         "u1": "B", "u2": "H", "u4": "I", "u8": "Q", "b1": "?",
@@ -70,9 +70,9 @@ def _typed_view(data: memoryview, dtype: Any, shape: Sequence[int]) -> memoryvie
     order = "<" if sys.byteorder == "little" else ">"
     if not isinstance(dtype, str) or dtype[:1] not in (order, "|") or dtype[1:] not in codes:
         raise TypeError(f"an array of {dtype!r} needs numpy")
-    view = data.cast(codes[dtype[1:]])
+    view: Any = data.cast(codes[dtype[1:]])  # type: ignore[call-overload]
     # A view of no bytes cannot be cast to a shape.
-    return data.cast(codes[dtype[1:]], list(shape)) if len(view) else view
+    return view.cast("B").cast(codes[dtype[1:]], list(shape)) if len(view) else view
 
 
 def encode_outputs(
@@ -114,7 +114,7 @@ def encode(name: str, kind: str, value: Any, buffers: list[memoryview]) -> Any:
             raise OutputMismatch(f"output {name!r} names {path}, and no such file is there")
         return {"path": path}
     if kind == "array":
-        return _encode_array(name, value, buffers)
+        return encode_array(name, value, buffers)
     if kind == "json":
         try:
             json.dumps(value, allow_nan=False)
@@ -151,20 +151,31 @@ def _encode_audio(name: str, value: Any, buffers: list[memoryview]) -> Any:
     return {
         "buffer": len(buffers) - 1,
         "dtype": dtype,
-        "shape": list(view.shape),
+        "shape": list(view.shape or ()),
         "rate": rate.__index__(),
     }
 
 
-def _encode_array(name: str, value: Any, buffers: list[memoryview]) -> Any:
+def encode_array(name: str, value: Any, buffers: list[memoryview]) -> dict[str, Any]:
+    """Return the wire's form of an array, adding its elements to `buffers`, in C order.
+
+    Args:
+        name: What it is called in an error.
+        value: A NumPy array of any type but object, or anything with the buffer protocol.
+        buffers: Where its bytes go.
+
+    Raises:
+        OutputMismatch: When `value` is no such array.
+    """
     if hasattr(value, "dtype") and hasattr(value, "shape"):
         if value.dtype.hasobject:
             raise OutputMismatch(f"output {name!r} is an array of Python objects")
         import numpy as np
 
         whole = np.ascontiguousarray(value)
-        described = np.lib.format.dtype_to_descr(whole.dtype)
-        buffers.append(memoryview(whole.reshape(-1).view(np.uint8) if whole.size else b""))
+        described: Any = np.lib.format.dtype_to_descr(whole.dtype)
+        data: Any = whole.reshape(-1).view("u1") if whole.size else b""
+        buffers.append(memoryview(data))
         shape = list(value.shape)
     else:
         try:
@@ -173,7 +184,7 @@ def _encode_array(name: str, value: Any, buffers: list[memoryview]) -> Any:
             raise _mismatch(name, "an array", value) from None
         described = _dtype_of(name, view)
         buffers.append(flat(view))
-        shape = list(view.shape)
+        shape = list(view.shape or ())
     return {"buffer": len(buffers) - 1, "dtype": described, "shape": shape}
 
 

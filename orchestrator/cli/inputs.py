@@ -1,0 +1,134 @@
+"""The inputs of a manifest as options of `mm run`, and what `-` brings in."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from orchestrator.arrays import read_npy
+from orchestrator.core.manifest import FILE_TYPES
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from orchestrator.core.manifest import Input, Manifest
+
+STANDARD_INPUT = "-"
+
+
+def input_options(manifest: Manifest) -> list[click.Option]:
+    """Return one option for each input of `manifest`."""
+    return [_option(name, declared) for name, declared in manifest.inputs.items()]
+
+
+def option_name(name: str) -> str:
+    """Return the option of the input `name`."""
+    return f"--{name.replace('_', '-')}"
+
+
+def _option(name: str, declared: Input) -> click.Option:
+    option = option_name(name)
+    default = None if declared.default is msgspec.UNSET else declared.default
+    flags = f"{option}/--no-{option[2:]}" if declared.type == "boolean" else option
+    help_text = declared.help
+    if default is not None:
+        shown = ("yes" if default else "no") if declared.type == "boolean" else default
+        help_text += f"  [default: {shown}]"
+    return click.Option(
+        [flags, name],
+        type=_type(declared),
+        # Defaults are filled in where inputs are checked, for every caller alike.
+        default=None,
+        required=declared.required,
+        multiple=declared.list,
+        help=help_text,
+    )
+
+
+def _type(declared: Input) -> click.ParamType[Any]:
+    low, high = declared.minimum, declared.maximum
+    if declared.type == "integer":
+        return click.IntRange(
+            None if low is None else int(low), None if high is None else int(high)
+        )
+    if declared.type == "number":
+        return click.FloatRange(low, high)
+    if declared.type == "boolean":
+        return click.BOOL
+    if declared.type == "choice":
+        return click.Choice(list(declared.choices))
+    if declared.type in FILE_TYPES or declared.type == "array":
+        return click.Path(allow_dash=True)
+    return click.STRING
+
+
+def collect(manifest: Manifest, given: Mapping[str, Any], spool: Path) -> dict[str, Any]:
+    """Return the inputs that were given, with `-` replaced by what standard input holds.
+
+    Args:
+        manifest: The model's manifest.
+        given: What click parsed, None or empty where nothing was given.
+        spool: A directory for a file that comes on standard input.
+
+    Raises:
+        UsageError: When `-` is given twice, or standard input is not what is wanted.
+    """
+    values = {
+        name: list(value) if manifest.inputs[name].list else value
+        for name, value in given.items()
+        if value is not None and value != ()
+    }
+    readers = [
+        name
+        for name, value in values.items()
+        if manifest.inputs[name].type in (*FILE_TYPES, "text", "array") and value == STANDARD_INPUT
+    ]
+    if len(readers) > 1:
+        raise UsageError(
+            f"both {option_name(readers[0])} and {option_name(readers[1])} read standard input",
+            fix="give one of them a path",
+        )
+    for name in readers:
+        values[name] = _read(name, manifest.inputs[name].type, spool)
+    return {name: _parse(name, manifest.inputs[name].type, value) for name, value in values.items()}
+
+
+def _read(name: str, kind: str, spool: Path) -> Any:
+    if sys.stdin.isatty():
+        click.echo(f"mm: {option_name(name)} reads standard input (end with Ctrl-D)", err=True)
+    data = sys.stdin.buffer.read()
+    if kind != "text":
+        path = spool / "standard-input"
+        path.write_bytes(data)
+        if not data:
+            raise UsageError(
+                "standard input was empty", fix=f"pipe a file into {option_name(name)} -"
+            )
+        return path
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"standard input is not UTF-8 text ({error.reason} at byte {error.start})",
+            fix="convert it first, for instance with iconv",
+        ) from error
+
+
+def _parse(name: str, kind: str, value: Any) -> Any:
+    """Return the value of an input whose option is the text or the path of it."""
+    if kind == "array":
+        return [read_npy(path) for path in value] if isinstance(value, list) else read_npy(value)
+    if kind != "json":
+        return value
+    texts = value if isinstance(value, list) else [value]
+    try:
+        parsed = [json.loads(text) for text in texts]
+    except ValueError as error:
+        raise UsageError(f"the value of {option_name(name)} is not JSON ({error})") from error
+    return parsed if isinstance(value, list) else parsed[0]

@@ -1,0 +1,232 @@
+"""`mm run`: one job of a task or a model, its inputs as options."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.context import Context, pass_context
+from orchestrator.errors import Cancelled, MMError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.catalog import Declared
+    from orchestrator.client.cancellation import Cancellation
+    from orchestrator.client.connection import Event
+    from orchestrator.results import Result
+
+JSON_VERSION = 1
+
+OPTIONS = (
+    click.Option(
+        ["-o", "--out"],
+        multiple=True,
+        metavar="[NAME=]OUT",
+        help="Write an output to a file (the primary one, or NAME); - is standard output.",
+    ),
+    click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object."),
+    click.Option(["--model"], metavar="MODEL", help="The model that stands for the task."),
+    click.Option(["--device"], default="auto", help="auto, cpu, cuda or mps.  [default: auto]"),
+    click.Option(
+        ["--dtype"],
+        default="auto",
+        help="auto, float32, bfloat16 or float16.  [default: auto]",
+    ),
+    click.Option(["--timeout"], type=float, metavar="SECONDS", help="How long the run may take."),
+    click.Option(["--receipt"], metavar="FILE", help="Write what made the result, as JSON."),
+)
+
+
+class Models(click.Group):
+    """A group whose commands are the tasks and models of the manifests in use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the tasks, then the models."""
+        catalog = ctx.ensure_object(Context).catalog
+        return [*catalog.tasks, *catalog.models]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Return the command of a task or model; its options are the manifest's inputs."""
+        context = ctx.ensure_object(Context)
+        return _command(context, cmd_name, ctx.meta.get("mm.model"))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Look for `--model` before the options are known, because it decides which there are."""
+        for index, word in enumerate(args):
+            if word == "--":
+                break
+            if word == "--model" and index + 1 < len(args):
+                ctx.meta["mm.model"] = args[index + 1]
+            elif word.startswith("--model="):
+                ctx.meta["mm.model"] = word.partition("=")[2]
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List tasks and models with what they do."""
+        catalog = ctx.ensure_object(Context).catalog
+        with formatter.section("Tasks"):
+            formatter.write_dl(
+                [
+                    (task, f"The preferred one of: {', '.join(each.name for each in many)}")
+                    for task, many in catalog.tasks.items()
+                ]
+            )
+        with formatter.section("Models"):
+            formatter.write_dl(
+                [(name, declared.manifest.summary) for name, declared in catalog.models.items()]
+            )
+
+
+@click.group(cls=Models, subcommand_metavar="TASK|MODEL [INPUTS]...")
+def command() -> None:
+    """Run a model on inputs and print or save what it makes.
+
+    `mm run TASK --help` shows the inputs of the model that stands for TASK.
+    """
+
+
+def _command(context: Context, name: str, model: str | None) -> click.Command:
+    from orchestrator.cli.inputs import input_options
+
+    declared = context.choose(name, model)
+    manifest = declared.manifest
+    outputs = ", ".join(
+        f"{output} ({spec.type}{', primary' if output == manifest.primary_output else ''})"
+        for output, spec in manifest.outputs.items()
+    )
+
+    @pass_context
+    def callback(context: Context, /, **values: Any) -> None:
+        inputs = {key: values.pop(key) for key in manifest.inputs}
+        _run(context, declared, inputs, values)
+
+    return click.Command(
+        name,
+        params=[*input_options(manifest), *OPTIONS],
+        callback=callback,
+        help=f"{manifest.summary} ({manifest.name}).\n\nOutputs: {outputs}.",
+    )
+
+
+def _run(
+    context: Context, declared: Declared, given: dict[str, Any], options: dict[str, Any]
+) -> None:
+    from orchestrator.cli import inputs, outputs
+    from orchestrator.session import JobOptions, Session
+
+    manifest = declared.manifest
+    result: Result | None = None
+    destinations = None
+    try:
+        destinations = outputs.plan(manifest, options["out"], as_json=options["as_json"])
+        if options["receipt"]:
+            outputs.check_writable(options["receipt"])
+        with Session(workspace=context) as session, interrupts() as cancellation:
+            values = inputs.collect(manifest, given, session.spool())
+            listener = _Listener(context, manifest.name)
+            job = JobOptions(
+                model=manifest.name,
+                device=options["device"],
+                dtype=options["dtype"],
+                timeout=options["timeout"],
+                cancellation=cancellation,
+                on_event=listener.hear,
+            )
+            try:
+                result = session.execute(manifest.name, values, job)
+            finally:
+                listener.end()
+            outputs.deliver(result, destinations)
+            if options["receipt"]:
+                data = json.dumps(result.receipt, indent=2, ensure_ascii=False) + "\n"
+                outputs.write_file(options["receipt"], data.encode("utf-8"))
+            if options["as_json"]:
+                context.out(
+                    _json(
+                        manifest.name,
+                        "done",
+                        outputs.json_outputs(result, destinations),
+                        result.receipt,
+                    )
+                )
+    except (MMError, KeyboardInterrupt) as error:
+        if options["as_json"]:
+            context.out(_json_error(manifest.name, error))
+        raise
+
+
+class _Listener:
+    """Turns a job's events into progress on standard error."""
+
+    def __init__(self, context: Context, model: str) -> None:
+        self._context = context
+        self._model = model
+
+    def hear(self, event: Event) -> None:
+        params = event.params
+        if event.kind == "log":
+            self._context.reporter.note(f"{self._model}: {params.get('text')}")
+        elif event.kind == "progress":
+            done, total = params.get("done"), params.get("total")
+            if isinstance(done, (int, float)) and isinstance(total, (int, float)):
+                text = str(params.get("text") or "")
+                self._context.reporter.progress(self._model, text, done, total)
+
+    def end(self) -> None:
+        self._context.reporter.finish(self._model)
+
+
+@contextlib.contextmanager
+def interrupts() -> Iterator[Cancellation]:
+    """Turn Ctrl-C into a request to the job that runs, and into an interrupt where none does.
+
+    The first asks the runner to stop, the second ends its worker.
+    """
+    from orchestrator.client.cancellation import Cancellation
+
+    cancellation = Cancellation()
+
+    def handle(number: int, frame: object) -> None:
+        del number, frame
+        if not cancellation.armed:
+            raise KeyboardInterrupt
+        cancellation.request()
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield cancellation
+    finally:
+        signal.signal(signal.SIGINT, before)
+        cancellation.close()
+
+
+def _json(model: str, outcome: str, shown: dict[str, Any], receipt: dict[str, Any]) -> str:
+    document = {
+        "version": JSON_VERSION,
+        "model": model,
+        "outcome": outcome,
+        "outputs": shown,
+        "error": None,
+        "receipt": receipt,
+    }
+    return json.dumps(document, ensure_ascii=False)
+
+
+def _json_error(model: str, error: MMError | KeyboardInterrupt) -> str:
+    known = error if isinstance(error, MMError) else Cancelled("interrupted")
+    document = {
+        "version": JSON_VERSION,
+        "model": model,
+        "outcome": known.outcome,
+        "outputs": {},
+        "error": {"message": str(known), "exit_code": known.exit_code},
+        "receipt": None,
+    }
+    return json.dumps(document, ensure_ascii=False)

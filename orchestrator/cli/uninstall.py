@@ -1,0 +1,95 @@
+"""`mm uninstall`: everything that mm keeps outside its own package, and its removal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from orchestrator.cli.context import Context, pass_context
+from orchestrator.core.units import format_size
+from orchestrator.errors import EnvironmentFailure, UsageError
+from orchestrator.home import FORMAT_FILE, home_directory
+
+DESCRIPTIONS = {
+    "envs": "built environments",
+    "models": "overlays of models",
+    "home": "what workers keep as their HOME",
+    "logs": "logs",
+    "locks": "lock files",
+    "jobs": "directories of running jobs",
+    "mine": "locks of your own",
+    "results": "finished pipeline steps",
+    "runs": "records of pipeline runs",
+    "settings.json": "trust, and the choices of mm use",
+    "interpreters.json": "facts about interpreters",
+}
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Remove it without a question.")
+@pass_context
+def command(context: Context, *, yes: bool) -> None:
+    """List everything that mm keeps, with sizes, and remove it.
+
+    uv's own cache and the hub's are never touched. The package itself is removed with
+    `pip uninstall mm-orchestrator`.
+    """
+    root = home_directory(context.variables).root
+    runtime = context.runtime.path
+    if root.exists() and not (root / FORMAT_FILE).is_file() and any(root.iterdir()):
+        raise UsageError(
+            "this is not a directory that mm made, and it is not removed",
+            where=str(root),
+            fix="check MM_HOME",
+        )
+    kept = sorted(root.iterdir()) if root.is_dir() else []
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    for path in kept:
+        size = _size(path, seen)
+        total += size
+        described = DESCRIPTIONS.get(path.name, "")
+        context.out(f"{format_size(size):>10}  {path}  {described}".rstrip())
+    context.out(f"{'':>10}  {runtime}  sockets and records of live workers")
+    context.out(f"{format_size(total):>10}  in all; files that uv's cache shares are freed there")
+    live = [record.model for record in context.runtime.records()]
+    if live:
+        raise EnvironmentFailure(
+            f"workers are running ({', '.join(live)})", fix="let them end, then run it again"
+        )
+    if not yes:
+        if not sys.stdin.isatty():
+            context.say("nothing was removed; run: mm uninstall --yes")
+            return
+        click.confirm("Remove all of it?", abort=True, err=True)
+    for path in (root, runtime):
+        _remove(path)
+    context.say("removed; the package goes with: pip uninstall mm-orchestrator")
+
+
+def _size(path: Path, seen: set[tuple[int, int]]) -> int:
+    """Return the bytes on disk below `path`, those of a file with several links once."""
+    total = 0
+    paths = [path] if path.is_symlink() or not path.is_dir() else [path, *path.rglob("*")]
+    for each in paths:
+        found = each.lstat()
+        if (found.st_dev, found.st_ino) not in seen:
+            seen.add((found.st_dev, found.st_ino))
+            total += found.st_blocks * 512
+    return total
+
+
+def _remove(path: Path) -> None:
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise EnvironmentFailure(
+            f"could not be removed ({error.strerror})",
+            where=str(error.filename or path),
+            fix="check its permissions, then run: mm uninstall --yes",
+        ) from error

@@ -1,0 +1,63 @@
+"""What every engine does: run one task in a worker that has the right model loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orchestrator.client.cancellation import Cancellation
+    from orchestrator.client.connection import Event
+    from orchestrator.client.launch import WorkerSpec
+    from orchestrator.core.manifest import Manifest
+
+
+def ignore_event(event: Event) -> None:
+    """Do nothing with what a job says on the way."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job, ready to run: checked inputs and the worker that it needs.
+
+    Attributes:
+        manifest: The model's manifest.
+        worker: Everything its worker is started from.
+        inputs: Checked values; files as absolute paths.
+        load_seconds: How long the load may take.
+        run_seconds: How long the run may take.
+        cancellation: What may ask it to stop.
+        on_event: Called with progress, log lines and chunks, in the thread that runs the task.
+    """
+
+    manifest: Manifest
+    worker: WorkerSpec
+    inputs: Mapping[str, Any]
+    load_seconds: float
+    run_seconds: float
+    cancellation: Cancellation | None = None
+    on_event: Callable[[Event], None] = field(default=ignore_event)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a task gave: checked outputs as they are handed to the user, and seconds by part."""
+
+    outputs: dict[str, Any]
+    timings: dict[str, float]
+
+
+class Engine(Protocol):
+    """Runs tasks; several threads may call `run` at once."""
+
+    def run(self, task: Task) -> Completed:
+        """Run `task` to its end.
+
+        Raises:
+            JobFailed, OutputError, Rejected, Cancelled, TimedOut, Crashed: As it ended.
+        """
+
+    def close(self) -> None:
+        """End every worker."""

@@ -1,0 +1,342 @@
+"""The Python API: a session whose workers live as long as it does."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from orchestrator import machine
+from orchestrator.client.cancellation import Cancellation
+from orchestrator.client.launch import WorkerSpec
+from orchestrator.core.devices import AUTO, choose_device, choose_dtype
+from orchestrator.core.values import AudioValue, check_inputs, check_output
+from orchestrator.core.worker_variables import worker_variables
+from orchestrator.engines.base import Task, ignore_event
+from orchestrator.engines.local import LocalEngine
+from orchestrator.errors import ManifestError, UsageError
+from orchestrator.inputs import describe_inputs, resolve_files
+from orchestrator.receipts import produced_by, receipt
+from orchestrator.reporting import Reporter, Silent
+from orchestrator.results import Audio, Result
+from orchestrator.scratch import Scratch
+from orchestrator.userenv import snapshot
+from orchestrator.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from orchestrator.catalog import Declared
+    from orchestrator.client.connection import Event
+    from orchestrator.environments import Environment
+    from orchestrator.environments.flock import Held
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """How one job is to run, beside its inputs.
+
+    Attributes:
+        model: The model that stands for the task, instead of the preferred one.
+        device: "auto", or one that the manifest lists.
+        dtype: "auto", or one that the manifest lists for the device.
+        timeout: Seconds that the run may take, instead of the manifest's `timeouts.run`.
+        cancellation: What may ask the job to stop.
+        on_event: Called with progress, log lines and chunks.
+    """
+
+    model: str | None = None
+    device: str = AUTO
+    dtype: str = AUTO
+    timeout: float | None = None
+    cancellation: Cancellation | None = None
+    on_event: Callable[[Event], None] = field(default=ignore_event)
+
+
+class Session:
+    """Runs models; use it as a context manager. Threads may share one.
+
+    Args:
+        manifests: Directories of manifests, before every other.
+        home: A directory to use instead of `MM_HOME`.
+        engine: Where jobs run; "local" is the one there is.
+        workers: How many workers of one model may live at once.
+        reporter: Who hears notes and progress of environments that are built.
+        workspace: What the session stands on, made already; replaces `manifests` and `home`.
+
+    Raises:
+        UsageError: For an engine that does not exist.
+    """
+
+    def __init__(
+        self,
+        manifests: Iterable[str | Path] = (),
+        home: str | Path | None = None,
+        engine: str = "local",
+        *,
+        workers: int = 1,
+        reporter: Reporter | None = None,
+        workspace: Workspace | None = None,
+    ) -> None:
+        if engine != "local":
+            raise UsageError(f"there is no engine {engine!r}", fix="choose local")
+        self.workspace = workspace or Workspace(
+            variables=snapshot(),
+            cwd=Path.cwd(),
+            manifests=tuple(Path(path) for path in manifests),
+            root=Path(home) if home is not None else None,
+            reporter=reporter or Silent(),
+        )
+        self._scratch = Scratch(self.workspace.home)
+        self._engine = LocalEngine(
+            self.workspace.runtime, self.workspace.worker_logs, self._scratch, workers
+        )
+        self._workers = workers
+        self._lock = threading.Lock()
+        self._executor: ThreadPoolExecutor | None = None
+        self._held: dict[str, Held] = {}
+
+    def __enter__(self) -> Session:  # noqa: PYI034 - Self is typing's from 3.11 on
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the workers and remove the jobs' directories, artifacts included."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+        self._engine.close()
+        self._scratch.close()
+        for held in self._held.values():
+            held.release()
+        self._held.clear()
+
+    def run(
+        self,
+        name: str,
+        /,
+        *,
+        model: str | None = None,
+        device: str = AUTO,
+        dtype: str = AUTO,
+        timeout: float | None = None,
+        **inputs: Any,
+    ) -> Result:
+        """Run the task or model `name` on `inputs` and return its outputs.
+
+        A missing environment is built first.
+
+        Args:
+            name: A task ("ocr") or a model ("rapidocr").
+            model: The model that is to stand for the task.
+            device: "auto", "cpu", "cuda" or "mps".
+            dtype: "auto", "float32", "bfloat16" or "float16".
+            timeout: Seconds that the run may take.
+            **inputs: The manifest's inputs: values, and paths for images, files and audio.
+
+        Raises:
+            MMError: One of its subclasses says how the job ended.
+        """
+        return self.execute(name, inputs, JobOptions(model, device, dtype, timeout))
+
+    def submit(self, name: str, /, **keywords: Any) -> Future[Result]:
+        """Start `run(name, **keywords)` in a thread and return its future at once."""
+        with self._lock:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(thread_name_prefix="mm-session")
+            return self._executor.submit(self.run, name, **keywords)
+
+    def map(
+        self, name: str, items: Iterable[Mapping[str, Any]], /, **keywords: Any
+    ) -> Iterator[Result]:
+        """Run `name` on each item, a mapping of inputs, and yield the results in order.
+
+        At most twice as many items as there are workers are taken ahead of the results.
+
+        Raises:
+            MMError: The first error of an item, when its turn comes.
+        """
+        waiting: list[Future[Result]] = []
+        for item in items:
+            waiting.append(self.submit(name, **keywords, **item))
+            if len(waiting) >= 2 * self._workers:
+                yield waiting.pop(0).result()
+        for future in waiting:
+            yield future.result()
+
+    def stream(self, name: str, /, *, output: str | None = None, **keywords: Any) -> Iterator[Any]:
+        """Run `name` and yield the chunks of one output as they come.
+
+        A runner that streams nothing gives its whole output as the only chunk. A caller that stops
+        iterating cancels the job.
+
+        Args:
+            name: A task or a model.
+            output: The output to listen to; the primary one by default.
+            **keywords: As for `run`.
+
+        Raises:
+            MMError: As for `run`, after the chunks that came before.
+        """
+        chosen = {
+            key: keywords.pop(key)
+            for key in ("model", "device", "dtype", "timeout")
+            if key in keywords
+        }
+        declared = self._choose(name, chosen.get("model"))
+        wanted = output or declared.manifest.primary_output
+        if wanted not in declared.manifest.outputs:
+            raise UsageError(f"{declared.manifest.name} has no output {wanted!r}")
+        cancellation = Cancellation()
+        queue: SimpleQueue[tuple[str, Any]] = SimpleQueue()
+
+        def listen(event: Event) -> None:
+            if event.kind == "chunk" and event.params.get("output") == wanted:
+                queue.put(("chunk", chunk_value(declared, event)))
+
+        def work() -> None:
+            options = JobOptions(**chosen, cancellation=cancellation, on_event=listen)
+            try:
+                queue.put(("result", self.execute(name, keywords, options)))
+            except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
+                queue.put(("error", error))
+
+        thread = threading.Thread(target=work, name="mm-stream")
+        thread.start()
+        streamed = False
+        try:
+            while True:
+                kind, value = queue.get()
+                if kind == "error":
+                    raise value
+                if kind == "result":
+                    if not streamed:
+                        yield value[wanted]
+                    return
+                streamed = True
+                yield value
+        finally:
+            cancellation.request()
+            thread.join()
+            cancellation.close()
+
+    def spool(self) -> Path:
+        """Return a directory for files that are made for a job; it goes with the session."""
+        return self._scratch.new_job()
+
+    def execute(self, name: str, inputs: Mapping[str, Any], options: JobOptions) -> Result:
+        """Run one job with every option there is; `run` is the short form."""
+        declared = self._choose(name, options.model)
+        manifest = declared.manifest
+        values = resolve_files(manifest, check_inputs(manifest, inputs))
+        timings: dict[str, float] = {}
+        began = time.perf_counter()
+        environment = self._environment(declared)
+        timings["environment"] = time.perf_counter() - began
+        worker = self._worker_spec(declared, environment, options)
+        task = Task(
+            manifest=manifest,
+            worker=worker,
+            inputs=values,
+            load_seconds=manifest.timeouts.load,
+            run_seconds=_seconds(options.timeout, manifest.timeouts.run),
+            cancellation=options.cancellation,
+            on_event=options.on_event,
+        )
+        described = describe_inputs(manifest, values)
+        completed = self._engine.run(task)
+        timings.update(completed.timings)
+        made_by = produced_by(declared, environment, worker)
+        return Result(
+            completed.outputs,
+            model=manifest.name,
+            primary=manifest.primary_output,
+            receipt=receipt(made_by, described, timings),
+            timings=timings,
+        )
+
+    def _choose(self, name: str, model: str | None) -> Declared:
+        declared = self.workspace.choose(name, model)
+        if declared.manifest.source is not None:
+            raise ManifestError(
+                f"{declared.manifest.name} needs weights from {declared.manifest.source.repo}, "
+                "and this version of mm cannot fetch any",
+                fix="upgrade mm-orchestrator",
+            )
+        return declared
+
+    def _environment(self, declared: Declared) -> Environment:
+        """Return the model's environment, built if need be, and held for as long as we live."""
+        with self._lock:
+            environment = self.workspace.environments.ensure(declared)
+            if environment.digest not in self._held:
+                self._held[environment.digest] = environment.hold()
+            return environment
+
+    def _worker_spec(
+        self, declared: Declared, environment: Environment, options: JobOptions
+    ) -> WorkerSpec:
+        manifest = declared.manifest
+        device = choose_device(manifest, options.device, machine.available_devices())
+        home = self.workspace.home.worker_home
+        home.mkdir(parents=True, exist_ok=True)
+        try:
+            source = declared.runner.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ManifestError(
+                f"the runner of {manifest.name} cannot be read ({error})",
+                where=str(declared.runner),
+                fix=f"write it beside {declared.lock.name}",
+            ) from error
+        return WorkerSpec(
+            model=manifest.name,
+            python=environment.python,
+            environment=environment.digest,
+            variables=worker_variables(
+                self.workspace.variables,
+                manifest.environment.variables,
+                manifest.environment.pass_,
+                str(home),
+            ),
+            runner=declared.runner,
+            source=source,
+            device=device,
+            dtype=choose_dtype(manifest, device, options.dtype),
+            options=manifest.options,
+            held=(self._held[environment.digest].fileno(),),
+        )
+
+
+def _seconds(asked: float | None, declared: float) -> float:
+    if asked is None:
+        return declared
+    if not (math.isfinite(asked) and asked > 0):
+        raise UsageError(f"a time-out of {asked} seconds", fix="give a number above 0")
+    return asked
+
+
+def chunk_value(declared: Declared, event: Event) -> Any:
+    """Return the chunk that `event` carries, as a user gets it.
+
+    Raises:
+        OutputError: When the worker sent what the manifest does not allow.
+    """
+    name = str(event.params.get("output"))
+    manifest = declared.manifest
+    checked = check_output(
+        manifest.name, name, manifest.outputs[name], event.params.get("value"), event.buffers
+    )
+    return Audio(checked) if isinstance(checked, AudioValue) else checked
