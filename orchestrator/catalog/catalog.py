@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.catalog.directories import ManifestDirectory, Origin
 from orchestrator.core.binding import did_you_mean
+from orchestrator.core.selection import select
 from orchestrator.errors import ManifestError, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.core.manifest import Manifest
+    from orchestrator.core.selection import Facts
 
 
 @dataclass(frozen=True)
@@ -107,10 +109,7 @@ class Catalog:
         raise self.unknown(name)
 
     def task(self, name: str) -> tuple[Declared, ...]:
-        """Return the models that may stand for a task, the highest preference first.
-
-        Those found by walking up are among them only where nobody else has the task: a cloned
-        repository must not take over a task.
+        """Return the models of a task, the highest preference first.
 
         Raises:
             ManifestError: When only an untrusted directory might have it.
@@ -118,8 +117,27 @@ class Catalog:
         """
         if name not in self.tasks:
             raise self.unknown(name)
-        everyone = self.tasks[name]
-        return tuple(each for each in everyone if each.origin is not Origin.FOUND) or everyone
+        return self.tasks[name]
+
+    def select(self, task: str, facts: Facts, chosen: str | None = None) -> tuple[Declared, str]:
+        """Return the model that stands for `task`, and why, as one line for the user.
+
+        A model found by walking up stands for it only when `chosen`, or where nobody else has the
+        task: a cloned repository must not take over a task.
+
+        Args:
+            task: The task's name.
+            facts: What decides whether a model is ready.
+            chosen: The model that `mm use` settled on, if any.
+
+        Raises:
+            MMError: As `task` and `orchestrator.core.selection.select` do.
+        """
+        many = self.task(task)
+        guests = {each.name for each in many if each.origin is Origin.FOUND}
+        manifests = [each.manifest for each in many]
+        selection = select(task, manifests, facts, chosen=chosen, guests=guests)
+        return self.models[selection.model], selection.reason
 
     def unknown(self, name: str) -> ManifestError | UsageError:
         """Return the error for a name that is neither a model nor a task, with the nearest ones."""

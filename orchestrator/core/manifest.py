@@ -133,9 +133,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """How long a worker stays after its last job; infinity for `forever`."""
         return parse_duration(self.keep_alive)
 
-    def smallest_memory(self, device: Device) -> int:
+    def smallest_memory(self, device: str) -> int:
         """Return the bytes that the smallest dtype listed for `device` needs; 0 where none is."""
-        sizes = self.memory.get(device, {}).values()
+        sizes = [
+            size for known, each in self.memory.items() if known == device for size in each.values()
+        ]
         return min((parse_size(size) for size in sizes), default=0)
 
 

@@ -1,0 +1,127 @@
+"""Which model stands for a task: the ready one with the highest preference, or the user's choice.
+
+Pure: whether weights are there and what the machine has are told by the caller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.core.units import format_size
+from orchestrator.errors import MemoryRefused, MMError, SourceError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from orchestrator.core.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The model that stands for a task, and why, as one line for the user."""
+
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What decides whether a model is ready.
+
+    Attributes:
+        has_weights: Says whether the weights of a manifest with a `source` were pulled or added.
+        memory: The memory, in bytes, of each kind of device this machine has; None where it is
+            not known, which counts as enough.
+    """
+
+    has_weights: Callable[[Manifest], bool]
+    memory: Mapping[str, int | None]
+
+
+def select(
+    task: str,
+    manifests: Sequence[Manifest],
+    facts: Facts,
+    *,
+    chosen: str | None = None,
+    guests: Collection[str] = (),
+) -> Selection:
+    """Return the model that stands for `task`.
+
+    Args:
+        task: The task's name.
+        manifests: The models of the task, at least one.
+        facts: What decides whether a model is ready.
+        chosen: The model that `mm use` settled on, if any; it stands for the task ready or not.
+        guests: Names of models that never win by preference, unless there are no others.
+
+    Raises:
+        SourceError: When none is ready and one lacks nothing but its weights.
+        MemoryRefused: When none is ready because this machine's memory is too small.
+        UsageError: When none of them runs on a device that this machine has.
+    """
+    ranked = sorted(manifests, key=lambda each: (-each.preference, each.name))
+    if chosen in {each.name for each in ranked}:
+        return Selection(str(chosen), f"{task}: {chosen} (chosen with mm use)")
+    hosts = [each for each in ranked if each.name not in guests] or ranked
+    obstacles = {each.name: obstacle(each, facts) for each in hosts}
+    ready = [name for name, problem in obstacles.items() if problem is None]
+    if not ready:
+        raise _none_ready(task, [problem for problem in obstacles.values() if problem])
+    model = ready[0]
+    why = [_comparison(model, ready, hosts)]
+    for name, problem in obstacles.items():
+        if name == model:
+            break
+        if problem:
+            command = problem.fix.removeprefix("run: ")
+            why.append(f"{problem.what}: {command}" if command else problem.what)
+    if chosen:
+        why.append(f"{chosen}, chosen with mm use, is not a model of this task")
+    return Selection(model, f"{task}: {model} ({'; '.join(why)})")
+
+
+def obstacle(manifest: Manifest, facts: Facts) -> MMError | None:
+    """Return what keeps a model from being ready, or None."""
+    name = manifest.name
+    devices = [device for device in manifest.devices if device in facts.memory]
+    if not devices:
+        return UsageError(
+            f"{name} runs on {' or '.join(manifest.devices)}, which this machine does not have"
+        )
+    if not any(_fits(manifest, device, facts) for device in devices):
+        device = devices[0]
+        has = facts.memory[device] or 0
+        return MemoryRefused(
+            f"{name} needs {format_size(manifest.smallest_memory(device), binary=True)} of memory "
+            f"and this machine has {format_size(has, binary=True)}"
+        )
+    if manifest.source is not None and not facts.has_weights(manifest):
+        return SourceError(f"{name} needs its weights", fix=f"run: mm model pull {name}")
+    return None
+
+
+def _fits(manifest: Manifest, device: str, facts: Facts) -> bool:
+    has = facts.memory[device]
+    return has is None or manifest.smallest_memory(device) <= has
+
+
+def _comparison(model: str, ready: Sequence[str], hosts: Sequence[Manifest]) -> str:
+    if len(hosts) == 1:
+        return "the only one"
+    if len(ready) == 1:
+        return "the only one that is ready"
+    others = " and ".join(name for name in ready if name != model)
+    return f"preferred to {others}"
+
+
+def _none_ready(task: str, problems: Sequence[MMError]) -> MMError:
+    """Return the error to raise: the obstacle that is easiest to remove, told for the task."""
+    for kind in (SourceError, MemoryRefused, UsageError):
+        for problem in problems:
+            if isinstance(problem, kind):
+                return kind(
+                    f"no model of the task {task} is ready: {problem.what}", fix=problem.fix
+                )
+    raise AssertionError(problems)
