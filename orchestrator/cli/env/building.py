@@ -1,0 +1,83 @@
+"""`mm env sync`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.context import Context, pass_context
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestrator.core.planning import Step
+
+
+@click.command("sync")
+@click.argument("models", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every model of the catalogue.")
+@click.option("--offline", is_flag=True, help="Download nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and do nothing.")
+@click.option("--jobs", "-j", type=click.IntRange(1, 64), help="How many to build at once.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.option("--backend", type=click.Choice(["uv", "virtualenv"]), default="uv", show_default=True)
+@click.option("--python", metavar="PYTHON", help="A path, a command or a version.")
+@pass_context
+def sync_command(
+    context: Context,
+    models: tuple[str, ...],
+    *,
+    everything: bool,
+    offline: bool,
+    dry_run: bool,
+    jobs: int | None,
+    as_json: bool,
+    backend: str,
+    python: str | None,
+) -> None:
+    """Make what is built equal what is declared.
+
+    Without names: the models that need no weights beside their packages, and those that are built.
+    """
+    from orchestrator.cli.env.choosing import named, syncable
+    from orchestrator.environments import Environments
+    from orchestrator.environments.service import DEFAULT_JOBS
+
+    environments = Environments(
+        context.home, context.variables, context.reporter, backend, python, offline=offline
+    )
+    if models:
+        chosen = named(context.catalog, models)
+    elif everything:
+        chosen = list(context.catalog.models.values())
+    else:
+        chosen = syncable(context.catalog, environments)
+    steps = environments.plan(chosen)
+    if as_json:
+        context.out(json.dumps({"version": 1, "steps": [_plain(step) for step in steps]}, indent=2))
+    elif dry_run:
+        _print(context, steps)
+    if not dry_run:
+        environments.sync(chosen, jobs or DEFAULT_JOBS)
+
+
+def _print(context: Context, steps: Sequence[Step]) -> None:
+    words = {"ready": "is ready", "probe": "would be probed", "build": "would be built"}
+    for step in steps:
+        context.out(
+            f"{', '.join(step.models)}: {words[step.action.value]} "
+            f"(Python {step.python}, {step.packages} packages, {step.digest[:12]})"
+        )
+
+
+def _plain(step: Step) -> dict[str, object]:
+    return {
+        "action": step.action.value,
+        "models": list(step.models),
+        "digest": step.digest,
+        "python": step.python,
+        "packages": step.packages,
+        "probes": list(step.probes),
+    }

@@ -1,0 +1,63 @@
+"""Which models a command of `mm env` means when it is given names, and when it is given none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.catalog import Declared, Origin, builtin_directory
+from orchestrator.errors import EnvironmentFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from orchestrator.catalog import Catalog
+    from orchestrator.environments import Environments
+
+
+def named(catalog: Catalog, names: Sequence[str]) -> list[Declared]:
+    """Return the models of these names, each once.
+
+    Raises:
+        UsageError: When there is no such model.
+        ManifestError: When its manifest is broken.
+    """
+    return list({name: catalog.model(name) for name in names}.values())
+
+
+def lockable(catalog: Catalog) -> list[Declared]:
+    """Return the models whose locks `mm env lock` writes when it is given no names.
+
+    Those that came inside an installed wheel are not among them: their locks belong to the wheel.
+    """
+    installed = builtin_directory().parent.name == "builtin"
+    return [
+        declared
+        for declared in catalog.models.values()
+        if not (installed and declared.origin is Origin.BUILT_IN)
+    ]
+
+
+def syncable(catalog: Catalog, environments: Environments) -> list[Declared]:
+    """Return the models that `mm env sync` means when it is given no names.
+
+    Those that need no weights beside their packages, from any directory but one found by walking
+    up, and those whose environment is there.
+    """
+    return [
+        declared
+        for declared in catalog.models.values()
+        if (declared.manifest.source is None and declared.origin is not Origin.FOUND)
+        or _is_built(declared, environments)
+    ]
+
+
+def one_per_lock(models: Iterable[Declared]) -> list[Declared]:
+    """Return the first model of each `env` folder: models that share one share its lock."""
+    return list({model.env_directory: model for model in reversed(list(models))}.values())[::-1]
+
+
+def _is_built(declared: Declared, environments: Environments) -> bool:
+    try:
+        return environments.ready(declared) is not None
+    except EnvironmentFailure:
+        return False
