@@ -79,7 +79,10 @@ def _describe(kind: str, value: Any) -> Any:
         return {"sha256": file_digest(value), "size": Path(value).stat().st_size}
     if kind == "array":
         view = memoryview(value)
-        return {"sha256": hashlib.sha256(view.tobytes()).hexdigest(), "shape": list(view.shape or ())}
+        return {
+            "sha256": hashlib.sha256(view.tobytes()).hexdigest(),
+            "shape": list(view.shape or ()),
+        }
     return value
 
 

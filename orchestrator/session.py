@@ -269,7 +269,10 @@ class Session:
         )
 
     def _choose(self, name: str, model: str | None) -> Declared:
-        declared = self.workspace.choose(name, model)
+        choice = self.workspace.choose(name, model)
+        declared = choice.declared
+        if choice.reason:
+            self.workspace.reporter.note(choice.reason)
         if declared.manifest.source is not None:
             raise ManifestError(
                 f"{declared.manifest.name} needs weights from {declared.manifest.source.repo}, "

@@ -11,13 +11,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator import machine
+from orchestrator.core.selection import Facts, select
+from orchestrator.errors import UsageError
 from orchestrator.home import Home, home_directory
 from orchestrator.reporting import Reporter, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orchestrator.catalog import Catalog
+    from orchestrator.catalog import Catalog, Declared
     from orchestrator.client.runtime import RuntimeDirectory
     from orchestrator.environments import Environments
     from orchestrator.settings import Settings
@@ -95,3 +98,55 @@ class Workspace:
         from orchestrator.environments import Environments
 
         return Environments(self.home, self.variables, self.reporter)
+
+    def choose(self, name: str, model: str | None = None) -> Choice:
+        """Return the model that `name`, a task or a model, stands for.
+
+        Args:
+            name: A task or a model.
+            model: The model that is to stand for the task.
+
+        Raises:
+            UsageError: When there is no such name, or `model` does not do the task.
+            ManifestError: When the model's manifest is broken or not trusted.
+            SourceError, MemoryRefused: When no model of the task is ready.
+        """
+        if model is not None:
+            declared = self.catalog.model(model)
+            if name not in (model, declared.manifest.task):
+                raise UsageError(
+                    f"{model} does {declared.manifest.task}, not {name}",
+                    fix=f"run: mm run {model} --help",
+                )
+            return Choice(declared)
+        if name in self.catalog.models or name not in self.catalog.tasks:
+            return Choice(self.catalog.model(name))
+        for problem in self.catalog.problems:
+            self.reporter.note(problem)
+        candidates = self.catalog.tasks[name]
+        trusted = self.catalog.task(name)
+        selection = select(
+            name,
+            [each.manifest for each in candidates],
+            Facts(lambda _: False, self.memory),
+            chosen=self.settings.uses.get(name),
+            guests=[each.name for each in candidates if each not in trusted],
+        )
+        return Choice(self.catalog.models[selection.model], selection.reason)
+
+    @cached_property
+    def memory(self) -> Mapping[str, int | None]:
+        """Bytes of memory by kind of device of this machine; None where nobody knows."""
+        total = machine.total_memory()
+        return {
+            device: total if device in ("cpu", "mps") else None
+            for device in machine.available_devices()
+        }
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model, and, where a task was asked for, why this one stands for it."""
+
+    declared: Declared
+    reason: str = ""

@@ -95,8 +95,8 @@ def command() -> None:
 def _command(context: Context, name: str, model: str | None) -> click.Command:
     from orchestrator.cli.inputs import input_options
 
-    declared = context.choose(name, model)
-    manifest = declared.manifest
+    choice = context.choose(name, model)
+    manifest = choice.declared.manifest
     outputs = ", ".join(
         f"{output} ({spec.type}{', primary' if output == manifest.primary_output else ''})"
         for output, spec in manifest.outputs.items()
@@ -104,8 +104,10 @@ def _command(context: Context, name: str, model: str | None) -> click.Command:
 
     @pass_context
     def callback(context: Context, /, **values: Any) -> None:
+        if choice.reason:
+            context.say(choice.reason)
         inputs = {key: values.pop(key) for key in manifest.inputs}
-        _run(context, declared, inputs, values)
+        _run(context, choice.declared, inputs, values)
 
     return click.Command(
         name,
