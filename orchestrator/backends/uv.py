@@ -6,6 +6,7 @@ with hashes is installed; its `pylock.toml` route would take full copies.
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -19,13 +20,22 @@ if TYPE_CHECKING:
     from orchestrator.backends.base import Request, Tooling
 
 
-@lru_cache(maxsize=1)
+_FINDING = threading.Lock()
+"""`sysconfig`, which knows where binaries are, must not be initialised by two threads at once."""
+
+
 def uv_binary() -> str:
     """Return the path of the uv that the package `uv` brought.
 
     Raises:
         EnvironmentFailure: When it is not there.
     """
+    with _FINDING:
+        return _find()
+
+
+@lru_cache(maxsize=1)
+def _find() -> str:
     try:
         from uv import find_uv_bin
 

@@ -14,11 +14,15 @@ from orchestrator.processes import ProcessError
 
 
 class Advice(NamedTuple):
-    """What a tool's words come to; `{name}` in `fix` is the model."""
+    """What a tool's words come to; `{name}` in `fix` is the model.
+
+    `passing` says that the machine or the network is at fault and not what was asked for.
+    """
 
     pattern: re.Pattern[str]
     what: str
     fix: str
+    passing: bool = True
 
 
 _TABLE = (
@@ -33,6 +37,7 @@ _TABLE = (
         ),
         "a file does not have the hash that the lock names",
         "if the index is the right one, run: mm env lock {name}",
+        passing=False,
     ),
     Advice(
         re.compile(
@@ -61,6 +66,7 @@ _TABLE = (
         ),
         "a wheel cannot be found",
         "see which platforms lack one: mm env lock --check {name}",
+        passing=False,
     ),
     Advice(
         re.compile(r"permission denied|read-only file system", re.IGNORECASE),
@@ -71,7 +77,13 @@ _TABLE = (
 
 
 def tool_failure(
-    error: ProcessError, *, subject: str, name: str, command: str, log: str = ""
+    error: ProcessError,
+    *,
+    subject: str,
+    name: str,
+    command: str,
+    log: str = "",
+    otherwise: str = "",
 ) -> EnvironmentFailure:
     """Return the error that a tool's failure comes to.
 
@@ -81,8 +93,11 @@ def tool_failure(
         name: The model.
         command: What to run again.
         log: Where everything that was said lies.
+        otherwise: What to do where neither the network nor the disk is at fault.
     """
     known = next((advice for advice in _TABLE if advice.pattern.search(error.detail)), None)
+    if otherwise and (known is None or not known.passing):
+        return EnvironmentFailure(subject, fix=otherwise, detail=error.detail)
     cause = known.what if known else error.what
     fix = known.fix.format(name=name, command=command) if known else f"then run: {command}"
     return EnvironmentFailure(

@@ -110,7 +110,6 @@ class Builder:
             Cancelled: When the work was stopped from another thread.
         """
         name = order.model
-        self.reporter.progress(name, "looking")
         try:
             with self.store.build_lock(
                 order.digest,
@@ -136,7 +135,7 @@ class Builder:
         directory.mkdir(parents=True)
         tooling = self._tooling(order, held)
         try:
-            self._step(order, tooling, "making it", lambda: self._create(order, directory, tooling))
+            self._step(order, tooling, "creating", lambda: self._create(order, directory, tooling))
             self._step(
                 order, tooling, "installing", lambda: self._install(order, directory, tooling)
             )

@@ -183,6 +183,7 @@ class Resolver:
                 subject=f"the dependencies of {name} do not resolve",
                 name=name,
                 command=f"mm env lock {name}",
+                otherwise=f"mend its manifest, then run: mm env lock {name}",
             ) from error
         return (folder / "locked.txt").read_text(encoding="utf-8")
 
