@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator import machine
-from orchestrator.core.selection import Facts, select
+from orchestrator.core.selection import Facts
 from orchestrator.errors import UsageError
 from orchestrator.home import Home, home_directory
 from orchestrator.reporting import Reporter, Silent
@@ -123,16 +123,8 @@ class Workspace:
             return Choice(self.catalog.model(name))
         for problem in self.catalog.problems:
             self.reporter.note(problem)
-        candidates = self.catalog.tasks[name]
-        trusted = self.catalog.task(name)
-        selection = select(
-            name,
-            [each.manifest for each in candidates],
-            Facts(lambda _: False, self.memory),
-            chosen=self.settings.uses.get(name),
-            guests=[each.name for each in candidates if each not in trusted],
-        )
-        return Choice(self.catalog.models[selection.model], selection.reason)
+        facts = Facts(lambda _: False, self.memory)
+        return Choice(*self.catalog.select(name, facts, self.settings.uses.get(name)))
 
     @cached_property
     def memory(self) -> Mapping[str, int | None]:
