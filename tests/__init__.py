@@ -1,0 +1,1 @@
+"""The tests: unit (no process, no network), contract, integration (real environments), manual."""

@@ -1,0 +1,19 @@
+"""What all tests share: nothing of the user's own settings or directories reaches them."""
+
+import os
+
+import pytest
+
+KEPT_VARIABLES = ("MM_TEST_",)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_of_the_user():
+    """Take every MM_* variable away, so that a test sees only what it sets."""
+    kept = {
+        name: os.environ.pop(name)
+        for name in list(os.environ)
+        if name.startswith("MM_") and not name.startswith(KEPT_VARIABLES)
+    }
+    yield
+    os.environ.update(kept)

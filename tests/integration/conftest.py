@@ -1,0 +1,72 @@
+"""Integration tests run the real command on real environments, in a home of their own."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MM = [sys.executable, "-m", "orchestrator"]
+
+
+@pytest.fixture(scope="session")
+def workplace():
+    """An `MM_HOME` and an `MM_RUNTIME_DIR` that all integration tests share, and variables for them.
+
+    The environments in it are built once, on first use, by whichever test needs one first.
+    """
+    # Not pytest's own directory: the path of a socket may have 104 bytes.
+    directory = Path(tempfile.mkdtemp(prefix="mm-test-"))
+    yield {"MM_HOME": str(directory / "home"), "MM_RUNTIME_DIR": str(directory / "run")}
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def mm(workplace, tmp_path):
+    """Return a function that runs `mm` in an empty directory and returns how it ended."""
+
+    def run(*arguments, variables=None, cwd=tmp_path, unprivileged=False, stdin=b"", binary=False):
+        completed = subprocess.run(
+            [*MM, *map(str, arguments)],
+            env={**os.environ, **workplace, **(variables or {})},
+            cwd=cwd,
+            input=stdin,
+            capture_output=True,
+            preexec_fn=drop_privileges if unprivileged and os.geteuid() == 0 else None,
+            timeout=600,
+            check=False,
+        )
+        return Ended(completed, binary=binary)
+
+    return run
+
+
+class Ended:
+    """How a run of `mm` ended."""
+
+    def __init__(self, completed, *, binary):
+        self.code = completed.returncode
+        self.out = completed.stdout if binary else completed.stdout.decode()
+        self.err = completed.stderr.decode()
+        self.sentence = self.err.rstrip("\n").rpartition("\n")[2]
+
+    def __repr__(self):
+        return f"exit {self.code}\n--- out\n{self.out}\n--- err\n{self.err}"
+
+
+def drop_privileges():
+    """Give up every capability of root, so that permissions hold for this process as for anybody.
+
+    The user id stays, because the interpreter may lie where only root can reach it; without
+    capabilities root is an ordinary owner of its files (capabilities(7)).
+    """
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    pr_capbset_drop, last = 24, 40
+    for capability in range(last + 1):
+        libc.prctl(pr_capbset_drop, capability, 0, 0, 0)
