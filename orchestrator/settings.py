@@ -33,6 +33,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Return these settings with `directory` trusted as long as it has `digest`."""
         return msgspec.structs.replace(self, trusted={**self.trusted, directory: digest})
 
+    def distrusting(self, directory: str) -> Settings:
+        """Return these settings with `directory` not trusted."""
+        others = {known: digest for known, digest in self.trusted.items() if known != directory}
+        return msgspec.structs.replace(self, trusted=others)
+
     def using(self, task: str, model: str | None) -> Settings:
         """Return these settings with `model` standing for `task`; None leaves it to preference."""
         uses = {known: chosen for known, chosen in self.uses.items() if known != task}

@@ -1,6 +1,6 @@
 """Where manifests are found, in which order they win, and which of them are trusted."""
 
-from orchestrator.catalog.catalog import Catalog, Declared, Ignored
+from orchestrator.catalog.catalog import Broken, Catalog, Declared, Ignored
 from orchestrator.catalog.directories import (
     ManifestDirectory,
     Origin,
@@ -8,11 +8,12 @@ from orchestrator.catalog.directories import (
     given_directories,
     user_directory,
 )
-from orchestrator.catalog.files import check_file, shown_path
+from orchestrator.catalog.files import check_file, manifest_files, shown_path
 from orchestrator.catalog.loading import load_catalog
 from orchestrator.catalog.trust import Contents, inspect_tree
 
 __all__ = [
+    "Broken",
     "Catalog",
     "Contents",
     "Declared",
@@ -24,6 +25,7 @@ __all__ = [
     "given_directories",
     "inspect_tree",
     "load_catalog",
+    "manifest_files",
     "shown_path",
     "user_directory",
 ]

@@ -59,6 +59,14 @@ class Declared:
 
 
 @dataclass(frozen=True)
+class Broken:
+    """A manifest that cannot be used: its file, and why."""
+
+    file: Path
+    error: ManifestError
+
+
+@dataclass(frozen=True)
 class Ignored:
     """A directory found by walking up that is not used.
 
@@ -90,7 +98,7 @@ class Catalog:
 
     models: Mapping[str, Declared]
     tasks: Mapping[str, tuple[Declared, ...]]
-    broken: Mapping[str, ManifestError]
+    broken: Mapping[str, Broken]
     directories: tuple[ManifestDirectory, ...]
     ignored: Ignored | None = None
     notes: tuple[str, ...] = ()
@@ -105,7 +113,7 @@ class Catalog:
         if name in self.models:
             return self.models[name]
         if name in self.broken:
-            raise self.broken[name]
+            raise self.broken[name].error
         raise self.unknown(name)
 
     def task(self, name: str) -> tuple[Declared, ...]:
@@ -154,4 +162,4 @@ class Catalog:
     @property
     def problems(self) -> tuple[str, ...]:
         """One line for each broken manifest; worth saying when a task is asked for."""
-        return tuple(f"ignored: {error}" for error in self.broken.values())
+        return tuple(f"ignored: {each.error}" for each in self.broken.values())

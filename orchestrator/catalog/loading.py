@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orchestrator.catalog.catalog import Catalog, Declared, Ignored
+from orchestrator.catalog.catalog import Broken, Catalog, Declared, Ignored
 from orchestrator.catalog.directories import (
     VARIABLE,
     ManifestDirectory,
@@ -89,7 +89,7 @@ class _Merge:
 
     cwd: Path
     models: dict[str, Declared] = field(default_factory=dict)
-    broken: dict[str, ManifestError] = field(default_factory=dict)
+    broken: dict[str, Broken] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     def add(self, directory: ManifestDirectory, taken: Iterable[str]) -> None:
@@ -103,7 +103,7 @@ class _Merge:
                 try:
                     self.models[name] = _declare(file, shown, directory)
                 except ManifestError as error:
-                    self.broken[name] = error
+                    self.broken[name] = Broken(file, error)
 
     def catalog(
         self,
@@ -167,10 +167,10 @@ class _Merge:
         # Read again, for the line: records do not carry theirs through every command.
         try:
             document = parse(read_plain(declared.file, declared.shown), declared.shown)
+            error = document.error(path, what)
         except ManifestError as changed_meanwhile:
-            self.broken[declared.name] = changed_meanwhile
-        else:
-            self.broken.setdefault(declared.name, document.error(path, what))
+            error = changed_meanwhile
+        self.broken.setdefault(declared.name, Broken(declared.file, error))
 
 
 def _difference(one: Declared, other: Declared) -> str | None:

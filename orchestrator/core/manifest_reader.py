@@ -51,6 +51,12 @@ TASK_SHAPES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
 }
 """What each model of a well-known task takes and returns, so that one can stand for another."""
 
+BUILT_IN_STEPS = frozenset({"plain-text", "split-pages", "join-audio", "write"})
+"""Steps of pipelines that are no models."""
+
+KNOWN_TASKS = frozenset({"ocr", "tts", "tts-design", "tts-clone"})
+"""Tasks that commands and pipelines may count on, whatever models are there."""
+
 _NAME = re.compile(NAME_PATTERN, re.ASCII)
 _IDENTIFIER = re.compile(IDENTIFIER_PATTERN, re.ASCII)
 _VARIABLE = re.compile(VARIABLE_PATTERN, re.ASCII)
@@ -119,8 +125,12 @@ def _check_names(manifest: Manifest, stem: str, report: Report) -> None:
             f"{manifest.name!r} is not the file's name",
             f"write name: {stem}, or rename the file to {manifest.name}.yaml",
         )
-    if manifest.name == manifest.task:
-        report(("name",), "a model may not bear the name of its task")
+    if manifest.name in KNOWN_TASKS or manifest.name == manifest.task:
+        report(("name",), f"{manifest.name!r} is the name of a task", "choose another")
+    for key in ("name", "task"):
+        if getattr(manifest, key) in BUILT_IN_STEPS:
+            name = getattr(manifest, key)
+            report((key,), f"{name!r} is the name of a built-in step", "choose another")
     _check_each(("patches",), manifest.patches, name_problem, report)
 
 

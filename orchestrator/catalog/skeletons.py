@@ -1,0 +1,153 @@
+"""The files that `mm new` writes: small models that run as they are, to begin from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.core.manifest_reader import name_problem, read_manifest
+from orchestrator.core.yaml_document import scalar
+from orchestrator.errors import ManifestError
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """The two files of a model, and the inputs of a first `mm run`."""
+
+    manifest: str
+    runner: str
+    example: str
+
+
+def skeleton(name: str, task: str) -> Skeleton:
+    """Return the files of a new model; what it does depends on the task.
+
+    Raises:
+        ManifestError: When the name or the task cannot be used.
+    """
+    for word in (name, task):
+        if problem := name_problem(word):
+            raise ManifestError(problem)
+    body, runner, example = _BY_TASK.get(task, _TEXT)
+    manifest = f"{_HEAD}name: {_yaml(name)}\ntask: {_yaml(task)}\n{body}"
+    read_manifest(manifest.encode("utf-8"), file=f"{name}.yaml", stem=name)
+    return Skeleton(manifest, runner.replace("NAME", name), example)
+
+
+def _yaml(name: str) -> str:
+    """Return `name`, quoted where YAML would take it for something else, such as a number."""
+    return name if isinstance(scalar(name), str) else f'"{name}"'
+
+
+_HEAD = """\
+# A model for mm. What each key means: `mm manifest schema`, or docs/manifest.md.
+# After an edit: `mm manifest check`, and `mm env lock` where `environment` has changed.
+"""
+
+_TEXT = (
+    """\
+summary: Mend text whose letters were garbled on the way
+environment:
+  python: ">=3.10"
+  dependencies: [ftfy>=6.3]
+  probe: [ftfy]
+inputs:
+  text: {type: text, required: true, help: Text to mend}
+  quotes: {type: boolean, default: true, help: Make curly quotes straight}
+outputs:
+  text: {type: text, primary: true}
+""",
+    '''\
+"""Runs in the environment of NAME, whose packages are all that it can import."""
+
+import ftfy
+
+
+def load(context):
+    """Called once. Load the weights here; what is returned goes to each `run`."""
+    return ftfy.fix_text
+
+
+def run(model, job, *, text, quotes):
+    """Called for each job; its keywords are the manifest's inputs."""
+    if not text.strip():
+        job.reject("there is no text to mend")
+    return {"text": model(text, uncurl_quotes=quotes)}
+''',
+    "--text 'schÃ¶n'",
+)
+
+_OCR = (
+    """\
+summary: Describe an image (put your reader in its place)
+environment:
+  python: ">=3.10"
+  dependencies: [pillow>=11]
+  probe: [PIL.Image]
+inputs:
+  image: {type: image, required: true, help: Image to read}
+outputs:
+  text: {type: text, primary: true}
+""",
+    '''\
+"""Runs in the environment of NAME, whose packages are all that it can import."""
+
+from PIL import Image, ImageOps
+
+
+def load(context):
+    """Called once. Load the weights here; what is returned goes to each `run`."""
+    return None
+
+
+def run(model, job, *, image):
+    """Called for each job; its keywords are the manifest's inputs."""
+    try:
+        with Image.open(image) as opened:
+            page = ImageOps.exif_transpose(opened).convert("RGB")
+    except OSError as error:
+        job.reject(f"not an image that can be read: {error}")
+    return {"text": f"an image of {page.width} x {page.height} pixels"}
+''',
+    "--image page.png",
+)
+
+_TTS = (
+    """\
+summary: Play a tone for each letter (put your voice in its place)
+environment:
+  python: ">=3.10"
+  dependencies: [numpy>=2]
+  probe: [numpy]
+inputs:
+  text: {type: text, required: true, help: Text to speak}
+outputs:
+  audio: {type: audio, primary: true}
+""",
+    '''\
+"""Runs in the environment of NAME, whose packages are all that it can import."""
+
+import numpy as np
+
+RATE = 24000  # Hz
+SECONDS = 0.12  # for each letter
+
+
+def load(context):
+    """Called once. Load the weights here; what is returned goes to each `run`."""
+    return np.arange(int(RATE * SECONDS)) / RATE
+
+
+def run(model, job, *, text):
+    """Called for each job; its keywords are the manifest's inputs."""
+    letters = [letter for letter in text.lower() if letter.isalpha()]
+    if not letters:
+        job.reject("there is no letter in the text")
+    fade = np.hanning(len(model))
+    tones = [np.sin(2 * np.pi * (220 + 20 * (ord(each) % 32)) * model) for each in letters]
+    samples = np.concatenate([0.3 * fade * tone for tone in tones])
+    return {"audio": (samples.astype("float32"), RATE)}
+''',
+    "--text 'hello' -o hello.wav",
+)
+
+_BY_TASK = {"ocr": _OCR, "tts": _TTS}

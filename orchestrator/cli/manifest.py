@@ -1,0 +1,104 @@
+"""`mm manifest`: check manifests, print their schema, trust a directory of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.context import Context, pass_context
+from orchestrator.errors import ManifestError
+
+if TYPE_CHECKING:
+    from orchestrator.catalog import ManifestDirectory
+
+
+@click.group()
+def command() -> None:
+    """Check manifests, print their schema, trust a directory of them."""
+
+
+@command.command("check")
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
+@pass_context
+def check(context: Context, files: tuple[Path, ...]) -> None:
+    """Print every problem of the given manifests, or of all that are in use.
+
+    One line for each, with its file, line and key; the exit code is 2 when there are any.
+    """
+    from orchestrator.catalog import check_file, manifest_files, shown_path
+
+    catalog = context.catalog
+    if files:
+        named = {context.cwd / file: str(file) for file in files}
+    else:
+        every = [file for each in catalog.directories for file in manifest_files(each.path)]
+        named = {file: shown_path(file, context.cwd) for file in every}
+    across = {each.file: each.error for each in catalog.broken.values()}
+    count = 0
+    for file, shown in named.items():
+        problems = check_file(file, shown)
+        # What only the other manifests show: a shared environment, the name of a task.
+        other = across.get(file.resolve())
+        for problem in problems or ([other] if other else []):
+            context.out(str(problem))
+            count += 1
+    checked = _counted(len(named), "manifest")
+    if count:
+        raise ManifestError(f"{_counted(count, 'problem')} in {checked}")
+    context.say(f"{checked}, no problem")
+
+
+@command.command("schema")
+@pass_context
+def schema(context: Context) -> None:
+    """Print the JSON Schema of a manifest, for editors that check YAML as it is written."""
+    from orchestrator.core.manifest_schema import manifest_schema
+
+    context.out(json.dumps(manifest_schema(), indent=2))
+
+
+@command.command("trust")
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--revoke", is_flag=True, help="Trust it no longer.")
+@pass_context
+def trust(context: Context, directory: Path, *, revoke: bool) -> None:
+    """Let the models in DIR be used by whoever works below the directory above it.
+
+    Trust holds for what DIR and the envs/ beside it hold now, which is printed; after any change
+    mm asks again. Look at the runners first: they are programs that run as you.
+    """
+    from orchestrator.catalog import inspect_tree
+    from orchestrator.settings import update_settings
+
+    chosen = _manifest_directory(context, directory)
+    if revoke:
+        update_settings(context.home, lambda settings: settings.distrusting(str(chosen.path)))
+        context.say(f"{chosen.path} is not trusted")
+        return
+    contents = inspect_tree(chosen)
+    for file in contents.files:
+        context.out(str(chosen.path.parent / file))
+    update_settings(
+        context.home, lambda settings: settings.trusting(str(chosen.path), contents.digest)
+    )
+    files = _counted(len(contents.files), "file")
+    context.say(f"trusted {files} as they are now, sha256 {contents.digest}")
+
+
+def _manifest_directory(context: Context, directory: Path) -> ManifestDirectory:
+    """Return the directory of manifests that is meant: DIR, or the `manifests/` in it."""
+    from orchestrator.catalog import ManifestDirectory, Origin, manifest_files
+
+    given = context.cwd / directory.expanduser()
+    for candidate in (given, given / "manifests"):
+        if candidate.is_dir() and manifest_files(candidate):
+            return ManifestDirectory(candidate.resolve(), Origin.FOUND)
+    what = "no manifest in it" if given.is_dir() else "no such directory"
+    raise ManifestError(what, where=str(directory))
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
