@@ -1,0 +1,280 @@
+"""How jobs end, through the command line: every way in which a runner can misbehave."""
+
+import json
+import os
+import signal
+import subprocess
+import textwrap
+import time
+
+import pytest
+
+from tests.integration.conftest import MM
+
+MANIFEST = """\
+name: {name}
+task: try-{name}
+summary: A model that behaves as its name says
+environment: {{python: ">=3.10", dependencies: []}}
+timeouts: {{load: 60, run: 60}}
+inputs:
+  text: {{type: text, required: true, help: Any text}}
+outputs:
+  text: {{type: text, primary: true}}
+  sound: {{type: audio}}
+"""
+
+RUNNERS = {
+    "good": """
+        def load(context):
+            return "loaded"
+        def run(model, job, *, text):
+            return {"text": f"{model}: {text}"}
+        """,
+    "raises-at-import": "import nothing_of_that_name\n",
+    "raises-in-load": """
+        def load(context):
+            raise RuntimeError("no weights\\nof any kind")
+        def run(model, job, *, text): ...
+        """,
+    "raises-in-run": """
+        def load(context): ...
+        def run(model, job, *, text):
+            raise ValueError("seven is no colour")
+        """,
+    "has-no-run": "def load(context): ...\n",
+    "leaves-by-exit": """
+        import sys
+        def load(context): ...
+        def run(model, job, *, text):
+            sys.exit(4)
+        """,
+    "leaves-at-once": """
+        import os
+        def load(context): ...
+        def run(model, job, *, text):
+            print("about to leave")
+            os._exit(3)
+        """,
+    "crashes": """
+        import os, signal
+        def load(context): ...
+        def run(model, job, *, text):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        """,
+    "returns-a-number": """
+        def load(context): ...
+        def run(model, job, *, text):
+            return {"text": 7}
+        """,
+    "returns-nothing": """
+        def load(context): ...
+        def run(model, job, *, text): ...
+        """,
+    "returns-too-much": """
+        def load(context): ...
+        def run(model, job, *, text):
+            return {"text": text, "surprise": 1}
+        """,
+    "returns-bad-sound": """
+        def load(context): ...
+        def run(model, job, *, text):
+            return {"text": text, "sound": ([0.0, 1.0], 24000)}
+        """,
+    "names-a-file-elsewhere": """
+        def load(context): ...
+        def run(model, job, *, text):
+            return {"text": text, "sound": "/etc/hostname"}
+        """,
+    "prints-a-lot": """
+        import os, sys
+        def load(context): ...
+        def run(model, job, *, text):
+            for _ in range(100):
+                print("x" * 1_000_000)
+            os.write(1, b"and past sys.stdout\\n")
+            print(sys.stdin.read(), file=sys.stderr)
+            return {"text": text}
+        """,
+    "rejects": """
+        def load(context): ...
+        def run(model, job, *, text):
+            try:
+                job.reject("only haiku, please")
+            except Exception:
+                return {"text": "swallowed"}
+        """,
+    "waits": """
+        import time
+        def load(context): ...
+        def run(model, job, *, text):
+            job.progress(0, 1, "waiting")
+            while not job.cancelled:
+                time.sleep(0.01)
+            return {"text": "cancelled"}
+        """,
+    "ignores-everything": """
+        import signal, time
+        def load(context):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+        def run(model, job, *, text):
+            job.progress(0, 1, "waiting")
+            while True:
+                time.sleep(1)
+        """,
+}
+
+
+@pytest.fixture(scope="module")
+def models(workplace, tmp_path_factory):
+    """A directory of manifests, one for each of `RUNNERS`, with its environments locked."""
+    root = tmp_path_factory.mktemp("models")
+    (root / "manifests").mkdir()
+    for name, source in RUNNERS.items():
+        (root / "manifests" / f"{name}.yaml").write_text(MANIFEST.format(name=name))
+        (root / "envs" / name).mkdir(parents=True)
+        (root / "envs" / name / "runner.py").write_text(textwrap.dedent(source))
+    manifests = root / "manifests"
+    subprocess.run(
+        [*MM, "env", "lock", *RUNNERS, "--manifests", str(manifests)],
+        env={**os.environ, **workplace},
+        check=True,
+    )
+    return manifests
+
+
+@pytest.fixture
+def run(mm, models):
+    """Return a function that runs one of the models on a text."""
+
+    def run(name, *more, **keywords):
+        return mm("--manifests", models, "run", name, "--text", "abc", *more, **keywords)
+
+    return run
+
+
+def test_a_good_runner_prints_its_text_and_nothing_more(run):
+    ended = run("good")
+    assert (ended.code, ended.out) == (0, "loaded: abc\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("raises-at-import", 1, "ModuleNotFoundError: No module named 'nothing_of_that_name'"),
+        ("raises-in-load", 1, "RuntimeError: no weights"),
+        ("raises-in-run", 1, "ValueError: seven is no colour"),
+        ("has-no-run", 1, "defines no function run"),
+        ("leaves-by-exit", 1, "SystemExit: 4"),
+        ("leaves-at-once", 5, "ended with exit status 3"),
+        ("crashes", 5, "killed by SIGSEGV"),
+        ("returns-a-number", 1, "output 'text' must be text, and run returned an int"),
+        ("returns-nothing", 1, "run must return a dict of its outputs"),
+        ("returns-too-much", 1, "run returned 'surprise'"),
+        ("returns-bad-sound", 1, "output 'sound'"),
+        ("names-a-file-elsewhere", 1, "output 'sound'"),
+        ("rejects", 2, "only haiku, please"),
+    ],
+)
+def test_every_bad_end_has_its_code_and_one_sentence(run, name, code, said):
+    ended = run(name)
+    assert ended.code == code, ended
+    assert ended.out == ""
+    assert said in ended.sentence
+    assert name in ended.sentence
+    assert ended.sentence.startswith("mm: ")
+    assert "Traceback (most" not in ended.err or name == "crashes"
+
+
+def test_the_traceback_is_for_debug(run):
+    ended = run("raises-in-run", "--debug")
+    assert ended.code == 1
+    assert 'runner.py", line' in ended.err
+    assert 'raise ValueError("seven is no colour")' in ended.err
+
+
+def test_a_crash_shows_the_end_of_the_log(run):
+    ended = run("leaves-at-once")
+    assert "about to leave" in ended.err
+
+
+def test_printing_a_hundred_megabytes_is_no_error_and_the_log_stays_bounded(run, workplace):
+    ended = run("prints-a-lot")
+    assert (ended.code, ended.out) == (0, "abc\n")
+    logs = os.path.join(workplace["MM_HOME"], "logs", "workers")
+    sizes = [entry.stat().st_size for entry in os.scandir(logs)]
+    assert max(sizes) < 110_000_000
+
+
+def test_json_says_how_it_ended(run):
+    good = json.loads(run("good", "--json").out)
+    assert good["version"] == 1
+    assert good["outcome"] == "done"
+    assert good["outputs"] == {"text": "loaded: abc"}
+    assert good["error"] is None
+    assert good["receipt"]["produced_by"]["model"] == "good"
+
+    bad = json.loads(run("rejects", "--json").out)
+    assert bad["outcome"] == "rejected"
+    assert bad["error"]["exit_code"] == 2
+    assert "only haiku, please" in bad["error"]["message"]
+
+
+def test_a_deadline_ends_the_job(run):
+    ended = run("waits", "--timeout", "0.5")
+    assert ended.code == 6
+    assert "took longer than 0.5 seconds" in ended.sentence
+
+
+def test_a_deadline_ends_a_runner_that_ignores_it(run, workplace):
+    ended = run("ignores-everything", "--timeout", "0.5")
+    assert ended.code == 6
+    assert os.listdir(workplace["MM_RUNTIME_DIR"]) == []
+
+
+@pytest.mark.parametrize(("name", "signals"), [("waits", 1), ("ignores-everything", 2)])
+def test_an_interrupt_cancels_the_job_and_a_second_one_kills_it(models, workplace, name, signals):
+    command = [*MM, "--manifests", str(models), "run", name, "--text", "abc"]
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **workplace},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    next(line for line in process.stderr if "waiting" in line)
+    for _ in range(signals):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert "cancelled" in err
+    assert os.listdir(workplace["MM_RUNTIME_DIR"]) == []
+
+
+def test_nothing_of_the_worker_outlives_a_killed_client(models, workplace):
+    command = [*MM, "--manifests", str(models), "run", "ignores-everything", "--text", "abc"]
+    process = subprocess.Popen(
+        command, env={**os.environ, **workplace}, stderr=subprocess.PIPE, text=True
+    )
+    next(line for line in process.stderr if "waiting" in line)
+    process.stderr.close()
+    records = [name for name in os.listdir(workplace["MM_RUNTIME_DIR"]) if name.endswith(".json")]
+    with open(os.path.join(workplace["MM_RUNTIME_DIR"], records[0])) as stream:
+        supervisor = json.load(stream)["supervisor"]
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    while _alive(supervisor) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not _alive(supervisor)
+
+
+def _alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
