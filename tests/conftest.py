@@ -3,6 +3,10 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("mm", deadline=None)  # no test asserts on time
+settings.load_profile("mm")
 
 KEPT_VARIABLES = ("MM_TEST_",)
 

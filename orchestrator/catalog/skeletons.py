@@ -29,7 +29,10 @@ def skeleton(name: str, task: str) -> Skeleton:
             raise ManifestError(problem)
     body, runner, example = _BY_TASK.get(task, _TEXT)
     manifest = f"{_HEAD}name: {_yaml(name)}\ntask: {_yaml(task)}\n{body}"
-    read_manifest(manifest.encode("utf-8"), file=f"{name}.yaml", stem=name)
+    try:
+        read_manifest(manifest.encode("utf-8"), file=f"{name}.yaml", stem=name)
+    except ManifestError as error:  # reserved names; the file it would name is not there
+        raise ManifestError(error.what, fix=error.fix) from error
     return Skeleton(manifest, runner.replace("NAME", name), example)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from orchestrator.errors import ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 Event = Any
 """An event of PyYAML's parser; its type stubs know neither the C parser nor the attributes."""
@@ -96,8 +96,14 @@ def dotted(path: Path) -> str:
     return text
 
 
-def parse(data: bytes, name: str) -> Document:
+def parse(data: bytes, name: str, parser: Callable[[str], Any] | None = None) -> Document:
     """Read the YAML file `data`, called `name` in messages.
+
+    Args:
+        data: The file's content.
+        name: The file, for messages.
+        parser: Makes a parser of PyYAML's kind from a text; by default the one in C, or the one
+            in Python where PyYAML was built without libyaml.
 
     Raises:
         ManifestError: When it is not UTF-8, not YAML, too large, or uses what is refused here.
@@ -111,7 +117,7 @@ def parse(data: bytes, name: str) -> Document:
         raise ManifestError(
             "not UTF-8 text", where=f"{name}:{line}", fix="save it as UTF-8"
         ) from error
-    return _Composer(text, name).document()
+    return _Composer(text, name, parser).document()
 
 
 def scalar(text: str) -> bool | int | float | str | None:
@@ -146,7 +152,8 @@ class _Composer:
     its tag was written or worked out.
     """
 
-    def __init__(self, text: str, name: str) -> None:
+    def __init__(self, text: str, name: str, parser: Callable[[str], Any] | None) -> None:
+        self._make_parser = parser or _fastest_parser()
         self._text = text
         self._name = name
         self._lines: dict[Path, int] = {}
@@ -157,7 +164,7 @@ class _Composer:
         import yaml
 
         try:
-            self._parser = _parser_class()(self._text)
+            self._parser = self._make_parser(self._text)
             data = self._single_document()
         except yaml.YAMLError as error:
             raise self._unreadable(error) from error
@@ -295,14 +302,15 @@ class _Composer:
         )
 
 
-def _parser_class() -> Any:
-    try:
-        from yaml import cyaml
-    except ImportError:  # PyYAML was built without libyaml
-        from yaml import Loader
+def _fastest_parser() -> Callable[[str], Any]:
+    import yaml
 
-        return Loader
-    return cyaml.CParser  # type: ignore[attr-defined] # the stubs leave it out
+    if not yaml.__with_libyaml__:
+        return yaml.Loader
+    from yaml import cyaml
+
+    parser: Callable[[str], Any] = cyaml.CParser  # type: ignore[attr-defined] # not in the stubs
+    return parser
 
 
 def _has_surrogate_or_nul(text: str) -> bool:
