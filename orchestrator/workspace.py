@@ -11,8 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import machine
-from orchestrator.core.selection import Facts
 from orchestrator.errors import UsageError
 from orchestrator.home import Home, home_directory
 from orchestrator.reporting import Reporter, Silent
@@ -111,6 +109,8 @@ class Workspace:
             ManifestError: When the model's manifest is broken or not trusted.
             SourceError, MemoryRefused: When no model of the task is ready.
         """
+        from orchestrator.core.selection import Facts
+
         if model is not None:
             declared = self.catalog.model(model)
             if name not in (model, declared.manifest.task):
@@ -129,6 +129,8 @@ class Workspace:
     @cached_property
     def memory(self) -> Mapping[str, int | None]:
         """Bytes of memory by kind of device of this machine; None where nobody knows."""
+        from orchestrator import machine
+
         total = machine.total_memory()
         return {
             device: total if device in ("cpu", "mps") else None
