@@ -64,7 +64,7 @@ def _type(declared: Input) -> click.ParamType[Any]:
     if declared.type == "choice":
         return click.Choice(list(declared.choices))
     if declared.type in FILE_TYPES or declared.type == "array":
-        return click.Path(allow_dash=True)
+        return click.Path(allow_dash=True, readable=False)
     return click.STRING
 
 

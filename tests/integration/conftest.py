@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ MM = [sys.executable, "-m", "orchestrator"]
 
 @pytest.fixture(scope="session")
 def workplace():
-    """An `MM_HOME` and an `MM_RUNTIME_DIR` that all integration tests share, and variables for them.
+    """Variables that name an `MM_HOME` and an `MM_RUNTIME_DIR` for all integration tests.
 
     The environments in it are built once, on first use, by whichever test needs one first.
     """
@@ -23,6 +24,45 @@ def workplace():
     directory = Path(tempfile.mkdtemp(prefix="mm-test-"))
     yield {"MM_HOME": str(directory / "home"), "MM_RUNTIME_DIR": str(directory / "run")}
     shutil.rmtree(directory)
+
+
+MANIFEST = """\
+name: {name}
+task: try-{name}
+summary: A model that behaves as its name says
+environment: {{python: ">=3.10", dependencies: []}}
+timeouts: {{load: 60, run: 60}}
+inputs:
+  text: {{type: text, required: true, help: Any text}}
+outputs:
+  text: {{type: text, primary: true}}
+  sound: {{type: audio}}
+"""
+
+
+@pytest.fixture(scope="session")
+def declare(workplace, tmp_path_factory):
+    """Return a function that declares and locks models without dependencies.
+
+    It takes sources of runners by model name, and returns the directory of their manifests.
+    """
+
+    def declare(runners, manifest=MANIFEST):
+        root = tmp_path_factory.mktemp("models")
+        manifests = root / "manifests"
+        manifests.mkdir()
+        for name, source in runners.items():
+            (manifests / f"{name}.yaml").write_text(manifest.format(name=name))
+            (root / "envs" / name).mkdir(parents=True)
+            (root / "envs" / name / "runner.py").write_text(textwrap.dedent(source))
+        subprocess.run(
+            [*MM, "env", "lock", *runners, "--manifests", str(manifests)],
+            env={**os.environ, **workplace},
+            check=True,
+        )
+        return manifests
+
+    return declare
 
 
 @pytest.fixture

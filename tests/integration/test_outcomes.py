@@ -4,25 +4,11 @@ import json
 import os
 import signal
 import subprocess
-import textwrap
 import time
 
 import pytest
 
 from tests.integration.conftest import MM
-
-MANIFEST = """\
-name: {name}
-task: try-{name}
-summary: A model that behaves as its name says
-environment: {{python: ">=3.10", dependencies: []}}
-timeouts: {{load: 60, run: 60}}
-inputs:
-  text: {{type: text, required: true, help: Any text}}
-outputs:
-  text: {{type: text, primary: true}}
-  sound: {{type: audio}}
-"""
 
 RUNNERS = {
     "good": """
@@ -127,21 +113,9 @@ RUNNERS = {
 
 
 @pytest.fixture(scope="module")
-def models(workplace, tmp_path_factory):
-    """A directory of manifests, one for each of `RUNNERS`, with its environments locked."""
-    root = tmp_path_factory.mktemp("models")
-    (root / "manifests").mkdir()
-    for name, source in RUNNERS.items():
-        (root / "manifests" / f"{name}.yaml").write_text(MANIFEST.format(name=name))
-        (root / "envs" / name).mkdir(parents=True)
-        (root / "envs" / name / "runner.py").write_text(textwrap.dedent(source))
-    manifests = root / "manifests"
-    subprocess.run(
-        [*MM, "env", "lock", *RUNNERS, "--manifests", str(manifests)],
-        env={**os.environ, **workplace},
-        check=True,
-    )
-    return manifests
+def models(declare):
+    """A directory of manifests, one for each of `RUNNERS`."""
+    return declare(RUNNERS)
 
 
 @pytest.fixture
@@ -156,7 +130,7 @@ def run(mm, models):
 
 def test_a_good_runner_prints_its_text_and_nothing_more(run):
     ended = run("good")
-    assert (ended.code, ended.out) == (0, "loaded: abc\n")
+    assert (ended.code, ended.out) == (0, "loaded: abc\n"), ended
 
 
 @pytest.mark.parametrize(
@@ -201,7 +175,7 @@ def test_a_crash_shows_the_end_of_the_log(run):
 
 def test_printing_a_hundred_megabytes_is_no_error_and_the_log_stays_bounded(run, workplace):
     ended = run("prints-a-lot")
-    assert (ended.code, ended.out) == (0, "abc\n")
+    assert (ended.code, ended.out) == (0, "abc\n"), ended
     logs = os.path.join(workplace["MM_HOME"], "logs", "workers")
     sizes = [entry.stat().st_size for entry in os.scandir(logs)]
     assert max(sizes) < 110_000_000
