@@ -95,7 +95,13 @@ class Workspace:
         """The environments under `MM_HOME`, with the default backend."""
         from orchestrator.environments import Environments
 
-        return Environments(self.home, self.variables, self.reporter)
+        return Environments(self.home, self.variables, self.reporter, in_use=self.users_of)
+
+    def users_of(self, digest: str) -> str:
+        """Return who uses the environment `digest`, in words, from the records of live workers."""
+        from orchestrator.environments.usage import users_of
+
+        return users_of(digest, self.runtime.records())
 
     def choose(self, name: str, model: str | None = None) -> Choice:
         """Return the model that `name`, a task or a model, stands for.

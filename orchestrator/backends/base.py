@@ -71,12 +71,14 @@ class Request:
         packages: The versions that must be there afterwards, by normalised name.
         build: Names of the only packages that may be built from source.
         build_constraints: The locked, hashed build requirements; None where nothing is built.
+        torch: uv's `--torch-backend`, for a lock of the user's own; empty for none.
     """
 
     requirements: Path
     packages: Mapping[str, str]
     build: tuple[str, ...] = ()
     build_constraints: Path | None = None
+    torch: str = ""
 
 
 class Backend(Protocol):

@@ -82,6 +82,8 @@ class UvBackend:
         if request.build_constraints is not None:
             command += ["--build-constraints", str(request.build_constraints)]
             command += ["--require-build-hashes"]
+        if request.torch:
+            command += ["--torch-backend", request.torch]
         if not request.packages:
             command += ["--allow-empty-requirements"]
         tooling.run([*command, str(request.requirements)], uv_variables(tooling))

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from orchestrator.backends.installed import difference
+from orchestrator.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,16 @@ class VirtualenvBackend:
         )  # fmt: skip
 
     def install(self, directory: Path, request: Request, tooling: Tooling) -> None:
-        """Install with the environment's own pip, which is taken out again unless it is locked."""
+        """Install with the environment's own pip, which is taken out again unless it is locked.
+
+        Raises:
+            EnvironmentFailure: When a torch backend is asked for, whose index uv alone knows.
+        """
+        if request.torch:
+            raise EnvironmentFailure(
+                f"the backend virtualenv does not know the torch backend {request.torch!r}",
+                fix="use --backend uv",
+            )
         variables = {
             **tooling.indexes.pip_variables(tooling.user_variables),
             **tooling.variables,

@@ -95,3 +95,21 @@ def lowest_python(specifier: str) -> str:
         return lowest
     patches = (f"{lowest}.{patch}" for patch in range(1, _PATCHES))
     return next(version for version in patches if wanted.contains(version))
+
+
+def marker_values(platform: Platform, minor: str) -> dict[str, str]:
+    """Return the environment markers of CPython `minor` on `platform`, as far as locks use them."""
+    facts = PLATFORMS[platform]
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": f"{minor}.0",
+        "os_name": "posix",
+        "platform_machine": facts.machine,
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": {"linux": "Linux", "darwin": "Darwin"}[facts.sys_platform],
+        "platform_version": "",
+        "python_full_version": f"{minor}.0",
+        "python_version": minor,
+        "sys_platform": facts.sys_platform,
+    }

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.core.identity import Interpreter
     from orchestrator.core.lockfile import Pin
     from orchestrator.environments.flock import Held
+    from orchestrator.environments.mine import Places
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter
 
@@ -57,6 +58,7 @@ class Order:
         locks: SHA-256 of the locks that led here.
         build: Names of the packages that may be built from source.
         build_lock: The locked build requirements; None where nothing is built.
+        places: Where packages come from, when the lock is the user's own.
     """
 
     model: str
@@ -69,6 +71,7 @@ class Order:
     locks: tuple[str, ...] = ()
     build: tuple[str, ...] = ()
     build_lock: Path | None = None
+    places: Places | None = None
 
     @property
     def packages(self) -> dict[str, str]:
@@ -156,7 +159,8 @@ class Builder:
     def _install(self, order: Order, directory: Path, tooling: Tooling) -> None:
         requirements = directory / "requirements.txt"
         requirements.write_text(requirements_text(order.pins), encoding="utf-8")
-        request = Request(requirements, order.packages, order.build, order.build_lock)
+        torch = order.places.torch if order.places is not None else ""
+        request = Request(requirements, order.packages, order.build, order.build_lock, torch)
         self.backend.install(directory, request, tooling)
 
     def _compare(self, order: Order, directory: Path) -> None:
@@ -217,7 +221,7 @@ class Builder:
         return Tooling(
             variables=tool_variables(self.variables),
             user_variables=self.variables,
-            indexes=self.indexes,
+            indexes=order.places.added_to(self.indexes) if order.places else self.indexes,
             log=log,
             on_line=show,
             offline=self.offline,

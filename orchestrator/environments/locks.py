@@ -27,12 +27,13 @@ def load_lock(declared: Declared, path: Path | None = None) -> Lock:
         EnvironmentFailure: When it is missing, damaged, edited, or no longer fits the manifest.
     """
     chosen = path or declared.lock
-    mine = path is not None
     name = declared.manifest.name
-    mend = f"run: mm env lock {'--mine ' if mine else ''}{name}"
+    mend = f"run: mm env lock {'--mine ' if path is not None else ''}{name}"
     lock = read_lock(chosen, mend=mend)
     if lock is None:
         raise EnvironmentFailure(f"{name} has no lock", where=str(chosen), fix=mend)
+    if path is not None:
+        mend = " ".join((mend, *lock.notes))
     if not lock.intact:
         raise EnvironmentFailure("the lock was edited by hand", where=str(chosen), fix=mend)
     if lock.shape != shape_digest(declared.manifest.environment):
@@ -40,6 +41,32 @@ def load_lock(declared: Declared, path: Path | None = None) -> Lock:
             "the lock no longer fits its manifest", where=str(chosen), fix=mend
         )
     return lock
+
+
+def load_build_lock(declared: Declared, lock: Path | None = None) -> tuple[Path, Lock] | None:
+    """Return the locked build requirements of a model, or None where nothing is built.
+
+    Args:
+        declared: The model.
+        lock: The lock that they belong to, when it is the user's own.
+
+    Raises:
+        EnvironmentFailure: As `load_lock`.
+    """
+    if not declared.manifest.environment.build:
+        return None
+    path = (lock or declared.lock).with_name(BUILD_LOCK)
+    mend = f"run: mm env lock {declared.manifest.name}"
+    found = read_lock(path, mend=mend)
+    if found is None:
+        raise EnvironmentFailure("the build requirements are not locked", where=str(path), fix=mend)
+    if not found.intact or found.shape != shape_digest(declared.manifest.environment):
+        raise EnvironmentFailure(
+            "the lock of the build requirements was edited or no longer fits its manifest",
+            where=str(path),
+            fix=mend,
+        )
+    return path, found
 
 
 def read_lock(path: Path, *, mend: str) -> Lock | None:

@@ -5,29 +5,32 @@ In the steady state, with everything built, nothing here starts a process.
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchestrator.core.identity import Interpreter, environment_digest
-from orchestrator.core.lockfile import Lock, LockError, Pin, applicable
 from orchestrator.core.planning import Action, Present, Step, Wanted, plan
 from orchestrator.environments.build import Builder, Order
-from orchestrator.environments.interpreters import Interpreters
-from orchestrator.environments.locks import BUILD_LOCK, load_lock
 from orchestrator.environments.store import Marker, Store, Stored, python_of
+from orchestrator.environments.targets import Target, Targets
 from orchestrator.errors import EnvironmentFailure, MMError
+from orchestrator.machine import available_devices
 from orchestrator.processes import Children
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from orchestrator.backends.indexes import IndexSettings
     from orchestrator.environments.declared import Declared
     from orchestrator.environments.flock import Held
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter
+
+_WORTH_SAVING = 100_000_000
+"""Bytes of packages for a GPU that are worth a line."""
 
 DEFAULT_JOBS = 4
 """How many environments are built at once: more would share one network and one disk."""
@@ -72,35 +75,6 @@ class Environment:
         return held
 
 
-@dataclass(frozen=True)
-class Target:
-    """The environment that one model needs on one interpreter, built or not."""
-
-    declared: Declared
-    lock: Lock
-    mine: bool
-    interpreter: Interpreter
-    pins: tuple[Pin, ...]
-    digest: str
-
-    def order(self) -> Order:
-        """Return what a builder needs to know."""
-        manifest = self.declared.manifest
-        environment = manifest.environment
-        return Order(
-            model=manifest.name,
-            digest=self.digest,
-            interpreter=self.interpreter,
-            pins=self.pins,
-            probes=tuple(sorted(environment.probe)),
-            variables=environment.variables,
-            passed=environment.pass_,
-            locks=(self.lock.digest,),
-            build=environment.build,
-            build_lock=build_lock_of(self.declared),
-        )
-
-
 class Environments:
     """The environments of one `MM_HOME`.
 
@@ -113,6 +87,7 @@ class Environments:
             that each manifest allows.
         offline: Whether nothing may be fetched.
         in_use: Says who uses the environment of a digest, for errors.
+        link: Makes a hard link; a port for file systems that refuse them.
     """
 
     def __init__(
@@ -125,20 +100,17 @@ class Environments:
         *,
         offline: bool = False,
         in_use: Callable[[str], str] = lambda digest: f"a process that holds {digest[:12]}",
+        link: Callable[[Path, Path], None] = os.link,
     ) -> None:
         self.home = home
         self.variables = variables
         self.reporter = reporter
         self.store = Store(home)
         self._backend = backend
-        self._python = str(python) if python is not None else None
+        self.targets = Targets(home, variables, str(python) if python is not None else None)
         self._offline = offline
-        self._in_use = in_use
-
-    @cached_property
-    def interpreters(self) -> Interpreters:
-        """The interpreters of this machine."""
-        return Interpreters(self.variables, self.home.facts)
+        self.in_use = in_use
+        self._link = link
 
     def ready(self, declared: Declared) -> Environment | None:
         """Return the model's environment when it is whole and proved, or None.
@@ -163,9 +135,8 @@ class Environments:
         if ready is not None:
             return ready
         target = self.target(declared)
-        self.home.prepare()
-        stored = self._builder(Children()).build(target.order())
-        return _environment(target, stored, self.store)
+        built = self._build_all([target.order()], jobs=1)
+        return _environment(target, built[target.digest], self.store)
 
     def target(self, declared: Declared) -> Target:
         """Return the environment that `declared` needs: one that is there, else the best.
@@ -174,7 +145,22 @@ class Environments:
             EnvironmentFailure: When the lock does not fit, or no interpreter does.
         """
         found = self._find(declared)
-        return found[0] if found is not None else self._targets(declared)[0]
+        return found[0] if found is not None else self.targets.all(declared)[0]
+
+    def needed(self, declared: Declared) -> set[str]:
+        """Return the digests of the environments that `declared` uses or would build.
+
+        Both its committed lock and the user's own count, so that dropping the latter finds the
+        former built. Empty where there is no lock yet.
+
+        Raises:
+            EnvironmentFailure: When a lock is there and cannot be used.
+        """
+        found = set()
+        for targets in self.targets.of_every_lock(declared):
+            built = (one.digest for one in targets if self.store.find(one.digest) is not None)
+            found.add(next(built, targets[0].digest))
+        return found
 
     def plan(self, declared: Sequence[Declared]) -> tuple[Step, ...]:
         """Return what `sync` would do.
@@ -195,10 +181,7 @@ class Environments:
         """
         targets = [self.target(one) for one in declared]
         orders = merged_orders(targets, self._steps(targets))
-        built: dict[str, Stored] = {}
-        if orders:
-            self.home.prepare()
-            built = self._build_all(orders, jobs)
+        built = self._build_all(orders, jobs) if orders else {}
         environments = []
         for target in targets:
             stored = built.get(target.digest) or self.store.find(target.digest)
@@ -211,6 +194,9 @@ class Environments:
         return environments
 
     def _build_all(self, orders: Sequence[Order], jobs: int) -> dict[str, Stored]:
+        self.home.prepare()
+        if self._backend == "uv":
+            self._mind_the_cache()
         children = Children()
         builder = self._builder(children)
         built: dict[str, Stored] = {}
@@ -229,6 +215,8 @@ class Environments:
                     future.cancel()
                 children.stop()
                 raise
+        for stored in built.values():
+            self._mind_the_gpu(stored)
         if len(failed) == 1:
             raise failed[0][1]
         if failed:
@@ -239,20 +227,53 @@ class Environments:
             )
         return built
 
+    def _mind_the_cache(self) -> None:
+        """Say when uv's cache cannot share its files with the environments."""
+        from orchestrator.environments.hints import cache_directory, links_refused
+
+        cache = cache_directory({**self._indexes.environment, **self.variables})
+        reason = links_refused(cache, self.home.environments, self._link)
+        if reason is not None:
+            self.reporter.note(
+                f"every environment takes a full copy of its packages: uv's cache {cache} cannot "
+                f"share files with {self.home.root}, because {reason}; set UV_CACHE_DIR (or "
+                "MM_HOME) to a directory on the same file system"
+            )
+
+    def _mind_the_gpu(self, stored: Stored) -> None:
+        """Say once what a CPU build would save on a machine without an NVIDIA GPU."""
+        from orchestrator.core.units import format_size
+        from orchestrator.environments.hints import gpu_only_bytes, once
+
+        if "cuda" in available_devices():
+            return
+        wasted = gpu_only_bytes(stored.path)
+        model = _marker(stored).model
+        if wasted > _WORTH_SAVING and once(self.home, "cpu-build"):
+            self.reporter.note(
+                f"{format_size(wasted)} of the environment of {model} serve NVIDIA GPUs, and there "
+                f"is none here; a CPU build saves them: mm env lock --mine {model} --torch cpu"
+            )
+
+    @cached_property
+    def _indexes(self) -> IndexSettings:
+        from orchestrator.backends.indexes import read_settings
+
+        return read_settings(self.variables)
+
     def _builder(self, children: Children) -> Builder:
         from orchestrator.backends import backend_named
-        from orchestrator.backends.indexes import read_settings
 
         return Builder(
             home=self.home,
             store=self.store,
             backend=backend_named(self._backend),
             variables=self.variables,
-            indexes=read_settings(self.variables),
+            indexes=self._indexes,
             reporter=self.reporter,
             offline=self._offline,
             children=children,
-            in_use=self._in_use,
+            in_use=self.in_use,
         )
 
     def _steps(self, targets: Iterable[Target]) -> tuple[Step, ...]:
@@ -274,66 +295,11 @@ class Environments:
         return plan(wanted, present)
 
     def _find(self, declared: Declared) -> tuple[Target, Stored] | None:
-        for target in self._targets(declared):
+        for target in self.targets.all(declared):
             stored = self.store.find(target.digest)
             if stored is not None:
                 return target, stored
         return None
-
-    def _targets(self, declared: Declared) -> list[Target]:
-        """Return the target on every interpreter that fits, best first, each digest once."""
-        lock, mine = self.lock_of(declared)
-        build = build_lock_of(declared)
-        build_digest = _file_digest(build) if build is not None else ""
-        targets: dict[str, Target] = {}
-        for interpreter in self._fitting(declared):
-            try:
-                pins = applicable(lock.pins, interpreter.markers)
-            except LockError as error:
-                raise EnvironmentFailure(
-                    f"the lock {error.problem}",
-                    where=str(declared.lock),
-                    fix=f"run: mm env lock {declared.manifest.name}",
-                ) from error
-            digest = environment_digest(pins, interpreter, build_lock=build_digest)
-            target = Target(declared, lock, mine, interpreter, pins, digest)
-            targets.setdefault(digest, target)
-        return list(targets.values())
-
-    def lock_of(self, declared: Declared) -> tuple[Lock, bool]:
-        """Return the lock that counts for `declared`, and whether it is the user's own.
-
-        Raises:
-            EnvironmentFailure: When it is missing, damaged, edited, or does not fit.
-        """
-        mine = self.mine_path(declared)
-        if mine.is_file():
-            return load_lock(declared, mine), True
-        return load_lock(declared), False
-
-    def mine_path(self, declared: Declared) -> Path:
-        """Return where a lock of the user's own for `declared` lies."""
-        return self.home.mine / declared.manifest.env / "requirements.lock"
-
-    def _fitting(self, declared: Declared) -> Sequence[Interpreter]:
-        manifest = declared.manifest
-        if self._python is not None:
-            return (self.interpreters.named(self._python),)
-        fitting = self.interpreters.fitting(manifest.environment.python)
-        if not fitting:
-            raise self.interpreters.missing(
-                f"no Python here fits {manifest.environment.python!r}, which {manifest.name} needs",
-                fix=f"install one, name one with --python, or run: "
-                f"mm env sync {manifest.name} --install-python",
-            )
-        platforms = manifest.environment.platforms
-        if platforms and fitting[0].platform not in platforms:
-            raise EnvironmentFailure(
-                f"{manifest.name} is not made for {fitting[0].platform}, "
-                f"only for {', '.join(platforms)}",
-                fix="add the platform to its manifest and lock it again",
-            )
-        return fitting
 
 
 def merged_orders(targets: Sequence[Target], steps: Sequence[Step]) -> list[Order]:
@@ -348,30 +314,6 @@ def merged_orders(targets: Sequence[Target], steps: Sequence[Step]) -> list[Orde
         locks = tuple(sorted({lock for order in sharing for lock in order.locks}))
         orders.append(replace(sharing[0], probes=step.probes, locks=locks))
     return orders
-
-
-def build_lock_of(declared: Declared) -> Path | None:
-    """Return the locked build requirements of a model, or None where nothing is built.
-
-    Raises:
-        EnvironmentFailure: When the manifest names packages to build and they are not locked.
-    """
-    if not declared.manifest.environment.build:
-        return None
-    path = declared.env_directory / BUILD_LOCK
-    if not path.is_file():
-        raise EnvironmentFailure(
-            "the build requirements are not locked",
-            where=str(path),
-            fix=f"run: mm env lock {declared.manifest.name}",
-        )
-    return path
-
-
-def _file_digest(path: Path) -> str:
-    from orchestrator.core.canonical import digest_bytes
-
-    return digest_bytes(path.read_text(encoding="utf-8").encode("utf-8"))
 
 
 def _marker(stored: Stored) -> Marker:

@@ -10,6 +10,13 @@ COMMANDS = {
     "lock": ("locking", "Resolve dependencies into locks with hashes, or prove the locks"),
     "sync": ("building", "Make what is built equal what is declared"),
     "list": ("listing", "Show every environment, its size and its state"),
+    "check": ("checking", "Say what is wrong with environments"),
+    "path": ("listing", "Print the directory of a model's environment"),
+    "exec": ("executing", "Run a command inside a model's environment"),
+    "why": ("explaining", "Say why two models have two environments"),
+    "tree": ("explaining", "Show who asks for which package"),
+    "remove": ("removing", "Remove environments"),
+    "prune": ("removing", "Remove the environments that no model needs"),
 }
 """Every command with the module that defines it and its help, so that help imports none."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.option("--backend", type=click.Choice(["uv", "virtualenv"]), default="uv", show_default=True)
 @click.option("--python", metavar="PYTHON", help="A path, a command or a version.")
+@click.option("--install-python", is_flag=True, help="Let uv fetch a Python where none fits.")
 @pass_context
 def sync_command(
     context: Context,
@@ -36,6 +37,7 @@ def sync_command(
     as_json: bool,
     backend: str,
     python: str | None,
+    install_python: bool,
 ) -> None:
     """Make what is built equal what is declared.
 
@@ -46,7 +48,13 @@ def sync_command(
     from orchestrator.environments.service import DEFAULT_JOBS
 
     environments = Environments(
-        context.home, context.variables, context.reporter, backend, python, offline=offline
+        context.home,
+        context.variables,
+        context.reporter,
+        backend,
+        python,
+        offline=offline,
+        in_use=context.users_of,
     )
     if models:
         chosen = named(context.catalog, models)
@@ -54,6 +62,9 @@ def sync_command(
         chosen = list(context.catalog.models.values())
     else:
         chosen = syncable(context.catalog, environments)
+    if install_python and not dry_run:
+        for declared in chosen:
+            environments.targets.install_python(declared, context.reporter)
     steps = environments.plan(chosen)
     if as_json:
         context.out(json.dumps({"version": 1, "steps": [_plain(step) for step in steps]}, indent=2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.catalog import Declared, Origin, builtin_directory
+from orchestrator.environments.store import Stored
 from orchestrator.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
@@ -61,3 +62,29 @@ def _is_built(declared: Declared, environments: Environments) -> bool:
         return environments.ready(declared) is not None
     except EnvironmentFailure:
         return False
+
+
+def stored_named(
+    catalog: Catalog, environments: Environments, names: Sequence[str]
+) -> list[Stored]:
+    """Return the environments that `names` mean, each once: models, or directories' names.
+
+    Raises:
+        EnvironmentFailure: When a model has no environment.
+        UsageError: When a name is neither.
+    """
+    directories = {stored.path.name: stored for stored in environments.store.all()}
+    chosen: dict[str, Stored] = {}
+    for name in names:
+        if name in directories:
+            chosen[name] = directories[name]
+            continue
+        target = environments.target(catalog.model(name))
+        stored = environments.store.find(target.digest)
+        unfinished = environments.store.leftovers(target.digest)
+        if stored is None and unfinished:
+            stored = Stored(unfinished[0], None)
+        if stored is None:
+            raise EnvironmentFailure(f"{name} has no environment", fix=f"run: mm env sync {name}")
+        chosen[stored.path.name] = stored
+    return list(chosen.values())

@@ -47,6 +47,19 @@ def list_command(context: Context, *, as_json: bool) -> None:
         context.say(f"together {format_size(inventory.total)}, each file counted once")
 
 
+@click.command("path")
+@click.argument("model")
+@pass_context
+def path_command(context: Context, model: str) -> None:
+    """Print the directory of the environment of MODEL."""
+    from orchestrator.errors import EnvironmentFailure
+
+    environment = context.environments.ready(context.catalog.model(model))
+    if environment is None:
+        raise EnvironmentFailure(f"{model} has no environment", fix=f"run: mm env sync {model}")
+    context.out(str(environment.path))
+
+
 def _cells(row: Row) -> tuple[str, ...]:
     from orchestrator.core.units import format_size
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.errors import EnvironmentFailure, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.catalog import Declared
-    from orchestrator.environments.resolve import Resolver
+    from orchestrator.environments.locking import LockOptions
+    from orchestrator.environments.resolver import Resolver
 
 
 @click.command("lock")
@@ -22,37 +24,102 @@ if TYPE_CHECKING:
     "--upgrade-package", "-P", multiple=True, metavar="PACKAGE", help="Take the newest of PACKAGE."
 )
 @click.option("--check", is_flag=True, help="Prove that every platform and Python has its wheels.")
+@click.option("--mine", is_flag=True, help="Make a lock of your own, for this machine.")
+@click.option("--drop", is_flag=True, help="With --mine: go back to the committed lock.")
+@click.option("--torch", default="", metavar="BACKEND", help="With --mine: cpu, cu126, …, auto.")
+@click.option("--find-links", multiple=True, metavar="DIR|URL", help="With --mine: more wheels.")
+@click.option("--index", multiple=True, metavar="URL", help="With --mine: asked first.")
+@click.option("--override", multiple=True, metavar="REQUIREMENT", help="With --mine.")
+@click.option("--python", metavar="PYTHON", help="With --mine: a path, a command or a version.")
 @pass_context
-def lock_command(
-    context: Context,
-    models: tuple[str, ...],
-    *,
-    upgrade: bool,
-    upgrade_package: tuple[str, ...],
-    check: bool,
-) -> None:
-    """Resolve the dependencies of MODELS (of all, when none is named) into locks with hashes."""
+def lock_command(context: Context, /, models: tuple[str, ...], **options: Any) -> None:
+    """Resolve the dependencies of MODELS (of all, when none is named) into locks with hashes.
+
+    A lock of your own (--mine) lies in MM_HOME; sync and run use it until it is dropped.
+    """
     from orchestrator.backends.indexes import read_settings
     from orchestrator.cli.env.choosing import lockable, named, one_per_lock
-    from orchestrator.environments.resolve import LockOptions, Resolver
+    from orchestrator.environments.locking import LockOptions, write_lock
+    from orchestrator.environments.resolver import Resolver
 
-    chosen = named(context.catalog, models) if models else lockable(context.catalog)
-    if check and not models:
-        chosen = list(context.catalog.models.values())
+    _refuse_strays(options)
     resolver = Resolver(context.variables, read_settings(context.variables), context.reporter)
-    if check:
+    if models:
+        chosen = named(context.catalog, models)
+    elif options["mine"]:
+        raise UsageError("--mine needs the name of a model", fix="write: mm env lock --mine MODEL")
+    elif options["check"]:
+        chosen = list(context.catalog.models.values())
+    else:
+        chosen = lockable(context.catalog)
+    if options["check"]:
         _check(context, resolver, one_per_lock(chosen))
         return
-    options = LockOptions(upgrade=upgrade, upgrade_packages=upgrade_package)
+    locks = LockOptions(upgrade=options["upgrade"], upgrade_packages=options["upgrade_package"])
     for declared in one_per_lock(chosen):
-        changed = resolver.lock(declared, declared.lock, options)
-        context.say(f"{declared.lock}: {'written' if changed else 'unchanged'}")
+        if options["mine"]:
+            _mine(context, resolver, declared, locks, options)
+        else:
+            changed = write_lock(resolver, declared, declared.lock, locks)
+            context.say(f"{declared.lock}: {'written' if changed else 'unchanged'}")
+
+
+def _refuse_strays(options: dict[str, Any]) -> None:
+    if options["mine"] and options["check"]:
+        raise UsageError("--check is for committed locks", fix="leave out --mine")
+    for name in ("drop", "torch", "find_links", "index", "override", "python"):
+        if options[name] and not options["mine"]:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(
+                f"{option} is for a lock of your own",
+                fix=f"write: mm env lock --mine MODEL {option} …",
+            )
+
+
+def _mine(
+    context: Context,
+    resolver: Resolver,
+    declared: Declared,
+    locks: LockOptions,
+    options: dict[str, Any],
+) -> None:
+    from dataclasses import replace
+
+    from orchestrator.environments import Environments
+    from orchestrator.environments.locking import write_lock
+    from orchestrator.environments.mine import Places, absolute_places
+
+    name = declared.name
+    environments = Environments(
+        context.home, context.variables, context.reporter, python=options["python"]
+    )
+    target = environments.targets.mine_path(declared)
+    if options["drop"]:
+        there = target.is_file()
+        target.unlink(missing_ok=True)
+        context.say(f"{name} uses its committed lock{'' if there else ' already'}")
+        return
+    interpreter = environments.targets.interpreter_for(declared)
+    places = Places(
+        torch=options["torch"],
+        find_links=absolute_places(options["find_links"], context.cwd),
+        indexes=absolute_places(options["index"], context.cwd),
+        overrides=options["override"],
+        python=interpreter.markers["python_version"],
+    )
+    context.home.prepare()
+    own = replace(resolver, python=interpreter.path)
+    changed = write_lock(own, declared, target, replace(locks, places=places))
+    context.say(
+        f"{target}: {'written' if changed else 'unchanged'}; sync and run use it until you say: "
+        f"mm env lock --mine --drop {name}"
+    )
 
 
 def _check(context: Context, resolver: Resolver, models: Sequence[Declared]) -> None:
-    from orchestrator.errors import EnvironmentFailure
+    from orchestrator.environments.proving import check_lock
 
-    findings = [finding for declared in models for finding in resolver.check(declared)]
+    findings = [finding for declared in models for finding in check_lock(resolver, declared)]
     for finding in findings:
         if finding.detail:
             context.say(finding.detail)
