@@ -81,8 +81,9 @@ def find_above(cwd: Path) -> Path | None:
     for directory in (cwd, *cwd.parents):
         candidate = directory / DIRECTORY
         try:
-            if any(entry.name.endswith(SUFFIX) for entry in os.scandir(candidate)):
-                return candidate
+            with os.scandir(candidate) as entries:
+                if any(entry.name.endswith(SUFFIX) for entry in entries):
+                    return candidate
         except OSError:
             continue
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ from orchestrator.catalog.files import (
     read_plain,
     shown_path,
 )
-from orchestrator.catalog.trust import inspect_tree
+from orchestrator.catalog.trust import belongs_to, inspect_tree
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.manifest_reader import read_manifest
 from orchestrator.core.yaml_document import parse
@@ -46,6 +45,7 @@ def load_catalog(
     cwd: Path,
     settings: Settings,
     builtin: Path | None = None,
+    user: int | None = None,
 ) -> Catalog:
     """Read the manifests of every directory in use.
 
@@ -55,6 +55,8 @@ def load_catalog(
         cwd: Where the walk upwards begins.
         settings: Which directories are trusted.
         builtin: The manifests that come with `mm`, by default those of this installation.
+        user: The uid that a directory found by walking up must belong to, by default that of this
+            process.
 
     Raises:
         ManifestError: When a directory that `--manifests` names cannot be read. Anything wrong
@@ -67,7 +69,7 @@ def load_catalog(
     ]
     directories = search(options, variables, cwd, builtin)
     found = next((each for each in directories if each.origin is Origin.FOUND), None)
-    ignored = _reason_to_ignore(found, settings) if found else None
+    ignored = _reason_to_ignore(found, settings, user) if found else None
     if ignored:
         directories = [each for each in directories if each is not found]
         notes.append(f"ignored {ignored.directory}: it {ignored.why}; {ignored.fix}".rstrip("; "))
@@ -181,16 +183,18 @@ def _difference(one: Declared, other: Declared) -> str | None:
     return None
 
 
-def _reason_to_ignore(found: ManifestDirectory, settings: Settings) -> Ignored | None:
+def _reason_to_ignore(
+    found: ManifestDirectory, settings: Settings, user: int | None
+) -> Ignored | None:
     command = f"run: mm manifest trust {shlex.quote(str(found.path))}"
     names = frozenset(names_in(found.path))
     kept = settings.trusted.get(str(found.path))
-    if found.path.lstat().st_uid != os.geteuid():
+    if not belongs_to(found.path, user):
         return Ignored(found.path, "belongs to another user", "", names)
     if kept is None:
         return Ignored(found.path, "is not trusted", command, names)
     try:
-        now = inspect_tree(found).digest
+        now = inspect_tree(found, user).digest
     except ManifestError as error:
         return Ignored(found.path, f"can no longer be trusted ({error})", "", names)
     if now != kept:

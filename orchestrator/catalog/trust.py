@@ -40,8 +40,12 @@ class Contents:
     digest: str
 
 
-def inspect_tree(directory: ManifestDirectory) -> Contents:
+def inspect_tree(directory: ManifestDirectory, user: int | None = None) -> Contents:
     """Return what `directory` and the `envs/` beside it hold now.
+
+    Args:
+        directory: The manifests.
+        user: The uid that they must belong to, by default that of this process.
 
     Raises:
         ManifestError: When it cannot be trusted: it belongs to somebody else, holds a link, is too
@@ -51,7 +55,7 @@ def inspect_tree(directory: ManifestDirectory) -> Contents:
     entries: list[tuple[str, str]] = []
     room = MAX_BYTES
     try:
-        for path in _files(directory):
+        for path in _files(directory, user):
             data = path.read_bytes()
             entries.append((path.relative_to(root).as_posix(), digest_bytes(data)))
             room -= len(data)
@@ -70,10 +74,10 @@ def inspect_tree(directory: ManifestDirectory) -> Contents:
     return Contents(tuple(path for path, _ in entries), digest(entries))
 
 
-def _files(directory: ManifestDirectory) -> Iterator[Path]:
+def _files(directory: ManifestDirectory, user: int | None) -> Iterator[Path]:
     for root in (directory.path, directory.environments):
         if root.is_dir() or root.is_symlink():
-            _check_owner(root)
+            _check_owner(root, user)
             yield from _below(root)
 
 
@@ -89,9 +93,13 @@ def _below(directory: Path) -> Iterator[Path]:
             raise ManifestError(f"{kind}, which cannot be trusted", where=str(path))
 
 
-def _check_owner(path: Path) -> None:
-    status = path.lstat()
-    if stat.S_ISLNK(status.st_mode):
+def _check_owner(path: Path, user: int | None) -> None:
+    if path.is_symlink():
         raise ManifestError("a link, which cannot be trusted", where=str(path))
-    if status.st_uid != os.geteuid():
+    if not belongs_to(path, user):
         raise ManifestError("belongs to another user", where=str(path))
+
+
+def belongs_to(path: Path, user: int | None) -> bool:
+    """Say whether `path` belongs to the uid `user`, by default that of this process."""
+    return path.lstat().st_uid == (os.geteuid() if user is None else user)

@@ -108,8 +108,7 @@ class _Binder:
         if data in kind.values and isinstance(data, str):
             return data
         allowed = [str(value) for value in kind.values]
-        fix = did_you_mean(data, allowed) if isinstance(data, str) else ""
-        return self._misfit(path, f"must be one of {', '.join(allowed)}, not {name_of(data)}", fix)
+        return self._misfit(path, f"must be one of {', '.join(allowed)}, not {name_of(data)}")
 
     def _list(self, kind: kinds.VarTupleType, data: Any, path: Path) -> Any:
         if not isinstance(data, list):

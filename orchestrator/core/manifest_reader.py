@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -87,8 +88,9 @@ def examine(data: bytes, *, file: str, stem: str) -> tuple[Manifest | None, list
     problems: list[tuple[int, ManifestError]] = []
 
     def report(path: Path, what: str, fix: str = "") -> None:
-        error = document.error(path, what, fix)
-        problems.append((document.lines.get(path, 0), error))
+        # A missing key has no line and comes last: an unknown key nearby may be what was meant.
+        line = document.lines.get(path, sys.maxsize)
+        problems.append((line, document.error(path, what, fix)))
 
     manifest = bind(document, Manifest, report)
     if manifest is not None:

@@ -1,0 +1,158 @@
+"""Directories above the working directory: used only when trusted, and never to take over."""
+
+import os
+
+import pytest
+
+from orchestrator.catalog import ManifestDirectory, Origin, inspect_tree
+from orchestrator.catalog import trust as trust_module
+from orchestrator.core.selection import Facts
+from orchestrator.errors import ManifestError, UsageError
+from tests.unit.catalog.worlds import write_model
+
+HERE = Facts(lambda _: True, {"cpu": None})
+
+
+@pytest.fixture
+def found(world):
+    return write_model(world.project, "mine")
+
+
+def test_an_untrusted_directory_is_ignored_with_one_line(world, found):
+    catalog = world.load()
+    assert list(catalog.models) == ["built-in"]
+    assert catalog.notes == (f"ignored {found}: it is not trusted; run: mm manifest trust {found}",)
+
+
+def test_a_model_that_is_only_there_is_an_error_that_says_so(world, found):
+    with pytest.raises(ManifestError) as caught:
+        world.load().model("mine")
+    assert str(caught.value) == (
+        f"{found}: the model 'mine' is only in a directory that is not trusted; "
+        f"run: mm manifest trust {found}"
+    )
+
+
+def test_a_model_that_is_elsewhere_too_is_taken_from_there(world, found):
+    write_model(world.user.parent, "mine")
+    assert world.load().model("mine").origin is Origin.USER
+
+
+def test_the_command_can_be_pasted_whatever_the_path(world):
+    world.project.rename(world.root / "a b")
+    found = write_model(world.root / "a b", "mine")
+    catalog = world.load(cwd=world.root / "a b")
+    assert catalog.notes[0].endswith(f"run: mm manifest trust '{found}'")
+
+
+def test_a_trusted_directory_is_used(world, found):
+    catalog = world.load(settings=world.trusting_the_project())
+    assert catalog.model("mine").origin is Origin.FOUND
+    assert catalog.notes == ()
+
+
+def test_naming_it_needs_no_trust(world, found):
+    assert world.load(found).model("mine").origin is Origin.OPTION
+    assert world.load(variable=[found]).model("mine").origin is Origin.VARIABLE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: (root / "manifests" / "mine.yaml").write_text("name: mine\n"),
+        lambda root: (root / "manifests" / "other.yaml").write_text(""),
+        lambda root: (root / "envs" / "mine" / "runner.py").write_text("import os\n"),
+        lambda root: (root / "envs" / "mine" / "helper.py").write_text(""),
+        lambda root: (root / "envs" / "mine" / "runner.py").unlink(),
+        lambda root: (root / "envs" / "mine" / "runner.py").rename(root / "envs" / "runner.py"),
+        lambda root: (
+            (root / "manifests" / "patches").mkdir()
+            or (root / "manifests" / "patches" / "p.yaml").write_text("")
+        ),
+    ],
+)
+def test_any_change_ends_the_trust(world, found, change):
+    settings = world.trusting_the_project()
+    change(world.project)
+    catalog = world.load(settings=settings)
+    assert "mine" not in catalog.models
+    assert "it has changed since it was trusted; run: mm manifest trust" in catalog.notes[0]
+
+
+@pytest.mark.parametrize("place", ["manifests/link.yaml", "envs/mine/link.py", "envs/link"])
+def test_a_link_cannot_be_trusted(world, found, place):
+    settings = world.trusting_the_project()
+    (world.project / place).symlink_to("/etc")
+    with pytest.raises(ManifestError, match="a link, which cannot be trusted"):
+        world.trusting_the_project()
+    catalog = world.load(settings=settings)
+    assert "can no longer be trusted" in catalog.notes[0]
+    assert "mine" not in catalog.models
+
+
+def test_an_envs_that_is_a_link_cannot_be_trusted(world, found):
+    (world.project / "envs").rename(world.root / "elsewhere")
+    (world.project / "envs").symlink_to(world.root / "elsewhere")
+    with pytest.raises(ManifestError, match="a link, which cannot be trusted"):
+        world.trusting_the_project()
+
+
+def test_a_pipe_is_not_waited_for(world, found):
+    os.mkfifo(world.project / "envs" / "mine" / "pipe")
+    with pytest.raises(ManifestError, match="neither a file nor a directory"):
+        world.trusting_the_project()
+
+
+def test_a_tree_of_other_things_is_refused(world, found):
+    for number in range(trust_module.MAX_FILES + 1):
+        (world.project / "envs" / f"{number}").touch()
+    with pytest.raises(ManifestError, match="more than 2000 files"):
+        world.trusting_the_project()
+
+
+def test_contents_are_told_apart_by_name_and_place(tmp_path):
+    def digest(root, name, text):
+        (root / "manifests").mkdir(parents=True)
+        (root / "manifests" / name).write_text(text)
+        return inspect_tree(ManifestDirectory(root / "manifests", Origin.FOUND)).digest
+
+    one, same = digest(tmp_path / "1", "a.yaml", "x"), digest(tmp_path / "2", "a.yaml", "x")
+    assert one == same
+    assert one != digest(tmp_path / "3", "b.yaml", "x")
+    assert one != digest(tmp_path / "4", "a.yaml", "y")
+
+
+def test_a_trusted_directory_never_replaces_a_built_in_model(world):
+    write_model(world.project, "built-in", task="stolen")
+    catalog = world.load(settings=world.trusting_the_project())
+    assert catalog.model("built-in").origin is Origin.BUILT_IN
+    assert "'built-in' is the name of a built-in model" in catalog.notes[0]
+
+
+def test_a_trusted_directory_never_takes_a_task_by_preference(world):
+    write_model(world.project, "mine", task="copy", preference=1000)
+    catalog = world.load(settings=world.trusting_the_project())
+    assert catalog.select("copy", HERE)[0].name == "built-in"
+    assert catalog.select("copy", HERE, "mine")[0].name == "mine"
+
+
+def test_a_trusted_directory_cannot_spoil_a_built_in_model_by_its_task(world):
+    write_model(world.project, "mine", task="built-in")
+    catalog = world.load(settings=world.trusting_the_project())
+    assert catalog.model("built-in").origin is Origin.BUILT_IN
+    with pytest.raises(ManifestError, match="has a model of that name"):
+        catalog.model("mine")
+
+
+def test_a_directory_of_another_user_is_ignored(world, found):
+    settings = world.trusting_the_project()
+    stranger = os.geteuid() + 1
+    catalog = world.load(settings=settings, user=stranger)
+    assert catalog.notes == (f"ignored {found}: it belongs to another user",)
+    with pytest.raises(ManifestError, match="belongs to another user"):
+        inspect_tree(ManifestDirectory(found, Origin.FOUND), stranger)
+
+
+def test_a_name_that_is_nowhere_is_unknown_all_the_same(world, found):
+    with pytest.raises(UsageError, match="there is no model or task 'xyz'"):
+        world.load().model("xyz")

@@ -1,0 +1,79 @@
+"""Durations and sizes, to numbers and back."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.core.units import format_duration, format_size, parse_duration, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0), ("90", 90), ("90s", 90), ("5m", 300), ("1h30m", 5400), ("1h 30m", 5400),
+        ("1.5h", 5400), ("2d", 172800), ("0s", 0), (" 5m ", 300), ("forever", math.inf),
+    ],
+)  # fmt: skip
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "m", "5 minutes", "-5m", "30m1h", "1h1h", "nan", "inf", "5M", "1e3", "٣s", "9" * 400],
+)
+def test_other_durations_are_refused(text):
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(text)
+
+
+@given(st.integers(min_value=0, max_value=10**9) | st.just(math.inf))
+def test_whole_durations_are_read_back(seconds):
+    assert parse_duration(format_duration(seconds)) == seconds
+
+
+def test_parts_of_a_second_are_shown():
+    assert format_duration(0.25) == "0.25s"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("21 GiB", 21 * 1024**3), ("6.8 GB", 6_800_000_000), ("0 B", 0), ("512B", 512),
+        ("1 kB", 1000), ("1 KB", 1000), ("1 KiB", 1024), ("1.5 MiB", 1572864), ("2 TB", 2 * 10**12),
+    ],
+)  # fmt: skip
+def test_sizes(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "21", "21 G", "GiB", "-1 GB", "1 iB", "1,5 GB", "1e3 B", "1  GB", "9" * 400 + " B"]
+)
+def test_other_sizes_are_refused(text):
+    with pytest.raises(ValueError, match="is not a size"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("size", "decimal", "binary"),
+    [
+        (0, "0 B", "0 B"),
+        (999, "999 B", "999 B"),
+        (1000, "1 kB", "1000 B"),
+        (6_800_000_000, "6.8 GB", "6.33 GiB"),
+        (21 * 1024**3, "22.5 GB", "21 GiB"),
+        (999_999, "1 MB", "977 KiB"),
+        (5 * 10**15, "5000 TB", "4547 TiB"),
+    ],
+)
+def test_sizes_are_shown_with_three_digits(size, decimal, binary):
+    assert format_size(size) == decimal
+    assert format_size(size, binary=True) == binary
+
+
+@given(st.integers(min_value=0, max_value=10**15), st.booleans())
+def test_shown_sizes_are_read_back_within_their_digits(size, binary):
+    assert parse_size(format_size(size, binary=binary)) == pytest.approx(size, rel=0.006, abs=0)
