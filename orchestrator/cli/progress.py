@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+
+QUIET_SECONDS = 5.0
+"""Off a terminal, how long one piece of work is silent after a line about it."""
 
 
 class TerminalReporter:
@@ -17,7 +22,7 @@ class TerminalReporter:
         self._lock = threading.Lock()
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
-        self._lines: dict[str, str] = {}
+        self._lines: dict[str, tuple[str, float]] = {}
         self._noted: set[str] = set()
 
     def note(self, text: str) -> None:
@@ -28,12 +33,10 @@ class TerminalReporter:
                 self._write(f"mm: {text}")
 
     def progress(self, key: str, text: str, done: float = 0, total: float = 0) -> None:
-        """Draw or move the bar of `key`; off a terminal, write a line when its text changes."""
+        """Draw or move the bar of `key`; off a terminal, write a line now and then."""
         with self._lock:
             if not self._stream.isatty():
-                if self._lines.get(key) != text:
-                    self._lines[key] = text
-                    self._write(f"mm: {key}: {text}")
+                self._quiet_line(key, text)
                 return
             bars = self._display()
             if key not in self._tasks:
@@ -59,6 +62,14 @@ class TerminalReporter:
                 self._bars.stop()
             self._bars = None
             self._tasks.clear()
+
+    def _quiet_line(self, key: str, text: str) -> None:
+        """Write the first line of `key`, and later ones when they say something new now and then."""
+        last, when = self._lines.get(key, ("", -QUIET_SECONDS))
+        now = time.monotonic()
+        if text and text != last and now - when >= QUIET_SECONDS:
+            self._lines[key] = (text, now)
+            self._write(f"mm: {key}: {text}")
 
     def _display(self) -> Progress:
         if self._bars is None:
