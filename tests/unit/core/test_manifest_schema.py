@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +63,9 @@ def test_python_variables_are_refused():
     pattern = properties["variables"]["propertyNames"]["pattern"]
     assert re.search(pattern, "OMP_NUM_THREADS")
     assert not re.search(pattern, "PYTHONPATH")
+
+
+def test_every_key_is_in_the_users_reference():
+    reference = Path(__file__).parents[3].joinpath("docs", "manifest.md").read_text("utf-8")
+    keys = {key for record in DESCRIPTIONS.values() for key in record} - {"load", "run"}
+    assert [key for key in sorted(keys) if f"`{key}`" not in reference] == []
