@@ -64,7 +64,7 @@ class TerminalReporter:
             self._tasks.clear()
 
     def _quiet_line(self, key: str, text: str) -> None:
-        """Write the first line of `key`, and later ones when they say something new now and then."""
+        """Write the first line of `key`, and now and then a later one that is new."""
         last, when = self._lines.get(key, ("", -QUIET_SECONDS))
         now = time.monotonic()
         if text and text != last and now - when >= QUIET_SECONDS:

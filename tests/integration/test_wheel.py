@@ -1,0 +1,53 @@
+"""The wheel, installed elsewhere, does what a checkout does."""
+
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from uv import find_uv_bin
+
+from tests.integration.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from this checkout."""
+    out = tmp_path_factory.mktemp("dist")
+    command = [find_uv_bin(), "build", "--quiet", "--wheel", "--out-dir", str(out), str(ROOT)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    return next(out.glob("mm_orchestrator-*.whl"))
+
+
+def test_the_wheel_ships_the_manifests_and_what_belongs_to_them(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    for manifest in (ROOT / "manifests").glob("*.yaml"):
+        assert f"orchestrator/builtin/manifests/{manifest.name}" in names
+    for runner in (ROOT / "envs").glob("*/runner.py"):
+        folder = f"orchestrator/builtin/envs/{runner.parent.name}"
+        assert {f"{folder}/runner.py", f"{folder}/requirements.lock"} <= names
+
+
+def test_an_installed_wheel_reads_an_image(wheel, workplace, tmp_path):
+    uv = find_uv_bin()
+    venv = tmp_path / "a venv"
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(venv)], check=True)
+    python = venv / "bin" / "python"
+    install = [uv, "pip", "install", "--quiet", "--python", str(python), str(wheel)]
+    subprocess.run(install, check=True)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    image = ROOT / "examples" / "receipt.png"
+    ended = subprocess.run(
+        [str(venv / "bin" / "mm"), "run", "ocr", "--image", str(image)],
+        cwd=elsewhere,
+        env={**os.environ, **workplace},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "TOTAL 23.50" in ended.stdout
+    assert os.listdir(elsewhere) == []
