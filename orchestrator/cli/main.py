@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,6 +11,7 @@ import click
 from orchestrator import __version__
 from orchestrator.cli import failures
 from orchestrator.cli.context import Context
+from orchestrator.cli.lazy import LazyGroup
 from orchestrator.errors import UsageError
 from orchestrator.userenv import snapshot
 
@@ -19,57 +19,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
-    "run": "Run a model on inputs and print or save what it makes",
-    "env": "Lock, build, list and explain the models' environments",
-    "model": "Show the models",
-    "use": "Choose the model that stands for a task",
-    "manifest": "Check manifests, print their schema, trust a directory of them",
-    "new": "Write the skeleton of a model of your own",
-    "completion": "Print the completion script for a shell",
-    "uninstall": "Show everything that mm keeps, and remove it",
+    "run": ("Run a model on inputs and print or save what it makes", "run:command"),
+    "env": ("Lock, build, list and explain the models' environments", "env:command"),
+    "model": ("Show the models", "model:command"),
+    "use": ("Choose the model that stands for a task", "use:command"),
+    "manifest": (
+        "Check manifests, print their schema, trust a directory of them",
+        "manifest:command",
+    ),
+    "new": ("Write the skeleton of a model of your own", "new:command"),
+    "completion": ("Print the completion script for a shell", "completion:command"),
+    "uninstall": ("Show everything that mm keeps, and remove it", "uninstall:command"),
 }
-"""Every command with its help, so that `mm --help` imports none of their modules."""
-
-
-class Commands(click.Group):
-    """A group that knows its commands' names and imports a command's module when it is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of `COMMANDS`."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module that defines `cmd_name` and return its `command`."""
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        command = import_module(f"orchestrator.cli.{cmd_name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, offering the nearest names for one that does not exist."""
-        name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, COMMANDS, 2)
-            hint = f"did you mean {' or '.join(near)}?" if near else "run: mm --help"
-            raise UsageError(f"there is no command {name!r}", fix=hint)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+"""Every command with its help and where it is."""
 
 
 @click.group(
-    cls=Commands,
+    cls=LazyGroup,
+    package="orchestrator.cli",
+    table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="--manifests DIR (repeatable) and --debug may stand before or after the command.",
 )

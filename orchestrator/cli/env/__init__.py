@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import click
 
+from orchestrator.cli.lazy import LazyGroup
+
 COMMANDS = {
-    "lock": ("locking", "Resolve dependencies into locks with hashes, or prove the locks"),
-    "sync": ("building", "Make what is built equal what is declared"),
-    "list": ("listing", "Show every environment, its size and its state"),
-    "check": ("checking", "Say what is wrong with environments"),
-    "path": ("listing", "Print the directory of a model's environment"),
-    "exec": ("executing", "Run a command inside a model's environment"),
-    "why": ("explaining", "Say why two models have two environments"),
-    "tree": ("explaining", "Show who asks for which package"),
-    "remove": ("removing", "Remove environments"),
-    "prune": ("removing", "Remove the environments that no model needs"),
+    "lock": (
+        "Resolve dependencies into locks with hashes, or prove the locks",
+        "locking:lock_command",
+    ),
+    "sync": ("Make what is built equal what is declared", "building:sync_command"),
+    "list": ("Show every environment, its size and its state", "listing:list_command"),
+    "check": ("Say what is wrong with environments", "checking:check_command"),
+    "path": ("Print the directory of a model's environment", "listing:path_command"),
+    "exec": ("Run a command inside a model's environment", "executing:exec_command"),
+    "why": ("Say why two models have two environments", "explaining:why_command"),
+    "tree": ("Show who asks for which package", "explaining:tree_command"),
+    "remove": ("Remove environments", "removing:remove_command"),
+    "prune": ("Remove the environments that no model needs", "removing:prune_command"),
 }
-"""Every command with the module that defines it and its help, so that help imports none."""
+"""Every command with its help and where it is."""
 
 
-class EnvironmentCommands(click.Group):
-    """A group that imports a command's module when the command is used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of `COMMANDS`."""
-        del ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module that defines `cmd_name` and return its command."""
-        del ctx
-        if cmd_name not in COMMANDS:
-            return None
-        module = import_module(f"orchestrator.cli.env.{COMMANDS[cmd_name][0]}")
-        found = getattr(module, f"{cmd_name}_command")
-        assert isinstance(found, click.Command)
-        return found
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.group("env", cls=EnvironmentCommands)
+@click.group("env", cls=LazyGroup, package="orchestrator.cli.env", table=COMMANDS)
 def command() -> None:
     """Lock, build, list and explain the models' environments."""
