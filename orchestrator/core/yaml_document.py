@@ -30,6 +30,9 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
 """How deep lists and mappings may nest."""
 
+MAX_SHOWN = 400
+"""How much of a file's own words a message repeats."""
+
 MAX_NUMBER_LENGTH = 64
 """The longest number; Python's own conversion takes quadratic time."""
 
@@ -80,7 +83,7 @@ class Document:
 
     def error(self, path: Path, what: str, fix: str = "") -> ManifestError:
         """Return the error that says what is wrong with the value at `path`."""
-        return ManifestError(what, where=self.where(path), fix=fix)
+        return ManifestError(_short(what), where=self.where(path), fix=_short(fix))
 
 
 def dotted(path: Path) -> str:
@@ -89,11 +92,11 @@ def dotted(path: Path) -> str:
     for part in path:
         if isinstance(part, int):
             text += f"[{part}]"
-        elif _SIMPLE_KEY.fullmatch(part):
+        elif _SIMPLE_KEY.fullmatch(part) and part.isprintable():
             text += f".{part}" if text else part
         else:
             text += f"[{part!r}]"
-    return text
+    return _short(text)
 
 
 def parse(data: bytes, name: str, parser: Callable[[str], Any] | None = None) -> Document:
@@ -319,4 +322,9 @@ def _has_surrogate_or_nul(text: str) -> bool:
 
 def _tag(tag: str) -> str:
     """Return a tag as it was written, as nearly as the parser lets us know."""
-    return tag.replace("tag:yaml.org,2002:", "!!", 1)
+    written = tag.replace("tag:yaml.org,2002:", "!!", 1)
+    return _short(written if written.isprintable() else repr(written))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"

@@ -221,6 +221,13 @@ def test_refusals(text: str | bytes, message: str) -> None:
     assert refusal(text) == message
 
 
+def test_messages_repeat_no_control_characters_and_no_more_than_a_part():
+    assert refusal("a: !<%1b[2J> b\n") == "x.yaml:1: a: a YAML tag ('\\x1b[2J') is not allowed"
+    document = read('"\\x9b": 1\n')
+    assert str(document.error(("\x9b",), "wrong")) == "x.yaml:1: ['\\x9b']: wrong"
+    assert len(str(document.error(("k" * 5000,), "w" * 5000, "f" * 5000))) < 1500
+
+
 def test_tabs_in_text_and_after_a_key_are_no_indentation() -> None:
     assert read("a: |\n  x\n  \ty\nb:\t1\n").data == {"a": "x\n\ty\n", "b": 1}
 
