@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.backends.indexes import IndexSettings
     from orchestrator.environments.declared import Declared
     from orchestrator.environments.flock import Held
+    from orchestrator.environments.interpreters import Interpreters
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter
 
@@ -88,6 +89,7 @@ class Environments:
         offline: Whether nothing may be fetched.
         in_use: Says who uses the environment of a digest, for errors.
         link: Makes a hard link; a port for file systems that refuse them.
+        interpreters: The interpreters to choose from; by default those of this machine.
     """
 
     def __init__(
@@ -101,13 +103,16 @@ class Environments:
         offline: bool = False,
         in_use: Callable[[str], str] = lambda digest: f"a process that holds {digest[:12]}",
         link: Callable[[Path, Path], None] = os.link,
+        interpreters: Interpreters | None = None,
     ) -> None:
         self.home = home
         self.variables = variables
         self.reporter = reporter
         self.store = Store(home)
         self._backend = backend
-        self.targets = Targets(home, variables, str(python) if python is not None else None)
+        self.targets = Targets(
+            home, variables, str(python) if python is not None else None, interpreters
+        )
         self._offline = offline
         self.in_use = in_use
         self._link = link

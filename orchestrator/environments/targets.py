@@ -6,7 +6,6 @@ Works out, builds nothing. In the steady state no process is started.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchestrator.core.identity import Interpreter, environment_digest
@@ -65,17 +64,27 @@ class Targets:
         variables: The user's variables.
         python: The interpreter to use: a path, a command or a version; by default the best that
             each manifest allows.
+        interpreters: The interpreters to choose from; by default those of this machine.
     """
 
-    def __init__(self, home: Home, variables: Mapping[str, str], python: str | None) -> None:
+    def __init__(
+        self,
+        home: Home,
+        variables: Mapping[str, str],
+        python: str | None,
+        interpreters: Interpreters | None = None,
+    ) -> None:
         self._home = home
         self._variables = variables
         self._python = python
+        self._interpreters = interpreters
 
-    @cached_property
+    @property
     def interpreters(self) -> Interpreters:
-        """The interpreters of this machine."""
-        return Interpreters(self._variables, self._home.facts)
+        """The interpreters to choose from, looked for when they are first needed."""
+        if self._interpreters is None:
+            self._interpreters = Interpreters(self._variables, self._home.facts)
+        return self._interpreters
 
     def all(self, declared: Declared) -> list[Target]:
         """Return the target on every interpreter that fits, best first, each digest once."""
@@ -145,8 +154,8 @@ class Targets:
             self._home.prepare()
             log = self._home.logs / "install-python.log"
             install_python(wanted, self._variables, log, reporter)
-            # What was looked for before does not know it yet.
-            self.__dict__.pop("interpreters", None)
+            # Those that were looked for before do not include it.
+            self._interpreters = None
 
     def mine_path(self, declared: Declared) -> Path:
         """Return where a lock of the user's own for `declared` lies."""

@@ -1,0 +1,139 @@
+"""Models that tests of environments declare, without a catalogue or YAML."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestrator.core.identity import Interpreter
+from orchestrator.core.lockfile import render_lock, shape_digest
+from orchestrator.core.manifest import Environment, Input, Manifest, Output
+from orchestrator.environments.store import Marker
+
+DIGEST = "abcdef012345" + "0" * 52
+
+
+@dataclass(frozen=True)
+class Model:
+    """What `orchestrator.environments.declared.Declared` asks for."""
+
+    manifest: Manifest
+    env_directory: Path
+
+    @property
+    def name(self):
+        return self.manifest.name
+
+    @property
+    def lock(self):
+        return self.env_directory / "requirements.lock"
+
+    def locked(self, body):
+        """Write a lock with this body that fits the manifest, and return the model."""
+        self.env_directory.mkdir(parents=True, exist_ok=True)
+        shape = shape_digest(self.manifest.environment)
+        command = f"mm env lock {self.name}"
+        self.lock.write_text(render_lock(body, shape=shape, command=command), encoding="utf-8")
+        return self
+
+
+def model(root, name, dependencies=(), *, python=">=3.10", platforms=("linux-x86_64",), **keys):
+    """Return a model whose `envs/` lies under `root`."""
+    environment = Environment(
+        python=python, dependencies=tuple(dependencies), platforms=tuple(platforms), **keys
+    )
+    manifest = Manifest(
+        name=name,
+        env=name,
+        task="try",
+        summary="A model of a test",
+        environment=environment,
+        inputs={"text": Input(type="text")},
+        outputs={"text": Output(type="text")},
+    )
+    return Model(manifest, Path(root) / "envs" / name)
+
+
+@dataclass
+class Notes:
+    """A reporter that remembers."""
+
+    notes: list = field(default_factory=list)
+    steps: list = field(default_factory=list)
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def progress(self, key, text, done=0, total=0):
+        self.steps.append((key, text))
+
+    def finish(self, key, text=""):
+        self.steps.append((key, "finished"))
+
+
+def interpreter(version="3.12.1", platform="linux-x86_64", path="/usr/bin/python3.12"):
+    """Return the record of an interpreter that need not exist."""
+    minor = ".".join(version.split(".")[:2])
+    short = "cp" + minor.replace(".", "")
+    linux = platform.startswith("linux")
+    return Interpreter(
+        path=path,
+        implementation="cpython",
+        version=version,
+        tag=f"{short}-{short}-manylinux_2_36_x86_64",
+        platform=platform,
+        markers={
+            "implementation_name": "cpython",
+            "implementation_version": version,
+            "os_name": "posix",
+            "platform_machine": platform.partition("-")[2],
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": "Linux" if linux else "Darwin",
+            "platform_version": "",
+            "python_full_version": version,
+            "python_version": minor,
+            "sys_platform": "linux" if linux else "darwin",
+        },
+        origin="PATH",
+    )
+
+
+def facts(version="3.12.1", executable="/usr/bin/python3.12", **changes):
+    """Return what such an interpreter says of itself."""
+    one = interpreter(version, path=executable)
+    return {
+        "executable": executable,
+        "virtual": False,
+        "conda": False,
+        "implementation": one.implementation,
+        "version": version,
+        "tag": one.tag,
+        "system": "linux",
+        "machine": "x86_64",
+        "markers": dict(one.markers),
+        **changes,
+    }
+
+
+def built(store, digest=DIGEST, model="ocr"):
+    """Make what looks like a whole environment and return its directory."""
+    path = store.directory(model, digest)
+    (path / "bin").mkdir(parents=True)
+    (path / "bin" / "python").write_text("")
+    store.publish(path, marker(path, digest, model))
+    return path
+
+
+def marker(path, digest=DIGEST, model="ocr"):
+    return Marker(
+        digest=digest,
+        model=model,
+        directory=str(path),
+        interpreter="/usr/bin/python3",
+        implementation="cpython",
+        python_version="3.12.1",
+        packages={"six": "1.17.0"},
+        records={"six": "0" * 64},
+        probes=["six"],
+        backend="uv",
+        built="2025-01-01T00:00:00+00:00",
+    )
