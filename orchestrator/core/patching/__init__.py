@@ -1,0 +1,33 @@
+"""Guarded edits to a model's own code and configuration, as pure functions of text."""
+
+from orchestrator.core.patching.conditions import Conditions, unmet
+from orchestrator.core.patching.engine import (
+    Drift,
+    Outcome,
+    Patched,
+    State,
+    active,
+    apply,
+    drift,
+    unproved,
+)
+from orchestrator.core.patching.reader import examine, read_patch_set
+from orchestrator.core.patching.records import FileHashes, Patch, PatchSet
+
+__all__ = [
+    "Conditions",
+    "Drift",
+    "FileHashes",
+    "Outcome",
+    "Patch",
+    "PatchSet",
+    "Patched",
+    "State",
+    "active",
+    "apply",
+    "drift",
+    "examine",
+    "read_patch_set",
+    "unmet",
+    "unproved",
+]
