@@ -54,14 +54,14 @@ ANCHORS = [
     ("TABLE = {'Old': Old}\n", "TABLE = {'Old': New}\n"),
     (
         "class C:\n    def forward(self, x):\n        y = [x . cuda(), g(x.cuda( ))]\n",
-        "class C:\n    def forward(self, x):\n        if x is None:\n            raise ValueError("
-        + '"x")\n        y = [x .to(self.device), g(x.to(self.device))]\n',
+        ("class C:\n    def forward(self, x):\n        if x is None:\n            raise ValueError("
+        '"x")\n        y = [x .to(self.device), g(x.to(self.device))]\n'),
     ),
     ("        return cat(y,\n  dim=0)\n", "        return cat(y, dim=0).to(x.dtype)\n"),
     (
         "    def done(self):\n        return [z.cuda() for z in self.all]\n",
-        "    def done(self):\n        return [z.to(self.device) for z in self.all]\n"
-        + "        self.finished = True\n",
+        ("    def done(self):\n        return [z.to(self.device) for z in self.all]\n"
+        "        self.finished = True\n"),
     ),
 ]  # fmt: skip
 
