@@ -42,20 +42,41 @@ def make_wheel(directory, name, version, *, requires=(), files=None, tag="py3-no
     return path
 
 
-def make_source(directory, name, version, *, requires=("setuptools",)):
-    """Write a source package that setuptools builds and return its path."""
-    module = name.replace("-", "_")
+BUILDER = """\
+import pathlib, zipfile
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    name, version = pathlib.Path("PKG-INFO").read_text().split("\\n")[1:3]
+    name, version = name.split(": ")[1], version.split(": ")[1]
+    info = f"{name}-{version}.dist-info"
+    wheel = f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(pathlib.Path(directory) / wheel, "w") as archive:
+        archive.writestr(f"{name}/__init__.py", f"__version__ = {version!r}\\n")
+        archive.writestr(f"{info}/METADATA", pathlib.Path("PKG-INFO").read_text())
+        archive.writestr(
+            f"{info}/WHEEL",
+            "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+        )
+        archive.writestr(f"{info}/RECORD", f"{name}/__init__.py,,\\n{info}/METADATA,,\\n")
+    return wheel
+"""
+"""A build backend (PEP 517) in a few lines, so that tests need no setuptools."""
+
+
+def make_builder(directory, version="1.0"):
+    """Write a wheel of the build backend `builder` and return its path."""
+    return make_wheel(directory, "builder", version, files={"builder/__init__.py": BUILDER})
+
+
+def make_source(directory, name, version, *, requires=("builder",)):
+    """Write a source package that `builder` builds and return its path."""
     files = {
         "pyproject.toml": (
-            f"[build-system]\nrequires = {list(requires)!r}\n"
-            'build-backend = "setuptools.build_meta"\n'
-            f'[project]\nname = "{name}"\nversion = "{version}"\n'
-            f'[tool.setuptools]\npackages = ["{module}"]\n'
+            f'[build-system]\nrequires = {list(requires)!r}\nbuild-backend = "builder"\n'
         ),
         "PKG-INFO": f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n",
-        f"{module}/__init__.py": f"__version__ = {version!r}\n",
     }
-    stem = f"{module}-{version}"
+    stem = f"{name}-{version}"
     path = Path(directory) / f"{stem}.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
         for inside, text in files.items():
@@ -87,7 +108,7 @@ class Index:
         files: A directory of wheels and source packages.
         prefix: The path under which it is served.
         broken: Names of files of which only the first half is sent.
-        tampered: Names of files that are sent with another last byte.
+        tampered: Names of wheels that are sent with another hash.
         down: Whether every answer is an error.
         asked: The paths that were asked for.
     """
@@ -133,7 +154,8 @@ class Index:
             return 404, "text/plain", b"no", 2
         data = path.read_bytes()
         if name in self.tampered:
-            data = data[:-1] + bytes([data[-1] ^ 1])
+            # Still a sound archive, with a comment of one letter at its end.
+            data = data[:-2] + b"\x01\x00x"
         sent = data[: len(data) // 2] if name in self.broken else data
         return 200, "application/octet-stream", sent, len(data)
 

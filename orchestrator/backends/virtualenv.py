@@ -50,6 +50,8 @@ class VirtualenvBackend:
             **tooling.indexes.pip_variables(tooling.user_variables),
             **tooling.variables,
             **({"PIP_NO_INDEX": "1"} if tooling.offline else {}),
+            # As a variable it reaches the pip that installs build requirements as well.
+            "PIP_REQUIRE_HASHES": "1",
         }
         pip = [str(directory / "bin" / "python"), "-I", "-m", "pip"]
         if request.packages:
