@@ -17,12 +17,18 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.client.launch import WorkerSpec
     from orchestrator.environments import Environment
+    from orchestrator.sources import Overlay
 
 VERSION = 1
 """The version of the receipt's form."""
 
 
-def produced_by(declared: Declared, environment: Environment, worker: WorkerSpec) -> dict[str, Any]:
+def produced_by(
+    declared: Declared,
+    environment: Environment,
+    worker: WorkerSpec,
+    overlay: Overlay | None = None,
+) -> dict[str, Any]:
     """Return the part of a receipt that does not depend on the inputs."""
     return {
         "model": declared.manifest.name,
@@ -30,8 +36,9 @@ def produced_by(declared: Declared, environment: Environment, worker: WorkerSpec
         "runner": digest_bytes(worker.source.encode("utf-8")),
         "environment": environment.digest,
         "lock": environment.lock_digest,
-        "commit": None,
-        "patches": None,
+        "commit": (overlay.commit or None) if overlay else None,
+        "source": overlay.source if overlay else None,
+        "patches": dict(overlay.sets) if overlay else None,
         "device": worker.device,
         "dtype": worker.dtype,
         "options": dict(worker.options),

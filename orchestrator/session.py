@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,14 @@ from orchestrator import machine
 from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.core.devices import AUTO, choose_device, choose_dtype
+from orchestrator.core.patching.conditions import Conditions
 from orchestrator.core.values import AudioValue, check_inputs, check_output
 from orchestrator.core.worker_variables import worker_variables
 from orchestrator.engines.base import Task, ignore_event
 from orchestrator.engines.local import LocalEngine
 from orchestrator.errors import ManifestError, UsageError
 from orchestrator.inputs import describe_inputs, resolve_files
+from orchestrator.processor import native_dtypes
 from orchestrator.receipts import produced_by, receipt
 from orchestrator.reporting import Reporter, Silent
 from orchestrator.results import Audio, Result
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from orchestrator.client.connection import Event
     from orchestrator.environments import Environment
     from orchestrator.environments.flock import Held
+    from orchestrator.sources import Overlay
 
 
 @dataclass(frozen=True)
@@ -246,7 +249,7 @@ class Session:
         began = time.perf_counter()
         environment = self._environment(declared)
         timings["environment"] = time.perf_counter() - began
-        worker = self._worker_spec(declared, environment, options)
+        worker, overlay = self._worker_spec(declared, environment, options)
         task = Task(
             manifest=manifest,
             worker=worker,
@@ -259,7 +262,7 @@ class Session:
         described = describe_inputs(manifest, values)
         completed = self._engine.run(task)
         timings.update(completed.timings)
-        made_by = produced_by(declared, environment, worker)
+        made_by = produced_by(declared, environment, worker, overlay)
         return Result(
             completed.outputs,
             model=manifest.name,
@@ -274,11 +277,7 @@ class Session:
         if choice.reason:
             self.workspace.reporter.note(choice.reason)
         if declared.manifest.source is not None:
-            raise ManifestError(
-                f"{declared.manifest.name} needs weights from {declared.manifest.source.repo}, "
-                "and this version of mm cannot fetch any",
-                fix="upgrade mm-orchestrator",
-            )
+            self.workspace.sources.ready(declared)  # said before anything is built
         return declared
 
     def _environment(self, declared: Declared) -> Environment:
@@ -291,9 +290,12 @@ class Session:
 
     def _worker_spec(
         self, declared: Declared, environment: Environment, options: JobOptions
-    ) -> WorkerSpec:
+    ) -> tuple[WorkerSpec, Overlay | None]:
         manifest = declared.manifest
         device = choose_device(manifest, options.device, machine.available_devices())
+        total = self.workspace.memory.get(device)
+        dtype = choose_dtype(manifest, device, options.dtype, total, native_dtypes())
+        overlay = self._overlay(declared, environment, Conditions(device, dtype))
         home = self.workspace.home.worker_home
         home.mkdir(parents=True, exist_ok=True)
         try:
@@ -304,23 +306,37 @@ class Session:
                 where=str(declared.runner),
                 fix=f"write it beside {declared.lock.name}",
             ) from error
-        return WorkerSpec(
+        spec = WorkerSpec(
             model=manifest.name,
             python=environment.python,
             environment=environment.digest,
-            variables=worker_variables(
-                self.workspace.variables,
-                manifest.environment.variables,
-                manifest.environment.pass_,
-                str(home),
-            ),
+            variables={
+                **worker_variables(
+                    self.workspace.variables,
+                    manifest.environment.variables,
+                    manifest.environment.pass_,
+                    str(home),
+                ),
+                **(overlay.variables if overlay else {}),
+            },
             runner=declared.runner,
             source=source,
             device=device,
-            dtype=choose_dtype(manifest, device, options.dtype),
+            dtype=dtype,
+            model_dir=overlay.path if overlay else None,
             options=manifest.options,
             held=(self._held[environment.digest].fileno(),),
         )
+        return spec, overlay
+
+    def _overlay(
+        self, declared: Declared, environment: Environment, conditions: Conditions
+    ) -> Overlay | None:
+        """Return the directory that the worker loads; None where a package has the weights."""
+        if declared.manifest.source is None:
+            return None
+        conditions = replace(conditions, versions=environment.versions)
+        return self.workspace.sources.overlay(declared, conditions, environment.python)
 
 
 def _seconds(asked: float | None, declared: float) -> float:

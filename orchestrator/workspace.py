@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.client.runtime import RuntimeDirectory
     from orchestrator.environments import Environments
     from orchestrator.settings import Settings
+    from orchestrator.sources import Sources
 
 
 @dataclass
@@ -97,6 +98,13 @@ class Workspace:
 
         return Environments(self.home, self.variables, self.reporter, in_use=self.users_of)
 
+    @cached_property
+    def sources(self) -> Sources:
+        """The models' files, pulled or added."""
+        from orchestrator.sources import Sources
+
+        return Sources(self.home, self.variables, self.reporter)
+
     def users_of(self, digest: str) -> str:
         """Return who uses the environment `digest`, in words, from the records of live workers."""
         from orchestrator.environments.usage import users_of
@@ -129,7 +137,7 @@ class Workspace:
             return Choice(self.catalog.model(name))
         for problem in self.catalog.problems:
             self.reporter.note(problem)
-        facts = Facts(lambda _: False, self.memory)
+        facts = Facts(self.sources.has_weights, self.memory)
         return Choice(*self.catalog.select(name, facts, self.settings.uses.get(name)))
 
     @cached_property

@@ -1,9 +1,10 @@
-"""`mm model`: which models there are, and what each declares."""
+"""`mm model`: which models there are, what each declares, and where its files come from."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,10 +13,13 @@ from orchestrator.cli.context import Context, pass_context
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
 
+NOTHING_NEEDED = "in its packages"
+"""Said of the weights of a model without a source."""
+
 
 @click.group()
 def command() -> None:
-    """Show the models."""
+    """Show the models, and fetch, check and forget their weights."""
 
 
 @command.command("list")
@@ -23,19 +27,16 @@ def command() -> None:
 @pass_context
 def list_models(context: Context, *, as_json: bool) -> None:
     """List the models of the manifests in use."""
-    models = context.catalog.models.values()
+    models = list(context.catalog.models.values())
+    rows = [_row(context, declared) for declared in models]
     if as_json:
-        context.out(json.dumps([_row(declared) for declared in models], ensure_ascii=False))
+        context.out(json.dumps(rows, ensure_ascii=False))
         return
-    widths = [
-        max((len(cell) for cell in column), default=0)
-        for column in zip(*([each.name, each.manifest.task] for each in models), strict=True)
-    ]
-    for declared in models:
-        manifest = declared.manifest
-        cells = [manifest.name, manifest.task]
-        line = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        context.out(f"{line}  {manifest.summary}")
+    names = ("name", "task", "weights")
+    widths = [max((len(row[name]) for row in rows), default=0) for name in names]
+    for row in rows:
+        cells = (row[name].ljust(width) for name, width in zip(names, widths, strict=True))
+        context.out(f"{'  '.join(cells)}  {row['summary']}")
     for problem in context.catalog.problems:
         context.say(problem)
 
@@ -48,22 +49,123 @@ def show(context: Context, model: str) -> None:
     import msgspec
 
     declared = context.catalog.model(model)
-    document = {
-        **_row(declared),
+    document: dict[str, Any] = {
+        **_row(context, declared),
         "file": str(declared.file),
         "runner": str(declared.runner),
         "lock": str(declared.lock),
         "manifest": msgspec.to_builtins(declared.manifest),
     }
+    record = context.sources.record(model)
+    if record is not None and declared.manifest.source is not None:
+        document["source"] = msgspec.to_builtins(record)
     context.out(json.dumps(document, ensure_ascii=False, indent=2))
 
 
-def _row(declared: Declared) -> dict[str, str]:
+@command.command("pull")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option("--update", is_flag=True, help="Resolve a branch anew.")
+@pass_context
+def pull(context: Context, models: tuple[str, ...], *, update: bool) -> None:
+    """Download the weights of each MODEL, pinned to a commit, into the hub's own cache.
+
+    What is there already is not fetched again; a broken download goes on where it stopped.
+    HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and proxies are honoured.
+    """
+    for declared in [context.catalog.model(name) for name in models]:
+        record = context.sources.pull(declared, update=update)
+        context.say(f"{declared.name}: whole, at {record.commit[:12]}")
+
+
+@command.command("add")
+@click.argument("model")
+@click.argument("directory", type=click.Path(path_type=Path))
+@pass_context
+def add(context: Context, model: str, directory: Path) -> None:
+    """Use the weights of MODEL that are in DIRECTORY, which is never written to."""
+    from orchestrator.core.units import format_size
+
+    record = context.sources.add(context.catalog.model(model), context.cwd / directory)
+    context.say(f"{model}: {len(record.files)} files, {format_size(record.size)}")
+
+
+@command.command("verify")
+@click.argument("models", nargs=-1, metavar="[MODEL...]")
+@pass_context
+def verify(context: Context, models: tuple[str, ...]) -> int:
+    """Compare every file of each MODEL with the hash that was recorded; of all by default."""
+    found = 0
+    for declared in [context.catalog.model(name) for name in models] or _with_files(context):
+        problems = context.sources.verify(declared)
+        found += len(problems)
+        for file, problem in problems:
+            context.out(f"{declared.name}: {file} {problem}")
+        if not problems:
+            context.say(f"{declared.name}: every file is as it was")
+    return 4 if found else 0
+
+
+@command.command("path")
+@click.argument("model")
+@pass_context
+def path(context: Context, model: str) -> None:
+    """Print the directory that holds the files of MODEL, as they were pulled or added."""
+    context.out(context.sources.ready(context.catalog.model(model)).path)
+
+
+@command.command("remove")
+@click.argument("model")
+@click.option(
+    "--download", is_flag=True, help="Remove its snapshot from the hub's cache, too, if pulled."
+)
+@pass_context
+def remove(context: Context, model: str, *, download: bool) -> None:
+    """Forget where the files of MODEL are, and remove what was made from them.
+
+    A directory that was added is never touched, and a download stays in the hub's cache unless
+    --download is given, because other programs use that cache.
+    """
+    from orchestrator.core.units import format_size
+
+    record = context.sources.record(model)
+    if record is None:
+        context.catalog.model(model)
+        context.say(f"{model}: nothing to remove")
+        return
+    freed = context.sources.remove(model, download=download)
+    if freed or download:
+        context.say(f"{model}: removed, {format_size(freed)} freed")
+    else:
+        context.say(f"{model}: forgotten; its files stay in {record.path}")
+
+
+def _with_files(context: Context) -> list[Declared]:
+    return [
+        declared
+        for name, declared in context.catalog.models.items()
+        if context.sources.record(name) is not None
+    ]
+
+
+def _row(context: Context, declared: Declared) -> dict[str, str]:
     manifest = declared.manifest
     return {
         "name": manifest.name,
         "task": manifest.task,
         "origin": declared.origin.value,
         "license": manifest.license,
+        "weights": _weights(context, declared),
         "summary": manifest.summary,
     }
+
+
+def _weights(context: Context, declared: Declared) -> str:
+    source = declared.manifest.source
+    if source is None:
+        return NOTHING_NEEDED
+    record = context.sources.record(declared.name)
+    if record is None:
+        return f"not pulled ({source.size})" if source.size else "not pulled"
+    if not context.sources.has_weights(declared.manifest):
+        return "gone"
+    return "pulled" if record.repo else "added"

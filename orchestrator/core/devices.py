@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchestrator.core.units import parse_size
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from orchestrator.core.manifest import Manifest
 
 AUTO = "auto"
+DEFAULT = "float32"
+"""The data type of a model whose manifest lists none."""
 
 
 def choose_device(manifest: Manifest, asked: str, available: Sequence[str]) -> str:
@@ -38,18 +41,40 @@ def choose_device(manifest: Manifest, asked: str, available: Sequence[str]) -> s
     return asked
 
 
-def choose_dtype(manifest: Manifest, device: str, asked: str) -> str:
-    """Return the data type: the one asked for, or the first that is listed for `device`.
+def choose_dtype(
+    manifest: Manifest,
+    device: str,
+    asked: str,
+    memory: int | None = None,
+    native: Collection[str] = (),
+) -> str:
+    """Return the data type: the one asked for, or the best that is listed for `device`.
+
+    The best is the first listed that fits into memory and that the processor computes in hardware,
+    else the first that fits, else the smallest, whose want of memory is then told with figures.
+
+    Args:
+        manifest: The model's manifest.
+        device: The device that was chosen.
+        asked: "auto", or a data type.
+        memory: Bytes of memory of the device in all; None where nobody knows.
+        native: The data types beside float32 that are fast on a CPU.
 
     Raises:
         UsageError: When the manifest does not list it for the device.
     """
-    listed = list(manifest.memory.get(device, {}))  # type: ignore[call-overload]
-    if asked == AUTO:
-        return listed[0] if listed else "float32"
-    if asked not in (listed or ["float32"]):
-        raise UsageError(
-            f"{manifest.name} has no {asked} on {device}",
-            fix=f"choose --dtype {'|'.join(listed or ['float32'])}",
-        )
-    return asked
+    sizes: dict[str, str] = dict(manifest.memory.get(device, {}))  # type: ignore[call-overload]
+    listed = list(sizes) or [DEFAULT]
+    if asked != AUTO:
+        if asked not in listed:
+            raise UsageError(
+                f"{manifest.name} has no {asked} on {device}",
+                fix=f"choose --dtype {'|'.join(listed)}",
+            )
+        return asked
+    needs = {dtype: parse_size(size) for dtype, size in sizes.items()}
+    fitting = [dtype for dtype in listed if memory is None or needs.get(dtype, 0) <= memory]
+    if not fitting:
+        return min(listed, key=lambda dtype: needs[dtype])
+    fast = [dtype for dtype in fitting if dtype in native] if device == "cpu" else []
+    return (fast or fitting)[0]

@@ -1,0 +1,216 @@
+"""Overlays: the directory that a worker loads, patched, beside an untouched download.
+
+Code and configuration are real files, weights are links. Each overlay is named for what it was made
+from and has a module cache of its own, so that nothing stale is ever imported.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.core import patching
+from orchestrator.core.canonical import digest, short
+from orchestrator.environments.flock import wait_lock
+from orchestrator.errors import SourceError
+from orchestrator.home import write_json
+from orchestrator.sources.compiling import check_compiles
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchestrator.core.patching import Conditions, Patched, PatchSet
+    from orchestrator.home import Home
+    from orchestrator.sources.records import SourceRecord
+
+MARKER = "overlay.json"
+FORMAT = 1
+
+REAL_SUFFIXES = frozenset({".py", ".json", ".txt", ".jinja", ".yaml", ".yml", ".md", ".cfg"})
+"""Of code and configuration, which may be patched; everything else is linked."""
+
+
+class Marker(msgspec.Struct, frozen=True, kw_only=True):
+    """Written last: an overlay without it is not whole."""
+
+    digest: str
+    commit: str
+    source: str
+    sets: dict[str, str]
+    """The digest of each patch set."""
+    patches: dict[str, str]
+    """How each patch ended."""
+    real: dict[str, tuple[int, int]]
+    """Size and time of each real file, so that one edited by hand is noticed."""
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A model's directory, ready to load.
+
+    Attributes:
+        digest: What it was made from.
+        path: The directory for the runner; its name can be part of a module's.
+        modules: Where the dynamic modules of transformers go.
+        commit: The commit of the source; empty for a directory that the user added.
+        source: The digest of the source's files.
+        sets: The digest of each patch set, by name.
+        patches: How each patch ended, by set and id.
+    """
+
+    digest: str
+    path: Path
+    modules: Path
+    commit: str
+    source: str
+    sets: Mapping[str, str]
+    patches: Mapping[str, str]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a worker's environment needs for it."""
+        return {"HF_MODULES_CACHE": str(self.modules), "TRANSFORMERS_OFFLINE": "1"}
+
+
+def overlay_digest(record: SourceRecord, sets: Sequence[PatchSet], conditions: Conditions) -> str:
+    """Return the digest of an overlay: its source, its patch sets, which patches are needed."""
+    return digest(
+        {
+            "format": FORMAT,
+            "source": record.digest,
+            "path": record.path,
+            "sets": [each.digest for each in sets],
+            "active": patching.active(sets, conditions),
+        }
+    )
+
+
+def ensure_overlay(
+    home: Home,
+    model: str,
+    record: SourceRecord,
+    sets: Sequence[PatchSet],
+    conditions: Conditions,
+    python: Path,
+) -> Overlay:
+    """Return the overlay for these conditions, made first where it is not there.
+
+    Args:
+        home: Where overlays lie.
+        model: The model.
+        record: Its files, which are there.
+        sets: The patch sets of its manifest.
+        conditions: What it will be loaded under.
+        python: The interpreter that patched files must compile in.
+
+    Raises:
+        SourceError: When a patch does not fit, or a patched file does not compile.
+    """
+    name = overlay_digest(record, sets, conditions)
+    directory = home.models / model / short(name)
+    found = _read(directory, name)
+    if found is not None:
+        return found
+    home.prepare()
+    with wait_lock(home.locks / f"overlay-{model}.lock"):
+        found = _read(directory, name)
+        return found or _build(directory, name, record, sets, conditions, python)
+
+
+def apply_or_refuse(
+    record: SourceRecord, sets: Sequence[PatchSet], conditions: Conditions, model: str
+) -> Patched:
+    """Apply the patch sets to the files of `record`, in memory.
+
+    Raises:
+        SourceError: With the first conflict, the others beneath it.
+    """
+    patched = patching.apply(sets, lambda name: read_file(record, name), conditions)
+    if patched.conflicts:
+        first = patched.conflicts[0]
+        others = "\n".join(f"{each.where}: {each.sentence}" for each in patched.conflicts[1:])
+        raise SourceError(
+            first.sentence,
+            where=str(Path(record.path, first.where)),
+            fix=f"run: mm patch check {model}",
+            detail=others,
+        )
+    return patched
+
+
+def read_file(record: SourceRecord, name: str) -> bytes | None:
+    """Return the content of a file of the source, or None where there is no such file."""
+    if name not in record.files:
+        return None
+    return record.file(name).read_bytes()
+
+
+def _read(directory: Path, name: str) -> Overlay | None:
+    """Return the overlay in `directory` where it is whole and unchanged, or None."""
+    try:
+        marker = msgspec.json.decode((directory / MARKER).read_bytes(), type=Marker)
+        for file, (size, modified) in marker.real.items():
+            status = (directory / "model" / file).stat()
+            if (status.st_size, status.st_mtime_ns) != (size, modified):
+                return None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return _overlay(directory, marker) if marker.digest == name else None
+
+
+def _overlay(directory: Path, marker: Marker) -> Overlay:
+    return Overlay(
+        digest=marker.digest,
+        path=directory / "model",
+        modules=directory / "modules",
+        commit=marker.commit,
+        source=marker.source,
+        sets=marker.sets,
+        patches=marker.patches,
+    )
+
+
+def _build(
+    directory: Path,
+    name: str,
+    record: SourceRecord,
+    sets: Sequence[PatchSet],
+    conditions: Conditions,
+    python: Path,
+) -> Overlay:
+    model = directory.parent.name
+    patched = apply_or_refuse(record, sets, conditions, model)
+    check_compiles(python, {n: d for n, d in patched.files.items() if n.endswith(".py")}, model)
+    try:
+        if directory.exists():
+            shutil.rmtree(directory)  # not whole, or edited by hand
+        (directory / "modules").mkdir(parents=True)
+        real = {}
+        for file in record.files:
+            target = directory / "model" / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if file in patched.files or target.suffix in REAL_SUFFIXES:
+                data = patched.files.get(file) or record.file(file).read_bytes()
+                target.write_bytes(data)
+                status = target.stat()
+                real[file] = (status.st_size, status.st_mtime_ns)
+            else:
+                target.symlink_to(record.file(file))
+        marker = Marker(
+            digest=name,
+            commit=record.commit,
+            source=record.digest,
+            sets={each.name: each.digest for each in sets},
+            patches={f"{o.set_name}/{o.patch.id}": o.state.value for o in patched.outcomes},
+            real=real,
+        )
+        write_json(directory / MARKER, msgspec.to_builtins(marker))
+    except OSError as error:
+        raise SourceError(
+            f"the overlay cannot be written ({error.strerror})", where=str(directory)
+        ) from error
+    return _overlay(directory, marker)

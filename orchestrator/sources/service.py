@@ -1,0 +1,306 @@
+"""The facade of sources: pulling, adding, checking, removing, and the overlay a worker loads."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.core import patching
+from orchestrator.core.units import format_size
+from orchestrator.environments.flock import wait_lock
+from orchestrator.errors import SourceError, UsageError
+from orchestrator.sources import files
+from orchestrator.sources.hub import Hub
+from orchestrator.sources.overlays import ensure_overlay
+from orchestrator.sources.patchsets import load_patch_sets
+from orchestrator.sources.records import (
+    SourceRecord,
+    describe,
+    load_record,
+    record_path,
+    save_record,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orchestrator.catalog import Declared
+    from orchestrator.core.manifest import Manifest, Source
+    from orchestrator.core.patching import Conditions, PatchSet
+    from orchestrator.home import Home
+    from orchestrator.reporting import Reporter
+    from orchestrator.sources.overlays import Overlay
+
+MARGIN = 256 << 20
+"""Bytes that a disk must keep free after a download."""
+
+
+class Sources:
+    """The models' files, as one `MM_HOME` knows them.
+
+    Args:
+        home: `MM_HOME`.
+        variables: The user's environment variables.
+        reporter: Told of progress.
+    """
+
+    def __init__(self, home: Home, variables: Mapping[str, str], reporter: Reporter) -> None:
+        self.home = home
+        self._reporter = reporter
+        self.hub = Hub(variables)
+
+    def record(self, model: str) -> SourceRecord | None:
+        """Return what is known of the files of a model, or None."""
+        return load_record(self.home, model)
+
+    def has_weights(self, manifest: Manifest) -> bool:
+        """Say whether the files of a model were pulled or added and are still there."""
+        record = self.record(manifest.name)
+        return record is not None and files.dangling(record) is None
+
+    def ready(self, declared: Declared) -> SourceRecord:
+        """Return the record of a model whose files are all there and as they were.
+
+        Raises:
+            SourceError: When they are not, with the command that mends it.
+        """
+        name = declared.name
+        record = self.record(name)
+        if record is None:
+            raise SourceError(f"{name} needs its weights", fix=f"run: mm model pull {name}")
+        source = _source(declared)
+        pulled = (record.repo, record.revision)
+        if record.repo and pulled != (source.repo, source.revision):
+            raise SourceError(
+                f"{name} was pulled from {record.repo} at {record.revision}, and its manifest asks "
+                f"for {source.repo} at {source.revision}",
+                fix=f"run: mm model pull {name}",
+            )
+        mend = _mend(name, record)
+        missing = files.dangling(record)
+        if missing is not None:
+            raise SourceError("is not there any more", where=str(record.file(missing)), fix=mend)
+        for file in files.changed(record):
+            raise SourceError(
+                "changed since it was pulled or added", where=str(record.file(file)), fix=mend
+            )
+        return record
+
+    def overlay(self, declared: Declared, conditions: Conditions, python: Path) -> Overlay:
+        """Return the directory that a worker loads, made first where it is not there.
+
+        Args:
+            declared: The model.
+            conditions: What it will be loaded under.
+            python: The interpreter of its environment.
+
+        Raises:
+            SourceError: When files are missing, a patch does not fit, or the set was not proved
+                with the versions that are installed.
+            ManifestError: When a patch set is missing or broken.
+        """
+        record = self.ready(declared)
+        sets = load_patch_sets(declared)
+        if reason := patching.unproved(sets, conditions):
+            raise SourceError(
+                f"{declared.name} is not run: {reason}",
+                where=declared.shown,
+                fix="pin the version that was proved, and lock it again",
+            )
+        for drift in drifts(sets, record):
+            self._reporter.note(drift)
+        return ensure_overlay(self.home, declared.name, record, sets, conditions, python)
+
+    def pull(self, declared: Declared, *, update: bool = False) -> SourceRecord:
+        """Download the model's files, or what is missing of them, and record their hashes.
+
+        Args:
+            declared: The model.
+            update: Whether a branch is resolved anew, instead of at the first pull alone.
+
+        Raises:
+            UsageError: When the model has no source.
+            SourceError: When the files do not come, or are not what the hub lists.
+        """
+        source = _source(declared)
+        self.home.prepare()
+        with wait_lock(self.home.locks / f"source-{declared.name}.lock"):
+            revision = source.revision
+            known = self.record(declared.name)
+            same = known and (known.repo, known.revision) == (source.repo, source.revision)
+            if known and same and not update:
+                revision = known.commit
+            self._reporter.progress(declared.name, f"asking for {source.repo}")
+            try:
+                return self._pull(declared, source, revision)
+            finally:
+                self._reporter.finish(declared.name)
+
+    def _pull(self, declared: Declared, source: Source, revision: str) -> SourceRecord:
+        name = declared.name
+        listing = self.hub.list(source.repo, revision, source.include)
+        where = f"{source.repo} at {listing.commit[:12]}"
+        files.check_patterns([each.name for each in listing.files], source.include, where)
+        total = sum(each.size for each in listing.files)
+        self._reporter.note(
+            f"{name}: {format_size(total)} in {len(listing.files)} files from {where}, "
+            f"into {self.hub.cache}"
+        )
+        count = Count(self._reporter, name, total)
+        kept = {}
+        directory = None
+        self._check_room(source.repo, listing.commit, total)
+        for file in listing.files:
+            before = count.done
+            path, sha256 = self.hub.fetch(source.repo, listing.commit, file, count.add)
+            count.settle(before + file.size)
+            kept[file.name] = describe(path, sha256)
+            directory = directory or path.parents[file.name.count("/")]
+        assert directory is not None
+        files.check_shards(directory, kept)
+        record = SourceRecord(
+            path=str(directory),
+            files=kept,
+            repo=source.repo,
+            revision=source.revision,
+            commit=listing.commit,
+        )
+        self._save(name, record)
+        return record
+
+    def _check_room(self, repo: str, commit: str, total: int) -> None:
+        """Check that the disk has room for what is not in the cache yet."""
+        folder = self.hub.cache / f"models--{repo.replace('/', '--')}" / "blobs"
+        try:
+            there = sum(each.stat().st_size for each in folder.iterdir())
+        except OSError:
+            there = 0
+        existing = next(each for each in (folder, *folder.parents) if each.exists())
+        free = shutil.disk_usage(existing).free
+        if total - there + MARGIN > free:
+            raise SourceError(
+                f"{repo} at {commit[:12]} needs {format_size(total - there)} more, and the disk "
+                f"has {format_size(free)} free",
+                where=str(self.hub.cache),
+                fix="make room, or set HF_HUB_CACHE to another disk",
+            )
+
+    def add(self, declared: Declared, directory: Path) -> SourceRecord:
+        """Use the directory `directory`, which stays as it is and where it is.
+
+        Raises:
+            UsageError: When the model has no source, or there is no such directory.
+            SourceError: When files are missing or cannot be read.
+        """
+        source = _source(declared)
+        if not directory.is_dir():
+            raise UsageError("not a directory", where=str(directory))
+        directory = directory.resolve()
+        names = files.find_files(directory, source.include)
+        files.check_shards(directory, names)
+        self.home.prepare()
+        paths = {name: directory / name for name in names}
+        try:
+            total = sum(path.stat().st_size for path in paths.values())
+            count = Count(self._reporter, declared.name, total)
+            kept = {n: describe(p, files.sha256_of(p, count.add)) for n, p in paths.items()}
+        except OSError as error:
+            raise SourceError(
+                f"cannot be read ({error.strerror})", where=str(error.filename or directory)
+            ) from error
+        finally:
+            self._reporter.finish(declared.name)
+        record = SourceRecord(path=str(directory), files=kept)
+        self._save(declared.name, record)
+        return record
+
+    def verify(self, declared: Declared) -> list[tuple[str, str]]:
+        """Compare every file with its recorded hash; return those that differ, and how.
+
+        Raises:
+            SourceError: When the model was neither pulled nor added.
+        """
+        record = self.record(declared.name)
+        if record is None:
+            raise SourceError(
+                f"{declared.name} was neither pulled nor added",
+                fix=f"run: mm model pull {declared.name}",
+            )
+        count = Count(self._reporter, declared.name, record.size)
+        try:
+            return list(files.differing(record, count.add))
+        finally:
+            self._reporter.finish(declared.name)
+
+    def remove(self, model: str, *, download: bool = False) -> int:
+        """Forget a model's files and remove its overlays; return the bytes of a removed download.
+
+        A directory that the user added is never touched; a download is removed from the hub's
+        cache only when asked for, because other programs use that cache too.
+        """
+        record = self.record(model)
+        freed = 0
+        if download and record is not None and record.commit:
+            freed = self.hub.remove(record.commit)
+        record_path(self.home, model).unlink(missing_ok=True)
+        directory = self.home.models / model
+        if directory.is_dir():
+            shutil.rmtree(directory)
+        return freed
+
+    def _save(self, model: str, record: SourceRecord) -> None:
+        try:
+            save_record(self.home, model, record)
+        except OSError as error:
+            raise SourceError(
+                f"cannot be written ({error.strerror})", where=str(record_path(self.home, model))
+            ) from error
+
+
+class Count:
+    """Adds up bytes and tells a reporter."""
+
+    def __init__(self, reporter: Reporter, key: str, total: int) -> None:
+        self.done = 0
+        self._reporter = reporter
+        self._key = key
+        self._total = total
+
+    def add(self, size: int) -> None:
+        """Count `size` bytes more."""
+        self.settle(min(self.done + size, self._total))
+
+    def settle(self, done: int) -> None:
+        """Say that `done` bytes are there."""
+        self.done = done
+        text = f"{format_size(done)} of {format_size(self._total)}"
+        self._reporter.progress(self._key, text, done, self._total)
+
+
+def drifts(sets: Sequence[PatchSet], record: SourceRecord) -> list[str]:
+    """Return one line for each file that is neither as its known commit has it nor patched."""
+    from orchestrator.sources.overlays import read_file
+
+    return [
+        f"{each.file} is not the file of {each.commit[:12]} that the patch set {patch_set.name} "
+        "was written for"
+        for patch_set in sets
+        for each in patching.drift(patch_set, record.commit, lambda name: read_file(record, name))
+    ]
+
+
+def _source(declared: Declared) -> Source:
+    source = declared.manifest.source
+    if source is None:
+        raise UsageError(
+            f"{declared.name} needs no weights of its own: a package of its environment has them",
+            fix=f"run: mm env sync {declared.name}",
+        )
+    return source
+
+
+def _mend(name: str, record: SourceRecord) -> str:
+    if record.repo:
+        return f"run: mm model pull {name}"
+    return f"run: mm model add {name} {record.path}"

@@ -1,0 +1,148 @@
+"""A hub of models on loopback: the few endpoints that huggingface_hub uses, and ways to fail."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
+
+COMMITS = {"main": "1" * 40, "older": "2" * 40}
+LARGE = 100
+"""From this size on a file is stored by its SHA-256, as the hub has it for weights."""
+
+
+@dataclass
+class LoopbackHub:
+    """One repository, `owner/model`; its files may be changed at any time.
+
+    Attributes:
+        files: By commit, then by name.
+        refs: Commits by branch.
+        cut: How many bytes of a large file are sent before the connection breaks, one for each
+            time; then it is sent whole.
+        refuse: A status and an `X-Error-Code` to answer everything with.
+        corrupt: Names of files of which other bytes are sent than are listed.
+        requests: Method and path of what was asked for, with the range where there was one.
+        tokens: The authorizations that were sent.
+    """
+
+    files: dict[str, dict[str, bytes]]
+    refs: dict[str, str] = field(default_factory=lambda: dict(COMMITS))
+    cut: list[int] = field(default_factory=list)
+    refuse: tuple[int, str] | None = None
+    corrupt: set[str] = field(default_factory=set)
+    requests: list[str] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
+    url: str = ""
+
+    def downloads(self) -> list[str]:
+        """Return the files that were sent, in order."""
+        return [each for each in self.requests if each.startswith("GET /owner")]
+
+
+@contextlib.contextmanager
+def serving(files: dict[str, bytes]):
+    """Serve a hub whose branch `main` has `files`."""
+    hub = LoopbackHub({COMMITS["main"]: files})
+    handler = type("Handler", (_Handler,), {"hub": hub})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        hub.url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield hub
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: LoopbackHub
+
+    def do_GET(self):
+        self._answer(head=False)
+
+    def do_HEAD(self):
+        self._answer(head=True)
+
+    def log_message(self, *arguments):
+        """Be quiet."""
+
+    def _answer(self, *, head):
+        hub = self.hub
+        path = unquote(urlsplit(self.path).path)
+        span = self.headers.get("Range", "")
+        hub.requests.append(f"{self.command} {path} {span}".strip())
+        if token := self.headers.get("Authorization"):
+            hub.tokens.add(token)
+        if hub.refuse:
+            self._refuse(*hub.refuse)
+        elif path.startswith("/api/models/owner/model/revision/"):
+            self._list(path.rpartition("/")[2])
+        elif path.startswith("/owner/model/resolve/"):
+            revision, _, name = path.removeprefix("/owner/model/resolve/").partition("/")
+            self._file(hub.refs.get(revision, revision), name, span, head=head)
+        else:
+            self._refuse(404, "RepoNotFound")
+
+    def _refuse(self, status, code):
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("X-Error-Message", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _list(self, revision):
+        commit = self.hub.refs.get(revision, revision)
+        if commit not in self.hub.files:
+            self._refuse(404, "RevisionNotFound")
+            return
+        siblings = []
+        for name, data in self.hub.files[commit].items():
+            entry = {"rfilename": name, "size": len(data), "blobId": _git_blob(data)}
+            if len(data) >= LARGE:
+                sha256 = hashlib.sha256(data).hexdigest()
+                entry["lfs"] = {"sha256": sha256, "size": len(data), "pointerSize": 130}
+            siblings.append(entry)
+        body = json.dumps({"id": "owner/model", "sha": commit, "siblings": siblings}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _file(self, commit, name, span, *, head):
+        data = self.hub.files.get(commit, {}).get(name)
+        if data is None:
+            self._refuse(404, "EntryNotFound")
+            return
+        large = len(data) >= LARGE
+        etag = hashlib.sha256(data).hexdigest() if large else _git_blob(data)
+        start = int(span.removeprefix("bytes=").partition("-")[0]) if span else 0
+        body = data[start:]
+        if name in self.hub.corrupt:
+            body = bytes(len(body))
+        self.send_response(206 if span else 200)
+        self.send_header("ETag", f'"{etag}"')
+        self.send_header("X-Repo-Commit", commit)
+        self.send_header("Content-Length", str(len(body)))
+        if span:
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+        self.end_headers()
+        if head:
+            return
+        if large and self.hub.cut:
+            self.wfile.write(body[: self.hub.cut.pop(0)])
+            self.wfile.flush()
+            self.connection.close()
+            return
+        self.wfile.write(body)
+
+
+def _git_blob(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
