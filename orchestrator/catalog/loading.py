@@ -69,6 +69,10 @@ def load_catalog(
     ]
     directories = search(options, variables, cwd, builtin)
     found = next((each for each in directories if each.origin is Origin.FOUND), None)
+    if found and _is_copy(found, builtin, user):
+        # A checkout of `mm` itself, beside an installation of it: the same models twice.
+        directories = [each for each in directories if each is not found]
+        found = None
     ignored = _reason_to_ignore(found, settings, user) if found else None
     if ignored:
         directories = [each for each in directories if each is not found]
@@ -181,6 +185,18 @@ def _difference(one: Declared, other: Declared) -> str | None:
         if getattr(one.manifest.environment, key) != getattr(other.manifest.environment, key):
             return key
     return None
+
+
+def _is_copy(found: ManifestDirectory, builtin: Path, user: int | None) -> bool:
+    """Return whether a directory holds what the built-in one does, to the byte."""
+    if names_in(found.path) != names_in(builtin):
+        return False
+    shipped = ManifestDirectory(builtin, Origin.BUILT_IN)
+    owner = builtin.stat().st_uid
+    try:
+        return inspect_tree(found, user).digest == inspect_tree(shipped, owner).digest
+    except ManifestError:
+        return False
 
 
 def _reason_to_ignore(

@@ -1,6 +1,7 @@
 """Directories above the working directory: used only when trusted, and never to take over."""
 
 import os
+import shutil
 
 import pytest
 
@@ -156,3 +157,14 @@ def test_a_directory_of_another_user_is_ignored(world, found):
 def test_a_name_that_is_nowhere_is_unknown_all_the_same(world, found):
     with pytest.raises(UsageError, match="there is no model or task 'xyz'"):
         world.load().model("xyz")
+
+
+def test_a_checkout_beside_an_installation_of_the_same_is_passed_over_in_silence(world):
+    shutil.copytree(world.builtin.parent, world.project, dirs_exist_ok=True)
+    catalog = world.load()
+    assert catalog.notes == ()
+    assert catalog.model("built-in").origin is Origin.BUILT_IN
+
+    runner = world.project / "envs" / "built-in" / "runner.py"
+    runner.write_text(runner.read_text() + "# changed\n")
+    assert "is not trusted" in world.load().notes[0]
