@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": ("Run a model on inputs and print or save what it makes", "run:command"),
     "env": ("Lock, build, list and explain the models' environments", "env:command"),
-    "model": ("Show the models", "model:command"),
+    "model": ("Show the models, and fetch, check and forget their weights", "model:command"),
+    "patch": ("Show, check and apply the edits that a model's code needs", "patch:command"),
     "use": ("Choose the model that stands for a task", "use:command"),
     "manifest": (
         "Check manifests, print their schema, trust a directory of them",
@@ -29,6 +30,9 @@ COMMANDS = {
     ),
     "new": ("Write the skeleton of a model of your own", "new:command"),
     "completion": ("Print the completion script for a shell", "completion:command"),
+    "ps": ("Show the live workers", "ps:command"),
+    "stop": ("End workers and free their memory", "stop:command"),
+    "logs": ("Print what a model's worker has printed", "logs:command"),
     "uninstall": ("Show everything that mm keeps, and remove it", "uninstall:command"),
 }
 """Every command with its help and where it is."""

@@ -18,7 +18,7 @@ from orchestrator.core.canonical import digest, short
 from orchestrator.environments.flock import wait_lock
 from orchestrator.errors import SourceError
 from orchestrator.home import write_json
-from orchestrator.sources.compiling import check_compiles
+from orchestrator.sources.interpreter import check_compiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,13 +1,14 @@
-"""Whether patched files compile in the interpreter that will import them."""
+"""What is asked of a model's own interpreter: whether patched files compile, what is installed."""
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator import processes
-from orchestrator.errors import SourceError
+from orchestrator.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,11 @@ root, names = sys.argv[1], sys.argv[2:]
 for number, name in enumerate(names):
     with open(f"{root}/{number}", "rb") as stream:
         compile(stream.read(), name, "exec", dont_inherit=True)
+"""
+
+VERSIONS = """\
+import importlib.metadata, json
+print(json.dumps({d.metadata["Name"]: d.version for d in importlib.metadata.distributions()}))
 """
 
 
@@ -43,3 +49,19 @@ def check_compiles(python: Path, files: Mapping[str, bytes], model: str) -> None
                 fix=f"run: mm patch diff {model}",
                 detail=error.stderr,
             ) from error
+
+
+def installed_versions(python: str) -> dict[str, str]:
+    """Return the version of each package that an interpreter imports, by normalised name.
+
+    Raises:
+        UsageError: When `python` is no Python that runs.
+    """
+    from packaging.utils import canonicalize_name
+
+    try:
+        said = processes.run([python, "-I", "-c", VERSIONS], variables={}, timeout=60).stdout
+        found: dict[str, str] = json.loads(said)
+    except (processes.ProcessError, OSError, ValueError) as error:
+        raise UsageError(f"{python!r} is no Python that runs", detail=str(error)) from error
+    return {canonicalize_name(name): version for name, version in found.items() if name}

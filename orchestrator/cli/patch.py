@@ -1,0 +1,331 @@
+"""`mm patch`: what the patch sets of a model do to its files, and the same in place."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.context import Context, pass_context
+from orchestrator.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from orchestrator.catalog import Declared
+    from orchestrator.core.patching import Conditions, Outcome, Patched, PatchSet
+
+CONFLICT = 4
+
+
+@click.group()
+def command() -> None:
+    """Show, check and apply the edits that a model's own code needs."""
+
+
+def _conditions(function: Callable[..., object]) -> Callable[..., object]:
+    """Add the options that say under which conditions patches are looked at."""
+    for option in (
+        click.option("--python", metavar="PATH", help="Versions from this interpreter."),
+        click.option("--dtype", default="auto", show_default=True, help="The data type."),
+        click.option("--device", default="auto", show_default=True, help="The device."),
+    ):
+        function = option(function)
+    return function
+
+
+_model = click.argument("model")
+_directory = click.argument("directory", required=False, type=click.Path(path_type=Path))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of `_conditions`, as they were given."""
+
+    device: str
+    dtype: str
+    python: str | None
+
+
+@dataclass(frozen=True)
+class View:
+    """A model's files, in memory, and what its patch sets make of them."""
+
+    declared: Declared
+    sets: Sequence[PatchSet]
+    conditions: Conditions
+    read: Callable[[str], bytes | None]
+    commit: str
+    where: str
+    patched: Patched
+
+
+@command.command("list")
+@click.argument("model", required=False)
+@pass_context
+def list_patches(context: Context, model: str | None) -> None:
+    """List the patches of MODEL, or of all models, and why they are made."""
+    from orchestrator.sources.patchsets import load_patch_sets
+
+    models = context.catalog.models
+    chosen = [context.catalog.model(model)] if model else list(models.values())
+    for declared in chosen:
+        for patch_set in load_patch_sets(declared):
+            for patch in patch_set.patches:
+                when = ", ".join(f"{key} {value}" for key, value in patch.when.items())
+                name = f"{declared.name}  {patch_set.name}/{patch.id}  {patch.file}"
+                context.out(f"{name}  {when or 'always'}")
+                context.out(f"    {' '.join(patch.why.split())}")
+
+
+@command.command("status")
+@_model
+@_directory
+@_conditions
+@pass_context
+def status(
+    context: Context,
+    /,
+    model: str,
+    directory: Path | None,
+    **asked: Any,
+) -> int:
+    """Show what each patch does to the files of MODEL, or to those in DIRECTORY."""
+    view = _view(context, model, directory, Asked(**asked))
+    context.say(f"{view.where}: {_told(view.conditions, view.sets)}")
+    for outcome in view.patched.outcomes:
+        context.out(_line(outcome))
+    return CONFLICT if view.patched.conflicts else 0
+
+
+@command.command("diff")
+@_model
+@_directory
+@_conditions
+@pass_context
+def diff(
+    context: Context,
+    /,
+    model: str,
+    directory: Path | None,
+    **asked: Any,
+) -> None:
+    """Print what the patches change in the files of MODEL, as a unified diff."""
+    view = _view(context, model, directory, Asked(**asked))
+    _refuse_conflicts(view)
+    for name, data in view.patched.files.items():
+        lines = difflib.unified_diff(
+            _lines(view.read(name) or b""), _lines(data), fromfile=f"a/{name}", tofile=f"b/{name}"
+        )
+        context.out("".join(lines).removesuffix("\n"))
+
+
+@command.command("check")
+@_model
+@_directory
+@_conditions
+@pass_context
+def check(
+    context: Context,
+    /,
+    model: str,
+    directory: Path | None,
+    **asked: Any,
+) -> int:
+    """Say whether every patch fits the files of MODEL; exit 4 when something does not."""
+    from orchestrator.core import patching
+    from orchestrator.sources.interpreter import check_compiles
+
+    view = _view(context, model, directory, Asked(**asked))
+    findings = [f"{view.where}/{each.where}: {each.sentence}" for each in view.patched.conflicts]
+    if reason := patching.unproved(view.sets, view.conditions):
+        findings.append(reason)
+    findings += [
+        f"{view.where}/{each.file}: is not the file of {each.commit[:12]} that "
+        f"{patch_set.name} was written for"
+        for patch_set in view.sets
+        for each in patching.drift(patch_set, view.commit, view.read)
+    ]
+    interpreter = asked["python"] or _built_python(context, view.declared)
+    code = {name: data for name, data in view.patched.files.items() if name.endswith(".py")}
+    if interpreter and code:
+        try:
+            check_compiles(Path(interpreter), code, model)
+        except SourceError as error:
+            findings.append(f"{error.detail}\n{error.what}")
+    for finding in findings:
+        context.out(finding)
+    if not findings:
+        context.say(f"{model}: every patch fits")
+    return CONFLICT if findings else 0
+
+
+@command.command("apply")
+@_model
+@click.option(
+    "--in-place",
+    "directory",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The directory of yours to edit.",
+)
+@_conditions
+@click.option("--clear-cache", is_flag=True, help="Remove stale copies in the module cache.")
+@pass_context
+def apply(
+    context: Context,
+    /,
+    model: str,
+    directory: Path,
+    *,
+    clear_cache: bool,
+    **asked: Any,
+) -> None:
+    """Edit a directory of your own as a job of MODEL would, keeping the originals.
+
+    Jobs never need this: they load a patched copy, and leave the download as it is.
+    """
+    from orchestrator.core import patching
+    from orchestrator.sources import inplace
+
+    view = _view(context, model, directory, Asked(**asked))
+    _refuse_conflicts(view)
+    if reason := patching.unproved(view.sets, view.conditions):
+        context.say(f"warning: {reason}")
+    root = Path(view.where)
+    inplace.write_patched(root, model, view.patched)
+    for outcome in view.patched.outcomes:
+        context.out(_line(outcome))
+    _stale(context, root, sorted(view.patched.looked_at), clear=clear_cache)
+
+
+@command.command("revert")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--clear-cache", is_flag=True, help="Remove stale copies in the module cache.")
+@pass_context
+def revert(context: Context, directory: Path, *, clear_cache: bool) -> None:
+    """Put back the originals in a DIRECTORY that was patched in place."""
+    from orchestrator.sources import inplace
+
+    root = (context.cwd / directory).resolve()
+    for name in (names := inplace.revert(root)):
+        context.out(name)
+    _stale(context, root, names, clear=clear_cache)
+
+
+def _view(
+    context: Context,
+    model: str,
+    directory: Path | None,
+    asked: Asked,
+) -> View:
+    from orchestrator.core import patching
+    from orchestrator.errors import UsageError
+    from orchestrator.sources import inplace
+    from orchestrator.sources.overlays import read_file
+    from orchestrator.sources.patchsets import load_patch_sets
+
+    declared = context.catalog.model(model)
+    sets = load_patch_sets(declared)
+    if not sets:
+        raise UsageError(f"{model} has no patches")
+    if directory is not None:
+        root = (context.cwd / directory).resolve()
+        if not root.is_dir():
+            raise UsageError("not a directory", where=str(directory))
+        commit, where = "", str(root)
+
+        def read(name: str) -> bytes | None:
+            return inplace.read_inside(root, name)
+    else:
+        record = context.sources.ready(declared)
+        commit, where = record.commit, record.path
+
+        def read(name: str) -> bytes | None:
+            return read_file(record, name)
+
+    conditions = _chosen(context, declared, asked)
+    patched = patching.apply(sets, read, conditions)
+    return View(declared, sets, conditions, read, commit, where, patched)
+
+
+def _chosen(context: Context, declared: Declared, asked: Asked) -> Conditions:
+    from orchestrator import machine
+    from orchestrator.core.devices import choose_device, choose_dtype
+    from orchestrator.core.patching import Conditions
+    from orchestrator.processor import native_dtypes
+    from orchestrator.sources.interpreter import installed_versions
+
+    manifest = declared.manifest
+    on = choose_device(manifest, asked.device, machine.available_devices())
+    as_type = choose_dtype(manifest, on, asked.dtype, context.memory.get(on), native_dtypes())
+    if asked.python is not None:
+        return Conditions(on, as_type, installed_versions(asked.python))
+    pins = context.environments.target(declared).pins
+    return Conditions(on, as_type, {pin.name: pin.version for pin in pins})
+
+
+def _built_python(context: Context, declared: Declared) -> str | None:
+    environment = context.environments.ready(declared)
+    return str(environment.python) if environment else None
+
+
+def _refuse_conflicts(view: View) -> None:
+    if view.patched.conflicts:
+        first, *others = view.patched.conflicts
+        raise SourceError(
+            f"{first.sentence}; nothing was changed",
+            where=f"{view.where}/{first.where}",
+            detail="\n".join(f"{each.where}: {each.sentence}" for each in others),
+        )
+
+
+def _line(outcome: Outcome) -> str:
+    name = f"{outcome.state.value:<13}  {outcome.set_name}/{outcome.patch.id}"
+    if outcome.reason:
+        more = f"found {outcome.reason}" if outcome.looked_for else outcome.reason
+    else:
+        more = f"{outcome.matches} changed, {outcome.there} there before"
+    return f"{name}  {outcome.where}  ({more})"
+
+
+def _told(conditions: Conditions, sets: Sequence[PatchSet]) -> str:
+    from orchestrator.core.patching.conditions import NAMES
+
+    asked = {key for each in sets for patch in each.patches for key in patch.when}
+    asked |= {key for each in sets for key in each.proved}
+    versions = [
+        f"{name} {conditions.versions.get(name, 'not installed')}"
+        for name in sorted(asked - set(NAMES))
+    ]
+    return ", ".join([conditions.device, conditions.dtype, *versions])
+
+
+def _lines(data: bytes) -> list[str]:
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    return [f"{line}\n" for line in text.split("\n")]
+
+
+def _stale(context: Context, directory: Path, names: Sequence[str], *, clear: bool) -> None:
+    from orchestrator.sources import inplace
+
+    get = context.variables.get
+    cache = get("XDG_CACHE_HOME") or "~/.cache"
+    home = get("HF_HOME") or f"{cache}/huggingface"
+    modules = Path(get("HF_MODULES_CACHE") or f"{home}/modules").expanduser()
+    files = {
+        name: data
+        for name in names
+        if name.endswith(".py") and (data := inplace.read_inside(directory, name)) is not None
+    }
+    stale = inplace.stale_copies(modules / "transformers_modules", directory, files)
+    if clear:
+        inplace.clear(stale)
+    for path in stale:
+        context.say(f"stale copy {'removed' if clear else 'of the unpatched code'}: {path}")
+    if stale and not clear:
+        context.say("remove them with --clear-cache, or they are imported instead")

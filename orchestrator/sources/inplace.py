@@ -1,0 +1,204 @@
+"""A directory of the user's own patched in place, and put back.
+
+The originals are kept inside it, links are never written through, and a file with other hard links
+gets a content of its own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.core.canonical import digest_bytes
+from orchestrator.errors import SourceError
+from orchestrator.home import write_atomically, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from orchestrator.core.patching import Patched
+
+STATE = ".mm-patch"
+"""The folder, inside a patched directory, of its record and its originals."""
+
+RECORD = "record.json"
+ORIGINALS = "originals"
+
+
+class Edited(msgspec.Struct, frozen=True, kw_only=True):
+    """The SHA-256 of a file before and after it was patched."""
+
+    before: str
+    after: str
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done to a directory."""
+
+    model: str
+    files: dict[str, Edited]
+
+
+def read_inside(directory: Path, name: str) -> bytes | None:
+    """Return the content of a file below `directory`, or None where there is no such file."""
+    try:
+        return (directory / name).read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        raise SourceError(
+            f"cannot be read ({error.strerror})", where=str(directory / name)
+        ) from error
+
+
+def write_patched(directory: Path, model: str, patched: Patched) -> None:
+    """Write the changed files of `patched` into `directory`, keeping their originals.
+
+    Raises:
+        SourceError: When a file is reached through a link, or cannot be written; then nothing is
+            changed.
+    """
+    for name in patched.files:
+        _refuse_links(directory, name)
+    record = load(directory)
+    known = dict(record.files) if record else {}
+    originals: dict[str, bytes] = {}
+    for name, data in patched.files.items():
+        current = (directory / name).read_bytes()
+        sha256 = digest_bytes(current)
+        kept = known.get(name)
+        if kept is None or sha256 not in (kept.before, kept.after):
+            originals[name] = current
+            kept = Edited(before=sha256, after="")
+        known[name] = Edited(before=kept.before, after=digest_bytes(data))
+    try:
+        for name, data in originals.items():
+            write_atomically(_original(directory, name), data)
+        write_json(
+            directory / STATE / RECORD, msgspec.to_builtins(Record(model=model, files=known))
+        )
+        _write_all(directory, patched.files)
+    except OSError as error:
+        raise SourceError(
+            f"cannot be written ({error.strerror})", where=str(error.filename or directory)
+        ) from error
+
+
+def revert(directory: Path) -> list[str]:
+    """Put the originals back and return the names of the files that changed by it.
+
+    Raises:
+        SourceError: When the directory was not patched by `mm`, or a file was changed since; then
+            nothing is changed.
+    """
+    record = load(directory)
+    if record is None:
+        raise SourceError("was not patched by mm", where=str(directory))
+    back: dict[str, bytes] = {}
+    for name, edited in record.files.items():
+        _refuse_links(directory, name)
+        current = read_inside(directory, name)
+        sha256 = digest_bytes(current) if current is not None else ""
+        if sha256 == edited.before:
+            continue
+        original = read_inside(directory / STATE / ORIGINALS, name)
+        if original is None or digest_bytes(original) != edited.before:
+            raise SourceError("the original is damaged", where=str(_original(directory, name)))
+        if sha256 != edited.after:
+            raise SourceError(
+                "was changed after it was patched",
+                where=str(directory / name),
+                fix=f"its original is {_original(directory, name)}",
+            )
+        back[name] = original
+    try:
+        _write_all(directory, back)
+        shutil.rmtree(directory / STATE)
+    except OSError as error:
+        raise SourceError(
+            f"cannot be written ({error.strerror})", where=str(error.filename or directory)
+        ) from error
+    return list(back)
+
+
+def load(directory: Path) -> Record | None:
+    """Return the record in a directory; None where there is none.
+
+    Raises:
+        SourceError: When it is damaged: the originals it tells of may not be overwritten.
+    """
+    path = directory / STATE / RECORD
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Record)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SourceError(
+            f"cannot be read ({error})", where=str(path), fix="look at the originals beside it"
+        ) from error
+
+
+def stale_copies(modules: Path, directory: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Return the copies of Python files that transformers made from `directory` and that differ.
+
+    It caches a local directory under the directory's base name, changed in newer releases so that
+    it is an identifier, and (given with a trailing slash) under no name at all.
+
+    Args:
+        modules: The folder `transformers_modules`.
+        directory: The patched directory.
+        files: What its Python files hold now, by name.
+    """
+    name = directory.name
+    spelled = {name, name.replace("-", "_hyphen_").replace(".", "_dot_"), name.replace(".", "_")}
+    places = [modules, *(modules / each for each in sorted(spelled))]
+    stale = []
+    for file, data in files.items():
+        base = file.rpartition("/")[2]
+        for place in places:
+            pattern = base if place == modules else f"**/{base}"
+            stale += [path for path in place.glob(pattern) if path.read_bytes() != data]
+    return sorted(set(stale))
+
+
+def clear(copies: Iterable[Path]) -> None:
+    """Remove stale copies and what was compiled from them."""
+    for path in copies:
+        path.unlink(missing_ok=True)
+        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+            compiled.unlink(missing_ok=True)
+
+
+def _refuse_links(directory: Path, name: str) -> None:
+    path = directory
+    for part in name.split("/"):
+        path /= part
+        if path.is_symlink():
+            raise SourceError(
+                f"is a link to {path.resolve()}, which others may share; nothing was changed",
+                where=str(path),
+                fix="copy the directory with its links followed (cp -RL), and patch the copy",
+            )
+
+
+def _original(directory: Path, name: str) -> Path:
+    return directory / STATE / ORIGINALS / name
+
+
+def _write_all(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write every file; when one fails, put those back that were written."""
+    written: dict[Path, tuple[bytes, int]] = {}
+    try:
+        for name, data in files.items():
+            path = directory / name
+            before, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
+            write_atomically(path, data, mode=mode)
+            written[path] = (before, mode)
+    except OSError:
+        for path, (before, mode) in written.items():
+            write_atomically(path, before, mode=mode)
+        raise
