@@ -63,7 +63,7 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
 def npy_bytes(value: Any) -> bytes:
     """Return `value`, an array as `Result` holds it, as the bytes of an `.npy` file."""
     buffers: list[memoryview] = []
-    wire = encode_array("array", value, buffers)
+    wire = encode_array(value, buffers)
     described = wire["dtype"]
     if isinstance(described, list):
         described = [tuple(part) for part in described]

@@ -75,6 +75,11 @@ class Home:
         return self.root / "jobs"
 
     @property
+    def partial(self) -> Path:
+        """What jobs had streamed before they were stopped."""
+        return self.root / "partial"
+
+    @property
     def settings(self) -> Path:
         """Trust and `mm use`."""
         return self.root / "settings.json"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.errors import UsageError
+from orchestrator.worker.values import encode_array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
 
 CHUNK = 1 << 20
+
+HASHED = 1 << 20
+"""Bytes of the largest array whose digest is in a receipt."""
 
 
 def resolve_files(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,22 +72,41 @@ def _resolve(name: str, value: Any) -> Any:
 
 
 def describe_inputs(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a receipt says of the inputs: values, and for files their digest and size."""
-    return {name: _describe(manifest.inputs[name].type, value) for name, value in values.items()}
+    """Return what a receipt says of the inputs: values, and for files their digest and size.
+
+    Raises:
+        UsageError: When an array is none.
+    """
+    return {
+        name: _describe(name, manifest.inputs[name].type, value) for name, value in values.items()
+    }
 
 
-def _describe(kind: str, value: Any) -> Any:
+def _describe(name: str, kind: str, value: Any) -> Any:
     if isinstance(value, list):
-        return [_describe(kind, item) for item in value]
+        return [_describe(name, kind, item) for item in value]
     if kind in FILE_TYPES:
         return {"sha256": file_digest(value), "size": Path(value).stat().st_size}
     if kind == "array":
-        view = memoryview(value)
-        return {
-            "sha256": hashlib.sha256(view.tobytes()).hexdigest(),
-            "shape": list(view.shape or ()),
-        }
+        try:
+            return _describe_array(value)
+        except TypeError as error:
+            raise UsageError(f"input {name!r} is {error}") from error
     return value
+
+
+def _describe_array(value: Any) -> dict[str, Any]:
+    """Describe an array; one of more than `HASHED` bytes without its digest.
+
+    Taking the digest would cost more time than sending it.
+    """
+    if getattr(value, "nbytes", 0) > HASHED:
+        kind = getattr(value, "dtype", None) or getattr(value, "format", "")
+        return {"dtype": str(kind), "shape": list(value.shape)}
+    parts: list[memoryview] = []
+    wire = encode_array(value, parts)
+    digest = hashlib.sha256(parts[0]).hexdigest()
+    return {"dtype": wire["dtype"], "shape": wire["shape"], "sha256": digest}
 
 
 def file_digest(path: Path) -> str:

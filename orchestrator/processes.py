@@ -238,6 +238,11 @@ def wait(process: Process, seconds: float) -> bool:
     return True
 
 
+def disown(process: Process) -> None:
+    """Leave a child alone for good: it goes on when we end, and nothing here waits for it."""
+    process.returncode = 0  # else its end is missed when the object goes
+
+
 def finish(process: Process, patience: float) -> None:
     """Wait `patience` seconds for a child to end by itself, then `stop` it."""
     if not wait(process, patience):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 from array import array
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,6 @@ class Result(Mapping[str, Any]):
     Attributes:
         model: The model that ran.
         primary: The name of the model's main output.
-        receipt: What made this result: environment, model, inputs, timings (plain data).
         timings: Seconds of the parts of the job: "environment", "load", "run".
     """
 
@@ -47,14 +47,20 @@ class Result(Mapping[str, Any]):
         *,
         model: str,
         primary: str,
-        receipt: dict[str, Any],
+        receipt: Callable[[], dict[str, Any]],
         timings: dict[str, float],
     ) -> None:
         self._outputs = dict(outputs)
         self.model = model
         self.primary = primary
-        self.receipt = receipt
         self.timings = timings
+        self._make_receipt = receipt
+
+    @cached_property
+    def receipt(self) -> dict[str, Any]:
+        """What made this result: environment, model, inputs, timings (plain data)."""
+        # Made when it is asked for: its digest takes longer than a small job.
+        return self._make_receipt()
 
     def __getitem__(self, name: str) -> Any:
         return self._outputs[name]
@@ -107,6 +113,24 @@ class Audio:
         self._value = value
         self.rate = value.rate
         self.media_type = "audio/wav"
+
+    @classmethod
+    def joined(cls, parts: Sequence[Audio]) -> Audio:
+        """Return parts of one recording as one; a part of another form than the first is left out.
+
+        Args:
+            parts: At least one.
+        """
+        first = parts[0]._value
+        form = (first.dtype, first.rate, first.shape[1:])
+        same = [
+            part._value
+            for part in parts
+            if (part._value.dtype, part._value.rate, part._value.shape[1:]) == form
+        ]
+        frames = sum(value.shape[0] for value in same)
+        data = memoryview(b"".join(value.data for value in same))
+        return cls(replace(first, data=data, shape=(frames, *first.shape[1:])))
 
     @property
     def samples(self) -> Any:
@@ -184,7 +208,7 @@ def array_result(name: str, value: ArrayValue) -> Any:
     """
     try:
         return array_view(value.data, value.dtype, value.shape)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, MemoryError, SyntaxError) as error:
         raise OutputError(f"output {name!r} is no array ({error})") from error
 
 

@@ -6,13 +6,12 @@ import fcntl
 import os
 import secrets
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from orchestrator.home import Home
 
 
@@ -48,13 +47,18 @@ class Scratch:
 
     def new_job(self) -> Path:
         """Make and return an empty directory for one job."""
-        path = self.path / secrets.token_hex(6)
+        path = Path(self.reserve())
         path.mkdir(mode=0o700)
         return path
 
-    def discard(self, job: Path) -> None:
-        """Remove a job's directory."""
-        shutil.rmtree(job, ignore_errors=True)
+    def reserve(self) -> str:
+        """Return the path of a directory for one job, which whoever needs it makes."""
+        return f"{self.path}/{secrets.token_hex(6)}"
+
+    def discard(self, job: str) -> None:
+        """Remove a job's directory, if it was made."""
+        if os.path.isdir(job):  # noqa: PTH112 - on the way of every call; pathlib is slow
+            shutil.rmtree(job, ignore_errors=True)
 
     def close(self) -> None:
         """Remove everything."""

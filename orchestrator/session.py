@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -17,16 +19,18 @@ from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.core.devices import AUTO, choose_device, choose_dtype
 from orchestrator.core.patching.conditions import Conditions
-from orchestrator.core.values import AudioValue, check_inputs, check_output
-from orchestrator.core.worker_variables import worker_variables
+from orchestrator.core.units import parse_size
+from orchestrator.core.values import check_inputs, check_output
+from orchestrator.core.worker_variables import wanted_threads, worker_variables
+from orchestrator.engines import local_engine
 from orchestrator.engines.base import Task, ignore_event
-from orchestrator.engines.local import LocalEngine
-from orchestrator.errors import ManifestError, UsageError
+from orchestrator.engines.wire import finish
+from orchestrator.errors import Crashed, ManifestError, OutputError, UsageError
 from orchestrator.inputs import describe_inputs, resolve_files
 from orchestrator.processor import native_dtypes
 from orchestrator.receipts import produced_by, receipt
 from orchestrator.reporting import Reporter, Silent
-from orchestrator.results import Audio, Result
+from orchestrator.results import Result
 from orchestrator.scratch import Scratch
 from orchestrator.userenv import snapshot
 from orchestrator.workspace import Workspace
@@ -37,9 +41,16 @@ if TYPE_CHECKING:
 
     from orchestrator.catalog import Declared
     from orchestrator.client.connection import Event
+    from orchestrator.core.manifest import Manifest
+    from orchestrator.engines import EngineFactory
+    from orchestrator.engines.base import Completed
     from orchestrator.environments import Environment
     from orchestrator.environments.flock import Held
     from orchestrator.sources import Overlay
+
+
+MAX_THREADS = 64
+"""Jobs of one session that may be under way at once; those beyond wait for a thread."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +63,12 @@ class JobOptions:
         dtype: "auto", or one that the manifest lists for the device.
         timeout: Seconds that the run may take, instead of the manifest's `timeouts.run`.
         cancellation: What may ask the job to stop.
-        on_event: Called with progress, log lines and chunks.
+        on_event: Called with progress, log lines, chunks and the place in the line.
+        retries: How often the job may be run again when its worker has crashed.
+        keep_alive: Seconds that a worker of the command line stays after its last job, instead of
+            the manifest's `keep_alive`. Workers of a session stay as long as the session.
+        force: Whether to load the model without asking whether the memory suffices.
+        workers: How many workers of the model may live at once, where the session allows fewer.
     """
 
     model: str | None = None
@@ -61,6 +77,21 @@ class JobOptions:
     timeout: float | None = None
     cancellation: Cancellation | None = None
     on_event: Callable[[Event], None] = field(default=ignore_event)
+    retries: int = 0
+    keep_alive: float | None = None
+    force: bool = False
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What a job of one model on one device needs, worked out once."""
+
+    declared: Declared
+    environment: Environment
+    worker: WorkerSpec
+    producer: dict[str, Any]
+    """The part of a receipt that does not depend on the inputs."""
 
 
 class Session:
@@ -69,7 +100,7 @@ class Session:
     Args:
         manifests: Directories of manifests, before every other.
         home: A directory to use instead of `MM_HOME`.
-        engine: Where jobs run; "local" is the one there is.
+        engine: Where jobs run: "local", or what makes an engine.
         workers: How many workers of one model may live at once.
         reporter: Who hears notes and progress of environments that are built.
         workspace: What the session stands on, made already; replaces `manifests` and `home`.
@@ -82,13 +113,13 @@ class Session:
         self,
         manifests: Iterable[str | Path] = (),
         home: str | Path | None = None,
-        engine: str = "local",
+        engine: str | EngineFactory = "local",
         *,
         workers: int = 1,
         reporter: Reporter | None = None,
         workspace: Workspace | None = None,
     ) -> None:
-        if engine != "local":
+        if isinstance(engine, str) and engine != "local":
             raise UsageError(f"there is no engine {engine!r}", fix="choose local")
         self.workspace = workspace or Workspace(
             variables=snapshot(),
@@ -98,13 +129,15 @@ class Session:
             reporter=reporter or Silent(),
         )
         self._scratch = Scratch(self.workspace.home)
-        self._engine = LocalEngine(
-            self.workspace.runtime, self.workspace.worker_logs, self._scratch, workers
-        )
+        make = local_engine if isinstance(engine, str) else engine
+        self._engine = make(self.workspace, self._scratch, workers)
         self._workers = workers
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         self._held: dict[str, Held] = {}
+        self._choices: dict[tuple[str, str | None], Declared] = {}
+        self._prepared: dict[tuple[str, str, str], _Prepared] = {}
+        self._submitted: set[Cancellation] = set()
 
     def __enter__(self) -> Session:  # noqa: PYI034 - Self is typing's from 3.11 on
         return self
@@ -115,12 +148,20 @@ class Session:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self.close(cancel=error is not None)
 
-    def close(self) -> None:
-        """End the workers and remove the jobs' directories, artifacts included."""
+    def close(self, *, cancel: bool = False) -> None:
+        """End the workers and remove the jobs' directories, artifacts included.
+
+        Args:
+            cancel: Whether to cancel what was submitted and has not ended, instead of waiting.
+        """
         if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
+            if cancel:
+                with self._lock:
+                    for cancellation in self._submitted:
+                        cancellation.request()
+            self._executor.shutdown(wait=True, cancel_futures=cancel)
         self._engine.close()
         self._scratch.close()
         for held in self._held.values():
@@ -157,28 +198,64 @@ class Session:
 
     def submit(self, name: str, /, **keywords: Any) -> Future[Result]:
         """Start `run(name, **keywords)` in a thread and return its future at once."""
+        options, inputs = _split(keywords)
+        return self._submit(name, inputs, options)
+
+    def _submit(self, name: str, inputs: Mapping[str, Any], options: JobOptions) -> Future[Result]:
+        def work() -> Result:
+            cancellation = Cancellation()
+            with self._lock:
+                self._submitted.add(cancellation)
+            try:
+                return self.execute(name, inputs, replace(options, cancellation=cancellation))
+            finally:
+                with self._lock:
+                    self._submitted.remove(cancellation)
+                cancellation.close()
+
         with self._lock:
             if self._executor is None:
-                self._executor = ThreadPoolExecutor(thread_name_prefix="mm-session")
-            return self._executor.submit(self.run, name, **keywords)
+                self._executor = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="mm-session")
+            return self._executor.submit(work)
 
     def map(
-        self, name: str, items: Iterable[Mapping[str, Any]], /, **keywords: Any
+        self,
+        name: str,
+        items: Iterable[Mapping[str, Any]],
+        /,
+        *,
+        workers: int | None = None,
+        **keywords: Any,
     ) -> Iterator[Result]:
         """Run `name` on each item, a mapping of inputs, and yield the results in order.
 
-        At most twice as many items as there are workers are taken ahead of the results.
+        At most twice as many items as there are workers are taken ahead of the results. A caller
+        that stops iterating leaves the items that have not begun undone.
+
+        Args:
+            name: A task or a model.
+            items: The inputs that differ from item to item.
+            workers: How many workers may live at once; by default as many as the session says.
+            **keywords: As for `run`, for every item.
 
         Raises:
             MMError: The first error of an item, when its turn comes.
         """
-        waiting: list[Future[Result]] = []
-        for item in items:
-            waiting.append(self.submit(name, **keywords, **item))
-            if len(waiting) >= 2 * self._workers:
-                yield waiting.pop(0).result()
-        for future in waiting:
-            yield future.result()
+        count = self._workers if workers is None else workers
+        if count < 1:
+            raise UsageError(f"{count} workers", fix="give at least 1")
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                options, inputs = _split({**keywords, **item})
+                waiting.append(self._submit(name, inputs, replace(options, workers=count)))
+                if len(waiting) >= 2 * count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
     def stream(self, name: str, /, *, output: str | None = None, **keywords: Any) -> Iterator[Any]:
         """Run `name` and yield the chunks of one output as they come.
@@ -194,12 +271,8 @@ class Session:
         Raises:
             MMError: As for `run`, after the chunks that came before.
         """
-        chosen = {
-            key: keywords.pop(key)
-            for key in ("model", "device", "dtype", "timeout")
-            if key in keywords
-        }
-        declared = self._choose(name, chosen.get("model"))
+        options, inputs = _split(keywords)
+        declared = self._choose(name, options.model)
         wanted = output or declared.manifest.primary_output
         if wanted not in declared.manifest.outputs:
             raise UsageError(f"{declared.manifest.name} has no output {wanted!r}")
@@ -208,12 +281,12 @@ class Session:
 
         def listen(event: Event) -> None:
             if event.kind == "chunk" and event.params.get("output") == wanted:
-                queue.put(("chunk", chunk_value(declared, event)))
+                queue.put(("chunk", self.chunk(declared, event)))
 
         def work() -> None:
-            options = JobOptions(**chosen, cancellation=cancellation, on_event=listen)
+            heard = replace(options, cancellation=cancellation, on_event=listen)
             try:
-                queue.put(("result", self.execute(name, keywords, options)))
+                queue.put(("result", self.execute(name, inputs, heard)))
             except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
                 queue.put(("error", error))
 
@@ -240,44 +313,84 @@ class Session:
         """Return a directory for files that are made for a job; it goes with the session."""
         return self._scratch.new_job()
 
+    def chunk(self, declared: Declared, event: Event) -> Any:
+        """Return what a job has streamed, as a user gets it.
+
+        Raises:
+            OutputError: When the worker sent what the manifest does not allow.
+        """
+        manifest = declared.manifest
+        name = str(event.params.get("output"))
+        if name not in manifest.outputs:
+            raise OutputError(f"the worker sent an output {name!r} of its own", where=manifest.name)
+        value = event.params.get("value")
+        checked = check_output(manifest.name, name, manifest.outputs[name], value, event.buffers)
+        return finish(manifest.name, name, checked, str(self._scratch.path))
+
     def execute(self, name: str, inputs: Mapping[str, Any], options: JobOptions) -> Result:
         """Run one job with every option there is; `run` is the short form."""
         declared = self._choose(name, options.model)
         manifest = declared.manifest
         values = resolve_files(manifest, check_inputs(manifest, inputs))
-        timings: dict[str, float] = {}
         began = time.perf_counter()
-        environment = self._environment(declared)
-        timings["environment"] = time.perf_counter() - began
-        worker, overlay = self._worker_spec(declared, environment, options)
+        prepared = self._prepare(declared, options)
+        timings = {"environment": time.perf_counter() - began}
         task = Task(
             manifest=manifest,
-            worker=worker,
+            worker=prepared.worker,
             inputs=values,
             load_seconds=manifest.timeouts.load,
             run_seconds=_seconds(options.timeout, manifest.timeouts.run),
+            keep_alive=(
+                manifest.keep_alive_seconds if options.keep_alive is None else options.keep_alive
+            ),
+            force=options.force,
+            workers=options.workers,
             cancellation=options.cancellation,
             on_event=options.on_event,
         )
         described = describe_inputs(manifest, values)
-        completed = self._engine.run(task)
+        completed = self._run(task, options.retries)
         timings.update(completed.timings)
-        made_by = produced_by(declared, environment, worker, overlay)
         return Result(
             completed.outputs,
             model=manifest.name,
             primary=manifest.primary_output,
-            receipt=receipt(made_by, described, timings),
+            receipt=partial(receipt, prepared.producer, described, timings),
             timings=timings,
         )
 
+    def _run(self, task: Task, retries: int) -> Completed:
+        try:
+            return self._engine.run(task)
+        except Crashed as error:
+            if retries <= 0:
+                raise
+            self.workspace.reporter.note(f"{error.what}; trying again ({retries} left)")
+        return self._run(task, retries - 1)
+
+    def _prepare(self, declared: Declared, options: JobOptions) -> _Prepared:
+        key = (declared.manifest.name, options.device, options.dtype)
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            environment = self._environment(declared)
+            worker, overlay = self._worker_spec(declared, environment, options)
+            producer = produced_by(declared, environment, worker, overlay)
+            prepared = _Prepared(declared, environment, worker, producer)
+            self._prepared[key] = prepared
+        return prepared
+
     def _choose(self, name: str, model: str | None) -> Declared:
+        known = self._choices.get((name, model))
+        if known is not None:
+            return known
         choice = self.workspace.choose(name, model)
         declared = choice.declared
         if choice.reason:
             self.workspace.reporter.note(choice.reason)
         if declared.manifest.source is not None:
             self.workspace.sources.ready(declared)  # said before anything is built
+        self._choices[name, model] = declared
         return declared
 
     def _environment(self, declared: Declared) -> Environment:
@@ -325,6 +438,11 @@ class Session:
             dtype=dtype,
             model_dir=overlay.path if overlay else None,
             options=manifest.options,
+            manifest=declared.digest,
+            lock=environment.lock_digest,
+            overlay=overlay.path.name if overlay else "",
+            need=_need(manifest, device, dtype),
+            threads=wanted_threads(self.workspace.variables, manifest.environment.variables),
             held=(self._held[environment.digest].fileno(),),
         )
         return spec, overlay
@@ -347,15 +465,16 @@ def _seconds(asked: float | None, declared: float) -> float:
     return asked
 
 
-def chunk_value(declared: Declared, event: Event) -> Any:
-    """Return the chunk that `event` carries, as a user gets it.
+def _need(manifest: Manifest, device: str, dtype: str) -> int:
+    """Return the bytes of memory that the manifest says the model needs; 0 where it does not."""
+    size = manifest.memory.get(device, {}).get(dtype)  # type: ignore[call-overload]
+    return parse_size(size) if size else 0
 
-    Raises:
-        OutputError: When the worker sent what the manifest does not allow.
-    """
-    name = str(event.params.get("output"))
-    manifest = declared.manifest
-    checked = check_output(
-        manifest.name, name, manifest.outputs[name], event.params.get("value"), event.buffers
-    )
-    return Audio(checked) if isinstance(checked, AudioValue) else checked
+
+def _split(keywords: Mapping[str, Any]) -> tuple[JobOptions, dict[str, Any]]:
+    """Return the keywords of `run` that are options, and those that are inputs."""
+    inputs = dict(keywords)
+    chosen = {
+        name: inputs.pop(name) for name in ("model", "device", "dtype", "timeout") if name in inputs
+    }
+    return JobOptions(**chosen), inputs

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.errors import Cancelled, MMError
+from orchestrator.errors import Cancelled, MMError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from orchestrator.catalog import Declared
     from orchestrator.client.cancellation import Cancellation
     from orchestrator.client.connection import Event
     from orchestrator.results import Result
+    from orchestrator.session import Session
 
 JSON_VERSION = 1
 
@@ -38,6 +39,19 @@ OPTIONS = (
         help="auto, float32, bfloat16 or float16.  [default: auto]",
     ),
     click.Option(["--timeout"], type=float, metavar="SECONDS", help="How long the run may take."),
+    click.Option(
+        ["--keep-alive"],
+        metavar="TIME",
+        help="How long the worker stays for the next job: 10m, 0 or forever.",
+    ),
+    click.Option(
+        ["--retries"],
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        help="Run the job again, at most N times, when its worker crashes.",
+    ),
+    click.Option(["--force"], is_flag=True, help="Load the model even where memory is short."),
     click.Option(["--receipt"], metavar="FILE", help="Write what made the result, as JSON."),
 )
 
@@ -120,19 +134,24 @@ def _command(context: Context, name: str, model: str | None) -> click.Command:
 def _run(
     context: Context, declared: Declared, given: dict[str, Any], options: dict[str, Any]
 ) -> None:
-    from orchestrator.cli import inputs, outputs
+    from orchestrator.cli import inputs, outputs, partial
+    from orchestrator.engines import kept_engine
     from orchestrator.session import JobOptions, Session
 
     manifest = declared.manifest
     result: Result | None = None
     destinations = None
     try:
+        keep_alive = _keep_alive(options["keep_alive"], context.variables)
         destinations = outputs.plan(manifest, options["out"], as_json=options["as_json"])
         if options["receipt"]:
             outputs.check_writable(options["receipt"])
-        with Session(workspace=context) as session, interrupts() as cancellation:
+        with (
+            Session(workspace=context, engine=kept_engine) as session,
+            interrupts() as cancellation,
+        ):
             values = inputs.collect(manifest, given, session.spool())
-            listener = _Listener(context, manifest.name)
+            listener = _Listener(context, declared, session)
             job = JobOptions(
                 model=manifest.name,
                 device=options["device"],
@@ -140,9 +159,18 @@ def _run(
                 timeout=options["timeout"],
                 cancellation=cancellation,
                 on_event=listener.hear,
+                retries=options["retries"],
+                keep_alive=keep_alive,
+                force=options["force"],
             )
             try:
                 result = session.execute(manifest.name, values, job)
+            except MMError:
+                listener.end()
+                chunks = listener.chunks
+                for path in partial.save(manifest.name, chunks, destinations, context.home):
+                    context.say(f"what had been streamed by then is kept in {path}")
+                raise
             finally:
                 listener.end()
             outputs.deliver(result, destinations)
@@ -167,13 +195,22 @@ def _run(
 class _Listener:
     """Turns a job's events into progress on standard error."""
 
-    def __init__(self, context: Context, model: str) -> None:
+    def __init__(self, context: Context, declared: Declared, session: Session) -> None:
         self._context = context
-        self._model = model
+        self._declared = declared
+        self._model = declared.manifest.name
+        self._session = session
+        self.chunks: list[tuple[str, Any]] = []
 
     def hear(self, event: Event) -> None:
         params = event.params
-        if event.kind == "log":
+        if event.kind == "chunk":
+            value = self._session.chunk(self._declared, event)
+            self.chunks.append((str(params.get("output")), value))
+        elif event.kind == "waiting":
+            place = params.get("place")
+            self._context.reporter.progress(self._model, f"waiting; {place} before this job")
+        elif event.kind == "log":
             self._context.reporter.note(f"{self._model}: {params.get('text')}")
         elif event.kind == "progress":
             done, total = params.get("done"), params.get("total")
@@ -183,6 +220,21 @@ class _Listener:
 
     def end(self) -> None:
         self._context.reporter.finish(self._model)
+
+
+def _keep_alive(asked: str | None, variables: Mapping[str, str]) -> float | None:
+    """Return the seconds that --keep-alive or MM_KEEP_ALIVE asks for; None where neither does."""
+    from orchestrator.core.units import parse_duration
+
+    name, text = ("--keep-alive", asked)
+    if asked is None:
+        name, text = ("MM_KEEP_ALIVE", variables.get("MM_KEEP_ALIVE"))
+    if not text:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(str(error), where=name) from error
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ DESCRIPTIONS = {
     "logs": "logs",
     "locks": "lock files",
     "jobs": "directories of running jobs",
+    "partial": "what stopped jobs had streamed",
     "mine": "locks of your own",
     "results": "finished pipeline steps",
     "runs": "records of pipeline runs",
@@ -58,7 +59,7 @@ def command(context: Context, *, yes: bool) -> None:
     live = [record.model for record in context.runtime.records()]
     if live:
         raise EnvironmentFailure(
-            f"workers are running ({', '.join(live)})", fix="let them end, then run it again"
+            f"workers are running ({', '.join(live)})", fix="run: mm stop --all"
         )
     if not yes:
         if not sys.stdin.isatty():

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.worker.frames import ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from orchestrator.client.cancellation import Cancellation
     from orchestrator.worker.channel import Channel, Message
 
-NOTIFICATIONS = frozenset({"progress", "log", "chunk"})
+NOTIFICATIONS = frozenset({"waiting", "started", "progress", "log", "chunk"})
 
 
 class ConnectionLost(Exception):
@@ -46,7 +44,11 @@ class RemoteError(Exception):
 
 @dataclass(frozen=True)
 class Event:
-    """A notification about a request: `kind` is "progress", "log" or "chunk"."""
+    """A notification about a request.
+
+    `kind` is "waiting" (with its `place`: how many are before it), "started", "progress", "log" or
+    "chunk".
+    """
 
     kind: str
     params: dict[str, Any]
@@ -62,8 +64,8 @@ class Connection:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._last = 0
-        self._poller = select.poll()
-        self._poller.register(channel.sock, select.POLLIN)
+        self._listening: Cancellation | None = None
+        self._listen(None)
 
     def send(
         self,
@@ -76,6 +78,7 @@ class Connection:
 
         Raises:
             ConnectionLost: When the worker is gone.
+            ValueError, TypeError, RecursionError: When it does not fit into a message.
         """
         self._last += 1
         body = {"jsonrpc": "2.0", "id": self._last, "method": method, "params": params}
@@ -97,19 +100,14 @@ class Connection:
         except OSError as error:
             raise ConnectionLost(str(error)) from error
 
-    def wait(
-        self,
-        deadline: float,
-        cancellation: Cancellation | None,
-        on_event: Callable[[Event], None],
-        directory: str = "",
-    ) -> Message:
-        """Wait for the answer to the last request.
+    def next(
+        self, deadline: float, cancellation: Cancellation | None = None, directory: str = ""
+    ) -> Message | Event:
+        """Return what the worker says next about the last request: an event, or the answer.
 
         Args:
-            deadline: A `time.monotonic` time.
+            deadline: A `time.monotonic` time; infinity for none.
             cancellation: What may ask to stop meanwhile.
-            on_event: Called with each notification that comes first.
             directory: The job's directory.
 
         Raises:
@@ -128,34 +126,36 @@ class Connection:
                     raise ConnectionLost(str(error)) from error
                 if not alive:
                     raise ConnectionLost("the worker closed the connection")
-            message = self._channel.pop(directory)
-            answer = self._sort(message, on_event)
-            if answer is not None:
-                return answer
+            said = self._sort(self._channel.pop(directory))
+            if said is not None:
+                return said
 
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
 
     def _await_input(self, deadline: float, cancellation: Cancellation | None) -> None:
+        if cancellation is not self._listening:
+            self._listen(cancellation)
+        left = deadline - time.monotonic()
+        ready = self._poller.poll(max(0, min(left, 86_400)) * 1000)
         if cancellation is not None:
-            self._poller.register(cancellation, select.POLLIN)
-        try:
-            left = deadline - time.monotonic()
-            ready = self._poller.poll(max(0, min(left, 86_400)) * 1000)
-        finally:
-            if cancellation is not None:
-                self._poller.unregister(cancellation)
-        if cancellation is not None and any(
-            descriptor == cancellation.fileno() for descriptor, _ in ready
-        ):
-            cancellation.drain()
-            raise CancelRequested
+            number = cancellation.fileno()
+            if any(descriptor == number for descriptor, _ in ready):
+                cancellation.drain()
+                raise CancelRequested
         if not ready and deadline <= time.monotonic():
             raise DeadlinePassed
 
-    def _sort(self, message: Message, on_event: Callable[[Event], None]) -> Message | None:
-        """Return the answer that we wait for, or None after a notification."""
+    def _listen(self, cancellation: Cancellation | None) -> None:
+        self._poller = select.poll()
+        self._poller.register(self._channel.sock, select.POLLIN)
+        if cancellation is not None:
+            self._poller.register(cancellation, select.POLLIN)
+        self._listening = cancellation
+
+    def _sort(self, message: Message) -> Message | Event | None:
+        """Return what `message` says of the last request; None when it is about an older one."""
         body = message.body
         if body.get("jsonrpc") != "2.0":
             raise ProtocolError("a message without jsonrpc 2.0")
@@ -163,9 +163,9 @@ class Connection:
             params = body.get("params")
             if body["method"] not in NOTIFICATIONS or not isinstance(params, dict):
                 raise ProtocolError(f"a notification {body['method']!r}")
-            if params.get("id") == self._last:
-                on_event(Event(body["method"], params, message.buffers))
-            return None
+            if params.get("id") != self._last:
+                return None
+            return Event(body["method"], params, message.buffers)
         if "error" in body:
             raise self._error(body["error"], body.get("id"))
         if body.get("id") != self._last or not isinstance(body.get("result"), dict):

@@ -5,22 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import processes
+from orchestrator import __version__, processes
 from orchestrator.client.connection import (
     Connection,
     ConnectionLost,
     DeadlinePassed,
+    Event,
     RemoteError,
 )
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
+from orchestrator.client.supervisors import Own, start_time
 from orchestrator.client.worker import Worker
-from orchestrator.worker import peers
+from orchestrator.core.canonical import digest
+from orchestrator.machine import memory_kills
+from orchestrator.worker import peers, state
 from orchestrator.worker.channel import Channel
 from orchestrator.worker.frames import PROTOCOL, ProtocolError
 
@@ -46,7 +49,7 @@ class WorkerSpec:
     environment: str
     """The environment's digest; the worker says it in `hello`."""
     variables: Mapping[str, str]
-    """The worker's whole environment."""
+    """The worker's whole environment, but for the number of threads."""
     runner: Path
     source: str
     """The runner's text. It is sent, so that what runs is what was digested."""
@@ -54,8 +57,44 @@ class WorkerSpec:
     dtype: str = "float32"
     model_dir: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    manifest: str = ""
+    """The manifest's digest."""
+    lock: str = ""
+    """The digest of the environment's lock."""
+    overlay: str = ""
+    """The digest of the overlay that `model_dir` is; empty where there is none."""
+    need: int = 0
+    """Bytes of memory that the manifest says it needs; 0 where it does not say."""
+    threads: int | None = None
+    """How many threads the user or the manifest wants; None for an even share of the cores."""
     held: tuple[int, ...] = ()
     """Descriptors that the worker is to hold open, such as the environment's lock."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of everything that the worker is started from.
+
+        Not of `held`, which say nothing, nor of `need` and `threads`, which change nothing that a
+        job could notice.
+        """
+        return digest(
+            {
+                "mm": __version__,
+                "model": self.model,
+                "python": str(self.python),
+                "environment": self.environment,
+                "lock": self.lock,
+                "manifest": self.manifest,
+                "variables": dict(self.variables),
+                "runner": str(self.runner),
+                "source": self.source,
+                "device": self.device,
+                "dtype": self.dtype,
+                "model_dir": str(self.model_dir),
+                "overlay": self.overlay,
+                "options": dict(self.options),
+            }
+        )
 
     def load_parameters(self) -> dict[str, Any]:
         """Return the parameters of the `load` request."""
@@ -69,30 +108,33 @@ class WorkerSpec:
         }
 
 
-def start(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path) -> Worker:
+def start(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path, *, kept: bool = False) -> Worker:
     """Start a worker and return it after its `hello`; its model is not loaded yet.
 
     Args:
         spec: What to start.
         runtime: Where its socket and record go.
         logs: The directory of workers' logs.
+        kept: Whether other clients may use it, and find it by its digest.
 
     Raises:
         Crashed: When it ended, or was silent for too long, before it said hello.
     """
+    runtime.sweep()
     identity = runtime.new_id()
     log = _new_log(logs, spec.model, identity)
     address = runtime.socket(identity)
     lifeline, ours = os.pipe()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        state.create(str(runtime.state_file(identity)))
         listener.bind(str(address))
         address.chmod(0o600)
-        listener.listen(16)
+        listener.listen(64)
         arguments = {
             "listener": listener.fileno(),
             "lifeline": lifeline,
-            "record": runtime.end(identity),
+            "place": runtime.place(identity),
             "log": log,
             "environment": spec.environment,
         }
@@ -124,12 +166,17 @@ def start(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path) -> Worker:
         environment=spec.environment,
         socket=str(address),
         log=str(log),
+        digest=spec.digest if kept else "",
+        device=spec.device,
+        dtype=spec.dtype,
+        need=spec.need,
+        kept=kept,
+        oom=memory_kills(),
     )
-    worker = Worker(record, runtime, process, ours)
+    worker = Worker(record, runtime, Own(process, ours))
     try:
         runtime.write(record)
-        worker.connection = _connect(address)
-        _greet(worker.connection, spec)
+        connect(worker)
     except (ConnectionLost, DeadlinePassed, RemoteError, ProtocolError, OSError) as error:
         raise worker.crashed(f"did not start ({error})") from error
     except BaseException:
@@ -138,10 +185,16 @@ def start(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path) -> Worker:
     return worker
 
 
-def _connect(address: Path) -> Connection:
+def connect(worker: Worker) -> None:
+    """Connect to a worker and greet it.
+
+    Raises:
+        ConnectionLost, DeadlinePassed, RemoteError, ProtocolError, OSError: When there is none, or
+            another than the record says.
+    """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.connect(str(address))
+        sock.connect(worker.record.socket)
         owner = peers.peer_uid(sock)
     except BaseException:
         sock.close()
@@ -149,15 +202,21 @@ def _connect(address: Path) -> Connection:
     if owner != os.getuid():
         sock.close()
         raise ConnectionLost("its socket belongs to another user")
-    return Connection(Channel(sock))
+    worker.connection = Connection(Channel(sock))
+    worker.pid = _greet(worker.connection, worker.record.environment)
 
 
-def _greet(connection: Connection, spec: WorkerSpec) -> None:
+def _greet(connection: Connection, environment: str) -> int:
+    """Say hello and return the worker's process id."""
     connection.send("hello", {"protocol": PROTOCOL})
-    answer = connection.wait(time.monotonic() + HELLO_SECONDS, None, lambda _: None)
+    answer = connection.next(time.monotonic() + HELLO_SECONDS)
+    if isinstance(answer, Event):
+        raise ProtocolError("a notification before hello was answered")
     result = answer.body["result"]
-    if result.get("protocol") != PROTOCOL or result.get("environment") != spec.environment:
-        raise ProtocolError(f"it answered hello with {result}")
+    if result.get("protocol") != PROTOCOL or result.get("environment") != environment:
+        raise ProtocolError(f"it answered hello with {str(result)[:200]}")
+    pid = result.get("pid")
+    return pid if isinstance(pid, int) else 0
 
 
 def _new_log(logs: Path, model: str, identity: str) -> Path:
@@ -175,19 +234,3 @@ def _modified(path: Path) -> float:
     with contextlib.suppress(OSError):
         return path.stat().st_mtime
     return 0.0
-
-
-def start_time(pid: int, system: str = sys.platform) -> str:
-    """Return when the process `pid` began, in the system's own form; empty when it is gone."""
-    if system == "linux":
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-        except OSError:
-            return ""
-        # The second field is the program's name in parentheses, which may hold anything; the start
-        # is field 22 (proc_pid_stat(5)).
-        return stat.rpartition(")")[2].split()[19]
-    completed = processes.run(
-        ["/bin/ps", "-o", "lstart=", "-p", str(pid)], variables={"LC_ALL": "C"}, check=False
-    )
-    return completed.stdout.strip()

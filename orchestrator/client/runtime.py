@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import secrets
 import stat
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.client.supervisors import Foreign, is_alive
+from orchestrator.core.canonical import canonical_bytes
 from orchestrator.errors import UsageError
-from orchestrator.home import read_json, write_json
+from orchestrator.worker import state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,10 +26,15 @@ SOCKET_PATH_LIMIT = 103
 
 SOCKET_NAME_LENGTH = len("/0123456789ab.sock")
 
+SUFFIXES = (".sock", ".json", ".state", ".end", ".tmp", ".new")
+
+ENDS_KEPT = 3600.0
+"""Seconds for which it is kept how a worker ended, for clients that still wait for it."""
+
 
 @dataclass(frozen=True)
 class WorkerRecord:
-    """What is known of one worker, in `<id>.json` beside its socket."""
+    """What is known of a live worker, from the time it was started."""
 
     id: str
     model: str
@@ -36,17 +46,53 @@ class WorkerRecord:
     """The digest of its environment."""
     socket: str
     log: str
+    digest: str = ""
+    """The digest of everything that it was started from."""
+    device: str = "cpu"
+    dtype: str = "float32"
+    need: int = 0
+    """Bytes of memory that its manifest says it needs; 0 where it does not say."""
+    kept: bool = False
+    """Whether other clients may use it, because it outlives the one that started it."""
+    oom: tuple[str, int] = ("", 0)
+    """The file that counts kills for want of memory, and its count at the start."""
+
+    def foreign(self) -> Foreign:
+        """Return its supervisor, as anybody sees it who has not started it."""
+        return Foreign(self.supervisor, self.started)
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """What a worker does now; see `orchestrator.worker.state`."""
+
+    pid: int
+    jobs: int
+    waiting: int
+    since: float
+    keep: float
+    """Seconds that it stays after its last job; infinity for ever, below 0 with its owner."""
+    phase: str
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has its model and nothing to do."""
+        return self.phase == "idle" and not self.waiting
 
 
 @dataclass(frozen=True)
 class RuntimeDirectory:
-    """The directory of sockets and records."""
+    """The directory of sockets, records and states."""
 
     path: Path
 
     def new_id(self) -> str:
         """Return a name that no other worker has."""
         return secrets.token_hex(6)
+
+    def place(self, worker: str) -> Path:
+        """Return the path of a worker's files, without their suffixes."""
+        return self.path / worker
 
     def socket(self, worker: str) -> Path:
         """Return the path of a worker's socket."""
@@ -60,24 +106,87 @@ class RuntimeDirectory:
         """Return the path where its supervisor writes how it ended."""
         return self.path / f"{worker}.end"
 
+    def state_file(self, worker: str) -> Path:
+        """Return the path of the file in which it shows its state."""
+        return self.path / f"{worker}.state"
+
     def write(self, record: WorkerRecord) -> None:
         """Keep the record of a live worker."""
-        write_json(self.record(record.id), asdict(record), mode=0o600)
+        temporary = self.path / f"{record.id}.tmp"
+        # Not synchronised with the disk: after a crash of the machine no worker is left.
+        temporary.write_bytes(canonical_bytes(asdict(record)))
+        temporary.chmod(0o600)
+        temporary.replace(self.record(record.id))
 
     def records(self) -> Iterator[WorkerRecord]:
-        """Yield the records; one that is damaged counts as absent."""
-        for path in sorted(self.path.glob("*.json")):
-            found = read_json(path)
-            try:
-                record = WorkerRecord(**found)
-            except TypeError:
-                continue
-            yield record
+        """Yield the records of live workers, oldest first, and remove those of dead ones.
 
-    def forget(self, worker: str) -> None:
-        """Remove all files of a worker that has ended."""
-        for path in (self.socket(worker), self.record(worker), self.end(worker)):
-            path.unlink(missing_ok=True)
+        A record that is damaged counts as absent.
+        """
+        found = [record for path in self.path.glob("*.json") if (record := _read(path))]
+        found.sort(key=lambda record: (record.started.rpartition(":")[2].zfill(20), record.id))
+        for record in found:
+            if is_alive(record.supervisor, record.started):
+                yield record
+            else:
+                # Its supervisor was killed, else it would have tidied up itself.
+                self.forget(record.id, ending=False)
+
+    def state(self, worker: str) -> WorkerState:
+        """Return what a worker does now."""
+        try:
+            data = self.state_file(worker).read_bytes()
+        except OSError:
+            data = b""
+        numbers = state.decode(data)
+        return WorkerState(
+            pid=int(numbers[state.PID]),
+            jobs=int(numbers[state.JOBS]),
+            waiting=int(numbers[state.WAITING]),
+            since=numbers[state.SINCE],
+            keep=numbers[state.KEEP],
+            phase=state.PHASES[int(numbers[state.PHASE])],
+        )
+
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """Let nobody else start a worker, so that two who want the same one start it once."""
+        lock = os.open(self.path / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            # The kernel gives it back when we die. It is held for as long as a worker takes to
+            # say hello; its model is loaded afterwards.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def forget(self, worker: str, *, ending: bool = True) -> None:
+        """Remove the files of a worker that has ended.
+
+        Args:
+            worker: Its id.
+            ending: Whether nobody else will ask how it ended.
+        """
+        for suffix in (".sock", ".json", ".state", *([".end"] if ending else [])):
+            (self.path / f"{worker}{suffix}").unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove what nobody will ask for any more: how workers ended a while ago."""
+        live = {record.id for record in self.records()}
+        for path in self.path.iterdir():
+            if path.suffix in SUFFIXES and path.stem not in live:
+                with contextlib.suppress(OSError):
+                    if time.time() - path.stat().st_mtime > ENDS_KEPT:
+                        path.unlink()
+
+
+def _read(path: Path) -> WorkerRecord | None:
+    import msgspec
+
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=WorkerRecord)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def runtime_directory(variables: Mapping[str, str]) -> RuntimeDirectory:

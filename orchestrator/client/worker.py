@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
+import math
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.client import ending
 from orchestrator.client.connection import (
     CancelRequested,
     Connection,
@@ -18,6 +17,7 @@ from orchestrator.client.connection import (
     Event,
     RemoteError,
 )
+from orchestrator.client.supervisors import LET_GO, Own
 from orchestrator.errors import (
     Cancelled,
     Crashed,
@@ -26,30 +26,24 @@ from orchestrator.errors import (
     OutputError,
     Rejected,
     TimedOut,
+    UsageError,
 )
-from orchestrator.home import read_json
-from orchestrator.processes import Process, finish, wait
-from orchestrator.worker.frames import ProtocolError
+from orchestrator.worker.frames import CANCELLED, MISMATCH, NOT_LOADED, REJECTED, ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orchestrator.client.cancellation import Cancellation
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
+    from orchestrator.client.supervisors import Supervisor
     from orchestrator.worker.channel import Message
 
 GRACE = 5.0
 """Seconds in which a runner that was asked to stop may do so by itself."""
 
-LET_GO = 3.0
-"""Seconds in which the supervisor ends the worker; it needs half a second of its own."""
 
-LOG_LINES = 20
-LOG_COLUMNS = 500
-"""Lines of the log's end that go with a crash, and characters of each."""
-
-FAILED, REJECTED, CANCELLED, MISMATCH = 1, 2, 3, 4
-"""The worker's error codes; the same as in `orchestrator.worker.serve`."""
+class NotBegun(Exception):
+    """The worker ended, or lost its model, before this job's turn came; another may run it."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +52,9 @@ class Call:
 
     Attributes:
         params: The JSON part.
+        seconds: How long it may take, from its turn on.
         parts: The buffers that it refers to.
         directory: The job's directory; empty for a load.
-        seconds: How long it may take.
     """
 
     params: dict[str, Any]
@@ -69,27 +63,65 @@ class Call:
     directory: str = ""
 
 
-class Worker:
-    """A worker process and its supervisor. `connection` is set once it has been connected.
+class _Clock:
+    """When a request has had enough time, and what it ends as when it has not ended by itself.
 
-    The supervisor, a child of ours, ends the worker when the lifeline is closed: by `stop`, or by
-    the kernel when this process dies.
+    Attributes:
+        until: The `time.monotonic` time of the next step.
+        waits: Whether other requests are before it; its time does not run then.
+        final: The error that it will end as; None while all is well.
+    """
+
+    def __init__(self, model: str, method: str, seconds: float, grace: float) -> None:
+        self._model = model
+        self._method = method
+        self._seconds = seconds
+        self._grace = grace
+        self.until = time.monotonic() + seconds
+        self.waits = False
+        self.final: MMError | None = None
+
+    def hear(self, event: Event) -> None:
+        """Stop or start the clock."""
+        if event.kind in ("waiting", "started") and self.final is None:
+            self.waits = event.kind == "waiting"
+            self.until = math.inf if self.waits else time.monotonic() + self._seconds
+
+    def strike(self, reason: Exception) -> bool:
+        """Take note of a deadline or a request to stop; return whether patience has ended."""
+        if self.final is not None:
+            return True
+        if isinstance(reason, CancelRequested):
+            self.final = Cancelled(f"{self._model} was cancelled")
+        else:
+            load = self._method == "load"
+            self.final = TimedOut(
+                f"{self._model} took longer than {self._seconds:g} seconds to {self._method}",
+                fix=f"allow more with {'timeouts.load in its manifest' if load else '--timeout'}",
+            )
+        self.until = time.monotonic() + self._grace
+        return self._grace == 0 and not self.waits
+
+
+class Worker:
+    """A connection to a worker and what holds its process.
+
+    Attributes:
+        record: Its record.
+        pid: Its process id, as it says in `hello`; 0 before.
+        alive: Whether it may be used; false once it was stopped, has crashed or was left.
     """
 
     connection: Connection
 
     def __init__(
-        self,
-        record: WorkerRecord,
-        runtime: RuntimeDirectory,
-        supervisor: Process,
-        lifeline: int,
+        self, record: WorkerRecord, runtime: RuntimeDirectory, supervisor: Supervisor
     ) -> None:
         self.record = record
+        self.pid = 0
         self.alive = True
         self._runtime = runtime
         self._supervisor = supervisor
-        self._lifeline = lifeline
 
     def load(
         self,
@@ -97,13 +129,30 @@ class Worker:
         cancellation: Cancellation | None = None,
         on_event: Callable[[Event], None] = lambda _: None,
     ) -> None:
-        """Load the model; on any failure the worker is stopped, for it is of no use.
+        """Load the model: `begin_load` and `finish_load` at once."""
+        self.begin_load(call)
+        self.finish_load(call, cancellation, on_event)
+
+    def begin_load(self, call: Call) -> None:
+        """Send the request, so that every other request comes after it."""
+        try:
+            self.connection.send("load", call.params)
+        except ConnectionLost as error:
+            raise self.crashed() from error
+
+    def finish_load(
+        self,
+        call: Call,
+        cancellation: Cancellation | None = None,
+        on_event: Callable[[Event], None] = lambda _: None,
+    ) -> None:
+        """Wait for the model; on any failure the worker is stopped, for it is of no use.
 
         Raises:
             JobFailed, TimedOut, Crashed, Cancelled: As the load ended.
         """
         try:
-            self._request("load", call, cancellation, on_event, grace=0)
+            self._await("load", call, cancellation, on_event, grace=0)
         except MMError:
             self.stop()
             raise
@@ -118,10 +167,23 @@ class Worker:
 
         Raises:
             JobFailed, OutputError, Rejected, Cancelled, TimedOut, Crashed: As the job ended.
+            UsageError: When the inputs do not fit into a message.
+            NotBegun: When it never began; nothing was done.
         """
-        return self._request("run", call, cancellation, on_event, grace=GRACE)
+        try:
+            self.connection.send("run", call.params, call.parts, call.directory)
+        except ConnectionLost as error:
+            # The worker reads nothing more, so that it cannot have begun.
+            self.leave()
+            raise NotBegun from error
+        except (ValueError, TypeError, RecursionError) as error:
+            raise UsageError(f"the inputs cannot be sent ({error})") from error
+        except BaseException:
+            self.stop()
+            raise
+        return self._await("run", call, cancellation, on_event, grace=GRACE)
 
-    def _request(
+    def _await(
         self,
         method: str,
         call: Call,
@@ -129,30 +191,25 @@ class Worker:
         on_event: Callable[[Event], None],
         grace: float,
     ) -> Message:
-        ending: MMError | None = None  # what is being done about a deadline or a request to stop
-        until = time.monotonic() + call.seconds
+        clock = _Clock(self.record.model, method, call.seconds, grace)
         if cancellation is not None:
             cancellation.armed = True
         try:
-            self.connection.send(method, call.params, call.parts, call.directory)
             while True:
                 try:
-                    return self.connection.wait(until, cancellation, on_event, call.directory)
-                except (DeadlinePassed, CancelRequested) as reason:  # noqa: PERF203 - rare
-                    if ending is not None or grace == 0:
+                    said = self.connection.next(clock.until, cancellation, call.directory)
+                except (DeadlinePassed, CancelRequested) as reason:
+                    if clock.strike(reason):
                         self.stop()
-                        raise (ending or self._ending(method, call, reason)) from None
-                    ending = self._ending(method, call, reason)
+                        raise clock.final from None  # type: ignore[misc]
                     self.connection.cancel()
-                    until = time.monotonic() + grace
-        except RemoteError as error:
-            raise (ending or self._remote(method, error)) from error
-        except (ConnectionLost, ProtocolError) as error:
-            if ending is not None:
-                self.stop()
-                raise ending from error
-            why = f"broke the protocol ({error})" if isinstance(error, ProtocolError) else ""
-            raise self.crashed(why) from error
+                    continue
+                if not isinstance(said, Event):
+                    return said
+                clock.hear(said)
+                on_event(said)
+        except (RemoteError, ConnectionLost, ProtocolError) as error:
+            raise self._failed(method, clock, error) from error
         except BaseException:
             # An exception from outside, such as an interrupt, leaves an answer on its way that
             # nobody would match with its question.
@@ -162,15 +219,21 @@ class Worker:
             if cancellation is not None:
                 cancellation.armed = False
 
-    def _ending(self, method: str, call: Call, reason: Exception) -> MMError:
-        model = self.record.model
-        if isinstance(reason, CancelRequested):
-            return Cancelled(f"{model} was cancelled")
-        option = "timeouts.load in its manifest" if method == "load" else "--timeout SECONDS"
-        return TimedOut(
-            f"{model} took longer than {call.seconds:g} seconds to {method}",
-            fix=f"allow more with {option}",
-        )
+    def _failed(self, method: str, clock: _Clock, error: Exception) -> Exception:
+        if isinstance(error, RemoteError):
+            if error.code == NOT_LOADED:
+                self.leave()
+                return NotBegun()
+            return clock.final or self._remote(method, error)
+        if clock.final is not None:
+            self.stop()
+            return clock.final
+        if isinstance(error, ProtocolError):
+            return self.crashed(f"broke the protocol ({error})")
+        if clock.waits:
+            self.leave()
+            return NotBegun()
+        return self.crashed()
 
     def _remote(self, method: str, error: RemoteError) -> MMError:
         model, said = self.record.model, str(error)
@@ -187,51 +250,55 @@ class Worker:
             detail=error.traceback,
         )
 
-    def crashed(self, why: str = "") -> Crashed:
-        """Stop what is left of the worker and return the error that tells how it died."""
-        tail = self._log_tail()
+    def crashed(self, why: str = "") -> MMError:
+        """Stop what is left of the worker and return the error that tells how it died.
+
+        Args:
+            why: What it did wrong, where that is known already.
+
+        Returns:
+            Crashed; Cancelled or TimedOut where its supervisor ended it for that reason.
+        """
+        model = self.record.model
         # Asked before `stop`, which would end a worker that only broke the protocol.
         if not why:
-            wait(self._supervisor, LET_GO)
-            why = _how(read_json(self._runtime.end(self.record.id)))
+            self._supervisor.wait(LET_GO)
+            end = ending.read_ending(self._runtime, self.record, self.pid)
+            if end.why == ending.DEADLINE:
+                self.stop()
+                return TimedOut(f"{model} passed its deadline and its worker was ended")
+            if end.why:
+                self.stop()
+                return Cancelled(f"{model} was cancelled: its worker was stopped")
+            why = end.how
+        words = ending.last_words(self.record.log)
         self.stop()
         return Crashed(
-            f"the worker of {self.record.model} {why}",
+            f"the worker of {model} {why}",
             fix=f"its log is {self.record.log}",
-            detail=tail or self._log_tail(),
+            detail=words or ending.last_words(self.record.log),
         )
+
+    def keep(self) -> None:
+        """Let a worker that we started outlive us; its own idle time ends it."""
+        if isinstance(self._supervisor, Own):
+            self._supervisor.keep()
+            self._supervisor = self.record.foreign()
+
+    def leave(self) -> None:
+        """Close the connection and let the worker live. May be called more than once."""
+        if self.alive:
+            self.alive = False
+            with contextlib.suppress(AttributeError):  # it was never connected
+                self.connection.close()
 
     def stop(self) -> None:
         """End the worker and its children, and forget its files. May be called more than once."""
         if not self.alive:
             return
         self.alive = False
-        with contextlib.suppress(AttributeError):
+        with contextlib.suppress(AttributeError):  # it was never connected
             self.connection.close()
-        os.close(self._lifeline)
-        finish(self._supervisor, LET_GO)
-        self._runtime.forget(self.record.id)
-
-    def _log_tail(self) -> str:
-        try:
-            with Path(self.record.log).open("rb") as log:
-                log.seek(0, os.SEEK_END)
-                log.seek(max(0, log.tell() - 64 * 1024))
-                text = log.read().decode("utf-8", "replace")
-        except OSError:
-            return ""
-        return "\n".join(line[:LOG_COLUMNS] for line in text.splitlines()[-LOG_LINES:])
-
-
-def _how(end: Any) -> str:
-    """Say in words what the supervisor has recorded, if it has."""
-    known = end if isinstance(end, dict) else {}
-    number, code = known.get("signal"), known.get("exit")
-    if isinstance(number, int):
-        try:
-            return f"was killed by {signal.Signals(number).name}"
-        except ValueError:
-            return f"was killed by signal {number}"
-    if isinstance(code, int):
-        return f"ended with exit status {code} before it answered"
-    return "ended before it answered"
+        self._supervisor.end()
+        # Other clients of a kept worker may still ask how it ended.
+        self._runtime.forget(self.record.id, ending=not self.record.kept)

@@ -21,12 +21,17 @@ PASSED = frozenset(
 )  # fmt: skip
 PASSED_PREFIXES = ("LC_", "OMP_", "PYTORCH_")
 
+SECRET_SUFFIXES = ("_TOKEN", "_KEY", "_SECRET", "_PASSWORD", "_PASSWD", "_CREDENTIALS", "_AUTH")
+"""What a variable with one of the prefixes must not end with."""
+
+THREADS = "OMP_NUM_THREADS"
+"""Travels with each job, because it changes with the number of workers."""
 
 
 def worker_variables(
     users: Mapping[str, str], declared: Mapping[str, str], passed: tuple[str, ...], home: str
 ) -> dict[str, str]:
-    """Return the whole environment of a worker.
+    """Return the whole environment of a worker, but for the number of threads.
 
     Args:
         users: The user's variables.
@@ -40,7 +45,8 @@ def worker_variables(
     variables = {
         name: value
         for name, value in users.items()
-        if name in PASSED or name.startswith(PASSED_PREFIXES)
+        if name in PASSED
+        or (name.startswith(PASSED_PREFIXES) and not name.upper().endswith(SECRET_SUFFIXES))
     }
     variables.update(
         {
@@ -60,4 +66,18 @@ def worker_variables(
             "HF_HUB_OFFLINE": "1",
         }
     )
+    variables.pop(THREADS, None)
     return variables
+
+
+def wanted_threads(users: Mapping[str, str], declared: Mapping[str, str]) -> int | None:
+    """Return how many threads the user wants, else the manifest; None where nobody says.
+
+    OpenMP takes a list, one number for each level of nesting; the first is meant. What is no
+    number says nothing.
+    """
+    for variables in (users, declared):
+        first = variables.get(THREADS, "").partition(",")[0].strip()
+        if first.isdecimal() and int(first) > 0:
+            return int(first)
+    return None

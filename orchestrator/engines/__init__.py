@@ -1,6 +1,38 @@
-"""Where jobs run: `local`, in worker processes of this machine."""
+"""Where jobs run: on this machine, in workers of one's own or in workers that are kept.
 
-from orchestrator.engines.base import Engine, Task
+An engine takes a `Task` and returns what it gave; it knows workers, and nothing of manifests'
+files, environments or the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from orchestrator.engines.base import Engine
+from orchestrator.engines.kept import KeptEngine
 from orchestrator.engines.local import LocalEngine
+from orchestrator.engines.room import Room
+from orchestrator.machine import MachineMemory
 
-__all__ = ["Engine", "LocalEngine", "Task"]
+if TYPE_CHECKING:
+    from orchestrator.scratch import Scratch
+    from orchestrator.workspace import Workspace
+
+EngineFactory: TypeAlias = "Callable[[Workspace, Scratch, int], Engine]"
+"""Makes an engine from what a session stands on and how many workers of a model it may have."""
+
+
+def local_engine(workspace: Workspace, scratch: Scratch, workers: int) -> Engine:
+    """Return an engine with workers of its own, which end with it."""
+    return LocalEngine(workspace.runtime, workspace.worker_logs, scratch, _room(workspace), workers)
+
+
+def kept_engine(workspace: Workspace, scratch: Scratch, workers: int) -> Engine:
+    """Return an engine whose workers stay for whoever comes next; it has one of each kind."""
+    del workers
+    return KeptEngine(workspace.runtime, workspace.worker_logs, scratch, _room(workspace))
+
+
+def _room(workspace: Workspace) -> Room:
+    return Room(workspace.runtime, MachineMemory(workspace.variables), workspace.reporter)

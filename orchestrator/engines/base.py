@@ -27,9 +27,12 @@ class Task:
         worker: Everything its worker is started from.
         inputs: Checked values; files as absolute paths.
         load_seconds: How long the load may take.
-        run_seconds: How long the run may take.
+        run_seconds: How long the run may take, from its turn on.
+        keep_alive: Seconds that a worker stays after its last job, where workers are kept.
+        workers: How many workers of its kind may live at once, where the engine allows fewer.
+        force: Whether to load without asking whether the memory suffices.
         cancellation: What may ask it to stop.
-        on_event: Called with progress, log lines and chunks, in the thread that runs the task.
+        on_event: Called with what the job says on the way, in the thread that runs the task.
     """
 
     manifest: Manifest
@@ -37,6 +40,9 @@ class Task:
     inputs: Mapping[str, Any]
     load_seconds: float
     run_seconds: float
+    keep_alive: float = 0
+    workers: int = 1
+    force: bool = False
     cancellation: Cancellation | None = None
     on_event: Callable[[Event], None] = field(default=ignore_event)
 
@@ -56,8 +62,9 @@ class Engine(Protocol):
         """Run `task` to its end.
 
         Raises:
-            JobFailed, OutputError, Rejected, Cancelled, TimedOut, Crashed: As it ended.
+            JobFailed, OutputError, Rejected, Cancelled, TimedOut, Crashed, MemoryRefused,
+            UsageError: As it ended.
         """
 
     def close(self) -> None:
-        """End every worker."""
+        """End every worker that is not to outlive the engine."""

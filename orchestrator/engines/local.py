@@ -1,29 +1,23 @@
-"""The engine of one machine: a pool of workers, by what they were started from."""
+"""The engine of a session: a pool of workers of its own, by what they were started from."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from orchestrator.client.launch import WorkerSpec, start
-from orchestrator.client.worker import Call, Worker
-from orchestrator.core.canonical import digest
-from orchestrator.core.manifest import FILE_TYPES
-from orchestrator.core.values import ArrayValue, AudioValue, FileValue, check_output
-from orchestrator.engines.base import Completed, Task
-from orchestrator.errors import OutputError
-from orchestrator.results import Artifact, Audio, array_result
-from orchestrator.worker.values import encode_array
+from orchestrator.client.launch import start
+from orchestrator.client.worker import NotBegun, Worker
+from orchestrator.engines.wire import load_call, run_call, run_in
+from orchestrator.errors import Cancelled
 
 if TYPE_CHECKING:
-    from orchestrator.client.runtime import RuntimeDirectory
-    from orchestrator.scratch import Scratch
-    from orchestrator.worker.channel import Message
+    from pathlib import Path
 
-Starter = Callable[[WorkerSpec], Worker]
+    from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
+    from orchestrator.engines.base import Completed, Task
+    from orchestrator.engines.room import Room
+    from orchestrator.scratch import Scratch
 
 
 class LocalEngine:
@@ -33,15 +27,17 @@ class LocalEngine:
         runtime: Where sockets and records go.
         logs: The directory of workers' logs.
         scratch: Where jobs get their directories.
+        room: Decides whether a model may be loaded.
         limit: How many workers of one kind may live at once.
     """
 
     def __init__(
-        self, runtime: RuntimeDirectory, logs: Path, scratch: Scratch, limit: int = 1
+        self, runtime: RuntimeDirectory, logs: Path, scratch: Scratch, room: Room, limit: int = 1
     ) -> None:
         self._runtime = runtime
         self._logs = logs
         self._scratch = scratch
+        self._room = room
         self._limit = limit
         self._changed = threading.Condition()
         self._idle: dict[str, list[Worker]] = {}
@@ -50,25 +46,22 @@ class LocalEngine:
 
     def run(self, task: Task) -> Completed:
         """Run `task` in an idle worker of its kind, or in a new one."""
-        key = worker_digest(task.worker)
+        key = task.worker.digest
         timings: dict[str, float] = {}
-        worker = self._take(key, task, timings)
-        directory = self._scratch.new_job()
-        keep = False
-        try:
-            began = time.perf_counter()
-            message = worker.run(_call(task, directory), task.cancellation, task.on_event)
-            timings["run"] = time.perf_counter() - began
-            outputs = _outputs(task, message, directory)
-            keep = any(isinstance(value, Artifact) for value in outputs.values())
-        finally:
-            if not keep:
-                self._scratch.discard(directory)
-            self._give_back(key, worker)
-        return Completed(outputs, timings)
+        while True:
+            worker = self._take(key, task, timings)
+            try:
+                call = run_call(task, self._scratch.reserve(), self._room.threads(task))
+                completed = run_in(worker, task, call, self._scratch)
+                completed.timings.update(timings)
+                return completed
+            except NotBegun:
+                continue  # it had died while it was idle
+            finally:
+                self._give_back(key, worker)
 
     def close(self) -> None:
-        """End every idle worker now, and every busy one when its job ends."""
+        """End every worker; a job that still runs ends as crashed."""
         with self._changed:
             self._closed = True
             workers = [worker for idle in self._idle.values() for worker in idle]
@@ -80,22 +73,48 @@ class LocalEngine:
     def _take(self, key: str, task: Task, timings: dict[str, float]) -> Worker:
         with self._changed:
             while True:
+                if self._closed:
+                    raise Cancelled(f"{task.manifest.name} was cancelled: its session has ended")
                 if idle := self._idle.get(key):
                     return idle.pop()
-                if self._count.get(key, 0) < self._limit:
+                if self._count.get(key, 0) < max(self._limit, task.workers):
                     self._count[key] = self._count.get(key, 0) + 1
                     break
                 self._changed.wait()
         try:
-            began = time.perf_counter()
-            worker = start(task.worker, self._runtime, self._logs)
-            load = Call(task.worker.load_parameters(), task.load_seconds)
-            worker.load(load, task.cancellation, task.on_event)
-            timings["load"] = time.perf_counter() - began
+            return self._start(task, timings)
         except BaseException:
             self._drop(key)
             raise
+
+    def _start(self, task: Task, timings: dict[str, float]) -> Worker:
+        began = time.perf_counter()
+        with self._runtime.starting():
+            self._room.make(task, self._evict)
+            worker = start(task.worker, self._runtime, self._logs)
+        worker.load(load_call(task, self._room.threads(task)), task.cancellation, task.on_event)
+        timings["load"] = time.perf_counter() - began
         return worker
+
+    def _evict(self, record: WorkerRecord) -> bool:
+        """End an idle worker of ours to make room for another."""
+        with self._changed:
+            found = next(
+                (
+                    (key, worker)
+                    for key, idle in self._idle.items()
+                    for worker in idle
+                    if worker.record.id == record.id
+                ),
+                None,
+            )
+            if found is None:
+                return False
+            key, worker = found
+            self._idle[key].remove(worker)
+        worker.stop()
+        self._drop(key)
+        return True
 
     def _give_back(self, key: str, worker: Worker) -> None:
         with self._changed:
@@ -110,78 +129,3 @@ class LocalEngine:
         with self._changed:
             self._count[key] -= 1
             self._changed.notify()
-
-
-def worker_digest(spec: WorkerSpec) -> str:
-    """Return the digest of everything that a worker is started from."""
-    return digest(
-        {
-            "model": spec.model,
-            "python": str(spec.python),
-            "environment": spec.environment,
-            "variables": dict(spec.variables),
-            "source": spec.source,
-            "device": spec.device,
-            "dtype": spec.dtype,
-            "model_dir": str(spec.model_dir),
-            "options": dict(spec.options),
-        }
-    )
-
-
-def _call(task: Task, directory: Path) -> Call:
-    parts: list[memoryview] = []
-    inputs = {
-        name: _encode(task.manifest.inputs[name].type, name, value, parts)
-        for name, value in task.inputs.items()
-    }
-    outputs = task.manifest.outputs
-    params = {
-        "inputs": inputs,
-        "outputs": {name: output.type for name, output in outputs.items()},
-        "primary": task.manifest.primary_output,
-        "directory": str(directory),
-    }
-    return Call(params, task.run_seconds, parts, str(directory))
-
-
-def _encode(kind: str, name: str, value: Any, parts: list[memoryview]) -> dict[str, Any]:
-    def one(item: Any) -> Any:
-        if kind in FILE_TYPES:
-            return str(item)
-        return encode_array(name, item, parts) if kind == "array" else item
-
-    if isinstance(value, list) and kind != "json":
-        return {"type": kind, "list": True, "value": [one(item) for item in value]}
-    return {"type": kind, "value": one(value)}
-
-
-def _outputs(task: Task, message: Message, directory: Path) -> dict[str, Any]:
-    model = task.manifest.name
-    sent = message.body["result"].get("outputs")
-    if not isinstance(sent, dict) or task.manifest.primary_output not in sent:
-        raise OutputError("the worker sent no outputs", where=model)
-    outputs: dict[str, Any] = {}
-    for name, value in sent.items():
-        if name not in task.manifest.outputs:
-            raise OutputError(f"the worker sent an output {name!r} of its own", where=model)
-        declared = task.manifest.outputs[name]
-        outputs[name] = _finish(
-            model, name, check_output(model, name, declared, value, message.buffers), directory
-        )
-    return outputs
-
-
-def _finish(model: str, name: str, value: Any, directory: Path) -> Any:
-    """Return an output in the form that the user gets."""
-    if isinstance(value, AudioValue):
-        return Audio(value)
-    if isinstance(value, ArrayValue):
-        return array_result(name, value)
-    if not isinstance(value, FileValue):
-        return value
-    # Nothing that a worker names outside its job's directory is followed.
-    path = Path(value.path).resolve()
-    if not path.is_relative_to(directory.resolve()) or not path.is_file():
-        raise OutputError(f"output {name!r} is no file in the job's directory", where=model)
-    return Artifact(path)

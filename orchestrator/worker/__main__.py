@@ -1,12 +1,12 @@
 """Start of a worker: fork once, become half supervisor and half worker.
 
-Nothing but `os` and `sys` may be imported before the fork, so that the supervisor stays as small
-as an interpreter can be.
+Nothing but what the interpreter has loaded anyway may be imported before the fork, so that the
+supervisor stays as small as an interpreter can be.
 """
 
+import gc
 import os
 import sys
-import types
 
 
 def main(arguments: list[str]) -> None:
@@ -14,12 +14,15 @@ def main(arguments: list[str]) -> None:
     settings = dict(word.split("=", 1) for word in arguments)
     # The package is made by hand, under a name of its own, and its directory leaves `sys.path`, so
     # that no module of ours can stand in the way of a module that the model imports.
-    package = types.ModuleType("mm_worker")
+    package = type(sys)("mm_worker")
     package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
     sys.modules["mm_worker"] = package
     del sys.path[0]
 
     leash_reader, leash_writer = os.pipe()
+    # What lives now is never collected again, in either half: a collection writes to every object,
+    # and so would copy every page that the halves share.
+    gc.freeze()
     worker = os.fork()
     if worker == 0:
         os.close(leash_writer)

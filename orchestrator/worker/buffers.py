@@ -82,6 +82,7 @@ class DirectoryFiles:
 
     def give(self, data: memoryview, directory: str) -> tuple[BufferSpec, int | None]:
         """Write `data` (flat bytes) into a new file of `directory`."""
+        os.makedirs(directory, mode=0o700, exist_ok=True)
         name = secrets.token_hex(8)
         path = os.path.join(directory, name)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

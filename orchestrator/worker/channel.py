@@ -16,8 +16,13 @@ from typing import Any, NamedTuple
 from . import buffers, frames
 from .frames import BufferSpec, Decoder, Frame, ProtocolError
 
-READ_SIZE = 256 * 1024
+READ_SIZE = 64 * 1024
+"""Bytes of one read; each channel has a buffer of that size."""
+
 MAX_WAITING_DESCRIPTORS = 2 * frames.MAX_BUFFERS
+_ROOM = socket.CMSG_SPACE(4 * frames.MAX_BUFFERS)
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+"""Linux: received descriptors are never inherited, not even by a process started meanwhile."""
 
 
 class Message(NamedTuple):
@@ -42,6 +47,8 @@ class Channel:
         self._descriptors: deque[int] = deque()
         self._frames: deque[Frame] = deque()
         self._sending = threading.Lock()
+        self._read_buffer = bytearray(READ_SIZE)
+        self._read_view = memoryview(self._read_buffer)
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for `select`."""
@@ -59,13 +66,21 @@ class Channel:
 
         Raises:
             OSError: When the peer is gone.
-            ValueError: When the message is too large or not JSON.
+            ValueError, TypeError, RecursionError: When the message is too large or not JSON.
         """
         if not parts:
             data = frames.encode(body)
             with self._sending:
-                self.sock.sendall(data)
+                try:
+                    self.sock.sendall(data)
+                except BaseException:
+                    self._hang_up()
+                    raise
             return
+        if len(parts) > frames.MAX_BUFFERS:
+            raise ValueError(f"{len(parts)} buffers; {frames.MAX_BUFFERS} are allowed")
+        if sum(len(part) for part in parts if len(part) < buffers.THRESHOLD) > frames.MAX_INLINE:
+            raise ValueError(f"more than {frames.MAX_INLINE} bytes of small buffers")
         specs: list[BufferSpec] = []
         descriptors: list[int] = []
         inline: list[memoryview] = []
@@ -81,21 +96,30 @@ class Channel:
                         descriptors.append(descriptor)
             data = frames.encode(body, specs)
             with self._sending:
-                self._send_first(data, descriptors)
-                for part in inline:
-                    self.sock.sendall(part)
+                try:
+                    self._send_frame([memoryview(data), *inline], descriptors)
+                except BaseException:
+                    self._hang_up()
+                    raise
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def _send_first(self, data: bytes, descriptors: list[int]) -> None:
+    def _send_frame(self, pieces: list[memoryview], descriptors: list[int]) -> None:
         # The descriptors ride on the frame's first bytes, so that they have come when it is whole.
-        if not descriptors:
-            self.sock.sendall(data)
-            return
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
-        sent = self.sock.sendmsg([data], [rights])
-        self.sock.sendall(memoryview(data)[sent:])
+        sent = self.sock.sendmsg(pieces, [rights] if descriptors else [])
+        for piece in pieces:
+            if sent < len(piece):
+                self.sock.sendall(piece[sent:])
+                sent = 0
+            else:
+                sent -= len(piece)
+
+    def _hang_up(self) -> None:
+        # What was sent may be half a frame, which nothing else may follow.
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
 
     def receive(self, directory: str = "") -> Message | None:
         """Wait for the next message; None when the peer has closed the connection.
@@ -114,25 +138,27 @@ class Channel:
 
     def pump(self) -> bool:
         """Read once what has come, and return whether the peer is still there."""
-        room = socket.CMSG_SPACE(4 * frames.MAX_BUFFERS)
-        data, ancillary, flags, _ = self.sock.recvmsg(READ_SIZE, room)
+        count, ancillary, flags, _ = self.sock.recvmsg_into(
+            [self._read_buffer], _ROOM, _CLOSE_ON_EXEC
+        )
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 self._keep_descriptors(payload)
         if flags & socket.MSG_CTRUNC or len(self._descriptors) > MAX_WAITING_DESCRIPTORS:
             raise ProtocolError("more descriptors than a message may carry")
-        if not data:
+        if not count:
             if not self._decoder.idle:
                 raise ProtocolError("the peer left in the middle of a message")
             return False
-        self._frames.extend(self._decoder.feed(data))
+        self._frames.extend(self._decoder.feed(self._read_view[:count]))
         return True
 
     def _keep_descriptors(self, payload: bytes) -> None:
         numbers = array.array("i")
         numbers.frombytes(payload[: len(payload) - len(payload) % numbers.itemsize])
         for number in numbers:
-            os.set_inheritable(number, False)  # noqa: FBT003 - the function's own form
+            if not _CLOSE_ON_EXEC:
+                os.set_inheritable(number, False)  # noqa: FBT003 - the function's own form
             self._descriptors.append(number)
 
     def waiting(self) -> bool:
@@ -176,8 +202,7 @@ class Channel:
     def close(self) -> None:
         """Close the connection and every descriptor that nobody has taken."""
         # `shutdown` first: it reaches the peer even where a forked child holds the socket open.
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+        self._hang_up()
         self.sock.close()
         while self._descriptors:
             os.close(self._descriptors.popleft())

@@ -33,6 +33,12 @@ MAX_BUFFER = 1 << 40
 
 HEADER = 4
 
+FAILED, REJECTED, CANCELLED, MISMATCH, NOT_LOADED = 1, 2, 3, 4, 5
+"""Codes of errors: how a load or a run ended without a result."""
+
+INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32600, -32601, -32602
+"""JSON-RPC's own codes."""
+
 
 class ProtocolError(Exception):
     """The peer sent what the protocol does not allow; the connection cannot be used any more."""
@@ -54,18 +60,34 @@ class Frame(NamedTuple):
     inline: list[bytearray]
 
 
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+# Made once: `json.dumps` and `json.loads` make a new one for each message that has options.
+_encode_text = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+).encode
+_encode_escaped = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_decode_text = json.JSONDecoder(parse_constant=_refuse_constant).decode
+
+
 def encode(body: dict[str, Any], specs: list[BufferSpec] | None = None) -> bytes:
     """Return header and JSON of a frame; the inline buffers' bytes are to follow it.
 
     Raises:
         ValueError: When the message is larger than a frame may be, or holds NaN or an infinity.
         TypeError: When it holds what JSON cannot.
+        RecursionError: When it is nested too deeply.
     """
     if specs:
         body = {**body, "buffers": [_describe(spec) for spec in specs]}
-    data = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
+    try:
+        data = _encode_text(body).encode("utf-8")
+    except UnicodeEncodeError:
+        # Half a surrogate pair, as in the name of a file that is not UTF-8, has no UTF-8; JSON has
+        # an escape for it.
+        data = _encode_escaped(body).encode("ascii")
     if len(data) > MAX_MESSAGE:
         raise ValueError(f"a message of {len(data)} bytes; {MAX_MESSAGE} are allowed")
     return len(data).to_bytes(HEADER, "big") + data
@@ -85,6 +107,7 @@ class Decoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._partial: Frame | None = None
+        self._sizes: list[int] = []  # of the inline buffers that are still to come
         self._filled = 0
 
     @property
@@ -92,8 +115,8 @@ class Decoder:
         """Whether no frame has begun without ending."""
         return not self._buffer and self._partial is None
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """Take `data` and return the frames that are whole now.
+    def feed(self, data: bytes | memoryview) -> list[Frame]:
+        """Take `data`, which may be used again afterwards, and return the frames whole by now.
 
         Raises:
             ProtocolError: For anything that the protocol does not allow.
@@ -120,15 +143,15 @@ class Decoder:
             return False
         body = parse(self._buffer[HEADER:end])
         del self._buffer[:end]
-        specs = _specs(body.pop("buffers", []))
+        specs = _specs(body.pop("buffers")) if "buffers" in body else []
         self._partial = Frame(body, specs, [])
+        self._sizes = [spec.size for spec in specs if spec.kind == "inline"]
         self._filled = 0
         return True
 
     def _take_inline(self) -> bool:
         assert self._partial is not None
         inline = self._partial.inline
-        sizes = [spec.size for spec in self._partial.specs if spec.kind == "inline"]
         while True:
             if inline and self._filled < len(inline[-1]):
                 part = self._buffer[: len(inline[-1]) - self._filled]
@@ -137,11 +160,11 @@ class Decoder:
                 del self._buffer[: len(part)]
                 if self._filled < len(inline[-1]):
                     return False
-            if len(inline) == len(sizes):
+            if not self._sizes:
                 return True
-            # Memory is taken as buffers arrive, one at a time, and never for a mere promise of
-            # more than `MAX_INLINE`.
-            inline.append(bytearray(sizes[len(inline)]))
+            # Memory is taken for one buffer at a time, and never for a promise of more than
+            # `MAX_INLINE`.
+            inline.append(bytearray(self._sizes.pop(0)))
             self._filled = 0
 
 
@@ -152,7 +175,7 @@ def parse(data: bytes | bytearray) -> dict[str, Any]:
         ProtocolError: When it is not JSON, not an object, or nested too deeply.
     """
     try:
-        body = json.loads(data.decode("utf-8", "surrogatepass"), parse_constant=_refuse_constant)
+        body = _decode_text(data.decode("utf-8"))
     except RecursionError:
         raise ProtocolError("JSON nested too deeply") from None
     except ValueError as error:
@@ -162,13 +185,9 @@ def parse(data: bytes | bytearray) -> dict[str, Any]:
     return body
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
 def _specs(listed: Any) -> list[BufferSpec]:
     if not isinstance(listed, list) or len(listed) > MAX_BUFFERS:
-        raise ProtocolError("`buffers` must be a list of at most 64")
+        raise ProtocolError(f"`buffers` must be a list of at most {MAX_BUFFERS}")
     specs = [_spec(entry) for entry in listed]
     inline = sum(spec.size for spec in specs if spec.kind == "inline")
     if inline > MAX_INLINE:
@@ -187,6 +206,7 @@ def _spec(entry: Any) -> BufferSpec:
             set(entry) == {"file", "size"}
             and _is_size(entry["size"])
             and isinstance(name, str)
+            and name.isascii()
             and name.isalnum()
         ):
             return BufferSpec("file", entry["size"], name)

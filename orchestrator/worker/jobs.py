@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -26,6 +28,7 @@ class Context:
         device: "cpu", "cuda" or "mps".
         dtype: "float32", "bfloat16" or "float16".
         options: The manifest's `options`.
+        threads: How many threads the model should use now; a job may change it.
     """
 
     def __init__(self, settings: dict[str, Any], send: Send) -> None:
@@ -33,6 +36,7 @@ class Context:
         self.device: str = settings["device"]
         self.dtype: str = settings["dtype"]
         self.options: dict[str, Any] = settings["options"]
+        self.threads: int | None = settings.get("threads")
         self._send = send
 
     def log(self, text: object) -> None:
@@ -44,16 +48,29 @@ class Job:
     """The second argument of a runner's `run`.
 
     Attributes:
-        directory: Path of the job's own directory, the only place where a runner writes.
         cancelled: Whether somebody has asked the job to stop; a runner looks at it now and then.
+        threads: How many threads the job may use.
     """
 
-    def __init__(self, directory: str, types: dict[str, str], send: Send) -> None:
-        self.directory = directory
+    def __init__(
+        self, directory: str, types: dict[str, str], threads: int | None, send: Send
+    ) -> None:
         self.cancelled = False
+        self.threads = threads
+        self._directory = directory
+        self._made = False
         self._types = types
         self._send = send
         self._reported = 0.0
+
+    @property
+    def directory(self) -> str:
+        """Path of the job's own directory, the only place where a runner writes."""
+        # Made when it is asked for: most jobs of most models never do.
+        if not self._made:
+            os.makedirs(self._directory, mode=0o700, exist_ok=True)
+            self._made = True
+        return self._directory
 
     def progress(self, done: float, total: float = 0, text: str = "") -> None:
         """Say that `done` of `total` units are done; `total` is 0 where nobody knows."""
@@ -82,3 +99,16 @@ class Job:
     def reject(self, message: str) -> NoReturn:
         """End the job: the input is at fault, as `message` says in one sentence."""
         raise Rejection(str(message))
+
+
+def use_threads(count: int | None) -> None:
+    """Let libraries use `count` threads: those that are loaded already, and those to come.
+
+    Every OpenMP and BLAS library reads OMP_NUM_THREADS when it is loaded; torch can be told later.
+    """
+    if count is None:
+        return
+    os.environ["OMP_NUM_THREADS"] = str(count)  # noqa: TID251 - the worker's own, not the user's
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "set_num_threads"):
+        torch.set_num_threads(count)

@@ -10,116 +10,164 @@ import faulthandler
 import os
 import selectors
 import socket
+import struct
 import sys
 import threading
+import time
 import types
-from queue import SimpleQueue
 from typing import Any
 
-from . import frames, jobs, leash, peers, values
+from . import frames, jobs, leash, peers, runner, state, values
 from .channel import Channel, Message
+from .requests import Line, Request, reply, send_error
 
-FAILED, REJECTED, CANCELLED, MISMATCH = 1, 2, 3, 4
-"""Codes of JSON-RPC errors: how a load or a run ended without a result."""
+SEND_SECONDS = 30
+"""How long a client may leave its answers unread before it counts as gone."""
 
-INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32600, -32601, -32602
-"""The specification's own codes."""
+MAX_CLIENTS = 256
+
+GRACE = 5.0
+"""Seconds that a job without a client may take to notice; the supervisor ends it then."""
+
+SLACK = 30.0
+"""Seconds after a deadline in which the client's own ladder comes first."""
 
 
 def main(settings: dict[str, str], leash_reader: int) -> None:
-    """Be the worker; returns when it was asked to shut down.
+    """Be the worker; returns when it was asked to shut down or nobody needs it any more.
 
     Args:
-        settings: `listener` (descriptor of the listening socket), `environment` (its digest).
+        settings: `listener` (descriptor of the listening socket), `environment` (its digest),
+            `place` (path of its files in the runtime directory, without their suffixes).
         leash_reader: The pipe whose end of file means that the supervisor is dead.
     """
     os.setpgid(0, 0)
     leash.attach(leash_reader)
+    # Not the directory of whoever started us: it must not be kept from being removed.
+    os.chdir(os.environ.get("HOME") or "/")  # noqa: TID251 - the worker's own variables
     faulthandler.enable()
     # The streams are the log. A line that was printed before a crash must be in it.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     listener = socket.socket(fileno=int(settings["listener"]))
     listener.set_inheritable(False)
-    Server(listener, settings["environment"]).serve()
+    Server(listener, settings["environment"], state.attach(settings["place"] + ".state")).serve()
 
 
-class Request:
-    """A `load`, `run` or `shutdown` that waits for the main thread."""
+NUMBER = (int, float)
 
-    def __init__(self, channel: Channel, message: Message) -> None:
+PARAMETERS: dict[str, dict[str, tuple[Any, bool]]] = {
+    "load": {
+        "runner": (str, True),
+        "source": (str, True),
+        "device": (str, True),
+        "dtype": (str, True),
+        "options": (dict, True),
+        "model_dir": ((str, type(None)), False),
+        "seconds": (NUMBER, False),
+        "threads": ((int, type(None)), False),
+        "keep_alive": ((*NUMBER, type(None)), False),
+    },
+    "run": {
+        "inputs": (dict, True),
+        "outputs": (dict, True),
+        "primary": (str, True),
+        "directory": (str, True),
+        "seconds": (NUMBER, False),
+        "threads": ((int, type(None)), False),
+        "keep_alive": ((*NUMBER, type(None)), False),
+    },
+    "shutdown": {},
+}
+"""The parameters of the requests that wait their turn: their types, and whether they must come."""
+
+
+def wrong_parameter(method: str, params: dict[str, Any]) -> str:
+    """Return the name of a parameter that is missing or of the wrong type, or nothing."""
+    for name, (kind, required) in PARAMETERS[method].items():
+        if name not in params:
+            if required:
+                return name
+        elif not isinstance(params[name], kind):
+            return name
+    return ""
+
+
+class Client:
+    """One connection, and what is known of who made it."""
+
+    def __init__(self, channel: Channel, pid: int) -> None:
         self.channel = channel
-        self.id = message.body["id"]
-        self.method: str = message.body["method"]
-        self.params: dict[str, Any] = message.body["params"]
-        self.buffers = message.buffers
-        self.job: jobs.Job | None = None
-        self.cancelled = False
-
-    def notify(
-        self, method: str, params: dict[str, Any], buffers: list[memoryview] | None = None
-    ) -> None:
-        """Send a notification about this request; a client that has gone cancels it."""
-        body = {"jsonrpc": "2.0", "method": method, "params": {"id": self.id, **params}}
-        try:
-            self.channel.send(body, buffers, self.params.get("directory", ""))
-        except OSError:
-            self.cancel()
-
-    def answer(self, result: Any, buffers: list[memoryview] | None = None) -> None:
-        """Send the result."""
-        body = {"jsonrpc": "2.0", "id": self.id, "result": result}
-        with contextlib.suppress(OSError):
-            self.channel.send(body, buffers, self.params.get("directory", ""))
-
-    def fail(self, code: int, message: str, trace: str = "") -> None:
-        """Send an error."""
-        send_error(self.channel, self.id, code, message, trace)
-
-    def cancel(self) -> None:
-        """Ask the job to stop, or keep it from starting."""
-        self.cancelled = True
-        if self.job is not None:
-            self.job.cancelled = True
+        self.pid = pid
+        self.greeted = False
 
 
 class Server:
-    """Serves every client that connects to `listener`; one model, one job at a time."""
+    """Serves every client that connects to `listener`; one model, one job at a time.
 
-    def __init__(self, listener: socket.socket, environment: str) -> None:
+    Args:
+        listener: A listening Unix socket.
+        environment: The digest that `hello` tells.
+        shared: Where the state is kept for others to see: eight doubles, as `state` says.
+    """
+
+    def __init__(self, listener: socket.socket, environment: str, shared: Any) -> None:
         self._listener = listener
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
         self._environment = environment
-        self._channels: dict[Channel, bool] = {}  # and whether each has said hello
-        self._requests: list[Request] = []  # waiting or running, in order
-        self._work: SimpleQueue[Request] = SimpleQueue()
+        self._clients: dict[Channel, Client] = {}
+        self._line = Line()
+        self._state = shared
         self._runner: types.ModuleType | None = None
         self._model: Any = None
-        self._done = 0
+        self._threads: int | None = None
+        shared[state.PID] = os.getpid()
+        shared[state.KEEP] = -1  # for as long as whoever started us
         os.register_at_fork(after_in_child=self._forget)
 
     def serve(self) -> None:
-        """Read in a thread and work in this one, until `shutdown`."""
+        """Read in a thread and work in this one, until `shutdown` or the end of the idle time."""
         threading.Thread(target=self._read, name="mm-reader", daemon=True).start()
         while True:
-            request = self._work.get()
+            left = self._idle_seconds_left()
+            if left is not None and left <= 0:
+                break
+            request = self._line.next(left)
+            if request is None:
+                continue
             if request.method == "shutdown":
+                self._enter(state.ENDING, GRACE, 0)
                 request.answer({})
                 return
-            if request.cancelled:
-                request.fail(CANCELLED, "cancelled before it began")
-            elif request.method == "load":
+            if request.method == "load":
                 self._load(request)
             else:
                 self._run(request)
-            self._requests.remove(request)
+        # Nobody is connected; whoever connects from now on is refused and starts another worker.
+        self._enter(state.ENDING, GRACE, 0)
+        self._listener.close()
+
+    def _idle_seconds_left(self) -> float | None:
+        keep = self._state[state.KEEP]
+        if keep < 0 or keep == state.FOREVER or self._clients or self._line.busy:
+            return None
+        return float(self._state[state.SINCE] + keep - time.monotonic())
+
+    def _enter(self, phase: int, seconds: float, client: int) -> None:
+        """Show a new phase, which the supervisor ends after `seconds`."""
+        shared, now = self._state, time.monotonic()
+        shared[state.SINCE] = now
+        shared[state.CLIENT] = client
+        shared[state.DEADLINE] = now + seconds
+        shared[state.PHASE] = phase
 
     def _forget(self) -> None:
         # A child that the model forks must hold no end of the protocol.
-        for channel in self._channels:
+        for channel in self._clients:
             with contextlib.suppress(OSError):
                 os.close(channel.fileno())
-        os.close(self._listener.fileno())
+        with contextlib.suppress(OSError):
+            os.close(self._listener.fileno())
 
     # The reader's part
 
@@ -136,171 +184,168 @@ class Server:
             sock, _ = self._listener.accept()
         except OSError:
             return  # the client left before it was let in
-        if peers.peer_uid(sock) != os.getuid():
+        if peers.peer_uid(sock) != os.getuid() or len(self._clients) >= MAX_CLIENTS:
             sock.close()
             return
-        channel = Channel(sock)
-        self._channels[channel] = False
-        self._selector.register(sock, selectors.EVENT_READ, channel)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", SEND_SECONDS, 0))
+        client = Client(Channel(sock), peers.peer_pid(sock))
+        self._clients[client.channel] = client
+        self._selector.register(sock, selectors.EVENT_READ, client)
 
-    def _receive(self, channel: Channel) -> None:
+    def _receive(self, client: Client) -> None:
+        channel = client.channel
         try:
             alive = channel.pump()
             while channel.waiting():
-                self._take(channel, channel.pop())
-        except (OSError, frames.ProtocolError) as error:
-            if isinstance(error, frames.ProtocolError):
-                send_error(channel, None, INVALID_REQUEST, str(error))
+                self._take(client, channel.pop())
+        except OSError:
+            alive = False
+        except frames.ProtocolError as error:
+            send_error(channel, None, frames.INVALID_REQUEST, str(error))
             alive = False
         if not alive:
             self._selector.unregister(channel.sock)
-            self._channels.pop(channel, None)
-            for request in list(self._requests):
-                if request.channel is channel:
-                    request.cancel()
+            if self._line.cancel(channel) is not None:
+                self._state[state.DEADLINE] = time.monotonic() + GRACE
+            if not self._line.busy:
+                self._state[state.SINCE] = time.monotonic()
+            del self._clients[channel]
             channel.close()
+            self._line.wake()
 
-    def _take(self, channel: Channel, message: Message) -> None:
-        body = message.body
+    def _take(self, client: Client, message: Message) -> None:
+        body, channel = message.body, client.channel
         identity, method, params = body.get("id"), body.get("method"), body.get("params")
         if not isinstance(method, str) or not isinstance(params, dict):
             raise frames.ProtocolError("not a request")
         if method == "cancel":
-            for request in list(self._requests):
-                if request.channel is channel and request.id == params.get("id"):
-                    request.cancel()
+            if "id" in params:
+                self._line.cancel(channel, params["id"])
             return
         if isinstance(identity, bool) or not isinstance(identity, (int, str)):
             raise frames.ProtocolError("a request without an id")
         if method == "hello":
-            self._hello(channel, identity, params)
-        elif not self._channels[channel]:
+            self._hello(client, identity, params)
+        elif not client.greeted:
             raise frames.ProtocolError("the first message must be hello")
         elif method == "status":
             reply(channel, identity, self._status())
-        elif method in ("load", "run", "shutdown"):
-            request = Request(channel, message)
-            self._requests.append(request)
-            self._work.put(request)
+        elif method in PARAMETERS:
+            wrong = wrong_parameter(method, params)
+            if wrong:
+                send_error(channel, identity, frames.INVALID_PARAMS, f"{method} needs {wrong}")
+                return
+            self._line.add(Request(channel, message, client.pid, self._line))
+            self._state[state.WAITING] = self._line.waiting
         else:
-            send_error(channel, identity, METHOD_NOT_FOUND, f"there is no method {method!r}")
+            send_error(
+                channel, identity, frames.METHOD_NOT_FOUND, f"there is no method {method[:80]!r}"
+            )
 
-    def _hello(self, channel: Channel, identity: Any, params: dict[str, Any]) -> None:
+    def _hello(self, client: Client, identity: Any, params: dict[str, Any]) -> None:
         if params.get("protocol") != frames.PROTOCOL:
             send_error(
-                channel,
+                client.channel,
                 identity,
-                INVALID_PARAMS,
-                f"this worker speaks protocol {frames.PROTOCOL}, not {params.get('protocol')}",
+                frames.INVALID_PARAMS,
+                f"this worker speaks protocol {frames.PROTOCOL}",
             )
             return
-        self._channels[channel] = True
+        client.greeted = True
         answer = {
             "protocol": frames.PROTOCOL,
             "python": ".".join(map(str, sys.version_info[:3])),
             "pid": os.getpid(),
             "environment": self._environment,
         }
-        reply(channel, identity, answer)
+        reply(client.channel, identity, answer)
 
     def _status(self) -> dict[str, Any]:
         return {
-            "state": "busy" if self._requests else "idle" if self._runner else "new",
-            "waiting": max(0, len(self._requests) - 1),
-            "jobs": self._done,
+            "state": state.PHASES[int(self._state[state.PHASE])],
+            "waiting": self._line.waiting,
+            "jobs": int(self._state[state.JOBS]),
         }
 
     # The main thread's part
 
     def _load(self, request: Request) -> None:
+        if self._runner is not None:
+            request.fail(frames.INVALID_REQUEST, "a model has been loaded already")
+            return
         params = request.params
         try:
-            runner = import_runner(params["runner"], params["source"])
-            context = jobs.Context(params, request.notify)
-            self._model = runner.load(context)
-            self._runner = runner
+            seconds = float(params.get("seconds", state.FOREVER))
+            self._enter(state.LOADING, seconds + SLACK, request.client)
+            self._adopt(params)
+            loaded = runner.import_runner(params["runner"], params["source"])
+            self._model = loaded.load(jobs.Context(params, request.notify))
+            self._runner = loaded
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer
+            self._enter(state.NEW, state.FOREVER, 0)
             self._report(request, error)
             return
+        self._enter(state.IDLE, state.FOREVER, 0)
         request.answer({})
 
     def _run(self, request: Request) -> None:
         params = request.params
         if self._runner is None:
-            request.fail(INVALID_REQUEST, "no model has been loaded")
+            request.fail(frames.NOT_LOADED, "no model has been loaded")
             return
-        job = jobs.Job(params["directory"], params["outputs"], request.notify)
-        request.job = job
-        job.cancelled = request.cancelled
         try:
+            seconds = float(params.get("seconds", state.FOREVER))
+            self._enter(state.BUSY, seconds + SLACK, request.client)
+            self._adopt(params)
+            job = jobs.Job(params["directory"], params["outputs"], self._threads, request.notify)
+            request.job = job
+            job.cancelled = request.cancelled
             inputs = values.decode_inputs(params["inputs"], request.buffers)
+            request.buffers = []
             returned = self._runner.run(self._model, job, **inputs)
             if job.cancelled:
-                request.fail(CANCELLED, "cancelled")
+                request.fail(frames.CANCELLED, "cancelled")
                 return
             result, buffers = values.encode_outputs(returned, params["outputs"], params["primary"])
+            self._finish_job()
+            self._answer(request, result, buffers)
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer
             self._report(request, error)
-            return
         finally:
-            self._done += 1
-        request.answer({"outputs": result}, buffers)
+            self._finish_job()
+
+    def _finish_job(self) -> None:
+        # Before the answer, so that whoever has it sees an idle worker.
+        if self._state[state.PHASE] == state.BUSY:
+            self._state[state.JOBS] += 1
+            self._enter(state.IDLE, state.FOREVER, 0)
+        self._state[state.WAITING] = self._line.waiting
+
+    def _adopt(self, params: dict[str, Any]) -> None:
+        """Take over what a request says about threads and about how long to stay."""
+        threads = params.get("threads")
+        if threads != self._threads:
+            self._threads = threads
+            jobs.use_threads(threads)
+        if "keep_alive" in params:
+            keep = params["keep_alive"]
+            self._state[state.KEEP] = state.FOREVER if keep is None else float(keep)
+
+    def _answer(self, request: Request, result: Any, buffers: list[memoryview]) -> None:
+        try:
+            request.answer({"outputs": result}, buffers)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise values.OutputMismatch(f"the outputs cannot be sent: {error}") from error
 
     def _report(self, request: Request, error: BaseException) -> None:
         if request.cancelled:
-            request.fail(CANCELLED, "cancelled")
+            request.fail(frames.CANCELLED, "cancelled")
         elif isinstance(error, jobs.Rejection):
-            request.fail(REJECTED, str(error))
+            request.fail(frames.REJECTED, str(error))
         elif isinstance(error, values.OutputMismatch):
-            request.fail(MISMATCH, str(error))
+            request.fail(frames.MISMATCH, str(error))
         else:
-            import traceback
-
-            # Our own frame is of no interest to the runner's author.
-            tb = error.__traceback__ and error.__traceback__.tb_next
-            trace = "".join(traceback.format_exception(type(error), error, tb))
+            trace = runner.traceback_of(error)
             # The runner's author reads it in the log as well.
             print(trace, file=sys.stderr, flush=True)  # noqa: T201 - the log is our output
-            request.fail(FAILED, last_line(error), trace)
-
-
-def import_runner(path: str, source: str) -> types.ModuleType:
-    """Execute `source`, the text of the runner at `path`, as a module, and return it.
-
-    The text comes from the client and is not read again, so that what runs is what the client took
-    the digest of; nothing is written beside it.
-
-    Raises:
-        TypeError: When it does not define `load` and `run`.
-    """
-    module = types.ModuleType("mm_runner")
-    module.__file__ = path
-    sys.modules["mm_runner"] = module
-    exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102 - running it is our purpose
-    for name in ("load", "run"):
-        if not callable(getattr(module, name, None)):
-            raise TypeError(f"{path} defines no function {name}")
-    return module
-
-
-def last_line(error: BaseException) -> str:
-    """Return the line that ends a traceback: the type and what it says."""
-    said = str(error).strip()
-    lines = said.splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def reply(channel: Channel, identity: Any, result: Any) -> None:
-    """Answer a request; a client that has gone is none of our business."""
-    with contextlib.suppress(OSError):
-        channel.send({"jsonrpc": "2.0", "id": identity, "result": result})
-
-
-def send_error(channel: Channel, identity: Any, code: int, message: str, trace: str = "") -> None:
-    """Answer a request with an error; `trace` is a traceback for the runner's author."""
-    limit = frames.MAX_MESSAGE // 8
-    error: dict[str, Any] = {"code": code, "message": message[:limit]}
-    if trace:
-        error["data"] = {"traceback": trace[-limit:]}
-    with contextlib.suppress(OSError):
-        channel.send({"jsonrpc": "2.0", "id": identity, "error": error})
+            request.fail(frames.FAILED, runner.last_line(error), trace)

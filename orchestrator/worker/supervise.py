@@ -1,4 +1,4 @@
-"""The supervisor: waits for the worker, ends it when the client is gone, records how it ended.
+"""The supervisor: waits for the worker, ends it when it must end, records how it ended.
 
 It keeps no socket and imports next to nothing, because there is one beside every worker. It stays
 even when the client dies, so that nothing is left behind.
@@ -6,16 +6,20 @@ even when the client dies, so that nothing is left behind.
 
 from __future__ import annotations
 
+# `signal` itself would bring in `enum`, a third of a megabyte.
+import _signal as signal  # type: ignore[import-not-found]
 import os
 import select
-import signal
 import time
 
 PATIENCE = 0.5
-"""Seconds between SIGTERM and SIGKILL once the client is gone or has let go."""
+"""Seconds between SIGTERM and SIGKILL."""
 
-LOG_INTERVAL = 1.0
-"""Seconds between two looks at the size of the log."""
+GRACE = 5.0
+"""Seconds that a job may go on after its client has died."""
+
+TICK, IDLE_TICK = 1.0, 2.0
+"""Seconds between two looks at the worker's state and log, while a job runs and while none does."""
 
 LOG_LIMIT = 10 * 1024 * 1024
 """Bytes beyond which the log is cut to its head and its tail."""
@@ -23,103 +27,193 @@ LOG_LIMIT = 10 * 1024 * 1024
 LOG_HEAD = 1024 * 1024
 LOG_TAIL = 4 * 1024 * 1024
 
+KEEP = b"k"
+"""What a client writes into the lifeline when the worker is to outlive it."""
 
-def main(settings: dict[str, str], worker: int) -> None:
-    """Supervise the process `worker` until it has ended; never returns.
+DEADLINE, CLIENT, PHASE = 5, 6, 7
+BUSY_PHASES = (1, 3)
+"""The same as in `state`, which would bring in `mmap`."""
+
+
+class Supervisor:
+    """Supervises the process `worker`, a child of ours that leads its own process group.
 
     Args:
-        settings: `lifeline` (descriptor whose end of file means that the client is gone),
-            `record` (path where the end is written), `log` (path of the worker's log).
-        worker: The process id of our child, which leads its own process group.
+        settings: `lifeline` (descriptor whose end of file means that the client is gone), `place`
+            (path of the worker's files in the runtime directory, without their suffixes), `log`
+            (path of its log).
+        worker: Its process id.
     """
-    # Not the terminal's signals (the session is our own) but those a user sends by hand: the
-    # worker is stopped in order, and its end is recorded.
-    asked = []
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: asked.append(True))
-    wake_reader, wake_writer = os.pipe()
-    os.set_blocking(wake_reader, False)
-    os.set_blocking(wake_writer, False)
-    signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    lifeline = int(settings["lifeline"])
-    watched = [wake_reader, lifeline]
-    kill_at = None
-    while True:
-        ended, status, usage = os.wait4(worker, os.WNOHANG)
-        if ended:
-            break
-        wait = LOG_INTERVAL if kill_at is None else max(0.0, kill_at - time.monotonic())
-        ready = select.select(watched, [], [], wait)[0]
-        if wake_reader in ready:
-            os.read(wake_reader, 512)
-        if lifeline in ready and not os.read(lifeline, 512):
-            watched.remove(lifeline)
-            asked.append(True)
-        if asked and kill_at is None:
-            _signal_group(worker, signal.SIGTERM)
-            kill_at = time.monotonic() + PATIENCE
-        if kill_at is not None and time.monotonic() >= kill_at:
-            _signal_group(worker, signal.SIGKILL)
-            kill_at = time.monotonic() + PATIENCE
-        cut_log(settings["log"])
-    # Whatever the worker had started ends with it.
-    _signal_group(worker, signal.SIGKILL)
-    _record(settings["record"], status, usage.ru_maxrss)
+    def __init__(self, settings: dict[str, str], worker: int) -> None:
+        self._worker = worker
+        self._lifeline = int(settings["lifeline"])
+        self._place = settings["place"]
+        self._log = settings["log"]
+        self._state = os.open(self._place + ".state", os.O_RDONLY)
+        self._why = ""
+        self._kill_at = 0.0
+        self._lost_since = 0.0
+        self._lost: float | None = None
+        self._wake, wake_writer = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(wake_writer, False)
+        signal.set_wakeup_fd(wake_writer, warn_on_full_buffer=False)
+        # Not the terminal's signals (the session is our own) but those a user or `mm stop` sends:
+        # the worker is stopped in order, and its end is recorded.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._asked)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def _asked(self, *_: object) -> None:
+        self.stop("stopped")
+
+    def stop(self, why: str) -> None:
+        """Begin the ladder; `why` is recorded: "stopped", "client" or "deadline"."""
+        if not self._why:
+            self._why = why
+            signal_worker(self._worker, signal.SIGTERM)
+            self._kill_at = time.monotonic() + PATIENCE
+
+    def run(self) -> None:
+        """Watch until the worker has ended, and record how."""
+        # Not `select.select`, which knows no descriptor above 1023; the lifeline's number is that
+        # which it had in the client.
+        poller = select.poll()
+        poller.register(self._wake, select.POLLIN)
+        poller.register(self._lifeline, select.POLLIN)
+        wait = TICK
+        while True:
+            ended, status = os.waitpid(self._worker, os.WNOHANG)
+            if ended:
+                break
+            ready = [descriptor for descriptor, _ in poller.poll(wait * 1000)]
+            if self._wake in ready:
+                os.read(self._wake, 512)
+            if self._lifeline in ready:
+                said = os.read(self._lifeline, 512)
+                if KEEP in said or not said:
+                    poller.unregister(self._lifeline)
+                if not said:
+                    self.stop("client")
+            if self._why:
+                wait = max(0.0, self._kill_at - time.monotonic())
+                if wait == 0.0:
+                    signal_worker(self._worker, signal.SIGKILL)
+                    self._kill_at = time.monotonic() + PATIENCE
+            else:
+                wait = self._look()
+            cut_log(self._log)
+        # Whatever the worker had started ends with it. Its own id may be somebody else's by now;
+        # that of its group is not, while the group has members.
+        signal_group(self._worker, signal.SIGKILL)
+        self._record(status)
+
+    def _look(self) -> float:
+        """Enforce what the worker's state says, and return when to look again, in seconds."""
+        data = os.pread(self._state, 64, 0)
+        if len(data) != 64:
+            return TICK
+        state = memoryview(data).cast("d")
+        now = time.monotonic()
+        client = state[CLIENT]
+        if now >= state[DEADLINE]:
+            self.stop("deadline")
+        if not client or alive(int(client)):
+            self._lost = None
+        elif self._lost != client:
+            self._lost, self._lost_since = client, now
+        elif now - self._lost_since >= GRACE:
+            self.stop("client")
+        return TICK if state[PHASE] in BUSY_PHASES else IDLE_TICK
+
+    def _record(self, status: int) -> None:
+        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+        try:
+            if code != 0 or self._why:
+                # JSON by hand: the module would cost more memory than this process has.
+                text = '{{"exit": {}, "signal": {}, "why": "{}"}}\n'.format(
+                    "null" if code is None else code,
+                    os.WTERMSIG(status) if os.WIFSIGNALED(status) else "null",
+                    self._why,
+                )
+                descriptor = os.open(
+                    self._place + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
+                )
+                os.write(descriptor, text.encode())
+                os.close(descriptor)
+                os.replace(self._place + ".new", self._place + ".end")
+        except OSError as error:
+            # Nobody is left to tell but the log, which is our standard error.
+            os.write(2, f"mm: the end of the worker could not be recorded: {error}\n".encode())
+        for suffix in (".sock", ".json", ".state"):
+            remove(self._place + suffix)
+
+
+def main(settings: dict[str, str], worker: int) -> None:
+    """Supervise the process `worker` until it has ended; never returns."""
+    Supervisor(settings, worker).run()
     os._exit(0)
 
 
-def _signal_group(worker: int, number: int) -> None:
-    # The worker may not have made its group yet, or the group may be empty already.
+def remove(path: str) -> None:
+    """Remove a file, unless whoever started the worker was quicker."""
     try:
-        os.killpg(worker, number)
-    except ProcessLookupError:
-        try:
-            os.kill(worker, number)
-        except ProcessLookupError:
-            return
-    except PermissionError:
-        # macOS says so for a group that holds nothing but a zombie.
+        os.unlink(path)
+    except OSError:
         return
 
 
-def _record(path: str, status: int, peak: int) -> None:
-    # JSON by hand: the module would cost more memory than this process has.
-    killed = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
-    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
-    text = '{{"exit": {}, "signal": {}, "peak": {}, "ended": {}}}\n'.format(
-        "null" if code is None else code, "null" if killed is None else killed, peak, time.time()
-    )
-    temporary = path + ".new"
+def alive(pid: int) -> bool:
+    """Return whether there is a process `pid`."""
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.write(descriptor, text.encode())
-        os.close(descriptor)
-        os.replace(temporary, path)
-    except OSError as error:
-        # Nobody is left to tell but the log, which is our standard error.
-        os.write(2, f"mm: the end of the worker could not be recorded: {error}\n".encode())
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def signal_worker(worker: int, number: int) -> None:
+    """Send a signal to the worker, which has not been reaped, and to all that it has started."""
+    if not signal_group(worker, number):
+        # It has not made its group yet.
+        os.kill(worker, number)
+
+
+def signal_group(group: int, number: int) -> bool:
+    """Send a signal to a process group; return whether there was one."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        # macOS says so for a group that holds nothing but a zombie.
+        return True
+    return True
 
 
 def cut_log(path: str) -> None:
     """Keep the head and the tail of the log at `path` when it has passed `LOG_LIMIT`.
 
-    The worker appends to it all the while. What it writes between the read and the cut is lost,
-    what it writes later follows the tail.
+    The worker appends to it all the while; what it writes between the last read and the cut is
+    lost, what it writes later follows the tail.
     """
     try:
         if os.stat(path).st_size <= LOG_LIMIT:
             return
-        with open(path, "r+b", buffering=0) as log:
-            head = log.read(LOG_HEAD)
-            size = os.fstat(log.fileno()).st_size
-            log.seek(size - LOG_TAIL)
-            tail = log.read(LOG_TAIL)
-            cut = size - len(head) - len(tail)
-            log.truncate(0)
-            log.seek(0)
-            log.write(head + f"\n[mm: {cut} bytes cut here]\n".encode() + tail)
+        log = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         # Somebody has removed the log; the worker writes on into a file without a name.
         return
+    start = os.fstat(log).st_size - LOG_TAIL
+    note = f"\n[mm: {start - LOG_HEAD} bytes cut here]\n".encode()
+    os.pwrite(log, note, LOG_HEAD)
+    # In small pieces: memory that was large once is not given back.
+    moved = 0
+    while data := os.pread(log, 65536, start + moved):
+        os.pwrite(log, data, LOG_HEAD + len(note) + moved)
+        moved += len(data)
+    os.ftruncate(log, LOG_HEAD + len(note) + moved)
+    os.close(log)

@@ -7,6 +7,7 @@ is refused here is what a runner returned, in words for its author.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -46,7 +47,8 @@ def array_view(data: memoryview, dtype: Any, shape: Sequence[int]) -> Any:
 
     Args:
         data: The elements, flat, in C order.
-        dtype: A NumPy dtype's description: a string such as "<f4", or a list of fields.
+        dtype: A NumPy dtype's description: a string such as "<f4", or a list of fields, each of
+            name, description and, for a field that is an array, its shape.
         shape: Its dimensions.
 
     Raises:
@@ -56,10 +58,32 @@ def array_view(data: memoryview, dtype: Any, shape: Sequence[int]) -> Any:
         import numpy as np
     except ImportError:
         return _typed_view(data, dtype, shape)
-    kind = np.dtype([tuple(field) for field in dtype] if isinstance(dtype, list) else dtype)
+    kind = np.lib.format.descr_to_dtype(_description(dtype))
     if kind.hasobject:
         raise TypeError("an array of Python objects")
-    return np.frombuffer(data, dtype=kind).reshape(shape)
+    if len(data):
+        return np.frombuffer(data, dtype=kind).reshape(shape)
+    # NumPy makes no view of nothing.
+    if math.prod(shape) * kind.itemsize:
+        raise ValueError("an array without its elements")
+    empty = np.empty(shape, dtype=kind)
+    empty.flags.writeable = False
+    return empty
+
+
+def _description(dtype: Any) -> Any:
+    """Return a dtype's description as NumPy wants it; JSON has made lists of its tuples."""
+    if isinstance(dtype, str):
+        return dtype
+    if not isinstance(dtype, list) or not all(
+        isinstance(field, (list, tuple)) and len(field) in (2, 3) for field in dtype
+    ):
+        raise TypeError("a description that is none")
+    fields = []
+    for name, kind, *shape in dtype:
+        title = tuple(name) if isinstance(name, list) else name
+        fields.append((title, _description(kind), *(tuple(each) for each in shape)))
+    return fields
 
 
 def _typed_view(data: memoryview, dtype: Any, shape: Sequence[int]) -> Any:
@@ -114,13 +138,20 @@ def encode(name: str, kind: str, value: Any, buffers: list[memoryview]) -> Any:
             raise OutputMismatch(f"output {name!r} names {path}, and no such file is there")
         return {"path": path}
     if kind == "array":
-        return encode_array(name, value, buffers)
+        try:
+            return encode_array(value, buffers)
+        except (TypeError, ValueError) as error:
+            raise OutputMismatch(f"output {name!r} is {error}, and must be an array") from None
     if kind == "json":
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise OutputMismatch(f"output {name!r} is not JSON: {error}") from None
         return value
+    return _encode_scalar(name, kind, value)
+
+
+def _encode_scalar(name: str, kind: str, value: Any) -> Any:
     wanted: dict[str, Any] = {"integer": int, "number": (int, float), "boolean": bool}
     if not isinstance(value, wanted.get(kind, str)) or (
         isinstance(value, bool) and kind != "boolean"
@@ -135,6 +166,9 @@ def _encode_audio(name: str, value: Any, buffers: list[memoryview]) -> Any:
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise _mismatch(name, "(samples, rate) or a path", value)
     samples, rate = value
+    np: Any = sys.modules.get("numpy")
+    if np is not None and hasattr(samples, "__array__"):
+        samples = np.ascontiguousarray(samples)
     if isinstance(rate, bool) or not hasattr(rate, "__index__"):
         raise _mismatch(name, "(samples, rate) with the rate in whole Hz", rate)
     try:
@@ -156,44 +190,52 @@ def _encode_audio(name: str, value: Any, buffers: list[memoryview]) -> Any:
     }
 
 
-def encode_array(name: str, value: Any, buffers: list[memoryview]) -> dict[str, Any]:
+def encode_array(value: Any, buffers: list[memoryview]) -> dict[str, Any]:
     """Return the wire's form of an array, adding its elements to `buffers`, in C order.
 
     Args:
-        name: What it is called in an error.
-        value: A NumPy array of any type but object, or anything with the buffer protocol.
+        value: A NumPy array of any type but object, or anything that NumPy or the buffer protocol
+            takes for an array.
         buffers: Where its bytes go.
 
     Raises:
-        OutputMismatch: When `value` is no such array.
+        TypeError: When `value` is no such array; the text is a clause that follows "is".
     """
-    if hasattr(value, "dtype") and hasattr(value, "shape"):
-        if value.dtype.hasobject:
-            raise OutputMismatch(f"output {name!r} is an array of Python objects")
-        import numpy as np
-
-        whole = np.ascontiguousarray(value)
-        described: Any = np.lib.format.dtype_to_descr(whole.dtype)
-        data: Any = whole.reshape(-1).view("u1") if whole.size else b""
-        buffers.append(memoryview(data))
-        shape = list(value.shape)
-    else:
-        try:
-            view = memoryview(value)
-        except TypeError:
-            raise _mismatch(name, "an array", value) from None
-        described = _dtype_of(name, view)
-        buffers.append(flat(view))
-        shape = list(view.shape or ())
-    return {"buffer": len(buffers) - 1, "dtype": described, "shape": shape}
+    np: Any = sys.modules.get("numpy")
+    if np is None or not hasattr(value, "__array__"):
+        return _encode_buffer(value, buffers)
+    array = np.asarray(value)
+    if array.dtype.hasobject:
+        raise TypeError("an array of Python objects")
+    if array.dtype.kind == "V" and array.dtype.type is not np.void:
+        # NumPy would describe it as nameless bytes.
+        raise TypeError(f"an array of {array.dtype}, which has no description outside its package")
+    whole = np.ascontiguousarray(array)
+    data = whole.reshape(-1).view("u1") if whole.nbytes else b""
+    buffers.append(memoryview(data))
+    return {
+        "buffer": len(buffers) - 1,
+        "dtype": np.lib.format.dtype_to_descr(array.dtype),
+        "shape": list(array.shape),
+    }
 
 
-def _dtype_of(name: str, view: memoryview) -> str:
+def _encode_buffer(value: Any, buffers: list[memoryview]) -> dict[str, Any]:
+    try:
+        view = memoryview(value)
+    except TypeError:
+        raise TypeError(f"no array but {_name(value)}") from None
+    dtype = _dtype_of(view)
+    buffers.append(flat(view))
+    return {"buffer": len(buffers) - 1, "dtype": dtype, "shape": list(view.shape or ())}
+
+
+def _dtype_of(view: memoryview) -> str:
     kinds = {"f": "f", "d": "f", "?": "b"}
     letter = view.format[-1:]
     kind = kinds.get(letter) or ("i" if letter in "bhilqn" else "u" if letter in "BHILQN" else "")
     if not kind or len(view.format.lstrip("@=")) != 1:
-        raise OutputMismatch(f"output {name!r} is an array of format {view.format!r}")
+        raise TypeError(f"an array of format {view.format!r}")
     order = "|" if view.itemsize == 1 else "<" if sys.byteorder == "little" else ">"
     return f"{order}{kind}{view.itemsize}"
 

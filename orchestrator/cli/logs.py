@@ -1,0 +1,58 @@
+"""`mm logs`: what a model's worker has printed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.context import Context, pass_context
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.client.runtime import WorkerRecord
+
+CHUNK = 1 << 16
+
+PAUSE = 0.2
+"""Seconds between two looks at a log that is followed; no system tells of growth portably."""
+
+
+@click.command()
+@click.argument("model")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the worker ends.")
+@pass_context
+def command(context: Context, *, model: str, follow: bool) -> None:
+    """Print the log of MODEL's newest worker, live or ended."""
+    live = [record for record in context.runtime.records() if record.model == model]
+    log = _newest(context.worker_logs, model)
+    if log is None:
+        context.catalog.model(model)
+        raise UsageError(f"no worker of {model} has left a log", fix=f"run: mm run {model} …")
+    writer = next((record for record in live if record.log == str(log)), None)
+    _print(log, writer if follow else None)
+
+
+def _newest(directory: Path, model: str) -> Path | None:
+    """Return the newest log of a model; a name may hold no dot, so that it ends at the first."""
+    logs = directory.glob(f"{model}.*.log") if directory.is_dir() else ()
+    return max(logs, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _print(log: Path, writer: WorkerRecord | None) -> None:
+    """Print a log, and go on with what comes for as long as `writer` lives."""
+    with log.open("rb") as stream:
+        while True:
+            # Asked first: what it wrote before its end is read after it.
+            ended = writer is None or writer.foreign().wait(PAUSE)
+            if stream.tell() > os.fstat(stream.fileno()).st_size:
+                stream.seek(0, os.SEEK_END)  # its supervisor has cut it
+            while data := stream.read(CHUNK):
+                sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            if ended:
+                return

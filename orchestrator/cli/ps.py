@@ -1,0 +1,95 @@
+"""`mm ps`: the live workers, what each does, and how long it stays."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.context import Context, pass_context
+
+if TYPE_CHECKING:
+    from orchestrator.client.runtime import WorkerRecord, WorkerState
+
+JSON_VERSION = 1
+
+HEADINGS = ("MODEL", "PID", "DEVICE", "DTYPE", "MEMORY", "STATE", "JOBS", "UNTIL")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@pass_context
+def command(context: Context, *, as_json: bool) -> None:
+    """Show the workers that have a model loaded or are loading one.
+
+    MEMORY is what the worker's process has in this machine's memory; what it has on a GPU is not
+    counted.
+    """
+    rows = [_row(context, record) for record in context.runtime.records()]
+    if as_json:
+        context.out(json.dumps({"version": JSON_VERSION, "workers": rows}, ensure_ascii=False))
+        return
+    if not rows:
+        context.say("no worker is running")
+        return
+    lines = [HEADINGS, *(_shown(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        context.out("  ".join(cells).rstrip())
+
+
+def _row(context: Context, record: WorkerRecord) -> dict[str, Any]:
+    from orchestrator.machine import resident_memory
+
+    state = context.runtime.state(record.id)
+    return {
+        "id": record.id,
+        "model": record.model,
+        "pid": state.pid,
+        "device": record.device,
+        "dtype": record.dtype,
+        "memory": resident_memory(state.pid) if state.pid else None,
+        "state": state.phase,
+        "waiting": state.waiting,
+        "jobs": state.jobs,
+        **_until(state),
+    }
+
+
+def _until(state: WorkerState) -> dict[str, Any]:
+    """Return how long the worker stays: its rule, and the seconds that are left of it if any."""
+    if state.keep < 0:
+        return {"until": "session", "left": None}
+    if state.keep == float("inf"):
+        return {"until": "forever", "left": None}
+    left = None
+    if state.phase == "idle":
+        left = max(0, round(state.since + state.keep - time.monotonic()))
+    return {"until": "idle", "left": left, "keep_alive": state.keep}
+
+
+def _shown(row: dict[str, Any]) -> tuple[str, ...]:
+    from orchestrator.core.units import format_duration, format_size
+
+    waiting = f" +{row['waiting']}" if row["waiting"] else ""
+    if row["until"] == "session":
+        until = "its session ends"
+    elif row["until"] == "forever":
+        until = "forever"
+    elif row["left"] is not None:
+        until = format_duration(row["left"])
+    else:
+        until = f"{format_duration(row['keep_alive'])} after its last job"
+    return (
+        row["model"],
+        str(row["pid"]),
+        row["device"],
+        row["dtype"],
+        format_size(row["memory"], binary=True) if row["memory"] is not None else "?",
+        row["state"] + waiting,
+        str(row["jobs"]),
+        until,
+    )

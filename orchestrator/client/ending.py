@@ -1,0 +1,96 @@
+"""How a worker ended, in words: its signal or exit status, its last words, want of memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator import machine
+from orchestrator.home import read_json
+
+if TYPE_CHECKING:
+    from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
+
+LOG_LINES = 20
+LOG_COLUMNS = 500
+"""Lines of the log's end that go with a crash, and characters of each."""
+
+DUMP_LINES = 80
+"""Lines of a dump of the interpreter's stacks, when there is one."""
+
+DUMP = "Fatal Python error: "
+"""How faulthandler begins its dump."""
+
+STOPPED, CLIENT, DEADLINE = "stopped", "client", "deadline"
+"""Why a supervisor ended its worker; the same as in `orchestrator.worker.supervise`."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a worker ended.
+
+    Attributes:
+        how: A clause that follows "the worker of X".
+        why: Why its supervisor ended it; empty where it ended by itself.
+    """
+
+    how: str
+    why: str = ""
+
+
+def read_ending(runtime: RuntimeDirectory, record: WorkerRecord, pid: int) -> Ending:
+    """Return what the supervisor has written about the end of its worker, if it has.
+
+    Args:
+        runtime: Where the worker's files are.
+        record: The worker's record.
+        pid: The worker's process id.
+    """
+    found = read_json(runtime.end(record.id))
+    known: dict[str, Any] = found if isinstance(found, dict) else {}
+    number, code = known.get("signal"), known.get("exit")
+    why = str(known.get("why", ""))
+    if isinstance(number, int):
+        name = signal_name(number)
+        if number == signal.SIGKILL and not why and short_of_memory(record, pid):
+            return Ending(f"was killed by {name} (likely out of memory)")
+        return Ending(f"was killed by {name}", why)
+    if isinstance(code, int):
+        return Ending(f"ended with exit status {code} before it answered", why)
+    return Ending("ended before it answered", why)
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal, such as SIGSEGV."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def short_of_memory(record: WorkerRecord, pid: int) -> bool:
+    """Return whether the control group or the kernel says that something was killed for memory."""
+    path, before = record.oom
+    now = machine.count_kills(path)
+    return (now is not None and now > before) or machine.was_killed_for_memory(pid)
+
+
+def last_words(log: str) -> str:
+    """Return the last lines of a worker's log; the dump of a crash in C is there in full."""
+    try:
+        with Path(log).open("rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, stream.tell() - 64 * 1024))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = text.splitlines()
+    shown = lines[-LOG_LINES:]
+    for index in range(len(lines) - 1, max(-1, len(lines) - 1000), -1):
+        if lines[index].startswith(DUMP):
+            shown = lines[max(0, index - LOG_LINES) : index + DUMP_LINES]
+            break
+    return "\n".join(line[:LOG_COLUMNS] for line in shown)

@@ -1,0 +1,149 @@
+"""Processes that hold a worker: told from others that reuse their id, waited for, and ended."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Protocol
+
+from orchestrator import processes
+
+LET_GO = 3.0
+"""Seconds in which a supervisor ends its worker; it needs half a second of its own."""
+
+PAUSE = 0.05
+"""Seconds between two looks at a process, where the system offers nothing to wait for."""
+
+KEEP = b"k"
+"""What the lifeline says when the worker is to outlive its client; as in `worker.supervise`."""
+
+
+class Supervisor(Protocol):
+    """The process that holds one worker."""
+
+    def end(self) -> None:
+        """Have the worker and its children ended, and wait until they are."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end; return whether it came."""
+
+
+class Own:
+    """A supervisor that we started: it ends when we let go of its lifeline, or die."""
+
+    def __init__(self, process: processes.Process, lifeline: int) -> None:
+        self._process = process
+        self._lifeline = lifeline
+
+    def end(self) -> None:
+        """Let go and wait."""
+        os.close(self._lifeline)
+        processes.finish(self._process, LET_GO)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end; return whether it came."""
+        return processes.wait(self._process, seconds)
+
+    def keep(self) -> None:
+        """Have the worker outlive us. From now on it ends as anybody's does."""
+        os.write(self._lifeline, KEEP)
+        os.close(self._lifeline)
+        processes.disown(self._process)
+
+
+class Foreign:
+    """A supervisor that another process started, perhaps long ago."""
+
+    def __init__(self, pid: int, started: str) -> None:
+        self._pid = pid
+        self._started = started
+
+    def end(self) -> None:
+        """Ask it to end its worker, and kill it when it does not; the worker dies with it."""
+        send_signal(self._pid, self._started, signal.SIGTERM)
+        if not self.wait(LET_GO):
+            send_signal(self._pid, self._started, signal.SIGKILL)
+            self.wait(LET_GO)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end; return whether it came."""
+        return wait_gone(self._pid, self._started, seconds)
+
+
+def is_alive(pid: int, started: str) -> bool:
+    """Return whether the process `pid` is the one that began at `started`."""
+    return bool(started) and start_time(pid) == started
+
+
+def send_signal(pid: int, started: str, number: int, system: str = sys.platform) -> bool:
+    """Send a signal to the process that began at `started`, and to no other of the same id.
+
+    Returns:
+        Whether it was there.
+    """
+    try:
+        if system != "linux":
+            if is_alive(pid, started):
+                os.kill(pid, number)
+                return True
+            return False
+        # The descriptor stands for one process; the look after it was made tells which.
+        descriptor = os.pidfd_open(pid)
+        try:
+            if not is_alive(pid, started):
+                return False
+            signal.pidfd_send_signal(descriptor, number)
+        finally:
+            os.close(descriptor)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_gone(pid: int, started: str, seconds: float, system: str = sys.platform) -> bool:
+    """Wait at most `seconds` for the end of a process; return whether it has ended."""
+    if system != "linux":
+        until = time.monotonic() + seconds
+        while is_alive(pid, started):
+            if time.monotonic() >= until:
+                return False
+            time.sleep(PAUSE)
+        return True
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        if not is_alive(pid, started):
+            return True
+        poller = select.poll()
+        poller.register(descriptor, select.POLLIN)
+        return bool(poller.poll(seconds * 1000))
+    finally:
+        os.close(descriptor)
+
+
+def start_time(pid: int, system: str = sys.platform) -> str:
+    """Return when the process `pid` began, in the system's own form; empty when it is gone.
+
+    A zombie is gone.
+    """
+    if system == "linux":
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        except OSError:
+            return ""
+        # The second field is the program's name in parentheses, which may hold anything; the state
+        # is field 3 and the start, in ticks since the boot, field 22 (proc_pid_stat(5)).
+        fields = stat.rpartition(")")[2].split()
+        return "" if fields[0] in ("Z", "X") else f"{boot}:{fields[19]}"
+    completed = processes.run(
+        ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)], variables={"LC_ALL": "C"}, check=False
+    )
+    state, _, began = completed.stdout.strip().partition(" ")
+    return "" if state.startswith("Z") else began.strip()

@@ -1,0 +1,111 @@
+"""The engine of the command line: workers that outlive it and are found again by their digest."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from orchestrator.client.connection import ConnectionLost, DeadlinePassed, RemoteError
+from orchestrator.client.launch import connect, start
+from orchestrator.client.worker import NotBegun, Worker
+from orchestrator.engines.wire import load_call, run_call, run_in
+from orchestrator.errors import Crashed
+from orchestrator.worker.frames import ProtocolError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.client.runtime import RuntimeDirectory
+    from orchestrator.engines.base import Completed, Task
+    from orchestrator.engines.room import Room
+    from orchestrator.scratch import Scratch
+
+ATTEMPTS = 10
+"""How often a worker that ends before our turn is replaced."""
+
+
+class KeptEngine:
+    """Workers of this machine that stay for a while after their last job, for whoever comes next.
+
+    Args:
+        runtime: Where sockets and records go.
+        logs: The directory of workers' logs.
+        scratch: Where jobs get their directories.
+        room: Decides whether a model may be loaded.
+    """
+
+    def __init__(self, runtime: RuntimeDirectory, logs: Path, scratch: Scratch, room: Room) -> None:
+        self._runtime = runtime
+        self._logs = logs
+        self._scratch = scratch
+        self._room = room
+
+    def run(self, task: Task) -> Completed:
+        """Run `task` in a worker that is there already, after those who came first, or a new one.
+
+        Raises:
+            Crashed: When worker after worker ended before the job's turn; else as every engine.
+        """
+        timings: dict[str, float] = {}
+        for _ in range(ATTEMPTS):
+            worker, started = self._find(task), False
+            if worker is None:
+                worker, started = self._start(task, timings)
+            try:
+                threads = self._room.threads(task)
+                call = run_call(task, self._scratch.reserve(), threads, task.keep_alive)
+                completed = run_in(worker, task, call, self._scratch)
+                completed.timings.update(timings)
+                return completed
+            except NotBegun:
+                continue
+            finally:
+                if started and not task.keep_alive:
+                    worker.stop()
+                else:
+                    worker.leave()
+        raise Crashed(
+            f"the workers of {task.manifest.name} end before they begin the job",
+            fix=f"run: mm logs {task.manifest.name}",
+        )
+
+    def close(self) -> None:
+        """Do nothing: the workers stay."""
+
+    def _find(self, task: Task) -> Worker | None:
+        """Return a connection to a worker that was started from the same things, if there is one.
+
+        Its model may still be on its way; a job waits for it as for another client's.
+        """
+        wanted = task.worker.digest
+        for record in self._runtime.records():
+            if not record.kept or record.digest != wanted:
+                continue
+            if self._runtime.state(record.id).phase == "ending":
+                continue
+            worker = Worker(record, self._runtime, record.foreign())
+            try:
+                connect(worker)
+            except (ConnectionLost, DeadlinePassed, RemoteError, ProtocolError, OSError):
+                worker.leave()  # it is about to end
+                continue
+            return worker
+        return None
+
+    def _start(self, task: Task, timings: dict[str, float]) -> tuple[Worker, bool]:
+        """Start a worker, unless somebody else has started it by now; say which."""
+        began = time.perf_counter()
+        keep = task.keep_alive
+        with self._runtime.starting():
+            if found := self._find(task):
+                return found, False
+            self._room.make(task, lambda _: False)
+            worker = start(task.worker, self._runtime, self._logs, kept=keep > 0)
+            call = load_call(task, self._room.threads(task), keep)
+            # Sent before anybody else may connect, so that their jobs come after it.
+            worker.begin_load(call)
+        worker.finish_load(call, task.cancellation, task.on_event)
+        if keep:
+            worker.keep()
+        timings["load"] = time.perf_counter() - began
+        return worker, True

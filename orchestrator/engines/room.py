@@ -1,0 +1,114 @@
+"""Room for a model in this machine's memory, and an even share of its cores."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from orchestrator import machine
+from orchestrator.core.units import format_size, parse_size
+from orchestrator.errors import MemoryRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
+    from orchestrator.engines.base import Task
+    from orchestrator.machine import Memory
+    from orchestrator.reporting import Reporter
+
+COUNTED_FOR = 1.0
+"""Seconds for which a count of the live workers is good enough."""
+
+
+class Room:
+    """Decides whether a model may be loaded, and stops idle workers so that it may.
+
+    Args:
+        runtime: Where the live workers are recorded.
+        memory: Says how much is free.
+        reporter: Told which workers were stopped.
+    """
+
+    def __init__(self, runtime: RuntimeDirectory, memory: Memory, reporter: Reporter) -> None:
+        self._runtime = runtime
+        self._memory = memory
+        self._reporter = reporter
+        self._counted = (-COUNTED_FOR, 1)
+
+    def make(self, task: Task, evict: Callable[[WorkerRecord], bool]) -> None:
+        """See to it that the model of `task` fits, idle workers stopped first if need be.
+
+        Args:
+            task: What is to be loaded.
+            evict: Ends an idle worker of the caller's own; returns whether it was one.
+
+        Raises:
+            MemoryRefused: When it does not fit, and the task does not insist.
+        """
+        device, need = task.worker.device, task.worker.need
+        free = self._free(device)
+        if not need or free is None:
+            return
+        for record in self._idle(device):
+            if free >= need:
+                return
+            if evict(record) or self._stop(record):
+                self._reporter.note(f"stopped the idle worker of {record.model} to free memory")
+                free = self._free(device) or 0
+        if free < need and not task.force:
+            raise self._refusal(task, free)
+
+    def threads(self, task: Task) -> int:
+        """Return how many threads a job may use now."""
+        if task.worker.threads is not None:
+            return task.worker.threads
+        counted, workers = self._counted
+        now = time.monotonic()
+        if now - counted >= COUNTED_FOR:
+            workers = sum(1 for _ in self._runtime.records())
+            self._counted = (now, workers)
+        return max(1, machine.cores() // max(1, workers))
+
+    def _free(self, device: str) -> int | None:
+        """Return what is free, less what models that are being loaded will still take."""
+        free = self._memory.free(device)
+        if free is None or device == "cuda":
+            return free  # a process's share of a GPU is not known
+        for record in self._runtime.records():
+            state = self._runtime.state(record.id)
+            if record.device == device and state.phase in ("new", "loading"):
+                has = machine.resident_memory(state.pid) or 0
+                free -= max(0, record.need - has)
+        return max(0, free)
+
+    def _idle(self, device: str) -> list[WorkerRecord]:
+        """Return the idle workers on a device, the one that has been idle longest first."""
+        found = [
+            (state.since, record)
+            for record in self._runtime.records()
+            if record.device == device and (state := self._runtime.state(record.id)).idle
+        ]
+        return [record for _, record in sorted(found, key=lambda pair: pair[0])]
+
+    def _stop(self, record: WorkerRecord) -> bool:
+        """End a worker that is kept for nobody in particular; those of others' sessions stay."""
+        state = self._runtime.state(record.id)
+        if not record.kept or not state.idle:
+            return False
+        record.foreign().end()
+        return True
+
+    def _refusal(self, task: Task, free: int) -> MemoryRefused:
+        worker = task.worker
+        smaller = [
+            dtype
+            for dtype, size in task.manifest.memory.get(worker.device, {}).items()  # type: ignore[call-overload]
+            if parse_size(size) <= free
+        ]
+        advice = f"add --dtype {smaller[0]}" if smaller else "end other programs"
+        return MemoryRefused(
+            f"{worker.model} needs {format_size(worker.need, binary=True)} of memory on "
+            f"{worker.device} ({worker.dtype}), and {format_size(free, binary=True)} are free",
+            fix=f"{advice}, or add --force",
+        )

@@ -1,0 +1,144 @@
+"""A task as the messages that go to a worker, and a worker's answer as outputs for the user."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.client.worker import Call
+from orchestrator.core.manifest import FILE_TYPES
+from orchestrator.core.values import ArrayValue, AudioValue, FileValue, check_output
+from orchestrator.engines.base import Completed, Task
+from orchestrator.errors import OutputError, UsageError
+from orchestrator.results import Artifact, Audio, array_result
+from orchestrator.worker.values import encode_array
+
+if TYPE_CHECKING:
+    from orchestrator.client.connection import Event
+    from orchestrator.client.worker import Worker
+    from orchestrator.core.manifest import Input
+    from orchestrator.scratch import Scratch
+    from orchestrator.worker.channel import Message
+
+
+def load_call(task: Task, threads: int, keep_alive: float | None = -1) -> Call:
+    """Return the request that loads the model of `task`; `keep_alive` as for `run_call`."""
+    return Call(
+        {**task.worker.load_parameters(), **_terms(task.load_seconds, threads, keep_alive)},
+        task.load_seconds,
+    )
+
+
+def run_call(task: Task, directory: str, threads: int, keep_alive: float | None = -1) -> Call:
+    """Return the request that runs `task`.
+
+    Args:
+        task: What to run.
+        directory: The job's own directory.
+        threads: How many threads the job may use.
+        keep_alive: Seconds that the worker stays after its last job; infinity for ever, -1 for as
+            long as whoever started it.
+
+    Raises:
+        UsageError: When an input is no array and should be one.
+    """
+    parts: list[memoryview] = []
+    declared = task.manifest.inputs
+    inputs = {
+        name: _encode(declared[name], name, value, parts) for name, value in task.inputs.items()
+    }
+    params = {
+        "inputs": inputs,
+        "outputs": {name: output.type for name, output in task.manifest.outputs.items()},
+        "primary": task.manifest.primary_output,
+        "directory": directory,
+        **_terms(task.run_seconds, threads, keep_alive),
+    }
+    return Call(params, task.run_seconds, parts, directory)
+
+
+def _terms(seconds: float, threads: int, keep_alive: float | None) -> dict[str, Any]:
+    terms: dict[str, Any] = {"seconds": seconds, "threads": threads}
+    if keep_alive is None or keep_alive >= 0:
+        # JSON has no infinity.
+        terms["keep_alive"] = None if keep_alive in (None, float("inf")) else keep_alive
+    return terms
+
+
+def run_in(worker: Worker, task: Task, call: Call, scratch: Scratch) -> Completed:
+    """Run `task` in a worker that has its model, and return checked outputs.
+
+    The job's directory is removed, unless an output is in it.
+    """
+    keep = False
+
+    def hear(event: Event) -> None:
+        nonlocal keep
+        value = event.params.get("value")
+        keep = keep or (event.kind == "chunk" and isinstance(value, dict) and "path" in value)
+        task.on_event(event)
+
+    try:
+        began = time.perf_counter()
+        message = worker.run(call, task.cancellation, hear)
+        seconds = time.perf_counter() - began
+        outputs = _outputs(task, message, call.directory)
+        keep = keep or any(isinstance(value, Artifact) for value in outputs.values())
+    finally:
+        if not keep:
+            scratch.discard(call.directory)
+    return Completed(outputs, {"run": seconds})
+
+
+def _encode(declared: Input, name: str, value: Any, parts: list[memoryview]) -> dict[str, Any]:
+    kind = declared.type
+
+    def one(item: Any) -> Any:
+        if kind in FILE_TYPES:
+            return os.fspath(item)
+        if kind != "array":
+            return item
+        try:
+            return encode_array(item, parts)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"input {name!r} is {error}") from error
+
+    if declared.list:
+        return {"type": kind, "list": True, "value": [one(item) for item in value]}
+    return {"type": kind, "value": one(value)}
+
+
+def _outputs(task: Task, message: Message, directory: str) -> dict[str, Any]:
+    model = task.manifest.name
+    sent = message.body["result"].get("outputs")
+    if not isinstance(sent, dict) or task.manifest.primary_output not in sent:
+        raise OutputError("the worker sent no outputs", where=model)
+    outputs: dict[str, Any] = {}
+    for name, value in sent.items():
+        if name not in task.manifest.outputs:
+            raise OutputError(f"the worker sent an output {name!r} of its own", where=model)
+        declared = task.manifest.outputs[name]
+        checked = check_output(model, name, declared, value, message.buffers)
+        outputs[name] = finish(model, name, checked, directory)
+    return outputs
+
+
+def finish(model: str, name: str, value: Any, directory: str) -> Any:
+    """Return a checked output in the form that the user gets.
+
+    Raises:
+        OutputError: When it is a file outside `directory`, or no array.
+    """
+    if isinstance(value, AudioValue):
+        return Audio(value)
+    if isinstance(value, ArrayValue):
+        return array_result(name, value)
+    if not isinstance(value, FileValue):
+        return value
+    # Nothing that a worker names outside its job's directory is followed.
+    path = Path(value.path).resolve()
+    if not path.is_relative_to(Path(directory).resolve()) or not path.is_file():
+        raise OutputError(f"output {name!r} is no file in the job's directory", where=model)
+    return Artifact(path)

@@ -1,0 +1,174 @@
+"""Requests that wait for the worker's main thread: their order, their answers, their end."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from . import frames
+from .channel import Channel, Message
+
+MAX_WAITING = 1000
+"""Requests that may wait at once."""
+
+
+class Request:
+    """A `load`, `run` or `shutdown` of one client."""
+
+    def __init__(self, channel: Channel, message: Message, client: int, line: Line) -> None:
+        self.channel = channel
+        self.client = client
+        self._line = line
+        self.id = message.body["id"]
+        self.method: str = message.body["method"]
+        self.params: dict[str, Any] = message.body["params"]
+        self.buffers = message.buffers
+        self.job: Any = None
+        self.cancelled = False
+        self.place = 0
+        """How many were before it when its client was told last; 0 for never told."""
+
+    def notify(
+        self, method: str, params: dict[str, Any], buffers: list[memoryview] | None = None
+    ) -> None:
+        """Send a notification about this request; a client that has gone cancels it."""
+        body = {"jsonrpc": "2.0", "method": method, "params": {"id": self.id, **params}}
+        try:
+            self.channel.send(body, buffers, self.params.get("directory", ""))
+        except OSError:
+            self.mark_cancelled()
+
+    def answer(self, result: Any, buffers: list[memoryview] | None = None) -> None:
+        """Send the result; a client that has gone is none of our business.
+
+        Raises:
+            ValueError, TypeError, RecursionError: When it does not fit into a message.
+        """
+        # Out of the line first: the client's next request may come before `send` returns.
+        self._line.end(self)
+        body = {"jsonrpc": "2.0", "id": self.id, "result": result}
+        with contextlib.suppress(OSError):
+            self.channel.send(body, buffers, self.params.get("directory", ""))
+
+    def fail(self, code: int, message: str, trace: str = "") -> None:
+        """Send an error."""
+        self._line.end(self)
+        send_error(self.channel, self.id, code, message, trace)
+
+    def mark_cancelled(self) -> None:
+        """Let the runner know, when it looks, that it should stop."""
+        self.cancelled = True
+        if self.job is not None:
+            self.job.cancelled = True
+
+
+class Line:
+    """The requests of all clients, in the order in which they came.
+
+    The reader adds and cancels; the main thread takes. The first in line is the one that runs.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._all: list[Request] = []
+        self._running: Request | None = None
+        self._arrived: SimpleQueue[Request | None] = SimpleQueue()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything runs or waits."""
+        return bool(self._all)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait behind the one that runs."""
+        return max(0, len(self._all) - 1)
+
+    def add(self, request: Request) -> None:
+        """Put a request at the end and tell its client how many are before it, if any.
+
+        Raises:
+            ProtocolError: When too many wait already.
+        """
+        if len(self._all) >= MAX_WAITING:
+            raise frames.ProtocolError("too many requests wait")
+        with self._lock:
+            request.place = len(self._all)
+            self._all.append(request)
+        if request.place:
+            request.notify("waiting", {"place": request.place})
+        self._arrived.put(request)
+
+    def wake(self) -> None:
+        """Let `next` return None."""
+        self._arrived.put(None)
+
+    def next(self, seconds: float | None) -> Request | None:
+        """Wait at most `seconds` for a request and begin it; None when woken or too late."""
+        try:
+            request = self._arrived.get(timeout=seconds)
+        except Empty:
+            return None
+        if request is None:
+            return None
+        with self._lock:
+            if request not in self._all:
+                return None  # cancelled while it waited
+            self._running = request
+        if request.place:
+            request.notify("started", {})
+        return request
+
+    def end(self, request: Request) -> None:
+        """Take out a request that is being answered, and tell the others their new places."""
+        with self._lock:
+            if request not in self._all:
+                return
+            if self._running is request:
+                self._running = None
+            self._all.remove(request)
+            moved = list(self._all)
+        # The first of them begins now and is told so by `next`.
+        for place, request in enumerate(moved):
+            if place and request.place > place:
+                request.place = place
+                request.notify("waiting", {"place": place})
+
+    def cancel(self, channel: Channel, identity: Any = None) -> Request | None:
+        """Cancel the requests of a client: the one named, or all.
+
+        Those that wait are answered at once; the one that runs is asked to stop, and returned.
+        """
+        with self._lock:
+            meant = [
+                request
+                for request in self._all
+                if request.channel is channel and identity in (None, request.id)
+            ]
+            running = self._running if self._running in meant else None
+            for request in meant:
+                request.mark_cancelled()
+                if request is not running:
+                    self._all.remove(request)
+        for request in meant:
+            if request is not running:
+                request.fail(frames.CANCELLED, "cancelled before it began")
+        return running
+
+
+def reply(channel: Channel, identity: Any, result: Any) -> None:
+    """Answer a request; a client that has gone is none of our business."""
+    with contextlib.suppress(OSError):
+        channel.send({"jsonrpc": "2.0", "id": identity, "result": result})
+
+
+def send_error(channel: Channel, identity: Any, code: int, message: str, trace: str = "") -> None:
+    """Answer a request with an error; `trace` is a traceback for the runner's author."""
+    limit = frames.MAX_MESSAGE // 32  # an escaped character may take 12 bytes
+    error: dict[str, Any] = {"code": code, "message": message[:limit]}
+    if trace:
+        error["data"] = {"traceback": trace[-limit:]}
+    with contextlib.suppress(OSError):
+        channel.send({"jsonrpc": "2.0", "id": identity, "error": error})
