@@ -92,6 +92,8 @@ class _Prepared:
     worker: WorkerSpec
     producer: dict[str, Any]
     """The part of a receipt that does not depend on the inputs."""
+    keep_alive: float
+    """The manifest's, in seconds."""
 
 
 class Session:
@@ -341,9 +343,7 @@ class Session:
             inputs=values,
             load_seconds=manifest.timeouts.load,
             run_seconds=_seconds(options.timeout, manifest.timeouts.run),
-            keep_alive=(
-                manifest.keep_alive_seconds if options.keep_alive is None else options.keep_alive
-            ),
+            keep_alive=prepared.keep_alive if options.keep_alive is None else options.keep_alive,
             force=options.force,
             workers=options.workers,
             cancellation=options.cancellation,
@@ -376,7 +376,8 @@ class Session:
             environment = self._environment(declared)
             worker, overlay = self._worker_spec(declared, environment, options)
             producer = produced_by(declared, environment, worker, overlay)
-            prepared = _Prepared(declared, environment, worker, producer)
+            keep_alive = declared.manifest.keep_alive_seconds
+            prepared = _Prepared(declared, environment, worker, producer, keep_alive)
             self._prepared[key] = prepared
         return prepared
 

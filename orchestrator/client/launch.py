@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,7 @@ class WorkerSpec:
     held: tuple[int, ...] = ()
     """Descriptors that the worker is to hold open, such as the environment's lock."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The digest of everything that the worker is started from.
 

@@ -151,7 +151,7 @@ class RuntimeDirectory:
     @contextlib.contextmanager
     def starting(self) -> Iterator[None]:
         """Let nobody else start a worker, so that two who want the same one start it once."""
-        lock = os.open(self.path / "start.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             # The kernel gives it back when we die. It is held for as long as a worker takes to
             # say hello; its model is loaded afterwards.

@@ -13,6 +13,7 @@ from orchestrator.core.values import ArrayValue, AudioValue, FileValue, check_ou
 from orchestrator.engines.base import Completed, Task
 from orchestrator.errors import OutputError, UsageError
 from orchestrator.results import Artifact, Audio, array_result
+from orchestrator.worker.buffers import THRESHOLD
 from orchestrator.worker.values import encode_array
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def run_in(worker: Worker, task: Task, call: Call, scratch: Scratch) -> Complete
 
     The job's directory is removed, unless an output is in it.
     """
-    keep = False
+    keep = False  # an output is in the job's directory
+    made = True
 
     def hear(event: Event) -> None:
         nonlocal keep
@@ -84,10 +86,12 @@ def run_in(worker: Worker, task: Task, call: Call, scratch: Scratch) -> Complete
         began = time.perf_counter()
         message = worker.run(call, task.cancellation, hear)
         seconds = time.perf_counter() - began
+        large = any(len(part) >= THRESHOLD for part in (*call.parts, *message.buffers))
+        made = large or bool(message.body["result"].get("directory", True))
         outputs = _outputs(task, message, call.directory)
         keep = keep or any(isinstance(value, Artifact) for value in outputs.values())
     finally:
-        if not keep:
+        if made and not keep:
             scratch.discard(call.directory)
     return Completed(outputs, {"run": seconds})
 

@@ -57,8 +57,8 @@ class Job:
     ) -> None:
         self.cancelled = False
         self.threads = threads
+        self.made_directory = False
         self._directory = directory
-        self._made = False
         self._types = types
         self._send = send
         self._reported = 0.0
@@ -67,9 +67,9 @@ class Job:
     def directory(self) -> str:
         """Path of the job's own directory, the only place where a runner writes."""
         # Made when it is asked for: most jobs of most models never do.
-        if not self._made:
+        if not self.made_directory:
+            self.made_directory = True
             os.makedirs(self._directory, mode=0o700, exist_ok=True)
-            self._made = True
         return self._directory
 
     def progress(self, done: float, total: float = 0, text: str = "") -> None:

@@ -308,7 +308,7 @@ class Server:
                 return
             result, buffers = values.encode_outputs(returned, params["outputs"], params["primary"])
             self._finish_job()
-            self._answer(request, result, buffers)
+            self._answer(request, {"outputs": result, "directory": job.made_directory}, buffers)
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer
             self._report(request, error)
         finally:
@@ -333,7 +333,7 @@ class Server:
 
     def _answer(self, request: Request, result: Any, buffers: list[memoryview]) -> None:
         try:
-            request.answer({"outputs": result}, buffers)
+            request.answer(result, buffers)
         except (ValueError, TypeError, RecursionError) as error:
             raise values.OutputMismatch(f"the outputs cannot be sent: {error}") from error
 

@@ -22,7 +22,11 @@ def workplace():
     """
     # Not pytest's own directory: the path of a socket may have 104 bytes.
     directory = Path(tempfile.mkdtemp(prefix="mm-test-"))
-    yield {"MM_HOME": str(directory / "home"), "MM_RUNTIME_DIR": str(directory / "run")}
+    yield {
+        "MM_HOME": str(directory / "home"),
+        "MM_RUNTIME_DIR": str(directory / "run"),
+        "MM_KEEP_ALIVE": "0",  # a test that is about kept workers says so
+    }
     shutil.rmtree(directory)
 
 
