@@ -6,28 +6,27 @@ In the steady state, with everything built, nothing here starts a process.
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orchestrator.core.planning import Action, Present, Step, Wanted, plan
-from orchestrator.environments.build import Builder, Order
 from orchestrator.environments.store import Marker, Store, Stored, python_of
 from orchestrator.environments.targets import Target, Targets
 from orchestrator.errors import EnvironmentFailure, MMError
 from orchestrator.machine import available_devices
-from orchestrator.processes import Children
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from orchestrator.backends.indexes import IndexSettings
+    from orchestrator.environments.build import Builder, Order
     from orchestrator.environments.declared import Declared
     from orchestrator.environments.flock import Held
     from orchestrator.environments.interpreters import Interpreters
     from orchestrator.home import Home
+    from orchestrator.processes import Children
     from orchestrator.reporting import Reporter
 
 _WORTH_SAVING = 100_000_000
@@ -199,6 +198,11 @@ class Environments:
         return environments
 
     def _build_all(self, orders: Sequence[Order], jobs: int) -> dict[str, Stored]:
+        # What builds is imported by who builds: every `mm run` looks for environments here.
+        from concurrent.futures import ThreadPoolExecutor, as_completed
+
+        from orchestrator.processes import Children
+
         self.home.prepare()
         if self._backend == "uv":
             self._mind_the_cache()
@@ -268,6 +272,7 @@ class Environments:
 
     def _builder(self, children: Children) -> Builder:
         from orchestrator.backends import backend_named
+        from orchestrator.environments.build import Builder
 
         return Builder(
             home=self.home,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.identity import Interpreter, environment_digest
 from orchestrator.core.lockfile import Lock, LockError, Pin, applicable
-from orchestrator.environments.build import Order
 from orchestrator.environments.interpreters import Interpreters
 from orchestrator.environments.locks import load_build_lock, load_lock
 from orchestrator.environments.mine import places_of
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from orchestrator.environments.build import Order
     from orchestrator.environments.declared import Declared
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter
@@ -39,6 +39,8 @@ class Target:
 
     def order(self) -> Order:
         """Return what a builder needs to know."""
+        from orchestrator.environments.build import Order
+
         manifest = self.declared.manifest
         environment = manifest.environment
         return Order(
