@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.client.launch import WorkerSpec
     from orchestrator.environments import Environment
-    from orchestrator.sources import Overlay
+    from orchestrator.sources.overlays import Overlay
 
 VERSION = 1
 """The version of the receipt's form."""

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from orchestrator.engines import EngineFactory
     from orchestrator.engines.base import Completed
     from orchestrator.environments import Environment
-    from orchestrator.environments.flock import Held
-    from orchestrator.sources import Overlay
+    from orchestrator.flock import Held
+    from orchestrator.sources.overlays import Overlay
 
 
 MAX_THREADS = 64

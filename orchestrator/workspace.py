@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.client.runtime import RuntimeDirectory
     from orchestrator.environments import Environments
     from orchestrator.settings import Settings
-    from orchestrator.sources import Sources
+    from orchestrator.sources.service import Sources
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Workspace:
     @cached_property
     def sources(self) -> Sources:
         """The models' files, pulled or added."""
-        from orchestrator.sources import Sources
+        from orchestrator.sources.service import Sources
 
         return Sources(self.home, self.variables, self.reporter)
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from orchestrator.backends.indexes import IndexSettings
     from orchestrator.core.identity import Interpreter
     from orchestrator.core.lockfile import Pin
-    from orchestrator.environments.flock import Held
     from orchestrator.environments.mine import Places
+    from orchestrator.flock import Held
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter
 

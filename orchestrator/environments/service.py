@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from orchestrator.backends.indexes import IndexSettings
     from orchestrator.environments.build import Builder, Order
     from orchestrator.environments.declared import Declared
-    from orchestrator.environments.flock import Held
     from orchestrator.environments.interpreters import Interpreters
+    from orchestrator.flock import Held
     from orchestrator.home import Home
     from orchestrator.processes import Children
     from orchestrator.reporting import Reporter

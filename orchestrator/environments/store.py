@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.canonical import short
-from orchestrator.environments.flock import Held, try_lock, wait_lock
+from orchestrator.flock import Held, try_lock, wait_lock
 from orchestrator.home import read_json, write_json
 
 if TYPE_CHECKING:

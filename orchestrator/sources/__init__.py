@@ -1,7 +1,5 @@
-"""Where models' files come from, whether they are whole, and the directories workers load."""
+"""Where models' files come from, whether they are whole, and the directories workers load.
 
-from orchestrator.sources.overlays import Overlay
-from orchestrator.sources.records import FileRecord, SourceRecord
-from orchestrator.sources.service import Sources
-
-__all__ = ["FileRecord", "Overlay", "SourceRecord", "Sources"]
+`service` is the facade; nothing is imported here, because every `mm run` asks it whether weights
+are there and few go further.
+"""

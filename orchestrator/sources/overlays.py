@@ -15,8 +15,8 @@ import msgspec
 
 from orchestrator.core import patching
 from orchestrator.core.canonical import digest, short
-from orchestrator.environments.flock import wait_lock
 from orchestrator.errors import SourceError
+from orchestrator.flock import wait_lock
 from orchestrator.home import write_json
 from orchestrator.sources.interpreter import check_compiles
 

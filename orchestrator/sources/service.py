@@ -6,14 +6,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.core import patching
 from orchestrator.core.units import format_size
-from orchestrator.environments.flock import wait_lock
 from orchestrator.errors import SourceError, UsageError
+from orchestrator.flock import wait_lock
 from orchestrator.sources import files
 from orchestrator.sources.hub import Hub
-from orchestrator.sources.overlays import ensure_overlay
-from orchestrator.sources.patchsets import load_patch_sets
 from orchestrator.sources.records import (
     SourceRecord,
     describe,
@@ -100,6 +97,11 @@ class Sources:
                 with the versions that are installed.
             ManifestError: When a patch set is missing or broken.
         """
+        # Imported here: whether weights are there is asked by every `mm run` of a task.
+        from orchestrator.core import patching
+        from orchestrator.sources.overlays import ensure_overlay
+        from orchestrator.sources.patchsets import load_patch_sets
+
         record = self.ready(declared)
         sets = load_patch_sets(declared)
         if reason := patching.unproved(sets, conditions):
@@ -280,6 +282,7 @@ class Count:
 
 def drifts(sets: Sequence[PatchSet], record: SourceRecord) -> list[str]:
     """Return one line for each file that is neither as its known commit has it nor patched."""
+    from orchestrator.core import patching
     from orchestrator.sources.overlays import read_file
 
     return [

@@ -13,7 +13,7 @@ from orchestrator.core.manifest_reader import read_manifest
 from orchestrator.errors import SourceError, UsageError
 from orchestrator.home import Home
 from orchestrator.reporting import Silent
-from orchestrator.sources import Sources
+from orchestrator.sources.service import Sources
 from tests.hub import COMMITS, serving
 
 MANIFEST = """\

@@ -3,9 +3,9 @@ import os
 
 import pytest
 
-from orchestrator.environments.flock import try_lock, wait_lock
 from orchestrator.environments.store import MARKER, Store, read_marker
 from orchestrator.errors import Cancelled, EnvironmentFailure
+from orchestrator.flock import try_lock, wait_lock
 from orchestrator.home import Home
 from tests.models import DIGEST, built, marker
 
