@@ -172,7 +172,8 @@ def run_logged(
             pass_fds=tuple(keep),
         )
 
-    with log.open("ab") as sink, family.add(start) as process:
+    # Unbuffered: whoever follows the log sees what the tool has said so far.
+    with log.open("ab", buffering=0) as sink, family.add(start) as process:
         assert process.stdout is not None
         try:
             while raw := process.stdout.readline(MAX_LINE):

@@ -6,6 +6,7 @@ import hashlib
 import io
 import tarfile
 import threading
+import time
 import zipfile
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -110,7 +111,10 @@ class Index:
         broken: Names of files of which only the first half is sent.
         tampered: Names of wheels that are sent with another hash.
         down: Whether every answer is an error.
-        asked: The paths that were asked for.
+        down_after: After how many answers every further one is an error.
+        closed: Holds the answers with files back while it is set.
+        arrived: The paths that were asked for.
+        asked: Those that were answered.
     """
 
     files: Path
@@ -118,15 +122,19 @@ class Index:
     broken: set = field(default_factory=set)
     tampered: set = field(default_factory=set)
     down: bool = False
+    down_after: int | None = None
+    closed: threading.Event = field(default_factory=threading.Event)
     asked: list = field(default_factory=list)
+    arrived: list = field(default_factory=list)
     url: str = ""
 
     def answer(self, path):
         """Return (status, content type, bytes, bytes to announce) for a path."""
         self.asked.append(path)
         parts = [part for part in unquote(path).removeprefix(self.prefix).split("/") if part]
-        if self.down or not path.startswith(self.prefix):
-            return (503 if self.down else 404), "text/plain", b"no", 2
+        down = self.down or (self.down_after is not None and len(self.asked) > self.down_after)
+        if down or not path.startswith(self.prefix):
+            return (503 if down else 404), "text/plain", b"no", 2
         if len(parts) == 2 and parts[0] == "files":
             return self._file(parts[1])
         if len(parts) == 1:
@@ -165,15 +173,22 @@ def serving(index):
     """Serve `index` on loopback while the block runs; `index.url` is its address."""
 
     class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.do_GET()
+
         def do_GET(self):
+            index.arrived.append(self.path)
+            while index.closed.is_set() and "/files/" in self.path:
+                time.sleep(0.02)
             status, kind, data, announced = index.answer(self.path)
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(announced))
             self.end_headers()
             # A client that was killed is no error of the server's.
-            with contextlib.suppress(ConnectionError):
-                self.wfile.write(data)
+            if self.command == "GET":
+                with contextlib.suppress(ConnectionError):
+                    self.wfile.write(data)
 
         def log_message(self, *words):
             """Say nothing."""
