@@ -9,7 +9,6 @@ import re
 import unicodedata
 
 import numpy as np
-from hibari import Hibari
 
 LONGEST_TEXT = 100_000
 """Characters: about two hours of speech, and 300 MB of samples."""
@@ -39,6 +38,8 @@ MARKS = str.maketrans("。，、！？；：（）《》「」『』【】", '.,
 
 
 def load(context):
+    from hibari import Hibari  # here, so that what splits text can be tested without it
+
     model = Hibari(threads=context.options.get("threads", 1))
     model.g2p("Load the lexicon, the tagger and the reader of unknown words: xyloquent.")
     return model

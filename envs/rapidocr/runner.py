@@ -11,35 +11,41 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
-import rapidocr
 from PIL import Image, ImageOps
-from rapidocr.main import RapidOCR, RapidOCRError
-from rapidocr.utils.process_img import get_rotate_crop_image
 
-FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "TGA")
+# RapidOCR and OpenCV are imported where they are used: what orders the lines can be tested
+# without them.
+
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "JPEG2000", "AVIF", "TGA")
 MEGAPIXELS = 100
 """The largest image; it takes about 1 GB to hold and some minutes to read."""
 TILE, OVERLAP = 2000, 200
 """Pixels: the side of what the detector sees at once, and what two neighbours share."""
 ZOOM = 4
 """Each finer search sees this many times more; the detector knows letters of 10 to 100 pixels."""
-LEGIBLE = 14
+LEGIBLE = 28
 """Pixels: the height of lines that a coarse search may keep; smaller ones wait for a finer one."""
 SPECKS = 8
 """A tile with fewer pixels of contrast than this, outside of known lines, holds no text."""
 MARGIN = 32
 READER_HEIGHT = 48
 """Pixels: the height of the recogniser's input."""
+LONGEST = 32
+"""Heights: a longer line is read in parts; the recogniser's memory grows with the square."""
+SURE = 0.9
+"""The score from which a line is taken to be read the right way up."""
 BATCH = 24
 COLUMN_LINES = 3
 """Fewer lines than this make no column."""
 
 
 def load(context):  # noqa: ARG001 - it needs no settings
+    import rapidocr
+    from rapidocr.main import RapidOCR
+
     weights = Path(rapidocr.__file__).parent / "models"
-    Image.MAX_IMAGE_PIXELS = None  # `open_image` has a limit of its own, and says it
+    Image.init()  # the formats beyond the five usual ones
     threads = os.environ.get("OMP_NUM_THREADS", "")  # noqa: TID251 - set for the worker by mm
     parameters = {
         "Global.log_level": "error",
@@ -50,12 +56,11 @@ def load(context):  # noqa: ARG001 - it needs no settings
         "Det.limit_side_len": 2 * TILE,
         "Global.use_vertical_padding": False,
         "Det.model_path": str(weights / "PP-OCRv6_det_small.onnx"),
-        "Cls.model_path": str(weights / "ch_ppocr_mobile_v2.0_cls_mobile.onnx"),
         "Rec.model_path": str(weights / "PP-OCRv6_rec_small.onnx"),
     }
     engine = RapidOCR(params=parameters)
-    engine(np.full((64, 64, 3), 255, np.uint8))  # loads the detector
-    engine.recognize_txt(engine.cls_and_rotate([np.full((48, 96, 3), 255, np.uint8)])[0])
+    detect(engine, np.full((64, 64, 3), 255, np.uint8))  # a first use loads each network
+    engine.recognize_txt([np.full((48, 96, 3), 255, np.uint8)])
     return engine
 
 
@@ -63,6 +68,8 @@ def run(model, job, *, image, min_score=0.5):
     page = open_image(image, job)
     found = find_lines(model, page, job)
     lines, turned = read_lines(model, page, found, job)
+    if job.cancelled:
+        return {}
     kept = [line for line in lines if line["text"] and line["score"] >= min_score]
     rows = arrange(level_boxes(kept, turned=turned))
     return {
@@ -79,13 +86,17 @@ def open_image(path, job):
 
     What is transparent lies on white. Of an animation, the first frame.
     """
+    Image.MAX_IMAGE_PIXELS = None  # there is a limit below, which says what it is
     try:
         if Path(path).stat().st_size == 0:
             job.reject(f"{path}: the file is empty")
         with Image.open(path, formats=FORMATS) as opened:
-            size = f"{path}: {opened.width} x {opened.height} pixels"
-            if opened.width * opened.height > MEGAPIXELS * 1_000_000:
-                job.reject(f"{size} are more than {MEGAPIXELS} megapixels; make the image smaller")
+            pixels = opened.width * opened.height
+            if pixels > MEGAPIXELS * 1_000_000:
+                job.reject(
+                    f"{path}: {opened.width} x {opened.height} are {pixels / 1e6:.0f} megapixels "
+                    f"and the limit is {MEGAPIXELS}; make the image smaller"
+                )
             opened.load()
             picture = ImageOps.exif_transpose(opened)
     except Image.UnidentifiedImageError:
@@ -125,6 +136,8 @@ def find_lines(model, page, job):
     Large letters are found in a reduced image, small ones in tiles of finer ones, where something
     is left to be found.
     """
+    import cv2
+
     scales = [1.0]
     while max(page.shape[:2]) * scales[0] > TILE:
         scales.insert(0, max(scales[0] / ZOOM, TILE / max(page.shape[:2])))
@@ -158,6 +171,8 @@ def cuts(length):
 
 
 def shrink(image, scale):
+    import cv2
+
     return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
 
 
@@ -167,6 +182,9 @@ def detect(model, tile):
     The tile is given a margin of its own colour first: letters that touch the edge are missed, and
     the detector wants sides that 32 divides.
     """
+    import cv2
+    from rapidocr.main import RapidOCRError
+
     height, width = tile.shape[:2]
     edge = np.concatenate([tile[0], tile[-1], tile[:, 0], tile[:, -1]])
     below, right = (MARGIN + -(side + 2 * MARGIN) % 32 for side in (height, width))
@@ -184,6 +202,8 @@ def detect(model, tile):
 
 def join(pieces):
     """Returns the polygons of `(tile, polygon)`, with lines made whole that a tile's edge cut."""
+    import cv2
+
     whole = []
     for piece in pieces:
         apart, grown = [], piece
@@ -225,6 +245,8 @@ def sides(polygon):
 
 def covered(polygon, other):
     """Returns the part of `polygon` that lies in `other`, from 0 to 1."""
+    import cv2
+
     if (polygon.min(0) > other.max(0)).any() or (other.min(0) > polygon.max(0)).any():
         return 0.0
     return cv2.intersectConvexConvex(polygon, other)[0] / max(cv2.contourArea(polygon), 1.0)
@@ -236,29 +258,74 @@ def covered(polygon, other):
 def read_lines(model, page, polygons, job):
     """Returns what stands under the polygons, and whether the page stands on its head.
 
+    A line that was hard to read is tried upside down too; the surer reading wins.
+
     Returns:
         For each polygon `{"polygon", "text", "score"}`, and a truth value.
     """
     crops = [cut_out(page, polygon) for polygon in polygons]
-    by_shape = sorted(range(len(crops)), key=lambda i: crops[i].shape[1] / crops[i].shape[0])
-    lines, turned = [None] * len(crops), 0
-    for start in range(0, len(crops), BATCH):
+    lines = recognise(model, crops, job)
+    doubtful = [i for i, (_, score) in enumerate(lines) if score < SURE]
+    over = dict(
+        zip(doubtful, recognise(model, [turn(crops[i]) for i in doubtful], job), strict=True)
+    )
+    over = {i: line for i, line in over.items() if line[1] > lines[i][1]}
+    turned = 2 * len(over) > len(crops)
+    if turned:
+        rest = [i for i in range(len(crops)) if i not in over]
+        over.update(zip(rest, recognise(model, [turn(crops[i]) for i in rest], job), strict=True))
+    read = [over.get(i, line) for i, line in enumerate(lines)]
+    return [
+        {
+            "polygon": [[round(float(v), 1) for v in corner] for corner in polygon],
+            "text": text,
+            "score": round(score, 4),
+        }
+        for polygon, (text, score) in zip(polygons, read, strict=True)
+    ], turned
+
+
+def recognise(model, crops, job):
+    """Returns `(text, score)` of each crop."""
+    parts = [(i, part) for i, crop in enumerate(crops) for part in parts_of(crop)]
+    by_shape = sorted(range(len(parts)), key=lambda k: parts[k][1].shape[1] / parts[k][1].shape[0])
+    texts, scores = [""] * len(parts), [0.0] * len(parts)
+    for start in range(0, len(parts), BATCH):
         if job.cancelled:
-            return [], False
-        job.progress(start, len(crops), "reading")
+            break
+        job.progress(start, len(parts), "reading")
         batch = by_shape[start : start + BATCH]
-        upright, directions = model.cls_and_rotate([crops[i] for i in batch])
-        turned += sum("180" in label and score > 0.9 for label, score in directions.cls_res)
-        read = model.recognize_txt(upright)
-        for i, text, score in zip(batch, read.txts, read.scores, strict=True):
-            polygon = [[round(float(v), 1) for v in corner] for corner in polygons[i]]
-            lines[i] = {"polygon": polygon, "text": text.strip(), "score": round(float(score), 4)}
-    job.progress(len(crops), len(crops), "read")
-    return lines, 2 * turned > len(crops)
+        read = model.recognize_txt([parts[k][1] for k in batch])
+        for k, text, score in zip(batch, read.txts, read.scores, strict=True):
+            texts[k], scores[k] = text.strip(), float(score)
+    lines = [("", 0.0, 0)] * len(crops)
+    for (i, _), text, score in zip(parts, texts, scores, strict=True):
+        before, sum_of_scores, count = lines[i]
+        lines[i] = (joined(before, text), sum_of_scores + score, count + 1)
+    return [(text, score / count) for text, score, count in lines]
+
+
+def parts_of(crop):
+    """Returns a line in parts that are not too long for the recogniser, cut where it is blank."""
+    height, width = crop.shape[:2]
+    if width <= LONGEST * height:
+        return [crop]
+    middle = width // 2
+    window = crop[:, middle - 4 * height : middle + 4 * height]
+    ink = np.ptp(window.reshape(height, -1), axis=0).reshape(-1, 3).max(1)
+    blank = np.convolve(ink, np.ones(max(1, height // 5)), "same")  # as wide as between words
+    cut = middle - 4 * height + int(blank.argmin())
+    return [*parts_of(crop[:, :cut]), *parts_of(crop[:, cut:])]
+
+
+def turn(crop):
+    return np.ascontiguousarray(crop[::-1, ::-1])
 
 
 def cut_out(page, polygon):
     """Returns the line under `polygon`, laid level; large ones are reduced, without aliasing."""
+    from rapidocr.utils.process_img import get_rotate_crop_image
+
     x0, y0 = np.int32(np.floor(polygon.min(0)))
     x1, y1 = np.int32(np.ceil(polygon.max(0))) + 1
     part, corners = page[y0:y1, x0:x1], polygon - np.float32((x0, y0))
@@ -425,15 +492,21 @@ def compose(rows):
                 lines.append("")
         line = row[0].text
         for before, box in pairwise(row):
-            joined = is_han(before.text[-1:]) and is_han(box.text[:1])
-            line += ("" if joined and box.x0 - before.x1 < box.height else " ") + box.text
+            near = box.x0 - before.x1 < box.height
+            line = joined(line, box.text) if near else f"{line} {box.text}"
         lines.append(line)
     return "\n".join(lines)
 
 
+def joined(before, after):
+    """Returns two parts of one line as a person would write them: Chinese without a space."""
+    space = " " if before and after and not (is_han(before[-1]) and is_han(after[0])) else ""
+    return before + space + after
+
+
 def is_han(character):
     """Whether this is written without spaces between words: Chinese and Japanese, with marks."""
-    return bool(character) and (
+    return (
         "\u2e80" <= character <= "\u9fff" or "\uf900" <= character <= "\ufaff"
         or "\uff00" <= character <= "\uffef" or character >= "\U00020000"
     )  # fmt: skip

@@ -1,0 +1,36 @@
+"""Loads a runner by its path, as a worker does: it is no part of any package."""
+
+import importlib.util
+from pathlib import Path
+
+ENVS = Path(__file__).resolve().parents[3] / "envs"
+
+
+class Rejection(BaseException):
+    """What `job.reject` raises."""
+
+
+class Job:
+    """A job that keeps what a runner says."""
+
+    def __init__(self, *, cancelled=False):
+        self.cancelled = cancelled
+        self.chunks = []
+
+    def progress(self, done, total=0, text=""):
+        assert 0 <= done <= total
+        assert text
+
+    def emit(self, output, chunk):
+        self.chunks.append((output, chunk))
+
+    def reject(self, message):
+        raise Rejection(message)
+
+
+def load_runner(model):
+    """Return the module `envs/<model>/runner.py`."""
+    spec = importlib.util.spec_from_file_location(f"runner_{model}", ENVS / model / "runner.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,142 @@
+"""What the runner of DeepSeek-OCR-2 does without the model: prompts, marks, boxes, streaming."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+RUNNER = Path(__file__).parents[3] / "envs" / "deepseek-ocr-2" / "runner.py"
+
+
+@pytest.fixture(scope="module")
+def runner():
+    spec = importlib.util.spec_from_file_location("deepseek_ocr_2_runner", RUNNER)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Rejected(Exception):
+    pass
+
+
+class Job:
+    def __init__(self):
+        self.chunks = {"raw": [], "text": []}
+        self.cancelled = False
+
+    def reject(self, message):
+        raise Rejected(message)
+
+    def emit(self, output, chunk):
+        self.chunks[output].append(chunk)
+
+    def progress(self, *told):
+        pass
+
+
+RAW = (
+    "<|ref|>title<|/ref|><|det|>[[10, 20, 999, 40]]<|/det|>\n# A < B\n\n"
+    "<|ref|>image<|/ref|><|det|>[[0, 0, 1, 1], [5,6,7,8]]<|/det|>\n\n"
+    "<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\nIt reads.\n"
+)
+TEXT = "# A < B\n\n\nIt reads."
+
+
+def test_a_document_loses_its_marks(runner):
+    assert runner.plain(RAW, labels=False) == TEXT
+
+
+def test_where_places_were_asked_for_the_labels_are_the_text(runner):
+    raw = "<|ref|>Hello<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n<|ref|>world<|/ref|><|det|>[]<|/det|>"
+    assert runner.plain(raw, labels=True) == "Hello\nworld"
+    assert runner.plain(raw, labels=False) == "Hello\nworld"
+
+
+@pytest.mark.parametrize("raw", ["", "plain", "a <b> c", "<|ref|>cut", "<|/det|>"])
+def test_text_without_whole_marks(runner, raw):
+    assert "<|" not in runner.plain(raw, labels=False)
+    assert runner.boxes(raw, 10, 10) == []
+
+
+def test_boxes_are_pixels(runner):
+    assert runner.boxes(RAW, 1998, 999)[:2] == [
+        {"label": "title", "box": [20, 20, 1998, 40]},
+        {"label": "image", "box": [0, 0, 2, 1]},
+    ]
+
+
+@pytest.mark.parametrize(
+    "inside", ["__import__('os').system('x')", "[[1, 2, 3]]", "[[1, 2, 3, 99999]]", "[" * 10000]
+)
+def test_what_is_no_box_is_passed_over_and_never_evaluated(runner, inside):
+    assert runner.boxes(f"<|ref|>a<|/ref|><|det|>{inside}<|/det|>", 10, 10) == []
+
+
+def test_numbers_beyond_the_scale_stay_in_the_image(runner):
+    (box,) = runner.boxes("<|ref|>a<|/ref|><|det|>[[0, 0, 1200, 1200]]<|/det|>", 10, 20)
+    assert box["box"] == [0, 0, 10, 20]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 50])
+def test_chunks_of_text_add_up_to_the_text(runner, size):
+    job = Job()
+    watch = runner.Watch(job, None, 10, labels=False)
+    for start in range(0, len(RAW), size):
+        watch.text(RAW[start : start + size])
+    assert "".join(job.chunks["raw"]) == RAW
+    watch.end(runner.plain(RAW, labels=False))
+    assert "".join(job.chunks["text"]) == TEXT
+    assert size == 50 or len(job.chunks["text"]) > 2
+
+
+def test_prompts(runner):
+    job = Job()
+    assert runner.prompt_for(job, "free", None, None) == "<image>\nFree OCR."
+    located = runner.prompt_for(job, "locate", "the {date}", None)
+    assert located == "<image>\nLocate <|ref|>the {date}<|/ref|> in the image."
+    assert runner.prompt_for(job, "markdown", None, "<image>\nMine") == "<image>\nMine"
+
+
+@pytest.mark.parametrize(
+    ("mode", "locate", "prompt", "said"),
+    [
+        ("locate", None, None, "--mode locate needs --locate TEXT"),
+        ("locate", " ", None, "--mode locate needs --locate TEXT"),
+        ("free", "x", None, "--locate TEXT goes with --mode locate"),
+        ("free", None, "no image", "the prompt must hold <image> once"),
+    ],
+)
+def test_combinations_without_a_meaning_are_rejected(runner, mode, locate, prompt, said):
+    with pytest.raises(Rejected, match=said):
+        runner.prompt_for(Job(), mode, locate, prompt)
+
+
+def test_a_file_that_is_no_image_is_rejected(runner, tmp_path):
+    (tmp_path / "x.png").write_bytes(b"no image")
+    with pytest.raises(Rejected, match="not an image that can be read"):
+        runner.opened(Job(), tmp_path / "x.png")
+
+
+def test_the_drawing_has_the_boxes(runner, tmp_path):
+    picture = Image.new("RGB", (200, 100), "white")
+    found = [{"label": "тitle", "box": [150, 20, 50, 80]}]
+    path = runner.drawing(picture, found, tmp_path / "drawing.png")
+    with Image.open(path) as drawn:
+        assert drawn.size == (200, 100)
+        assert drawn.getpixel((100, 20)) != (255, 255, 255)
+        assert drawn.getpixel((100, 50)) == (255, 255, 255)
+    assert picture.getpixel((100, 20)) == (255, 255, 255)
+
+
+def test_a_cancelled_job_stops_at_the_next_layer(runner):
+    job = Job()
+    watch = runner.Watch(job, None, 10, labels=False)
+    watch.step()
+    job.cancelled = True
+    for stop in (watch.step, watch.check, watch.token):
+        with pytest.raises(runner.Stopped):
+            stop()

@@ -1,0 +1,220 @@
+"""The order in which the lines of a page are read."""
+# ruff: noqa: RUF001 - Chinese marks are full width
+
+import itertools
+import math
+import random
+
+import pytest
+
+from tests.unit.envs.runners import load_runner
+
+runner = load_runner("rapidocr")
+
+HEIGHT = 20
+COUNT = itertools.count()
+
+
+def box(x, y, text, *, width=None, height=HEIGHT):
+    """Return a line of text at (x, y); its letters are half as wide as high."""
+    width = len(text) * height / 2 if width is None else width
+    return runner.Box(next(COUNT), x, y, x + width, y + height, text)
+
+
+def read(*boxes):
+    """Return the text of the boxes, which are given in no order."""
+    shuffled = list(boxes)
+    random.Random(7).shuffle(shuffled)
+    return runner.compose(runner.arrange(shuffled))
+
+
+def prose(x, y, first, count, *, step=28):
+    """Return lines of a column of prose that begins at (x, y), named by their numbers."""
+    return [box(x, y + i * step, f"line {first + i:02} of a column of prose") for i in range(count)]
+
+
+def prose_text(first, count):
+    return "\n".join(f"line {first + i:02} of a column of prose" for i in range(count))
+
+
+def test_nothing_reads_as_nothing():
+    assert read() == ""
+
+
+def test_lines_are_read_from_top_to_bottom():
+    assert read(box(0, 0, "one"), box(0, 30, "two"), box(0, 60, "three")) == "one\ntwo\nthree"
+
+
+def test_a_receipt_keeps_prices_with_their_items():
+    items = [
+        ("Oat milk", "3.90"),
+        ("Sourdough loaf", "4.20"),
+        ("Lemons", "1.35"),
+        ("TOTAL", "9.45"),
+    ]
+    boxes = [
+        b
+        for i, (item, price) in enumerate(items)
+        for b in (box(0, i * 30, item), box(300, i * 30 + 3, price))
+    ]
+    assert read(*boxes) == "Oat milk 3.90\nSourdough loaf 4.20\nLemons 1.35\nTOTAL 9.45"
+
+
+def test_a_wrapped_item_with_its_price_between_the_lines_stays_a_row():
+    boxes = [box(0, i * 30, f"the description of item {i // 2} as prose") for i in range(8)]
+    boxes += [box(500, i * 60 + 15, f"{i}.50") for i in range(4)]
+    assert read(*boxes).split("\n")[:3] == [
+        "the description of item 0 as prose",
+        "0.50",
+        "the description of item 0 as prose",
+    ]
+
+
+def test_a_form_is_read_row_by_row():
+    rows = [("Name", "Ada Byron"), ("Born", "London"), ("Lives in", "Ashford"), ("Work", "Pilot")]
+    boxes = [b for i, (k, v) in enumerate(rows) for b in (box(0, i * 30, k), box(200, i * 30, v))]
+    assert read(*boxes) == "Name Ada Byron\nBorn London\nLives in Ashford\nWork Pilot"
+
+
+def test_a_table_of_four_columns_is_read_row_by_row():
+    boxes = [
+        box(x, i * 30, text)
+        for i in range(5)
+        for x, text in ((0, f"{i}"), (60, f"part {i}"), (300, f"{i}.10"), (420, f"{i}.20"))
+    ]
+    assert read(*boxes).split("\n")[1] == "1 part 1 1.10 1.20"
+
+
+@pytest.mark.parametrize("offset", [0, 4, 14])
+def test_columns_of_prose_are_read_one_after_the_other(offset):
+    text = read(*prose(0, 0, 0, 12), *prose(340, offset, 12, 12))
+    assert text == prose_text(0, 24)
+
+
+def test_three_columns_are_read_in_turn():
+    text = read(*prose(0, 0, 0, 6), *prose(330, 0, 6, 6), *prose(660, 0, 12, 6))
+    assert text == prose_text(0, 18)
+
+
+def test_a_heading_as_wide_as_the_page_comes_before_and_between_columns():
+    text = read(
+        box(150, 0, "A heading over both", height=30),
+        *prose(0, 60, 0, 5),
+        *prose(340, 60, 5, 5),
+        box(150, 220, "Another in the middle", height=30),
+        *prose(0, 280, 10, 5),
+        *prose(340, 280, 15, 5),
+    )
+    lines = [line for line in text.split("\n") if line]
+    assert lines == [
+        "A heading over both",
+        *prose_text(0, 10).split("\n"),
+        "Another in the middle",
+        *prose_text(10, 10).split("\n"),
+    ]
+
+
+def test_a_table_under_two_columns_is_still_a_table():
+    text = read(
+        *prose(0, 0, 0, 5),
+        *prose(340, 0, 5, 5),
+        box(0, 170, "a line of text that is as wide as the whole of the page"),
+        *[
+            b
+            for i in range(4)
+            for b in (box(0, 220 + 30 * i, f"item {i}"), box(500, 220 + 30 * i, "5"))
+        ],
+    )
+    assert text.split("\n")[:10] == prose_text(0, 10).split("\n")
+    assert text.split("\n")[-2:] == ["item 2 5", "item 3 5"]
+
+
+def test_a_short_last_line_does_not_make_a_column_a_table():
+    left = [*prose(0, 0, 0, 5), box(0, 140, "the end.")]
+    right = [box(340, 0, "go on"), *prose(340, 28, 6, 5)]
+    assert read(*left, *right).split("\n")[5:7] == ["the end.", "go on"]
+
+
+def test_indented_lines_of_code_stay_where_they_are():
+    lines = [
+        "for i:",
+        "                        if a:",
+        "go",
+        "                        stop",
+        "x = 1",
+    ]
+    lines += ["                        return", "end"]
+    boxes = [box(10 * (len(t) - len(t.lstrip())), i * 28, t.strip()) for i, t in enumerate(lines)]
+    assert read(*boxes) == "\n".join(t.strip() for t in lines)
+
+
+def test_large_and_small_letters_on_one_line_are_one_row():
+    assert read(box(0, 0, "TOTAL", height=30), box(300, 8, "23.50", height=18)) == "TOTAL 23.50"
+
+
+def test_boxes_that_overlap_sideways_are_rows_of_their_own():
+    assert read(box(0, 0, "first line"), box(2, 8, "second line")) == "first line\nsecond line"
+
+
+def test_an_empty_line_stands_where_the_page_has_one():
+    boxes = [box(0, y, f"at {y}") for y in (0, 28, 56, 112, 140)]
+    assert read(*boxes) == "at 0\nat 28\nat 56\n\nat 112\nat 140"
+
+
+def test_there_is_no_empty_line_where_a_column_goes_on():
+    assert "\n\n" not in read(*prose(0, 0, 0, 8), *prose(340, 0, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "gap", "joined"),
+    [
+        ("老周在这条", "山路上", 2, "老周在这条山路上"),
+        ("他说：", "“好”", 2, "他说： “好”"),
+        ("山路", "上", 90, "山路 上"),
+        ("第3", "页", 2, "第3 页"),
+        ("two", "words", 2, "two words"),
+    ],
+)
+def test_chinese_is_joined_without_a_space(left, right, gap, joined):
+    first = box(0, 0, left, width=100)
+    assert read(first, box(100 + gap, 0, right)) == joined
+
+
+@pytest.mark.parametrize("degrees", [0, 3, -8, 180])
+def test_a_page_is_put_straight_before_its_lines_are_ordered(degrees):
+    angle = math.radians(degrees)
+    cos, sin = math.cos(angle), math.sin(angle)
+    lines = []
+    for b in [
+        box(0, 0, "item one"),
+        box(600, 0, "1.10"),
+        box(0, 30, "item two"),
+        box(600, 30, "2"),
+    ]:
+        corners = [(b.x0, b.y0), (b.x1, b.y0), (b.x1, b.y1), (b.x0, b.y1)]
+        polygon = [[x * cos - y * sin, x * sin + y * cos] for x, y in corners]
+        if degrees == 180:  # a detector begins at the top left of what it sees
+            polygon = polygon[2:] + polygon[:2]
+        lines.append({"polygon": polygon, "text": b.text, "score": 1.0})
+    boxes = runner.level_boxes(lines, turned=degrees == 180)
+    assert runner.compose(runner.arrange(boxes)) == "item one 1.10\nitem two 2"
+
+
+def test_every_line_is_read_once_whatever_the_page():
+    chance = random.Random(1)
+    for _ in range(200):
+        boxes = [
+            box(chance.randrange(900), chance.randrange(900), "some words" * chance.randrange(1, 4))
+            for _ in range(chance.randrange(40))
+        ]
+        rows = runner.arrange(boxes)
+        assert sorted(b.index for row in rows for b in row) == sorted(b.index for b in boxes)
+
+
+@pytest.mark.parametrize("length", [1, 1999, 2000, 2001, 3800, 3801, 20_000])
+def test_tiles_cover_everything_and_share_an_edge(length):
+    starts = runner.cuts(length)
+    assert starts[0] == 0
+    assert starts[-1] + runner.TILE >= length
+    steps = [b - a for a, b in itertools.pairwise(starts)]
+    assert all(0 < step <= runner.TILE - runner.OVERLAP for step in steps)
