@@ -70,6 +70,8 @@ class WorkerSpec:
     """How many threads the user or the manifest wants; None for an even share of the cores."""
     held: tuple[int, ...] = ()
     """Descriptors that the worker is to hold open, such as the environment's lock."""
+    package: Path = WORKER_PACKAGE
+    """The worker's own code."""
 
     @cached_property
     def digest(self) -> str:
@@ -109,7 +111,14 @@ class WorkerSpec:
         }
 
 
-def start(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path, *, kept: bool = False) -> Worker:
+def start(
+    spec: WorkerSpec,
+    runtime: RuntimeDirectory,
+    logs: Path,
+    *,
+    kept: bool = False,
+    large: Any = None,
+) -> Worker:
     """Start a worker and return it after its `hello`; its model is not loaded yet.
 
     Args:
@@ -117,6 +126,7 @@ def start(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path, *, kept: bool
         runtime: Where its socket and record go.
         logs: The directory of workers' logs.
         kept: Whether other clients may use it, and find it by its digest.
+        large: How large buffers travel; by default as this system does best.
 
     Raises:
         Crashed: When it ended, or was silent for too long, before it said hello.
@@ -145,7 +155,7 @@ def start(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path, *, kept: bool
                 "-I",
                 "-X",
                 "utf8",
-                str(WORKER_PACKAGE),
+                str(spec.package),
                 *(f"{name}={value}" for name, value in arguments.items()),
             ],
             variables=spec.variables,
@@ -177,7 +187,7 @@ def start(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path, *, kept: bool
     worker = Worker(record, runtime, Own(process, ours))
     try:
         runtime.write(record)
-        connect(worker)
+        connect(worker, large)
     except (ConnectionLost, DeadlinePassed, RemoteError, ProtocolError, OSError) as error:
         raise worker.crashed(f"did not start ({error})") from error
     except BaseException:
@@ -186,8 +196,12 @@ def start(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path, *, kept: bool
     return worker
 
 
-def connect(worker: Worker) -> None:
+def connect(worker: Worker, large: Any = None) -> None:
     """Connect to a worker and greet it.
+
+    Args:
+        worker: What is to get its connection.
+        large: How large buffers travel; by default as this system does best.
 
     Raises:
         ConnectionLost, DeadlinePassed, RemoteError, ProtocolError, OSError: When there is none, or
@@ -203,7 +217,7 @@ def connect(worker: Worker) -> None:
     if owner != os.getuid():
         sock.close()
         raise ConnectionLost("its socket belongs to another user")
-    worker.connection = Connection(Channel(sock))
+    worker.connection = Connection(Channel(sock, large))
     worker.pid = _greet(worker.connection, worker.record.environment)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.client.worker import Call
-from orchestrator.core.manifest import FILE_TYPES
+from orchestrator.core.manifest import PATH_TYPES
 from orchestrator.core.values import ArrayValue, AudioValue, FileValue, check_output
 from orchestrator.engines.base import Completed, Task
 from orchestrator.errors import OutputError, UsageError
@@ -26,10 +26,18 @@ if TYPE_CHECKING:
 
 def load_call(task: Task, threads: int, keep_alive: float | None = -1) -> Call:
     """Return the request that loads the model of `task`; `keep_alive` as for `run_call`."""
-    return Call(
-        {**task.worker.load_parameters(), **_terms(task.load_seconds, threads, keep_alive)},
-        task.load_seconds,
-    )
+    manifest = task.manifest
+    params = {
+        **task.worker.load_parameters(),
+        "inputs": {
+            name: declared.type + ("[]" if declared.list else "")
+            for name, declared in manifest.inputs.items()
+        },
+        "outputs": {name: output.type for name, output in manifest.outputs.items()},
+        "primary": manifest.primary_output,
+        **_terms(task.load_seconds, threads, keep_alive),
+    }
+    return Call(params, task.load_seconds)
 
 
 def run_call(task: Task, directory: str, threads: int, keep_alive: float | None = -1) -> Call:
@@ -52,8 +60,6 @@ def run_call(task: Task, directory: str, threads: int, keep_alive: float | None 
     }
     params = {
         "inputs": inputs,
-        "outputs": {name: output.type for name, output in task.manifest.outputs.items()},
-        "primary": task.manifest.primary_output,
         "directory": directory,
         **_terms(task.run_seconds, threads, keep_alive),
     }
@@ -96,22 +102,22 @@ def run_in(worker: Worker, task: Task, call: Call, scratch: Scratch) -> Complete
     return Completed(outputs, {"run": seconds})
 
 
-def _encode(declared: Input, name: str, value: Any, parts: list[memoryview]) -> dict[str, Any]:
+def _encode(declared: Input, name: str, value: Any, parts: list[memoryview]) -> Any:
     kind = declared.type
-
-    def one(item: Any) -> Any:
-        if kind in FILE_TYPES:
-            return os.fspath(item)
-        if kind != "array":
-            return item
-        try:
-            return encode_array(item, parts)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"input {name!r} is {error}") from error
-
+    if kind not in PATH_TYPES:
+        return value
     if declared.list:
-        return {"type": kind, "list": True, "value": [one(item) for item in value]}
-    return {"type": kind, "value": one(value)}
+        return [_encode_one(kind, name, item, parts) for item in value]
+    return _encode_one(kind, name, value, parts)
+
+
+def _encode_one(kind: str, name: str, value: Any, parts: list[memoryview]) -> Any:
+    if kind != "array":
+        return os.fspath(value)
+    try:
+        return encode_array(value, parts)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"input {name!r} is {error}") from error
 
 
 def _outputs(task: Task, message: Message, directory: str) -> dict[str, Any]:

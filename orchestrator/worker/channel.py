@@ -47,6 +47,8 @@ class Channel:
         self._descriptors: deque[int] = deque()
         self._frames: deque[Frame] = deque()
         self._sending = threading.Lock()
+        self.more = False
+        """Whether there may be more to read than the last `pump` has read."""
         self._read_buffer = bytearray(READ_SIZE)
         self._read_view = memoryview(self._read_buffer)
 
@@ -136,20 +138,26 @@ class Channel:
                 return None
         return self.pop(directory)
 
-    def pump(self) -> bool:
-        """Read once what has come, and return whether the peer is still there."""
+    def pump(self, wait: int = 0) -> bool:
+        """Read once what has come, and return whether the peer is still there.
+
+        Args:
+            wait: `socket.MSG_DONTWAIT` to raise BlockingIOError when nothing has come.
+        """
         count, ancillary, flags, _ = self.sock.recvmsg_into(
-            [self._read_buffer], _ROOM, _CLOSE_ON_EXEC
+            [self._read_buffer], _ROOM, _CLOSE_ON_EXEC | wait
         )
-        for level, kind, payload in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                self._keep_descriptors(payload)
-        if flags & socket.MSG_CTRUNC or len(self._descriptors) > MAX_WAITING_DESCRIPTORS:
-            raise ProtocolError("more descriptors than a message may carry")
+        if ancillary:
+            for level, kind, payload in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                    self._keep_descriptors(payload)
+            if flags & socket.MSG_CTRUNC or len(self._descriptors) > MAX_WAITING_DESCRIPTORS:
+                raise ProtocolError("more descriptors than a message may carry")
         if not count:
             if not self._decoder.idle:
                 raise ProtocolError("the peer left in the middle of a message")
             return False
+        self.more = count == READ_SIZE
         self._frames.extend(self._decoder.feed(self._read_view[:count]))
         return True
 

@@ -69,7 +69,8 @@ _encode_text = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
 ).encode
 _encode_escaped = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
-_decode_text = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_scan: Any = _decoder.scan_once  # type: ignore[attr-defined]
 
 
 def encode(body: dict[str, Any], specs: list[BufferSpec] | None = None) -> bytes:
@@ -121,6 +122,13 @@ class Decoder:
         Raises:
             ProtocolError: For anything that the protocol does not allow.
         """
+        if len(data) > HEADER and self.idle:
+            # By far the most common: one whole message and nothing else.
+            size = int.from_bytes(data[:HEADER], "big")
+            if size == len(data) - HEADER and size <= MAX_MESSAGE:
+                body = parse(bytes(data[HEADER:]))
+                if "buffers" not in body:
+                    return [Frame(body, [], [])]
         self._buffer += data
         frames: list[Frame] = []
         while True:
@@ -175,7 +183,13 @@ def parse(data: bytes | bytearray) -> dict[str, Any]:
         ProtocolError: When it is not JSON, not an object, or nested too deeply.
     """
     try:
-        body = _decode_text(data.decode("utf-8"))
+        text = data.decode("utf-8")
+        try:
+            body, end = _scan(text, 0)
+        except StopIteration:
+            end = -1
+        if end != len(text):
+            body = _decoder.decode(text)  # white space around it, or an error to tell
     except RecursionError:
         raise ProtocolError("JSON nested too deeply") from None
     except ValueError as error:

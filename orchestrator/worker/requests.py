@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from . import frames
@@ -67,14 +66,14 @@ class Request:
 class Line:
     """The requests of all clients, in the order in which they came.
 
-    The reader adds and cancels; the main thread takes. The first in line is the one that runs.
+    Any thread adds and cancels; the main thread begins them. The first in line is the one that
+    runs.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._all: list[Request] = []
         self._running: Request | None = None
-        self._arrived: SimpleQueue[Request | None] = SimpleQueue()
 
     @property
     def busy(self) -> bool:
@@ -99,24 +98,13 @@ class Line:
             self._all.append(request)
         if request.place:
             request.notify("waiting", {"place": request.place})
-        self._arrived.put(request)
 
-    def wake(self) -> None:
-        """Let `next` return None."""
-        self._arrived.put(None)
-
-    def next(self, seconds: float | None) -> Request | None:
-        """Wait at most `seconds` for a request and begin it; None when woken or too late."""
-        try:
-            request = self._arrived.get(timeout=seconds)
-        except Empty:
-            return None
-        if request is None:
-            return None
+    def begin(self) -> Request | None:
+        """Begin the first request and return it; None when there is none."""
         with self._lock:
-            if request not in self._all:
-                return None  # cancelled while it waited
-            self._running = request
+            if not self._all:
+                return None
+            request = self._running = self._all[0]
         if request.place:
             request.notify("started", {})
         return request

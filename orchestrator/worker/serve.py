@@ -1,6 +1,7 @@
-"""The worker: one thread reads messages, the main thread loads the model and runs jobs in turn.
+"""The worker: the main thread loads the model and runs jobs in turn, and reads while it is idle.
 
-`hello`, `status` and `cancel` are answered by the reader, so that they work while a model runs.
+While it is not, a second thread reads, so that `hello`, `status` and `cancel` are answered while a
+model runs.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
-import selectors
 import socket
 import struct
 import sys
@@ -19,6 +19,7 @@ from typing import Any
 
 from . import frames, jobs, leash, peers, runner, state, values
 from .channel import Channel, Message
+from .ears import Ears
 from .requests import Line, Request, reply, send_error
 
 SEND_SECONDS = 30
@@ -50,7 +51,8 @@ def main(settings: dict[str, str], leash_reader: int) -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     listener = socket.socket(fileno=int(settings["listener"]))
     listener.set_inheritable(False)
-    Server(listener, settings["environment"], state.attach(settings["place"] + ".state")).serve()
+    shared = state.attach(settings["place"] + ".state")
+    Server(listener, settings["environment"], shared, Ears()).serve()
 
 
 NUMBER = (int, float)
@@ -62,6 +64,9 @@ PARAMETERS: dict[str, dict[str, tuple[Any, bool]]] = {
         "device": (str, True),
         "dtype": (str, True),
         "options": (dict, True),
+        "inputs": (dict, True),
+        "outputs": (dict, True),
+        "primary": (str, True),
         "model_dir": ((str, type(None)), False),
         "seconds": (NUMBER, False),
         "threads": ((int, type(None)), False),
@@ -69,8 +74,6 @@ PARAMETERS: dict[str, dict[str, tuple[Any, bool]]] = {
     },
     "run": {
         "inputs": (dict, True),
-        "outputs": (dict, True),
-        "primary": (str, True),
         "directory": (str, True),
         "seconds": (NUMBER, False),
         "threads": ((int, type(None)), False),
@@ -84,10 +87,10 @@ PARAMETERS: dict[str, dict[str, tuple[Any, bool]]] = {
 def wrong_parameter(method: str, params: dict[str, Any]) -> str:
     """Return the name of a parameter that is missing or of the wrong type, or nothing."""
     for name, (kind, required) in PARAMETERS[method].items():
-        if name not in params:
-            if required:
+        if name in params:
+            if not isinstance(params[name], kind):
                 return name
-        elif not isinstance(params[name], kind):
+        elif required:
             return name
     return ""
 
@@ -108,18 +111,24 @@ class Server:
         listener: A listening Unix socket.
         environment: The digest that `hello` tells.
         shared: Where the state is kept for others to see: eight doubles, as `state` says.
+        ears: How the two threads wait.
     """
 
-    def __init__(self, listener: socket.socket, environment: str, shared: Any) -> None:
+    def __init__(self, listener: socket.socket, environment: str, shared: Any, ears: Ears) -> None:
         self._listener = listener
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(listener, selectors.EVENT_READ)
+        listener.settimeout(0)
+        self._ears = ears
+        ears.add(listener.fileno())
         self._environment = environment
-        self._clients: dict[Channel, Client] = {}
+        self._clients: dict[int, Client] = {}  # by descriptor
+        self._reading = threading.Lock()
         self._line = Line()
         self._state = shared
         self._runner: types.ModuleType | None = None
         self._model: Any = None
+        self._inputs: dict[str, str] = {}
+        self._outputs: dict[str, str] = {}
+        self._primary = ""
         self._threads: int | None = None
         shared[state.PID] = os.getpid()
         shared[state.KEEP] = -1  # for as long as whoever started us
@@ -129,11 +138,12 @@ class Server:
         """Read in a thread and work in this one, until `shutdown` or the end of the idle time."""
         threading.Thread(target=self._read, name="mm-reader", daemon=True).start()
         while True:
-            left = self._idle_seconds_left()
-            if left is not None and left <= 0:
-                break
-            request = self._line.next(left)
+            request = self._line.begin()
             if request is None:
+                left = self._idle_seconds_left()
+                if left is not None and left <= 0:
+                    break
+                self._hear(self._ears.wait_in_main(left))
                 continue
             if request.method == "shutdown":
                 self._enter(state.ENDING, GRACE, 0)
@@ -163,21 +173,26 @@ class Server:
 
     def _forget(self) -> None:
         # A child that the model forks must hold no end of the protocol.
-        for channel in self._clients:
+        for descriptor in self._clients:
             with contextlib.suppress(OSError):
-                os.close(channel.fileno())
+                os.close(descriptor)
         with contextlib.suppress(OSError):
             os.close(self._listener.fileno())
 
-    # The reader's part
+    # What either thread does with what has come
 
     def _read(self) -> None:
         while True:
-            for key, _ in self._selector.select():
-                if key.fileobj is self._listener:
+            self._hear(self._ears.wait_in_reader())
+            self._ears.wake()
+
+    def _hear(self, readable: list[int]) -> None:
+        for descriptor in readable:
+            with self._reading:
+                if descriptor == self._listener.fileno():
                     self._accept()
-                else:
-                    self._receive(key.data)
+                elif descriptor in self._clients:  # else the other thread has closed it
+                    self._receive(self._clients[descriptor])
 
     def _accept(self) -> None:
         try:
@@ -188,30 +203,38 @@ class Server:
             sock.close()
             return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", SEND_SECONDS, 0))
-        client = Client(Channel(sock), peers.peer_pid(sock))
-        self._clients[client.channel] = client
-        self._selector.register(sock, selectors.EVENT_READ, client)
+        sock.settimeout(None)
+        self._clients[sock.fileno()] = Client(Channel(sock), peers.peer_pid(sock))
+        self._ears.add(sock.fileno())
 
     def _receive(self, client: Client) -> None:
         channel = client.channel
         try:
-            alive = channel.pump()
-            while channel.waiting():
-                self._take(client, channel.pop())
+            alive = self._read_messages(client)
+            # All of it: nobody may be woken for the rest while a job runs.
+            while alive and channel.more:
+                alive = self._read_messages(client)
+        except BlockingIOError:
+            alive = True
         except OSError:
             alive = False
         except frames.ProtocolError as error:
             send_error(channel, None, frames.INVALID_REQUEST, str(error))
             alive = False
         if not alive:
-            self._selector.unregister(channel.sock)
+            self._ears.remove(channel.fileno())
             if self._line.cancel(channel) is not None:
                 self._state[state.DEADLINE] = time.monotonic() + GRACE
             if not self._line.busy:
                 self._state[state.SINCE] = time.monotonic()
-            del self._clients[channel]
+            del self._clients[channel.fileno()]
             channel.close()
-            self._line.wake()
+
+    def _read_messages(self, client: Client) -> bool:
+        alive = client.channel.pump(socket.MSG_DONTWAIT)
+        while client.channel.waiting():
+            self._take(client, client.channel.pop())
+        return alive
 
     def _take(self, client: Client, message: Message) -> None:
         body, channel = message.body, client.channel
@@ -280,6 +303,8 @@ class Server:
             self._adopt(params)
             loaded = runner.import_runner(params["runner"], params["source"])
             self._model = loaded.load(jobs.Context(params, request.notify))
+            self._inputs, self._outputs = params["inputs"], params["outputs"]
+            self._primary = params["primary"]
             self._runner = loaded
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer
             self._enter(state.NEW, state.FOREVER, 0)
@@ -297,16 +322,16 @@ class Server:
             seconds = float(params.get("seconds", state.FOREVER))
             self._enter(state.BUSY, seconds + SLACK, request.client)
             self._adopt(params)
-            job = jobs.Job(params["directory"], params["outputs"], self._threads, request.notify)
+            job = jobs.Job(params["directory"], self._outputs, self._threads, request.notify)
             request.job = job
             job.cancelled = request.cancelled
-            inputs = values.decode_inputs(params["inputs"], request.buffers)
+            inputs = values.decode_inputs(params["inputs"], self._inputs, request.buffers)
             request.buffers = []
             returned = self._runner.run(self._model, job, **inputs)
             if job.cancelled:
                 request.fail(frames.CANCELLED, "cancelled")
                 return
-            result, buffers = values.encode_outputs(returned, params["outputs"], params["primary"])
+            result, buffers = values.encode_outputs(returned, self._outputs, self._primary)
             self._finish_job()
             self._answer(request, {"outputs": result, "directory": job.made_directory}, buffers)
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer

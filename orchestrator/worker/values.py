@@ -22,17 +22,22 @@ class OutputMismatch(Exception):
     """The runner returned what its manifest does not allow."""
 
 
-def decode_inputs(inputs: dict[str, Any], buffers: list[memoryview]) -> dict[str, Any]:
-    """Return the keywords for `run` from `{name: {"type", "value"[, "list"]}}`."""
-    return {
-        name: [_decode(entry["type"], value, buffers) for value in entry["value"]]
-        if entry.get("list")
-        else _decode(entry["type"], entry["value"], buffers)
-        for name, entry in inputs.items()
-    }
+def decode_inputs(
+    inputs: dict[str, Any], types: dict[str, str], buffers: list[memoryview]
+) -> dict[str, Any]:
+    """Return the keywords for `run`.
+
+    Args:
+        inputs: Values by name, as they came.
+        types: The type of each input, with `[]` behind it where it is a list.
+        buffers: What arrays refer to.
+    """
+    return {name: _decode(types[name], value, buffers) for name, value in inputs.items()}
 
 
 def _decode(kind: str, value: Any, buffers: list[memoryview]) -> Any:
+    if kind.endswith("[]"):
+        return [_decode(kind[:-2], item, buffers) for item in value]
     if kind in PATHS or kind == "audio":
         import pathlib
 

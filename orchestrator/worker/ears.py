@@ -1,0 +1,68 @@
+"""Two threads that wait for the same sockets: the main one while it is idle, a reader while not.
+
+A small job is done sooner by the thread that has read it than after a hand-over to another. On
+Linux the kernel wakes the reader only while the main thread does not wait (EPOLLEXCLUSIVE,
+epoll_ctl(2)). That is an optimisation and no promise: either or both may wake at any time, and
+whoever wakes reads what is there without blocking. Elsewhere the reader alone reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+from typing import Any
+
+SHARED = hasattr(select, "EPOLLEXCLUSIVE")
+
+
+class Ears:
+    """Says which descriptors are readable.
+
+    Args:
+        shared: Whether the main thread listens as well.
+    """
+
+    def __init__(self, *, shared: bool = SHARED) -> None:
+        self._shared = shared
+        self._main: Any = select.epoll() if shared else select.poll()
+        self._reader: Any = select.epoll() if shared else select.poll()
+        self._event = select.EPOLLIN | select.EPOLLEXCLUSIVE if shared else select.POLLIN
+        self._second = 1 if shared else 1000
+        """What a second is in the poller's unit of time."""
+        self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_reader, False)
+        os.set_blocking(self._wake_writer, False)
+        self._main.register(self._wake_reader, select.POLLIN)
+
+    def add(self, descriptor: int) -> None:
+        """Listen to `descriptor`; called by whoever listens at that moment."""
+        # The main thread first: the kernel asks in this order.
+        if self._shared:
+            self._main.register(descriptor, self._event)
+        self._reader.register(descriptor, self._event)
+
+    def remove(self, descriptor: int) -> None:
+        """Listen to it no more; before it is closed."""
+        if self._shared:
+            self._main.unregister(descriptor)
+        self._reader.unregister(descriptor)
+
+    def wait_in_main(self, seconds: float | None) -> list[int]:
+        """Return the readable descriptors; none when woken, or after `seconds`."""
+        ready = self._main.poll(None if seconds is None else seconds * self._second)
+        found = [descriptor for descriptor, _ in ready]
+        if self._wake_reader in found:
+            found.remove(self._wake_reader)
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake_reader, 4096)
+        return found
+
+    def wait_in_reader(self) -> list[int]:
+        """Return the readable descriptors."""
+        return [descriptor for descriptor, _ in self._reader.poll()]
+
+    def wake(self) -> None:
+        """Let `wait_in_main` return."""
+        with contextlib.suppress(BlockingIOError):  # it will find what is in the pipe
+            os.write(self._wake_writer, b"!")
