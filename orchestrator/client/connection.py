@@ -160,12 +160,13 @@ class Connection:
         if body.get("jsonrpc") != "2.0":
             raise ProtocolError("a message without jsonrpc 2.0")
         if "method" in body:
-            params = body.get("params")
-            if body["method"] not in NOTIFICATIONS or not isinstance(params, dict):
-                raise ProtocolError(f"a notification {body['method']!r}")
+            method, params = body["method"], body.get("params")
+            known = isinstance(method, str) and method in NOTIFICATIONS
+            if not known or not isinstance(params, dict):
+                raise ProtocolError(f"a notification {str(method)[:80]!r}")
             if params.get("id") != self._last:
                 return None
-            return Event(body["method"], params, message.buffers)
+            return Event(method, params, message.buffers)
         if "error" in body:
             raise self._error(body["error"], body.get("id"))
         if body.get("id") != self._last or not isinstance(body.get("result"), dict):

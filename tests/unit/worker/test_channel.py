@@ -90,10 +90,9 @@ def test_more_buffers_than_a_message_may_have_are_refused_by_the_sender(ends):
 def test_after_half_a_message_nothing_more_is_sent(ends):
     one = Channel(ends[0])
     ends[1].close()
-    with pytest.raises(OSError, match="."):
-        for _ in range(100):
-            one.send({"a": "x" * 100_000})
-    with pytest.raises(OSError, match="."):
+    with pytest.raises(BrokenPipeError):
+        one.send({"a": "x" * 100_000})
+    with pytest.raises(BrokenPipeError):
         one.send({"a": 1})
 
 
@@ -136,10 +135,12 @@ def test_a_flood_of_descriptors_is_refused_and_closed(ends):
     two = Channel(ends[1])
     reader, writer = os.pipe()
     before = descriptors()
+    for _ in range(MAX_WAITING_DESCRIPTORS // 60):
+        send_raw(ends[0], {"a": 1}, [reader] * 60)
+        assert two.receive().body == {"a": 1}
+    send_raw(ends[0], {"a": 1}, [reader] * 60)
     with pytest.raises(ProtocolError, match="descriptors"):
-        for _ in range(MAX_WAITING_DESCRIPTORS):
-            send_raw(ends[0], {"a": 1}, [reader] * 60)
-            two.receive()
+        two.receive()
     ends[1].close()
     two.close()
     assert len(descriptors() - before) == 0

@@ -1,0 +1,104 @@
+"""Records, states and sockets in `MM_RUNTIME_DIR`."""
+
+import os
+import stat
+import time
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.client.runtime import ENDS_KEPT, RuntimeDirectory, WorkerRecord, runtime_directory
+from orchestrator.client.supervisors import start_time
+from orchestrator.errors import UsageError
+from orchestrator.worker import state
+
+
+@pytest.fixture
+def runtime(tmp_path):
+    return RuntimeDirectory(tmp_path)
+
+
+@pytest.fixture
+def record(tmp_path):
+    """The record of a worker whose supervisor is this very process."""
+    return WorkerRecord(
+        id="0123456789ab",
+        model="m",
+        supervisor=os.getpid(),
+        started=start_time(os.getpid()),
+        environment="e",
+        socket="s",
+        log="l",
+        oom=("/x", 3),
+    )
+
+
+def test_a_record_comes_back_as_it_was_and_is_the_users_alone(runtime, record):
+    runtime.write(record)
+    assert list(runtime.records()) == [record]
+    assert stat.S_IMODE(runtime.record(record.id).stat().st_mode) == 0o600
+
+
+def test_the_record_of_a_process_that_is_gone_or_another_is_removed(runtime, record):
+    runtime.write(replace(record, id="a" * 12, started="long ago"))
+    runtime.write(replace(record, id="b" * 12, supervisor=2**22 + 1))
+    runtime.socket("a" * 12).touch()
+    assert list(runtime.records()) == []
+    assert os.listdir(runtime.path) == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"id": 3}', '{"id": "x"}'])
+def test_a_damaged_record_counts_as_absent(runtime, record, text):
+    runtime.record("c" * 12).write_text(text)
+    runtime.write(record)
+    assert list(runtime.records()) == [record]
+
+
+def test_a_state_is_read_without_asking_the_worker(runtime, record):
+    numbers = [11, 5, 1, 2.5, 300, 9.0, 0, state.IDLE]
+    runtime.state_file(record.id).write_bytes(state.encode(numbers))
+    found = runtime.state(record.id)
+    assert (found.pid, found.jobs, found.waiting, found.phase) == (11, 5, 1, "idle")
+    assert not found.idle  # somebody waits
+    assert runtime.state("none").phase == "new"
+
+
+def test_what_is_old_and_nobodys_is_swept(runtime, record):
+    runtime.write(record)
+    old, new, alive = (runtime.end(name) for name in ("d" * 12, "e" * 12, record.id))
+    for path in (old, new, alive):
+        path.touch()
+    long_ago = time.time() - ENDS_KEPT - 1
+    for path in (old, alive):
+        os.utime(path, (long_ago, long_ago))
+    (runtime.path / "something-else").touch()
+    os.utime(runtime.path / "something-else", (long_ago, long_ago))
+    runtime.sweep()
+    assert not old.exists()
+    assert new.exists()
+    assert alive.exists()
+    assert (runtime.path / "something-else").exists()
+
+
+def test_the_directory_is_made_private(tmp_path):
+    found = runtime_directory({"MM_RUNTIME_DIR": str(tmp_path / "new")})
+    assert stat.S_IMODE(found.path.stat().st_mode) == 0o700
+
+
+def test_one_that_others_may_read_is_refused(tmp_path):
+    (tmp_path / "open").mkdir(mode=0o755)
+    (tmp_path / "open").chmod(0o755)
+    with pytest.raises(UsageError, match="chmod 700"):
+        runtime_directory({"MM_RUNTIME_DIR": str(tmp_path / "open")})
+
+
+def test_a_link_to_a_directory_is_refused(tmp_path):
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(UsageError, match="belong to you"):
+        runtime_directory({"MM_RUNTIME_DIR": str(tmp_path / "link")})
+
+
+def test_a_path_too_long_for_a_socket_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="shorter"):
+        runtime_directory({"MM_RUNTIME_DIR": str(tmp_path / ("x" * 100))})

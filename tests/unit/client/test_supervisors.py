@@ -1,0 +1,54 @@
+"""Processes told from others of the same id. The only process here is the test's own."""
+
+import os
+import signal
+
+import pytest
+
+from orchestrator.client import supervisors
+from orchestrator.client.supervisors import is_alive, send_signal, start_time, wait_gone
+
+GONE = 2**22 + 1
+"""Above the largest id that Linux gives."""
+
+
+@pytest.fixture
+def heard():
+    """The signals that this process was sent."""
+    found = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: found.append(number))
+    yield found
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("system", ["linux", "portable"])
+def test_the_right_process_is_signalled(heard, system, monkeypatch):
+    began = start_time(os.getpid())
+    assert send_signal(os.getpid(), began, signal.SIGUSR1, system)
+    assert heard == [signal.SIGUSR1]
+
+
+@pytest.mark.parametrize("system", ["linux", "portable"])
+@pytest.mark.parametrize("began", ["", "another boot:1"])
+def test_a_reused_id_is_never_signalled(heard, system, began):
+    assert not send_signal(os.getpid(), began, signal.SIGUSR1, system)
+    assert heard == []
+
+
+@pytest.mark.parametrize("system", ["linux", "portable"])
+def test_a_process_that_is_gone_is_no_error(system):
+    assert not send_signal(GONE, "x", signal.SIGUSR1, system)
+    assert wait_gone(GONE, "x", 0, system)
+    assert not is_alive(GONE, "x")
+
+
+@pytest.mark.parametrize("system", ["linux", "portable"])
+def test_one_that_lives_is_waited_for_no_longer_than_asked(system):
+    assert not wait_gone(os.getpid(), start_time(os.getpid()), 0, system)
+    assert wait_gone(os.getpid(), "before a reboot", 0, system)
+
+
+def test_the_client_and_the_supervisor_mean_the_same_byte():
+    from orchestrator.worker import supervise
+
+    assert supervisors.KEEP == supervise.KEEP

@@ -1,0 +1,225 @@
+"""How each ending of a job is told, with a worker that is a socket and a supervisor that is a fake.
+
+The socket is filled before the client looks, so that nothing here waits.
+"""
+
+import socket
+
+import pytest
+
+from orchestrator.client.cancellation import Cancellation
+from orchestrator.client.connection import Connection
+from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
+from orchestrator.client.worker import Call, NotBegun, Worker
+from orchestrator.errors import (
+    Cancelled,
+    Crashed,
+    JobFailed,
+    OutputError,
+    Rejected,
+    TimedOut,
+    UsageError,
+)
+from orchestrator.worker import frames
+from orchestrator.worker.channel import Channel
+from orchestrator.worker.frames import CANCELLED, FAILED, MISMATCH, NOT_LOADED, REJECTED
+
+
+class FakeSupervisor:
+    """Has ended already; remembers whether it was told to."""
+
+    def __init__(self):
+        self.told = 0
+
+    def end(self):
+        self.told += 1
+
+    def wait(self, seconds):
+        return True
+
+
+class World:
+    """A worker whose process is the other end of a pair of sockets."""
+
+    def __init__(self, tmp_path):
+        ours, self.socket = socket.socketpair()
+        self.supervisor = FakeSupervisor()
+        self.runtime = RuntimeDirectory(tmp_path)
+        self.log = tmp_path / "log"
+        self.log.write_text("last words\n")
+        record = WorkerRecord(
+            id="w1", model="m", supervisor=1, started="", environment="", socket="",
+            log=str(self.log),
+        )  # fmt: skip
+        self.worker = Worker(record, self.runtime, self.supervisor)
+        self.worker.connection = Connection(Channel(ours))
+
+    def say(self, **body):
+        self.socket.sendall(frames.encode({"jsonrpc": "2.0", **body}))
+
+    def ended(self, text):
+        self.runtime.end("w1").write_text(text)
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def run(self, seconds=5.0, cancellation=None, events=None):
+        heard = events.append if events is not None else (lambda _: None)
+        return self.worker.run(Call({}, seconds), cancellation, heard)
+
+    def received(self):
+        """Return the messages that the worker's side has been sent."""
+        decoder, found = frames.Decoder(), []
+        self.socket.setblocking(False)
+        try:
+            while data := self.socket.recv(65536):
+                found += decoder.feed(data)
+        except BlockingIOError:
+            pass
+        return [each.body for each in found]
+
+
+@pytest.fixture
+def world(tmp_path):
+    world = World(tmp_path)
+    yield world
+    world.worker.leave()
+    world.socket.close()
+
+
+def test_an_answer_comes_back_and_the_worker_lives_on(world):
+    world.say(id=1, result={"outputs": {}})
+    assert world.run().body["result"] == {"outputs": {}}
+    assert world.worker.alive
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(FAILED, JobFailed), (REJECTED, Rejected), (CANCELLED, Cancelled), (MISMATCH, OutputError)],
+)
+def test_errors_of_the_runner_cost_no_worker(world, code, kind):
+    world.say(id=1, error={"code": code, "message": "why", "data": {"traceback": "where"}})
+    with pytest.raises(kind) as caught:
+        world.run()
+    assert code == CANCELLED or "why" in str(caught.value)
+    assert world.worker.alive
+
+
+@pytest.mark.parametrize(
+    ("record", "kind", "said"),
+    [
+        ('{"exit": 3, "signal": null, "why": ""}', Crashed, "exit status 3"),
+        ('{"exit": null, "signal": 11, "why": ""}', Crashed, "SIGSEGV"),
+        ('{"exit": null, "signal": 9, "why": ""}', Crashed, "SIGKILL"),
+        ('{"exit": null, "signal": 63, "why": ""}', Crashed, "signal 63"),
+        ('{"exit": null, "signal": 15, "why": "stopped"}', Cancelled, "stopped"),
+        ('{"exit": null, "signal": 15, "why": "deadline"}', TimedOut, "deadline"),
+        ("not json", Crashed, "ended before it answered"),
+        ('["list"]', Crashed, "ended before it answered"),
+        ('{"exit": "3", "signal": []}', Crashed, "ended before it answered"),
+    ],
+)
+def test_every_death_is_told_apart(world, record, kind, said):
+    world.ended(record)
+    with pytest.raises(kind, match=said) as caught:
+        world.run()
+    assert not world.worker.alive
+    assert world.supervisor.told == 1
+    assert kind is not Crashed or caught.value.detail == "last words"
+
+
+def test_a_kill_that_its_control_group_counted_was_for_memory(tmp_path, world):
+    counter = tmp_path / "memory.events"
+    counter.write_text("oom 1\noom_kill 3\n")
+    record = WorkerRecord(
+        id="w1", model="m", supervisor=1, started="", environment="", socket="",
+        log=str(world.log), oom=(str(counter), 2),
+    )  # fmt: skip
+    world.worker.record = record
+    world.ended('{"exit": null, "signal": 9, "why": ""}')
+    with pytest.raises(Crashed, match=r"SIGKILL \(likely out of memory\)"):
+        world.run()
+
+
+def test_a_dump_of_the_interpreter_is_shown_in_full(world):
+    dump = ["Fatal Python error: Segmentation fault", "", *(f"  frame {n}" for n in range(40))]
+    world.log.write_text("\n".join([*("noise" for _ in range(30)), *dump]))
+    world.ended('{"exit": null, "signal": 11, "why": ""}')
+    with pytest.raises(Crashed) as caught:
+        world.run()
+    assert caught.value.detail.splitlines()[-len(dump) :] == dump
+
+
+def test_a_broken_protocol_costs_the_worker(world):
+    world.say(id=7, result={})
+    with pytest.raises(Crashed, match="broke the protocol"):
+        world.run()
+    assert world.supervisor.told == 1
+
+
+def test_a_deadline_asks_first_and_ends_the_worker_only_if_it_does_not_listen(world):
+    world.say(id=1, error={"code": CANCELLED, "message": "cancelled"})
+    with pytest.raises(Cancelled):
+        world.run(seconds=0)  # what was there before the deadline counts
+    with pytest.raises(TimedOut, match="longer than 0 seconds"):
+        world.worker.finish_load(Call({}, 0))
+    assert world.supervisor.told == 1
+
+
+def test_a_request_to_stop_asks_once_and_insists_the_second_time(world):
+    cancellation = Cancellation()
+
+    class Insistent(list):
+        def append(self, event):
+            super().append(event)
+            cancellation.request()
+
+    world.say(method="log", params={"id": 1, "text": "one"})
+    world.say(method="log", params={"id": 1, "text": "two"})
+    with pytest.raises(Cancelled):
+        world.run(cancellation=cancellation, events=Insistent())
+    sent = [(body["method"], body["params"]) for body in world.received()]
+    assert sent == [("run", {}), ("cancel", {"id": 1})]
+    assert world.supervisor.told == 1
+    cancellation.close()
+
+
+def test_the_clock_stands_still_while_others_are_before_us(world):
+    events = []
+    world.say(method="waiting", params={"id": 1, "place": 2})
+    world.say(method="started", params={"id": 1})
+    world.say(id=1, result={})
+    world.run(events=events)
+    assert [event.kind for event in events] == ["waiting", "started"]
+
+
+def test_a_job_whose_turn_never_came_may_run_elsewhere(world):
+    world.say(method="waiting", params={"id": 1, "place": 1})
+    world.ended('{"exit": 3, "signal": null, "why": ""}')
+    with pytest.raises(NotBegun):
+        world.run()
+
+
+def test_a_job_whose_turn_had_come_may_not(world):
+    world.say(method="waiting", params={"id": 1, "place": 1})
+    world.say(method="started", params={"id": 1})
+    world.ended('{"exit": 3, "signal": null, "why": ""}')
+    with pytest.raises(Crashed):
+        world.run()
+
+
+def test_a_worker_without_its_model_has_not_begun(world):
+    world.say(id=1, error={"code": NOT_LOADED, "message": "no model"})
+    with pytest.raises(NotBegun):
+        world.run()
+    assert world.supervisor.told == 0
+
+
+def test_a_worker_that_died_while_it_was_idle_has_not_begun(world):
+    world.socket.close()
+    with pytest.raises(NotBegun):
+        world.run()
+
+
+def test_inputs_that_fit_into_no_message_are_the_callers_fault(world):
+    with pytest.raises(UsageError, match="cannot be sent"):
+        world.worker.run(Call({"inputs": {"x": float("nan")}}, 5))
+    assert world.worker.alive

@@ -1,0 +1,186 @@
+"""Values on the worker's side: arrays of every kind there and back, and what a runner returns."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from orchestrator.worker import values
+from orchestrator.worker.values import OutputMismatch, array_view, encode_array, encode_outputs
+from tests.unit.worker.test_frames import EXAMPLES
+
+TYPES = {"text": "text", "n": "integer", "x": "number", "b": "boolean", "j": "json", "f": "file"}
+
+dtypes = (
+    hnp.scalar_dtypes()
+    | hnp.array_dtypes(max_size=3)
+    | hnp.nested_dtypes(max_leaves=4, max_itemsize=64)
+).filter(lambda kind: not kind.hasobject and kind.subdtype is None)
+
+
+def there_and_back(array):
+    buffers = []
+    wire = json.loads(json.dumps(encode_array(array, buffers)))
+    data = memoryview(bytes(buffers[wire["buffer"]]))
+    return array_view(data, wire["dtype"], wire["shape"])
+
+
+@EXAMPLES
+@given(st.data())
+def test_an_array_of_any_type_and_shape_comes_back_as_it_was(data):
+    kind = data.draw(dtypes)
+    shape = data.draw(hnp.array_shapes(min_dims=0, min_side=0, max_dims=4, max_side=4))
+    array = (
+        np.frombuffer(
+            data.draw(st.binary(min_size=(n := math.prod(shape) * kind.itemsize), max_size=n)),
+            dtype=kind,
+            count=math.prod(shape),
+        ).reshape(shape)
+        if math.prod(shape) * kind.itemsize
+        else np.empty(shape, kind)
+    )
+    back = there_and_back(array)
+    assert back.shape == array.shape
+    assert back.tobytes() == array.tobytes()
+    assert back.dtype.itemsize == array.dtype.itemsize
+    assert not back.flags.writeable
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(24).reshape(2, 3, 4).transpose(2, 0, 1),
+        np.asfortranarray(np.arange(12.0).reshape(3, 4)),
+        np.arange(20)[::-2],
+        np.arange(6, dtype=">i4"),
+        np.array(3.5),
+        np.float32(2),
+        np.zeros((0, 3)),
+        np.zeros((2, 0), dtype="<M8[ns]"),
+        np.array(["2026-01-01"], dtype="M8[D]"),
+        np.array([True, False]),
+        np.array([b"ab", b""]),
+        np.array(["é", ""]),
+        np.array([(1, 2.0)], dtype=[("a", "<i4"), ("b", "<f8", (2,))]),
+        np.array([1 + 2j]),
+        np.array([1.5], dtype=np.float16),
+        np.array([(1, 2)], dtype=np.dtype([("a", "i1"), ("b", "i8")], align=True)),
+    ],
+)
+def test_order_stride_byte_order_and_kind_do_not_matter(array):
+    back = there_and_back(array)
+    np.testing.assert_array_equal(back, array)
+    assert back.dtype == np.asarray(array).dtype
+
+
+def test_arrays_of_objects_are_refused_both_ways():
+    with pytest.raises(TypeError, match="Python objects"):
+        encode_array(np.array([None]), [])
+    with pytest.raises((TypeError, ValueError), match="object"):
+        array_view(memoryview(bytes(8)), "|O", [1])
+
+
+@pytest.mark.parametrize(
+    ("data", "dtype", "shape"),
+    [
+        (b"xxxx", "<f4", [2]),
+        (b"", "<f4", [1]),
+        (b"xxx", "<f4", [1]),
+        (b"xxxx", "<f4", [-1, 0]),
+        (b"xxxx", 5, [1]),
+        (b"xxxx", ["<f4"], [1]),
+        (b"xxxx", [["a"]], [1]),
+        (b"xxxx", "no such type", [1]),
+        (b"", "<f4", [1 << 62, 1 << 62]),
+    ],
+)
+def test_what_does_not_fit_together_is_no_array(data, dtype, shape):
+    with pytest.raises((TypeError, ValueError)):
+        array_view(memoryview(data), dtype, shape)
+
+
+def test_anything_with_a_buffer_is_an_array():
+    buffers = []
+    assert encode_array(memoryview(bytes(range(4))).cast("B", (2, 2)), buffers) == {
+        "buffer": 0,
+        "dtype": "|u1",
+        "shape": [2, 2],
+    }
+    with pytest.raises(TypeError, match="no array but a str"):
+        encode_array("text", [])
+
+
+@pytest.mark.parametrize("shape", [[2, 3], [6], [0, 2], []])
+def test_without_numpy_an_array_is_a_typed_view(shape):
+    count = math.prod(shape)
+    data = np.arange(count, dtype="<f4").tobytes()
+    view = values._typed_view(memoryview(data), "<f4", shape)
+    assert view.format == "f"
+    assert view.nbytes == 4 * count
+    if count:
+        assert list(view.shape) == shape
+
+
+def test_inputs_are_made_what_the_runner_expects(tmp_path):
+    given_ = {
+        "a": "/x/y.png",
+        "many": ["/1", "/2"],
+        "t": "text",
+        "array": {"buffer": 0, "dtype": "|u1", "shape": [2]},
+    }
+    types = {"a": "image", "many": "file[]", "t": "text", "array": "array"}
+    made = values.decode_inputs(given_, types, [memoryview(b"ab")])
+    assert made["a"].name == "y.png"
+    assert [str(path) for path in made["many"]] == ["/1", "/2"]
+    assert made["t"] == "text"
+    assert made["array"].tolist() == [97, 98]
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ("text", "must return a dict"),
+        (None, "returned nothing"),
+        ({"text": "a", "more": 1}, "does not declare"),
+        ({"n": 1}, "no 'text'"),
+        ({"text": 3}, "must be text"),
+        ({"text": "a", "n": 1.5}, "must be integer"),
+        ({"text": "a", "n": True}, "must be integer"),
+        ({"text": "a", "x": float("nan")}, "no number"),
+        ({"text": "a", "b": 1}, "must be boolean"),
+        ({"text": "a", "j": {1, 2}}, "not JSON"),
+        ({"text": "a", "j": float("inf")}, "not JSON"),
+        ({"text": "a", "f": 3}, "must be a path"),
+        ({"text": "a", "f": "/no/such/file"}, "no such file"),
+    ],
+)
+def test_what_a_manifest_does_not_allow_is_told_to_the_runners_author(returned, said):
+    with pytest.raises(OutputMismatch, match=said):
+        encode_outputs(returned, TYPES, "text")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (np.zeros(3), "float32 or int16"),
+        ((np.zeros(3, "f8"), 8000), "format 'd'"),
+        ((np.zeros((1, 1, 1), "f4"), 8000), "3 dimensions"),
+        ((np.zeros(3, "f4"), 8000.5), "whole Hz"),
+        (([0.0], 8000), "float32 or int16"),
+    ],
+)
+def test_sound_of_another_form_is_refused(value, said):
+    with pytest.raises(OutputMismatch, match=said if isinstance(value, tuple) else "samples"):
+        values.encode("audio", "audio", value, [])
+
+
+def test_sound_keeps_frames_channels_and_rate():
+    buffers = []
+    samples = np.arange(6, dtype="<i2").reshape(3, 2).T.copy().T  # not contiguous
+    wire = values.encode("audio", "audio", (samples, np.int64(8000)), buffers)
+    assert wire == {"buffer": 0, "dtype": "<i2", "shape": [3, 2], "rate": 8000}
+    assert bytes(buffers[0]) == samples.tobytes()
