@@ -107,10 +107,11 @@ class Audio:
     Attributes:
         rate: Frames per second (Hz).
         media_type: "audio/wav" for samples, which are saved as 16-bit PCM.
+        raw: The samples as they came, bytes and form.
     """
 
     def __init__(self, value: AudioValue) -> None:
-        self._value = value
+        self.raw = value
         self.rate = value.rate
         self.media_type = "audio/wav"
 
@@ -121,12 +122,12 @@ class Audio:
         Args:
             parts: At least one.
         """
-        first = parts[0]._value
+        first = parts[0].raw
         form = (first.dtype, first.rate, first.shape[1:])
         same = [
-            part._value
+            part.raw
             for part in parts
-            if (part._value.dtype, part._value.rate, part._value.shape[1:]) == form
+            if (part.raw.dtype, part.raw.rate, part.raw.shape[1:]) == form
         ]
         frames = sum(value.shape[0] for value in same)
         data = memoryview(b"".join(value.data for value in same))
@@ -138,17 +139,17 @@ class Audio:
 
         A NumPy array where this interpreter has NumPy, else a typed memoryview.
         """
-        return array_view(self._value.data, self._value.dtype, self._value.shape)
+        return array_view(self.raw.data, self.raw.dtype, self.raw.shape)
 
     @property
     def channels(self) -> int:
         """How many channels there are."""
-        return self._value.shape[1] if len(self._value.shape) > 1 else 1
+        return self.raw.shape[1] if len(self.raw.shape) > 1 else 1
 
     @property
     def duration(self) -> float:
         """How long it lasts, in seconds."""
-        return self._value.shape[0] / self.rate
+        return self.raw.shape[0] / self.rate
 
     def read(self) -> bytes:
         """Return it as the bytes of a WAV file."""
@@ -177,7 +178,7 @@ class Audio:
             writer.setnchannels(self.channels)
             writer.setsampwidth(2)
             writer.setframerate(self.rate)
-            writer.writeframes(_pcm16(self._value))
+            writer.writeframes(_pcm16(self.raw))
 
 
 def _pcm16(value: AudioValue) -> bytes:
