@@ -140,6 +140,7 @@ class Session:
         self._choices: dict[tuple[str, str | None], Declared] = {}
         self._prepared: dict[tuple[str, str, str], _Prepared] = {}
         self._submitted: set[Cancellation] = set()
+        self._cancelled = False
 
     def __enter__(self) -> Session:  # noqa: PYI034 - Self is typing's from 3.11 on
         return self
@@ -161,6 +162,7 @@ class Session:
         if self._executor is not None:
             if cancel:
                 with self._lock:
+                    self._cancelled = True
                     for cancellation in self._submitted:
                         cancellation.request()
             self._executor.shutdown(wait=True, cancel_futures=cancel)
@@ -208,6 +210,8 @@ class Session:
             cancellation = Cancellation()
             with self._lock:
                 self._submitted.add(cancellation)
+                if self._cancelled:
+                    cancellation.request()
             try:
                 return self.execute(name, inputs, replace(options, cancellation=cancellation))
             finally:

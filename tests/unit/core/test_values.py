@@ -1,0 +1,103 @@
+"""Inputs before they are sent and outputs after they came, checked by what a manifest declares."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.core.manifest import Environment, Input, Manifest, Output
+from orchestrator.core.values import AudioValue, FileValue, check_inputs, check_output
+from orchestrator.errors import OutputError, UsageError
+from tests.unit.worker.test_frames import EXAMPLES, values
+
+MANIFEST = Manifest(
+    name="m",
+    task="t",
+    summary="s",
+    environment=Environment(python=">=3.10", dependencies=()),
+    inputs={
+        "text": Input(type="text", required=True),
+        "mode": Input(type="choice", choices=("a", "b"), default="a"),
+        "n": Input(type="integer", minimum=1, maximum=5),
+        "x": Input(type="number"),
+        "b": Input(type="boolean", default=False),
+        "files": Input(type="file", list=True),
+    },
+    outputs={"text": Output(type="text", primary=True)},
+)
+
+
+def test_defaults_are_filled_in_and_what_has_none_is_left_out():
+    assert check_inputs(MANIFEST, {"text": "a"}) == {"text": "a", "mode": "a", "b": False}
+    assert check_inputs(MANIFEST, {"text": "a", "n": None})["text"] == "a"
+
+
+@pytest.mark.parametrize(
+    "given_",
+    [
+        {},
+        {"text": 3},
+        {"text": "a", "mode": "c"},
+        {"text": "a", "n": 0},
+        {"text": "a", "n": 6},
+        {"text": "a", "n": 1.5},
+        {"text": "a", "n": True},
+        {"text": "a", "x": "1"},
+        {"text": "a", "x": math.nan},
+        {"text": "a", "b": 1},
+        {"text": "a", "files": "one"},
+        {"text": "a", "files": [3]},
+        {"text": "a", "unknown": 1},
+    ],
+)
+def test_what_is_not_declared_so_is_refused_with_one_sentence(given_):
+    with pytest.raises(UsageError) as caught:
+        check_inputs(MANIFEST, given_)
+    assert "\n" not in str(caught.value)
+
+
+KINDS = ["text", "integer", "number", "boolean", "json", "image", "file", "audio", "array"]
+
+
+@EXAMPLES
+@given(st.sampled_from(KINDS), values)
+def test_whatever_a_worker_sends_for_an_output_is_checked(kind, value):
+    try:
+        checked = check_output("m", "x", Output(type=kind), value, [memoryview(b"abcd")])
+    except OutputError:
+        return
+    plain = {"text": str, "integer": int, "number": (int, float), "boolean": bool}
+    if kind in plain:
+        assert isinstance(checked, plain[kind])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"buffer": 0, "dtype": "<f4", "shape": [1], "rate": 0},
+        {"buffer": 0, "dtype": "<f4", "shape": [1], "rate": 8000.0},
+        {"buffer": 0, "dtype": "<f4", "shape": [2], "rate": 8000},
+        {"buffer": 0, "dtype": "<f8", "shape": [1], "rate": 8000},
+        {"buffer": 0, "dtype": ["<f4"], "shape": [1], "rate": 8000},
+        {"buffer": 1, "dtype": "<f4", "shape": [1], "rate": 8000},
+        {"buffer": -1, "dtype": "<f4", "shape": [1], "rate": 8000},
+        {"buffer": 0, "dtype": "<f4", "shape": [-1], "rate": 8000},
+        {"buffer": 0, "dtype": "<f4", "shape": [1, 1, 1], "rate": 8000},
+        {"buffer": 0, "dtype": "<f4", "shape": "1", "rate": 8000},
+        {"path": 3},
+        {"path": "/x", "more": 1},
+        None,
+    ],
+)
+def test_sound_that_is_none_is_refused(value):
+    with pytest.raises(OutputError):
+        check_output("m", "x", Output(type="audio"), value, [memoryview(b"abcd")])
+
+
+def test_sound_may_be_samples_or_a_file():
+    wire = {"buffer": 0, "dtype": "<i2", "shape": [1, 2], "rate": 8000}
+    data = memoryview(b"abcd")
+    checked = check_output("m", "x", Output(type="audio"), wire, [data])
+    assert checked == AudioValue(data, "<i2", (1, 2), 8000)
+    assert check_output("m", "x", Output(type="audio"), {"path": "/x"}, []) == FileValue("/x")

@@ -1,0 +1,141 @@
+"""Whether a model fits: what is free, what is stopped for it, and when it is refused."""
+
+import os
+from dataclasses import dataclass, field
+
+import pytest
+
+from orchestrator.client.launch import WorkerSpec
+from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
+from orchestrator.client.supervisors import start_time
+from orchestrator.engines.base import Task
+from orchestrator.engines.room import Room
+from orchestrator.errors import MemoryRefused
+from orchestrator.worker import state
+from tests.models import Notes, model
+
+GIB = 1 << 30
+
+
+@dataclass
+class FakeMemory:
+    """So much is free on the CPU; each worker that ends gives something back."""
+
+    left: int | None
+    asked: list = field(default_factory=list)
+
+    def free(self, device):
+        self.asked.append(device)
+        return self.left
+
+
+class World:
+    """Idle workers that are nothing but records and states, and the room that they take."""
+
+    def __init__(self, tmp_path, left):
+        self.runtime = RuntimeDirectory(tmp_path / "run")
+        self.runtime.path.mkdir()
+        self.memory = FakeMemory(left)
+        self.notes = Notes()
+        self.room = Room(self.runtime, self.memory, self.notes)
+        self.evicted = []
+        self.manifest = model(tmp_path, "wants").manifest
+
+    def worker(self, name, *, since=0.0, phase=state.IDLE, device="cpu", need=0, waiting=0):
+        # Its supervisor is this very process, so that it counts as alive.
+        record = WorkerRecord(
+            id=name, model=name, supervisor=os.getpid(), started=start_time(os.getpid()),
+            environment="", socket="", log="", device=device, need=need,
+        )  # fmt: skip
+        self.runtime.write(record)
+        numbers = [2**22 + 1, 0, waiting, since, 300, state.FOREVER, 0, phase]
+        self.runtime.state_file(name).write_bytes(state.encode(numbers))
+
+    def evict(self, record):
+        self.evicted.append(record.model)
+        self.memory.left += GIB
+        self.runtime.forget(record.id)
+        return True
+
+    def make(self, need, **keys):
+        spec = WorkerSpec(
+            model="wants", python=None, environment="", variables={}, runner=None, source="",
+            need=need, device=keys.pop("device", "cpu"),
+        )  # fmt: skip
+        task = Task(self.manifest, spec, {}, 1, 1, **keys)
+        self.room.make(task, self.evict)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path, 2 * GIB)
+
+
+def test_what_fits_stops_nobody(world):
+    world.worker("idle")
+    world.make(2 * GIB)
+    assert world.evicted == []
+
+
+def test_the_longest_idle_go_first_and_no_more_than_needed(world):
+    world.worker("young", since=30.0)
+    world.worker("old", since=10.0)
+    world.worker("middle", since=20.0)
+    world.make(4 * GIB)
+    assert world.evicted == ["old", "middle"]
+    assert world.notes.notes == [
+        "stopped the idle worker of old to free memory",
+        "stopped the idle worker of middle to free memory",
+    ]
+
+
+def test_busy_workers_those_that_are_waited_for_and_other_devices_are_left_alone(world):
+    world.worker("busy", phase=state.BUSY)
+    world.worker("wanted", waiting=1)
+    world.worker("gpu", device="cuda")
+    with pytest.raises(MemoryRefused):
+        world.make(3 * GIB)
+    assert world.evicted == []
+
+
+def test_what_cannot_fit_is_refused_with_the_figures(world):
+    with pytest.raises(MemoryRefused) as caught:
+        world.make(3 * GIB)
+    assert "needs 3 GiB" in str(caught.value)
+    assert "2 GiB are free" in str(caught.value)
+    assert "--force" in str(caught.value)
+
+
+def test_whoever_insists_gets_it(world):
+    world.make(3 * GIB, force=True)
+    assert world.memory.asked
+
+
+def test_a_manifest_that_says_nothing_is_believed(world):
+    world.make(0)
+    assert world.notes.notes == []
+
+
+def test_where_nobody_knows_nobody_is_refused(world):
+    world.memory.left = None
+    world.make(100 * GIB, device="cuda")
+    assert world.memory.asked == ["cuda"]
+
+
+def test_a_model_that_is_being_loaded_has_its_memory_already(world):
+    world.worker("loading", phase=state.LOADING, need=GIB)
+    with pytest.raises(MemoryRefused, match="1 GiB are free"):
+        world.make(2 * GIB)
+
+
+def test_cores_are_shared_evenly_among_live_workers(world, tmp_path):
+    spec = WorkerSpec("m", None, "", {}, None, "", threads=7)
+    task = Task(world.manifest, spec, {}, 1, 1)
+    assert world.room.threads(task) == 7
+    for name in ("a", "b", "c"):
+        world.worker(name)
+    spec = WorkerSpec("m", None, "", {}, None, "")
+    from orchestrator import machine
+
+    share = world.room.threads(Task(world.manifest, spec, {}, 1, 1))
+    assert share == max(1, machine.cores() // 3)

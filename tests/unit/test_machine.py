@@ -1,0 +1,201 @@
+# ruff: noqa: N802 - the fake has the names of the driver's library
+"""Memory, as the system's files say it, on trees that look like those of real machines."""
+
+import ctypes
+import os
+
+import pytest
+
+from orchestrator import machine, nvml
+
+GIB = 1 << 30
+
+MEMINFO = """MemTotal:       33554432 kB
+MemFree:         1048576 kB
+MemAvailable:   16777216 kB
+"""
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Return a function that fills a root directory with files."""
+
+    def fill(files):
+        for name, text in {"proc/meminfo": MEMINFO, **files}.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(str(text))
+        return tmp_path
+
+    return fill
+
+
+def v2(path, limit, usage, inactive=0):
+    base = f"sys/fs/cgroup{path}"
+    return {
+        f"{base}/memory.max": f"{limit}\n",
+        f"{base}/memory.current": f"{usage}\n",
+        f"{base}/memory.stat": f"anon 1\ninactive_file {inactive}\n",
+        f"{base}/memory.events": "low 0\noom 4\noom_kill 2\noom_group_kill 0\n",
+    }
+
+
+def v1(path, limit, usage, inactive=0):
+    base = f"sys/fs/cgroup/memory{path}"
+    return {
+        f"{base}/memory.limit_in_bytes": f"{limit}\n",
+        f"{base}/memory.usage_in_bytes": f"{usage}\n",
+        f"{base}/memory.stat": f"inactive_file 7\ntotal_inactive_file {inactive}\n",
+        f"{base}/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n",
+    }
+
+
+def test_without_groups_it_is_what_the_kernel_says(tree):
+    root = tree({})
+    assert machine.total_memory(root) == 32 * GIB
+    assert machine.free_memory(root) == 16 * GIB
+
+
+def test_a_limit_of_version_2_counts_what_can_be_given_back(tree):
+    root = tree({"proc/self/cgroup": "0::/box\n", **v2("/box", 4 * GIB, 3 * GIB, GIB)})
+    assert machine.total_memory(root) == 4 * GIB
+    assert machine.free_memory(root) == 2 * GIB
+
+
+def test_a_group_without_a_limit_is_bounded_by_those_above_it(tree):
+    files = {
+        "proc/self/cgroup": "0::/outer/inner\n",
+        **v2("/outer/inner", "max", GIB),
+        **v2("/outer", 2 * GIB, GIB // 2),
+    }
+    root = tree(files)
+    assert machine.total_memory(root) == 2 * GIB
+    assert machine.free_memory(root) == 3 * GIB // 2
+
+
+def test_a_container_sees_its_group_as_the_root_of_the_mount(tree):
+    root = tree({"proc/self/cgroup": "0::/docker/abc\n", **v2("", GIB, GIB // 4)})
+    assert machine.free_memory(root) == 3 * GIB // 4
+
+
+def test_a_limit_of_version_1_counts_its_children(tree):
+    files = {
+        "proc/self/cgroup": "5:cpu:/x\n4:memory:/box\n0::/\n",
+        **v1("/box", 4 * GIB, 3 * GIB, GIB),
+        **v1("", 2**63 - 4096, 10 * GIB),
+    }
+    root = tree(files)
+    assert machine.total_memory(root) == 4 * GIB
+    assert machine.free_memory(root) == 2 * GIB
+
+
+def test_a_group_over_its_limit_has_nothing_free(tree):
+    root = tree({"proc/self/cgroup": "0::/box\n", **v2("/box", GIB, 2 * GIB)})
+    assert machine.free_memory(root) == 0
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "0::", "4:memory:"])
+def test_files_that_are_no_help_are_passed_over(tree, text):
+    assert machine.free_memory(tree({"proc/self/cgroup": text})) == 16 * GIB
+
+
+def test_a_system_that_does_not_say_leaves_it_open(tmp_path):
+    assert machine.free_memory(tmp_path) is None
+    assert machine.total_memory(tmp_path) > 0
+
+
+@pytest.mark.parametrize(
+    ("files", "count"),
+    [
+        ({"proc/self/cgroup": "0::/box\n", **v2("/box", GIB, 1)}, 2),
+        ({"proc/self/cgroup": "4:memory:/box\n", **v1("/box", GIB, 1)}, 5),
+    ],
+)
+def test_kills_for_memory_are_counted_by_our_own_group(tree, files, count):
+    path, found = machine.memory_kills(tree(files))
+    assert found == count
+    assert machine.count_kills(path) == count
+    assert "/box/" in path
+
+
+def test_where_nobody_counts_there_are_none(tmp_path):
+    assert machine.memory_kills(tmp_path) == ("", 0)
+    assert machine.count_kills("") is None
+
+
+def test_the_kernels_log_names_the_process_that_it_killed(tmp_path):
+    log = tmp_path / "kmsg"
+    log.write_text("3,1,2,-;Out of memory: Killed process 77 (python) total-vm:1kB\n")
+    assert machine.was_killed_for_memory(77, log)
+    assert not machine.was_killed_for_memory(7, log)
+    assert not machine.was_killed_for_memory(77, tmp_path / "none")
+
+
+def test_the_resident_memory_of_a_process(tree):
+    root = tree({"proc/5/statm": "100 10 3 1 0 5 0\n"})
+    assert machine.resident_memory(5, root) == 10 * os.sysconf("SC_PAGE_SIZE")
+    assert machine.resident_memory(6, root) is None
+
+
+class FakeNvml:
+    """The driver's library with two GPUs; 3 and 5 GiB are free."""
+
+    uuids = ("GPU-aa", "GPU-bb")
+    free = (3 * GIB, 5 * GIB)
+
+    def __init__(self, broken=""):
+        self.broken = broken
+        self.open = 0
+
+    def nvmlInit_v2(self):
+        self.open += self.broken != "init"
+        return 999 if self.broken == "init" else 0
+
+    def nvmlShutdown(self):
+        self.open -= 1
+        return 0
+
+    def nvmlDeviceGetHandleByIndex_v2(self, number, handle):
+        if number.value >= len(self.uuids):
+            return 2
+        handle._obj.value = number.value + 1
+        return 0
+
+    def nvmlDeviceGetHandleByUUID(self, name, handle):
+        number = ctypes.c_uint(self.uuids.index(name.value.decode()))
+        return self.nvmlDeviceGetHandleByIndex_v2(number, handle)
+
+    def nvmlDeviceGetMemoryInfo(self, handle, memory):
+        memory._obj.free = self.free[handle.value - 1]
+        return 999 if self.broken == "memory" else 0
+
+
+@pytest.mark.parametrize(
+    ("visible", "free"),
+    [
+        (None, 3 * GIB),
+        ("0", 3 * GIB),
+        ("1,0", 5 * GIB),
+        ("GPU-bb", 5 * GIB),
+        ("", None),
+        ("-1", None),
+        ("7", None),
+        ("nonsense", None),
+    ],
+)
+def test_the_gpu_that_a_process_would_take_is_asked(visible, free):
+    library = FakeNvml()
+    assert nvml.free_memory(visible, library) == free
+    assert library.open == 0
+
+
+@pytest.mark.parametrize("broken", ["init", "memory"])
+def test_a_driver_that_does_not_answer_leaves_it_open(broken):
+    library = FakeNvml(broken)
+    assert nvml.free_memory(None, library) is None
+    assert library.open == 0
+
+
+def test_what_is_not_a_gpu_is_this_machines_memory():
+    free = machine.MachineMemory({"CUDA_VISIBLE_DEVICES": ""}).free("cpu")
+    assert free is None or free > 0

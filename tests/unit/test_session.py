@@ -1,0 +1,303 @@
+"""A session on a fake world and a fake engine: what is asked of the engine, and when."""
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from orchestrator.client.connection import Event
+from orchestrator.core.manifest import Input, Output, Timeouts
+from orchestrator.engines.base import Completed
+from orchestrator.errors import Cancelled, Crashed, JobFailed, OutputError, UsageError
+from orchestrator.home import Home
+from orchestrator.session import JobOptions, Session
+from tests.models import Notes, model
+
+
+class FakeEngine:
+    """Runs a Python function instead of a worker."""
+
+    def __init__(self, run):
+        self._run = run
+        self.tasks = []
+        self.closed = 0
+
+    def run(self, task):
+        self.tasks.append(task)
+        return Completed({"text": self._run(task)}, {"run": 0.5})
+
+    def close(self):
+        self.closed += 1
+
+
+@dataclass
+class Held:
+    released: int = 0
+
+    def fileno(self):
+        return 0
+
+    def release(self):
+        self.released += 1
+
+
+@dataclass
+class FakeWorkspace:
+    """One model, whose environment is there already."""
+
+    root: Path
+    reporter: Notes = field(default_factory=Notes)
+    variables: dict = field(default_factory=dict)
+    memory: dict = field(default_factory=dict)
+    built: int = 0
+    held: Held = field(default_factory=Held)
+
+    def __post_init__(self):
+        declared = model(self.root, "echo")
+        inputs = {"text": Input(type="text", required=True), "n": Input(type="integer")}
+        import msgspec
+
+        self.manifest = msgspec.structs.replace(
+            declared.manifest, inputs=inputs, outputs={"text": Output(type="text", primary=True)},
+            timeouts=Timeouts(load=7, run=9), keep_alive="3m",
+        )  # fmt: skip
+        runner = self.root / "runner.py"
+        runner.write_text("# the runner\n")
+        self.declared = SimpleNamespace(
+            manifest=self.manifest, digest="dd", runner=runner, lock=self.root / "lock"
+        )
+        self.home = Home(self.root / "home")
+        self.environments = self
+
+    def choose(self, name, chosen):
+        if name not in ("echo", "try"):
+            raise UsageError(f"no {name}")
+        return SimpleNamespace(declared=self.declared, reason="try: echo (the only one)")
+
+    def ensure(self, declared):
+        self.built += 1
+        return SimpleNamespace(
+            digest="ee", lock_digest="ll", python=Path("/py"), python_version="3.12.1",
+            versions={"six": "1.17"}, hold=lambda: self.held,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def world(tmp_path):
+    return FakeWorkspace(tmp_path)
+
+
+def session(world, run=lambda task: task.inputs["text"].upper(), **keys):
+    engine = FakeEngine(run)
+    made = Session(workspace=world, engine=lambda *_: engine, **keys)
+    made.engine = engine
+    return made
+
+
+def test_a_job_goes_to_the_engine_with_what_the_manifest_says(world):
+    with session(world) as mm:
+        result = mm.run("try", text="a")
+        assert dict(result) == {"text": "A"}
+        (task,) = mm.engine.tasks
+        assert (task.load_seconds, task.run_seconds, task.keep_alive) == (7, 9, 180)
+        assert task.worker.manifest == "dd"
+        assert task.worker.lock == "ll"
+        assert task.worker.source == "# the runner\n"
+    assert mm.engine.closed == 1
+    assert world.held.released == 1
+
+
+def test_what_is_known_is_not_worked_out_again(world):
+    with session(world) as mm:
+        first = mm.run("echo", text="a")
+        again = mm.run("echo", text="b")
+    assert world.built == 1
+    assert mm.engine.tasks[0].worker is mm.engine.tasks[1].worker
+    assert first.receipt["identity"] == again.receipt["identity"]
+    assert first.receipt["inputs"] != again.receipt["inputs"]
+    assert first.receipt["timings"]["run"] == 0.5
+
+
+def test_bad_input_is_said_before_anything_is_built(world):
+    with session(world) as mm:
+        for wrong in ({}, {"text": 3}, {"text": "a", "other": 1}, {"text": "a", "n": "x"}):
+            with pytest.raises(UsageError):
+                mm.run("echo", **wrong)
+        with pytest.raises(UsageError, match="time-out"):
+            mm.run("echo", text="a", timeout=0)
+    assert mm.engine.tasks == []
+
+
+def test_a_crash_is_tried_again_as_often_as_was_asked(world):
+    ends = [Crashed("one"), Crashed("two"), None]
+
+    def run(task):
+        end = ends.pop(0)
+        if end:
+            raise end
+        return "done"
+
+    with session(world, run) as mm:
+        options = JobOptions(retries=2)
+        assert mm.execute("echo", {"text": "a"}, options)["text"] == "done"
+        assert [note for note in world.reporter.notes if "again" in note] == [
+            "one; trying again (2 left)",
+            "two; trying again (1 left)",
+        ]
+
+
+@pytest.mark.parametrize(("error", "tried"), [(Crashed("x"), 2), (JobFailed("x"), 1)])
+def test_what_is_no_crash_is_not_tried_again(world, error, tried):
+    def run(task):
+        raise error
+
+    with session(world, run) as mm:
+        with pytest.raises(type(error)):
+            mm.execute("echo", {"text": "a"}, JobOptions(retries=1))
+        assert len(mm.engine.tasks) == tried
+
+
+def test_a_submitted_job_is_a_future_and_the_end_waits_for_it(world):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def run(task):
+        begun.set()
+        assert go_on.wait(30)
+        return "late"
+
+    with session(world, run) as mm:
+        future = mm.submit("echo", text="a")
+        assert begun.wait(30)
+        go_on.set()
+    assert future.result()["text"] == "late"
+    assert mm.engine.closed == 1
+
+
+def test_an_error_in_the_body_cancels_what_still_runs(world):
+    begun = threading.Event()
+
+    def run(task):
+        begun.set()
+        import select
+
+        assert select.select([task.cancellation], [], [], 30)[0]
+        raise Cancelled("as asked")
+
+    with pytest.raises(ZeroDivisionError), session(world, run) as mm:  # noqa: PT012
+        futures = [mm.submit("echo", text="a") for _ in range(3)]
+        assert begun.wait(30)
+        _ = 1 / 0
+    for future in futures:
+        assert future.cancelled() or isinstance(future.exception(), Cancelled)
+    assert mm.engine.closed == 1
+
+
+def test_map_keeps_the_order_and_reads_no_further_ahead_than_it_must(world):
+    taken = []
+
+    def items():
+        for n in range(10):
+            taken.append(n)
+            yield {"text": str(n)}
+
+    with session(world) as mm:
+        results = mm.map("echo", items(), workers=2)
+        assert next(results)["text"] == "0"
+        assert len(taken) <= 5
+        assert [result["text"] for result in results] == [str(n) for n in range(1, 10)]
+        assert {task.workers for task in mm.engine.tasks} == {2}
+        with pytest.raises(UsageError, match="workers"):
+            next(mm.map("echo", [], workers=0))
+
+
+def test_a_failed_item_is_raised_in_its_turn(world):
+    def run(task):
+        if task.inputs["text"] == "1":
+            raise JobFailed("bad item")
+        return "ok"
+
+    with session(world, run) as mm:
+        results = mm.map("echo", [{"text": str(n)} for n in range(4)])
+        assert next(results)["text"] == "ok"
+        with pytest.raises(JobFailed):
+            next(results)
+
+
+def chunk(text):
+    return Event("chunk", {"id": 1, "output": "text", "value": text}, [])
+
+
+def test_a_stream_gives_the_chunks_as_they_come(world):
+    def run(task):
+        for part in ("a", "b"):
+            task.on_event(chunk(part))
+        task.on_event(Event("log", {"id": 1, "text": "no chunk"}, []))
+        return "ab"
+
+    with session(world, run) as mm:
+        assert list(mm.stream("echo", text="x")) == ["a", "b"]
+
+
+def test_a_runner_that_streams_nothing_gives_one_chunk(world):
+    with session(world) as mm:
+        assert list(mm.stream("echo", text="x")) == ["X"]
+        with pytest.raises(UsageError, match="no output"):
+            next(mm.stream("echo", text="x", output="other"))
+
+
+def test_what_came_before_a_failure_is_kept(world):
+    def run(task):
+        task.on_event(chunk("first"))
+        raise JobFailed("then this")
+
+    with session(world, run) as mm:
+        stream = mm.stream("echo", text="x")
+        assert next(stream) == "first"
+        with pytest.raises(JobFailed):
+            next(stream)
+
+
+def test_a_chunk_that_the_manifest_does_not_allow_is_an_error(world):
+    def run(task):
+        task.on_event(chunk(3))
+        return "x"
+
+    with session(world, run) as mm, pytest.raises(OutputError):
+        list(mm.stream("echo", text="x"))
+
+
+def test_whoever_stops_iterating_cancels_the_job(world):
+    import select
+
+    def run(task):
+        task.on_event(chunk("first"))
+        assert select.select([task.cancellation], [], [], 30)[0]
+        raise Cancelled("as asked")
+
+    with session(world, run) as mm:
+        stream = mm.stream("echo", text="x")
+        assert next(stream) == "first"
+        stream.close()
+        assert len(mm.engine.tasks) == 1
+
+
+def test_an_engine_that_does_not_exist_is_refused(world):
+    with pytest.raises(UsageError, match="no engine"):
+        Session(workspace=world, engine="cloud")
+
+
+def test_threads_may_share_a_session(world):
+    with session(world) as mm:
+        found = []
+
+        def work(n):
+            found.append(mm.run("echo", text=f"t{n}")["text"])
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(found) == sorted(f"T{n}" for n in range(16))
