@@ -1,0 +1,282 @@
+"""The patch set of DeepSeek-OCR-2 on a model in miniature with the same faults, in the real
+environment: transformers 4.46.3, torch 2.6.0, torchvision 0.21.0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+
+import pytest
+from PIL import Image
+
+from tests.hub import LARGE, serving
+from tests.integration.conftest import ROOT
+from tests.integration.miniature_model import BRIGHT, DARK, build
+
+MODEL = "deepseek-ocr-2"
+SMALL = "{cpu: {float32: 1 GiB, bfloat16: 1 GiB, float16: 1 GiB}}"
+
+
+@pytest.fixture(scope="module")
+def declared(tmp_path_factory):
+    """The real declaration, for a small model, as a function of the patches that are left out."""
+    root = tmp_path_factory.mktemp("declared")
+    made = {}
+
+    def declare(*without):
+        if without not in made:
+            base = root / ("-".join(without) or "all")
+            shutil.copytree(ROOT / "envs" / MODEL, base / "envs" / MODEL)
+            (base / "manifests" / "patches").mkdir(parents=True)
+            text = (ROOT / "manifests" / f"{MODEL}.yaml").read_text()
+            text = re.sub(r"memory:\n(  .*\n)+", f"memory: {SMALL}\n", text)
+            text = re.sub(r"(repo|revision): .*", lambda m: HUB[m[1]], text)
+            (base / "manifests" / f"{MODEL}.yaml").write_text(text)
+            patches = (ROOT / "manifests" / "patches" / f"{MODEL}.yaml").read_text()
+            head, *each = re.split(r"(?m)^(?=  - id: )", patches)
+            kept = [one for one in each if one.split()[2] not in without]
+            (base / "manifests" / "patches" / f"{MODEL}.yaml").write_text("".join([head, *kept]))
+            made[without] = str(base / "manifests")
+        return made[without]
+
+    return declare
+
+
+HUB = {"repo": "repo: owner/model", "revision": "revision: main"}
+
+
+@pytest.fixture
+def images(tmp_path):
+    for name, color in (("bright", "white"), ("dark", "black")):
+        Image.new("RGB", (200, 100), color).save(tmp_path / f"{name}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def read(mm, declared, images):
+    """Return a function that reads a bright or a dark image with a model."""
+
+    def read(image="bright", *options, without=(), dtype="float32", variables=None):
+        path = images / f"{image}.png"
+        return mm(
+            "run", MODEL, "--manifests", declared(*without), "--image", path, "--dtype", dtype,
+            "--no-crop", "--image-size", "768", *options, variables=variables,
+        )  # fmt: skip
+
+    return read
+
+
+@pytest.fixture
+def add(mm, declared):
+    def add(directory, without=()):
+        ended = mm("model", "add", MODEL, directory, "--manifests", declared(*without))
+        assert ended.code == 0, ended
+        return directory
+
+    return add
+
+
+def hashes(directory):
+    return {
+        path.relative_to(directory).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+# Each fault, shown before its patch
+
+
+def test_without_the_device_patch_it_asks_for_a_gpu(read, add, tmp_path):
+    add(build(tmp_path / "model"))
+    ended = read(without=("device",))
+    assert ended.code == 1
+    # The first with a build of torch for CPUs, the second with one for CUDA and no driver.
+    assert re.search(r"not compiled with CUDA enabled|Found no NVIDIA driver", ended.sentence)
+
+
+def test_without_the_dtype_patches_the_image_does_not_fit_the_weights(read, add, tmp_path):
+    add(build(tmp_path / "model"))
+    ended = read(without=("patch-embed-dtype", "image-dtype"))
+    assert ended.code == 1
+    assert re.search(r"Input type .*BFloat16.* should be the same", ended.sentence)
+
+
+def test_without_the_feature_patch_features_do_not_fit_the_embeddings(read, add, tmp_path):
+    add(build(tmp_path / "model"))
+    ended = read(without=("feature-dtype",), dtype="bfloat16")
+    assert ended.code == 1
+    assert "masked_scatter" in ended.sentence
+
+
+# And the right answer after
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_patched_model_reads(read, add, tmp_path, dtype):
+    directory = add(build(tmp_path / "model"))
+    before = hashes(directory)
+    out = tmp_path / "out.png"
+    ended = read("bright", "--json", "-o", f"drawing={out}", dtype=dtype)
+    assert ended.code == 0, ended
+    outputs = json.loads(ended.out)["outputs"]
+    assert outputs["text"] == BRIGHT
+    assert outputs["raw"].startswith(f"{BRIGHT}<|ref|>title<|/ref|>")
+    assert outputs["boxes"] == [{"label": "title", "box": [0, 0, 200, 49]}]
+    with Image.open(out) as drawn:
+        assert drawn.size == (200, 100)
+    # The directory is the user's: nothing in it was touched.
+    assert hashes(directory) == before
+
+
+def test_a_kept_worker_never_meets_an_edited_patch_set(read, add, tmp_path, declared, mm):
+    add(build(tmp_path / "model"))
+    kept = {"MM_KEEP_ALIVE": "60s"}
+    assert read("dark", variables=kept).out == f"{DARK}\n"
+    ended = read("dark", without=("device",), variables=kept)
+    mm("stop", MODEL)
+    assert ended.code == 1
+
+
+def test_links_of_a_hub_cache_are_never_written_through(read, mm, declared, tmp_path):
+    files = build(tmp_path / "origin")
+    content = {path.name: path.read_bytes() for path in files.iterdir() if path.is_file()}
+    assert any(len(data) >= LARGE for data in content.values())
+    with serving(content) as hub:
+        variables = {"HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.url}
+        pulled = mm(
+            "model", "pull", MODEL, "--manifests", declared(), variables=variables
+        )  # fmt: skip
+        assert pulled.code == 0, pulled
+    before = hashes(tmp_path / "hf")
+    assert read("dark", variables=variables).out == f"{DARK}\n"
+    assert hashes(tmp_path / "hf") == before
+    snapshot = mm(
+        "model", "path", MODEL, "--manifests", declared(), variables=variables
+    ).out.strip()
+    in_place = mm("patch", "apply", MODEL, "--manifests", declared(), "--in-place", snapshot)
+    assert in_place.code == 4
+    assert "is a link to" in in_place.sentence
+    assert hashes(tmp_path / "hf") == before
+
+
+def test_two_models_of_one_base_name_whatever_it_is(read, add, tmp_path):
+    first = build(tmp_path / "one" / "my modèl.v2 (ünsafe)")
+    second = build(tmp_path / "two" / "my modèl.v2 (ünsafe)")
+    code = second / "modeling_deepseekocr2.py"
+    code.write_text(
+        code.read_text().replace("BRIGHT, DARK = 3, 4, 10, 20", "BRIGHT, DARK = 3, 4, 20, 10")
+    )
+    add(first)
+    assert read("bright").out == f"{BRIGHT}\n"
+    add(second)
+    assert read("bright").out == f"{DARK}\n"
+
+
+# Files in every state, without loading them
+
+
+def patched_code(mm, declared, directory, name):
+    """Return what `mm patch apply` makes of a copy of `directory`."""
+    copy = directory.parent / f"{directory.name}-copy"
+    shutil.copytree(directory, copy)
+    ended = mm(
+        "patch", "apply", MODEL, "--manifests", declared(), "--in-place", copy, "--dtype", "float32"
+    )
+    assert ended.code == 0, ended
+    return (copy / name).read_bytes(), copy, ended
+
+
+NAMES = ("modeling_deepseekocr2.py", "deepencoderv2.py", "config.json")
+
+
+def edit(directory, change):
+    for name in NAMES:
+        (directory / name).write_bytes(change((directory / name).read_bytes()))
+
+
+def test_windows_line_ends_and_shifted_lines(mm, declared, tmp_path):
+    directory = build(tmp_path / "model")
+    plain = {name: patched_code(mm, declared, build(tmp_path / name), name)[0] for name in NAMES}
+    edit(directory, lambda data: data.replace(b"\n", b"\r\n"))
+    for name in NAMES[1:]:
+        made, copy, _ = patched_code(mm, declared, directory, name)
+        assert made == plain[name].replace(b"\n", b"\r\n")
+        shutil.rmtree(copy)
+    shifted = build(tmp_path / "shifted")
+    for name in NAMES[:2]:
+        (shifted / name).write_bytes(b"# another line\n" * 10 + (shifted / name).read_bytes())
+    made, _, _ = patched_code(mm, declared, shifted, NAMES[0])
+    assert made == b"# another line\n" * 10 + plain[NAMES[0]]
+
+
+def test_half_patched_and_patched_directories_end_alike(mm, declared, tmp_path):
+    whole, copy, _ = patched_code(mm, declared, build(tmp_path / "model"), NAMES[0])
+    half = build(tmp_path / "half")
+    code = half / NAMES[0]
+    code.write_text(code.read_text().replace("mask.cuda()", "mask.to(self.device)"))
+    made, _, ended = patched_code(mm, declared, half, NAMES[0])
+    assert made == whole
+    assert f"{MODEL}/device  {NAMES[0]}  (11 changed, 1 there before)" in ended.out
+    before = hashes(copy)
+    again = mm(
+        "patch", "status", MODEL, copy, "--manifests", declared(), "--dtype", "float32"
+    )  # fmt: skip
+    assert again.code == 0
+    assert "applied " not in again.out
+    mm("patch", "apply", MODEL, "--manifests", declared(), "--in-place", copy, "--dtype", "float32")
+    assert hashes(copy) == before
+    assert mm("patch", "revert", copy).code == 0
+    assert hashes(copy) == hashes(tmp_path / "model")
+
+
+def test_a_missing_anchor_changes_nothing(mm, read, add, declared, tmp_path):
+    directory = build(tmp_path / "model")
+    code = directory / NAMES[0]
+    code.write_text(code.read_text().replace("mask.cuda()", "mask"))
+    add(directory)
+    before = hashes(directory)
+    job = read()
+    assert job.code == 4
+    assert f"{NAMES[0]}: the patch device looked for '.cuda()' and found 11 places" in job.sentence
+    checked = mm("patch", "check", MODEL, "--manifests", declared())
+    assert (checked.code, checked.out.count("the patch device looked for")) == (4, 1)
+    applied = mm("patch", "apply", MODEL, "--manifests", declared(), "--in-place", directory)
+    assert applied.code == 4
+    assert hashes(directory) == before
+
+
+def test_the_patch_commands_on_a_model(mm, add, declared, tmp_path):
+    add(build(tmp_path / "model"))
+    named = ["--manifests", declared()]
+    listed = mm("patch", "list", MODEL, *named)
+    assert f"{MODEL}/llama-attention  modeling_deepseekv2.py  transformers >=4.48" in listed.out
+    status = mm("patch", "status", MODEL, *named, "--dtype", "bfloat16")
+    assert "(transformers is 4.46.3)" in status.out
+    assert "(dtype is bfloat16)" in status.out
+    difference = mm("patch", "diff", MODEL, *named).out
+    assert "--- a/deepencoderv2.py\n+++ b/deepencoderv2.py\n" in difference
+    assert "+        x = x.to(self.proj.weight.dtype)\n" in difference
+    assert mm("patch", "check", MODEL, *named).code == 0
+
+
+def test_another_transformers_is_warned_of_and_its_stale_copies_are_cleared(mm, declared, tmp_path):
+    directory = build(tmp_path / "model")
+    stale = tmp_path / "hf" / "modules" / "transformers_modules" / "model" / NAMES[0]
+    stale.parent.mkdir(parents=True)
+    stale.write_text("old")
+    variables = {"HF_HOME": str(tmp_path / "hf")}
+    interpreter = tmp_path / "python"
+    interpreter.write_text('#!/bin/sh\necho \'{"Transformers": "4.57.3"}\'\n')
+    interpreter.chmod(0o755)
+    command = ["patch", "apply", MODEL, "--manifests", declared(), "--in-place", directory]
+    named = mm(*command, "--python", interpreter, variables=variables)
+    assert named.code == 0, named
+    assert "proved with transformers==4.46.3, and transformers is 4.57.3" in named.err
+    assert "LlamaFlashAttention2" not in (directory / "modeling_deepseekv2.py").read_text()
+    assert f"stale copy of the unpatched code: {stale}" in named.err
+    mm(*command, "--python", interpreter, "--clear-cache", variables=variables)
+    assert not stale.exists()
