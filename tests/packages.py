@@ -135,6 +135,8 @@ class Index:
         down = self.down or (self.down_after is not None and len(self.asked) > self.down_after)
         if down or not path.startswith(self.prefix):
             return (503 if down else 404), "text/plain", b"no", 2
+        if (self.files / "/".join(parts)).is_file():
+            return self._file("/".join(parts))
         if len(parts) == 2 and parts[0] == "files":
             return self._file(parts[1])
         if len(parts) == 1:

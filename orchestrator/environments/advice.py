@@ -16,14 +16,22 @@ from orchestrator.processes import ProcessError
 class Advice(NamedTuple):
     """What a tool's words come to; `{name}` in `fix` is the model.
 
-    `passing` says that the machine or the network is at fault and not what was asked for.
+    `passing` says that the machine or the network is at fault and not what was asked for,
+    `missing` that something was not found.
     """
 
     pattern: re.Pattern[str]
     what: str
     fix: str
     passing: bool = True
+    missing: bool = False
 
+
+_OFFLINE = Advice(
+    re.compile(r"network connectivity is disabled|--offline|in the offline mode", re.IGNORECASE),
+    "a package is not in the cache, and nothing may be downloaded",
+    "run it once without --offline: {command}",
+)
 
 _TABLE = (
     Advice(
@@ -39,13 +47,7 @@ _TABLE = (
         "if the index is the right one, run: mm env lock {name}",
         passing=False,
     ),
-    Advice(
-        re.compile(
-            r"network connectivity is disabled|--offline|in the offline mode", re.IGNORECASE
-        ),
-        "a package is not in the cache, and nothing may be downloaded",
-        "run it once without --offline: {command}",
-    ),
+    _OFFLINE,
     Advice(
         re.compile(
             r"error sending request|failed to fetch|connection (?:refused|reset|error)|dns error|"
@@ -67,6 +69,7 @@ _TABLE = (
         "a wheel cannot be found",
         "see which platforms lack one: mm env lock --check {name}",
         passing=False,
+        missing=True,
     ),
     Advice(
         re.compile(r"permission denied|read-only file system", re.IGNORECASE),
@@ -84,6 +87,7 @@ def tool_failure(
     command: str,
     log: str = "",
     otherwise: str = "",
+    offline: bool = False,
 ) -> EnvironmentFailure:
     """Return the error that a tool's failure comes to.
 
@@ -94,8 +98,11 @@ def tool_failure(
         command: What to run again.
         log: Where everything that was said lies.
         otherwise: What to do where neither the network nor the disk is at fault.
+        offline: Whether nothing might be fetched; then what is not found is not in the cache.
     """
     known = next((advice for advice in _TABLE if advice.pattern.search(error.detail)), None)
+    if offline and known is not None and known.missing:
+        known = _OFFLINE
     if otherwise and (known is None or not known.passing):
         return EnvironmentFailure(subject, fix=otherwise, detail=error.detail)
     cause = known.what if known else error.what

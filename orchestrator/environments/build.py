@@ -207,6 +207,7 @@ class Builder:
                 name=order.model,
                 command=f"mm env sync {order.model}",
                 log=str(tooling.log),
+                offline=self.offline,
             ) from error
 
     def _tooling(self, order: Order, held: Held) -> Tooling:

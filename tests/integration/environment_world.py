@@ -13,7 +13,9 @@ from pathlib import Path
 
 import yaml
 
-from tests.packages import make_wheel
+from orchestrator.core.lockfile import render_lock, shape_digest
+from orchestrator.core.manifest import Environment
+from tests.packages import make_wheel, sha256
 
 MM = [sys.executable, "-m", "orchestrator"]
 RUNNER = """\
@@ -51,8 +53,8 @@ class World:
     def wheel(self, name, version, **keys):
         return make_wheel(self.index.files, name, version, **keys)
 
-    def model(self, name, dependencies, *, lock=True, runner=RUNNER, **environment):
-        """Declare a model, and lock it."""
+    def model(self, name, dependencies, *, resolve=False, runner=RUNNER, **environment):
+        """Declare a model and lock it: with `mm env lock`, or (quicker) by hand."""
         declared = {
             "python": ">=3.10,<3.15",
             "platforms": ["linux-x86_64", "linux-aarch64", "macos-arm64"],
@@ -74,14 +76,31 @@ class World:
         folder = self.root / "envs" / name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "runner.py").write_text(runner)
-        if lock:
+        if resolve:
             ended = self.mm("env", "lock", name)
             assert ended.code == 0, ended
+        else:
+            self._lock_by_hand(name, declared)
         return folder / "requirements.lock"
+
+    def _lock_by_hand(self, name, declared):
+        """Lock dependencies that all are `name==version` of a file in the index."""
+        pins = []
+        for dependency in declared["dependencies"]:
+            package, version = dependency.split("==")
+            (file,) = self.index.files.glob(f"{package}-{version}[-.]*")
+            pins.append(f"{dependency} \\\n    --hash=sha256:{sha256(file)}\n")
+        fields = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in declared.items()
+        }
+        shape = shape_digest(Environment(**fields))
+        text = render_lock("".join(pins), shape=shape, command=f"mm env lock {name}")
+        (self.root / "envs" / name / "requirements.lock").write_text(text)
 
     def forget_downloads(self):
         """Empty uv's cache: what the resolver fetched counts as never seen."""
-        shutil.rmtree(self.variables["UV_CACHE_DIR"])
+        shutil.rmtree(self.variables["UV_CACHE_DIR"], ignore_errors=True)
 
     def command(self, arguments):
         return [*MM, *map(str, arguments)]

@@ -342,7 +342,7 @@ def test_a_probe_that_fails_is_no_environment(world):
 def test_another_models_probe_runs_in_the_shared_environment_once(world):
     world.wheel("alpha", "1.0", files={"alpha/extra.py": ""})
     world.model("one", ["alpha==1.0"], probe=["alpha"])
-    world.model("two", ["alpha"], probe=["alpha.extra"])
+    world.model("two", ["alpha==1.0"], probe=["alpha.extra"])
     assert world.mm("env", "sync", "one").code == 0
     assert "two: would be probed" in world.mm("env", "sync", "two", "--dry-run").out
     assert world.mm("env", "sync", "two").code == 0

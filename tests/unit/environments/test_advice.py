@@ -63,3 +63,8 @@ def test_a_full_disk_is_told_apart_from_a_forbidden_one():
         assert cause in error.what
         assert fix in error.fix
         assert error.where == "/x"
+
+
+def test_offline_what_is_not_found_is_not_in_the_cache():
+    assert "without --offline" in failure("No solution found", offline=True).fix
+    assert "MM_HOME" in failure("No space left on device", offline=True).fix
