@@ -1,0 +1,120 @@
+"""Overlays: real files for code, links for weights, another one for whatever changes."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from orchestrator.core.patching import Conditions, read_patch_set
+from orchestrator.errors import SourceError
+from orchestrator.home import Home
+from orchestrator.sources import files
+from orchestrator.sources.overlays import ensure_overlay
+from orchestrator.sources.records import SourceRecord, describe
+
+SET = """\
+name: s
+patches:
+  - id: config
+    why: x
+    when: {dtype: float32}
+    file: config.json
+    json: {set: {a: 1}}
+"""
+FLOAT32 = Conditions("cpu", "float32")
+BFLOAT16 = Conditions("cpu", "bfloat16")
+
+FILES = {"config.json": b'{"a": 0}', "model.py": b"x = 1\n", "sub/w.safetensors": b"weights" * 9}
+
+
+def patch_set(text=SET):
+    return read_patch_set(text.encode(), file="s.yaml", stem="s")
+
+
+@pytest.fixture
+def record(tmp_path):
+    for name, data in FILES.items():
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / name).write_bytes(data)
+    return recorded(tmp_path / "source")
+
+
+def recorded(directory):
+    kept = {name: describe(directory / name, files.sha256_of(directory / name)) for name in FILES}
+    return SourceRecord(path=str(directory), files=kept)
+
+
+@pytest.fixture
+def make(tmp_path, record):
+    def make(conditions=FLOAT32, sets=None, of=None):
+        home = Home(tmp_path / "home")
+        sets = [patch_set()] if sets is None else sets
+        return ensure_overlay(home, "tiny", of or record, sets, conditions, tmp_path / "python")
+
+    return make
+
+
+def test_code_is_real_and_weights_are_links(make, record):
+    overlay = make()
+    assert (overlay.path / "config.json").read_bytes() == b'{"a": 1}'
+    assert not (overlay.path / "model.py").is_symlink()
+    weights = overlay.path / "sub" / "w.safetensors"
+    assert os.readlink(weights) == str(record.file("sub/w.safetensors"))
+    assert overlay.patches == {"s/config": "applied"}
+    assert record.file("config.json").read_bytes() == FILES["config.json"]
+
+
+def test_it_has_a_module_cache_of_its_own(make):
+    overlay = make()
+    assert overlay.variables["HF_MODULES_CACHE"] == str(overlay.modules)
+    assert overlay.modules.parent == overlay.path.parent
+    assert overlay.path.name.isidentifier()
+
+
+def test_the_same_is_made_once(make):
+    first = make()
+    before = (first.path / "config.json").stat().st_mtime_ns
+    assert make() == first
+    assert (first.path / "config.json").stat().st_mtime_ns == before
+
+
+def test_whatever_changes_makes_another(make, record, tmp_path):
+    other_set = patch_set(SET.replace("a: 1", "a: 2"))
+    (tmp_path / "copy").mkdir()
+    changed = tmp_path / "source" / "model.py"
+    digests = [make().digest, make(BFLOAT16).digest, make(sets=[other_set]).digest]
+    digests.append(make(sets=[]).digest)
+    changed.write_bytes(b"x = 2\n")
+    digests.append(make(of=recorded(tmp_path / "source")).digest)
+    assert len(set(digests)) == 5
+
+
+def test_a_condition_that_no_patch_asks_for_makes_no_other(make):
+    assert make(FLOAT32) == make(Conditions("cuda", "float32", {"torch": "2.6.0"}))
+
+
+def test_one_edited_by_hand_or_not_whole_is_made_again(make):
+    overlay = make()
+    (overlay.path / "model.py").write_bytes(b"x = 3 # by hand\n")
+    (overlay.modules / "stale").write_bytes(b"")
+    assert (make().path / "model.py").read_bytes() == FILES["model.py"]
+    assert not (overlay.modules / "stale").exists()
+    (overlay.path.parent / "overlay.json").unlink()
+    (overlay.path / "config.json").unlink()
+    assert (make().path / "config.json").read_bytes() == b'{"a": 1}'
+
+
+def test_a_conflict_leaves_nothing_behind(make, tmp_path):
+    wrong = patch_set(SET.replace("config.json\n", "none.json\n"))
+    with pytest.raises(SourceError, match="found no such file") as caught:
+        make(sets=[wrong])
+    assert caught.value.fix == "run: mm patch check tiny"
+    assert not list((tmp_path / "home" / "models").glob("**/overlay.json"))
+
+
+def test_modes_of_the_users_files_stay(make, record):
+    record.file("config.json").chmod(0o400)
+    make()
+    assert stat.S_IMODE(record.file("config.json").stat().st_mode) == 0o400
