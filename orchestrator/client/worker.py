@@ -120,6 +120,7 @@ class Worker:
         self.record = record
         self.pid = 0
         self.alive = True
+        self._ended = False
         self._runtime = runtime
         self._supervisor = supervisor
 
@@ -294,11 +295,10 @@ class Worker:
 
     def stop(self) -> None:
         """End the worker and its children, and forget its files. May be called more than once."""
-        if not self.alive:
+        self.leave()
+        if self._ended:
             return
-        self.alive = False
-        with contextlib.suppress(AttributeError):  # it was never connected
-            self.connection.close()
+        self._ended = True
         self._supervisor.end()
         # Other clients of a kept worker may still ask how it ended.
         self._runtime.forget(self.record.id, ending=not self.record.kept)

@@ -329,15 +329,15 @@ class Server:
             request.buffers = []
             returned = self._runner.run(self._model, job, **inputs)
             if job.cancelled:
+                self._finish_job()
                 request.fail(frames.CANCELLED, "cancelled")
                 return
             result, buffers = values.encode_outputs(returned, self._outputs, self._primary)
             self._finish_job()
             self._answer(request, {"outputs": result, "directory": job.made_directory}, buffers)
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer
-            self._report(request, error)
-        finally:
             self._finish_job()
+            self._report(request, error)
 
     def _finish_job(self) -> None:
         # Before the answer, so that whoever has it sees an idle worker.

@@ -1,5 +1,6 @@
-# ruff: noqa: N802 - the fake has the names of the driver's library
 """Memory, as the system's files say it, on trees that look like those of real machines."""
+
+# ruff: noqa: N802 - the fake bears the names of the driver's library
 
 import ctypes
 import os

@@ -1,0 +1,124 @@
+"""Real workers for the contract tests: under every Python there is, native and portable."""
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.client import launch
+from orchestrator.client.launch import WorkerSpec
+from orchestrator.client.runtime import RuntimeDirectory
+from orchestrator.client.worker import Call
+from orchestrator.worker import buffers
+from tests.pythons import pythons
+
+RUNNER = Path(__file__).with_name("runner.py")
+
+
+def variants():
+    """Each Python as it is on this system; the oldest also as on others."""
+    versions = list(pythons())
+    yield from (f"{version}-native" for version in versions)
+    if sys.platform == "linux":
+        yield f"{versions[0]}-portable"
+
+
+def pytest_generate_tests(metafunc):
+    if "workers" in metafunc.fixturenames:
+        metafunc.parametrize("workers", list(variants()), indirect=True)
+
+
+@dataclass
+class Workers:
+    """Starts workers and ends them all."""
+
+    runtime: RuntimeDirectory
+    logs: Path
+    spec: WorkerSpec
+    large: object
+    root: Path
+
+    def __post_init__(self):
+        self.started = []
+
+    def start(self, *, load=True, kept=False, keep_alive=-1, **changes):
+        """Start a worker of this variant, with its model loaded unless `load` is false."""
+        spec = replace(self.spec, **changes)
+        worker = launch.start(spec, self.runtime, self.logs, kept=kept, large=self.large)
+        self.started.append(worker)
+        if load:
+            worker.load(self.load_call(spec, keep_alive))
+        return worker
+
+    def connect(self, worker):
+        """Return another client's connection to `worker`."""
+        other = type(worker)(worker.record, self.runtime, worker.record.foreign())
+        launch.connect(other, self.large)
+        self.started.append(other)
+        return other
+
+    def load_call(self, spec=None, keep_alive=-1):
+        params = {
+            **(spec or self.spec).load_parameters(),
+            "inputs": {"what": "text", "n": "number", "array": "array", "path": "file"},
+            "outputs": {"text": "text", "array": "array", "file": "file", "json": "json"},
+            "primary": "text",
+        }
+        if keep_alive >= 0:
+            params["keep_alive"] = keep_alive
+        return Call(params, 60)
+
+    def call(self, what, *, seconds=60.0, parts=(), terms=None, **inputs):
+        """Return the request that runs one job."""
+        directory = str(self.root / "job")
+        params = {"inputs": {"what": what, **inputs}, "directory": directory, **(terms or {})}
+        return Call(params, seconds, list(parts), directory)
+
+    def run(self, worker, what, **keys):
+        """Run one job and return the text that it gives."""
+        return worker.run(self.call(what, **keys)).body["result"]["outputs"]["text"]
+
+
+@pytest.fixture(scope="session")
+def portable_package(tmp_path_factory):
+    """The worker's package as it is where the system is not Linux."""
+    package = tmp_path_factory.mktemp("portable") / "worker"
+    shutil.copytree(launch.WORKER_PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("buffers.py", "leash.py"):
+        text = (package / name).read_text()
+        assert 'sys.platform == "linux"' in text
+        (package / name).write_text(text.replace('sys.platform == "linux"', "False"))
+    ears = package / "ears.py"
+    ears.write_text(
+        re.sub(r"^SHARED = .*$", "SHARED = False", ears.read_text(), flags=re.MULTILINE)
+    )
+    return package
+
+
+@pytest.fixture
+def workers(request, portable_package, tmp_path):
+    version, _, kind = request.param.partition("-")
+    # Not pytest's own directory: the path of a socket may have 104 bytes.
+    run = Path(tempfile.mkdtemp(prefix="mm-"))
+    spec = WorkerSpec(
+        model="m",
+        python=pythons()[version],
+        environment="e" * 64,
+        variables={"PATH": os.defpath, "HOME": str(tmp_path)},
+        runner=RUNNER,
+        source=RUNNER.read_text(encoding="utf-8"),
+    )
+    large = None
+    if kind == "portable":
+        spec = replace(spec, package=portable_package)
+        large = buffers.DirectoryFiles()
+    workers = Workers(RuntimeDirectory(run), tmp_path / "logs", spec, large, tmp_path)
+    yield workers
+    for worker in workers.started:
+        worker.stop()
+    shutil.rmtree(run)

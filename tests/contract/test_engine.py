@@ -1,0 +1,377 @@
+"""What every engine does with its workers: those of a session, and those that are kept."""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from orchestrator.client.launch import WorkerSpec
+from orchestrator.client.runtime import RuntimeDirectory
+from orchestrator.client.supervisors import start_time, wait_gone
+from orchestrator.core.manifest import Input, Output
+from orchestrator.engines.base import Task
+from orchestrator.engines.kept import KeptEngine
+from orchestrator.engines.local import LocalEngine
+from orchestrator.engines.room import Room
+from orchestrator.errors import Crashed, JobFailed, MemoryRefused, OutputError, UsageError
+from orchestrator.home import Home
+from orchestrator.scratch import Scratch
+from tests.models import Notes, model
+
+SOON = 30.0
+
+SOURCE = """
+import os, time
+def load(context):
+    with open(os.environ["LOADS"], "a") as stream:
+        stream.write("x")
+    if context.options.get("slow"):
+        time.sleep(0.5)
+    return os.getpid()
+
+def run(model, job, *, what, array=None, path=None):
+    if what == "pid":
+        return {"text": str(model)}
+    if what == "exit":
+        os._exit(3)
+    if what == "raise":
+        raise ValueError("as asked")
+    if what == "file":
+        name = os.path.join(job.directory, "out.txt")
+        with open(name, "w") as stream:
+            stream.write(path.read_text() + "!")
+        return {"text": "", "file": name}
+    if what == "outside":
+        return {"text": "", "file": __file__}
+    if what == "array":
+        assert not array.flags.writeable
+        return {"text": str(array.dtype), "array": array}
+    if what == "wait":
+        job.log("waiting")
+        while not job.cancelled:
+            time.sleep(0.01)
+"""
+
+
+class FakeMemory:
+    """Everything fits, unless a test says otherwise."""
+
+    left = None
+
+    def free(self, device):
+        return self.left
+
+
+@dataclass
+class World:
+    """One engine, and what it stands on."""
+
+    root: Path
+    kind: str
+
+    def __post_init__(self):
+        self.run_directory = Path(tempfile.mkdtemp(prefix="mm-"))
+        self.runtime = RuntimeDirectory(self.run_directory)
+        self.memory, self.notes = FakeMemory(), Notes()
+        self.scratch = Scratch(Home(self.root / "home"))
+        self.engine = self.new_engine()
+        (self.root / "runner.py").write_text(SOURCE)
+        declared = model(self.root, "m").manifest
+        self.manifest = msgspec.structs.replace(
+            declared,
+            inputs={
+                "what": Input(type="text"),
+                "array": Input(type="array"),
+                "path": Input(type="file"),
+            },
+            outputs={
+                "text": Output(type="text", primary=True),
+                "file": Output(type="file"),
+                "array": Output(type="array"),
+            },
+        )
+        self.spec = WorkerSpec(
+            model="m",
+            python=Path(sys.executable),
+            environment="e" * 64,
+            variables={
+                "PATH": os.defpath, "HOME": str(self.root), "LOADS": str(self.root / "loads"),
+            },
+            runner=self.root / "runner.py",
+            source=SOURCE,
+        )  # fmt: skip
+
+    def new_engine(self):
+        room = Room(self.runtime, self.memory, self.notes)
+        kind = {"local": LocalEngine, "kept": KeptEngine}[self.kind]
+        return kind(self.runtime, self.root / "logs", self.scratch, room)
+
+    def task(self, what="pid", *, spec=None, keys=None, **inputs):
+        return Task(
+            self.manifest, spec or self.spec, {"what": what, **inputs}, 60, 60,
+            **{"keep_alive": 600, **(keys or {})},
+        )  # fmt: skip
+
+    def run(self, what="pid", **keys):
+        return self.engine.run(self.task(what, **keys)).outputs
+
+    @property
+    def loads(self):
+        path = self.root / "loads"
+        return len(path.read_text()) if path.exists() else 0
+
+    def close(self):
+        self.engine.close()
+        for record in list(self.runtime.records()):
+            record.foreign().end()
+        self.scratch.close()
+        shutil.rmtree(self.run_directory)
+
+
+@pytest.fixture(params=["local", "kept"])
+def world(request, tmp_path):
+    made = World(tmp_path, request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def kept(tmp_path):
+    made = World(tmp_path, "kept")
+    yield made
+    made.close()
+
+
+def test_the_model_is_loaded_once(world):
+    assert world.run() == world.run()
+    assert world.loads == 1
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(12, dtype=">i2").reshape(3, 4).T,
+        np.zeros((0, 2)),
+        np.arange(400_000, dtype="f8")[::-1],
+        np.array(["2026-01-01"], dtype="M8[D]"),
+    ],
+)
+def test_arrays_go_there_and_back(world, array):
+    array.flags.writeable = False
+    outputs = world.run("array", array=array)
+    np.testing.assert_array_equal(outputs["array"], array)
+    assert not outputs["array"].flags.writeable
+    assert outputs["text"] == str(array.dtype)
+
+
+def test_what_is_no_array_is_the_callers_fault(world):
+    with pytest.raises(UsageError, match="Python objects"):
+        world.run("array", array=np.array([None]))
+    with pytest.raises(UsageError, match="no array"):
+        world.run("array", array="text")
+
+
+def test_files_go_there_and_back_and_stay_as_long_as_the_session(world, tmp_path):
+    (tmp_path / "in.txt").write_text("text")
+    artifact = world.run("file", path=tmp_path / "in.txt")["file"]
+    assert artifact.read() == b"text!"
+    world.run()
+    assert artifact.path.exists()
+
+
+def test_a_file_outside_the_jobs_directory_is_not_followed(world):
+    with pytest.raises(OutputError, match="no file in the job's directory"):
+        world.run("outside")
+
+
+def test_directories_of_jobs_without_files_are_gone(world):
+    world.run()
+    with pytest.raises(JobFailed):
+        world.run("raise")
+    assert [path for path in world.scratch.path.iterdir() if path.is_dir()] == []
+
+
+def test_a_crashed_worker_is_replaced_for_the_next_job(world):
+    first = world.run()
+    with pytest.raises(Crashed):
+        world.run("exit")
+    assert world.run() != first
+    assert world.loads == 2
+
+
+def test_a_worker_killed_while_idle_costs_no_job(world):
+    first = world.run()["text"]
+    pid = int(first)
+    os.kill(pid, signal.SIGKILL)
+    assert wait_gone(pid, start_time(pid), SOON)
+    assert world.run()["text"] != first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": SOURCE + "# edited"},
+        {"manifest": "other"},
+        {"lock": "other"},
+        {"overlay": "other"},
+        {"device": "cuda"},
+        {"dtype": "float16"},
+        {"options": {"x": 1}},
+    ],
+)
+def test_an_edit_never_meets_a_stale_worker(world, change):
+    first = world.run()
+    assert world.run(spec=replace(world.spec, **change)) != first
+    assert world.run() == first
+
+
+def test_threads_and_what_is_held_do_not_change_the_digest(world):
+    first = world.run()
+    assert world.run(spec=replace(world.spec, threads=3, need=5)) == first
+
+
+def test_what_does_not_fit_is_refused_before_anything_starts(world):
+    world.memory.left = 5
+    with pytest.raises(MemoryRefused):
+        world.run(spec=replace(world.spec, need=6))
+    assert list(world.runtime.records()) == []
+    world.run(spec=replace(world.spec, need=6), keys={"force": True})
+
+
+def test_an_idle_worker_makes_room(world):
+    first = int(world.run()["text"])
+    world.memory.left = 5
+    began = start_time(first)
+    with pytest.raises(MemoryRefused):
+        world.run(spec=replace(world.spec, need=6, dtype="float16"))
+    assert wait_gone(first, began, SOON)
+    assert world.notes.notes == ["stopped the idle worker of m to free memory"]
+
+
+def test_jobs_of_many_threads_share_one_worker(world):
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(world.run()["text"])) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SOON)
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    assert world.loads == 1
+
+
+def test_a_session_may_have_several_workers(tmp_path):
+    world = World(tmp_path, "local")
+    spec = replace(world.spec, options={"slow": True})
+    found = []
+
+    def work():
+        found.append(world.run(spec=spec, keys={"workers": 2})["text"])
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SOON)
+    assert len(found) == 4
+    assert len(set(found)) == 2
+    world.close()
+
+
+def test_a_session_ends_its_workers(tmp_path):
+    world = World(tmp_path, "local")
+    pid = int(world.run()["text"])
+    began = start_time(pid)
+    world.engine.close()
+    assert wait_gone(pid, began, SOON)
+    assert os.listdir(world.run_directory) == []
+    world.close()
+
+
+def test_another_client_finds_the_kept_worker(kept):
+    first = kept.run()
+    kept.engine = kept.new_engine()
+    assert kept.run() == first
+    (record,) = kept.runtime.records()
+    assert kept.runtime.state(record.id).jobs == 2
+
+
+def test_two_clients_at_the_same_instant_load_one_model(kept):
+    spec = replace(kept.spec, options={"slow": True})
+    engines = [kept.new_engine() for _ in range(4)]
+    found = []
+
+    def work(engine):
+        found.append(engine.run(kept.task(spec=spec)).outputs["text"])
+
+    threads = [threading.Thread(target=work, args=(engine,)) for engine in engines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SOON)
+    assert len(found) == 4
+    assert len(set(found)) == 1
+    assert kept.loads == 1
+
+
+def test_a_worker_that_nobody_wants_kept_ends_with_its_job(kept):
+    pid = int(kept.run(keys={"keep_alive": 0})["text"])
+    assert wait_gone(pid, start_time(pid), 0)
+    assert os.listdir(kept.run_directory) == []
+
+
+def test_the_last_word_on_how_long_it_stays_counts(kept):
+    pid = int(kept.run()["text"])
+    began = start_time(pid)
+    assert int(kept.run(keys={"keep_alive": 0})["text"]) == pid
+    assert wait_gone(pid, began, SOON)
+
+
+def test_a_client_whose_model_is_loaded_by_one_that_dies_loads_it_itself(kept):
+    slow = replace(kept.spec, source=SOURCE.replace("time.sleep(0.5)", "time.sleep(600)"))
+    first, second = replace(slow, options={"slow": True}), kept.new_engine()
+    errors = []
+
+    def doomed():
+        try:
+            kept.engine.run(kept.task(spec=first, keys={}))
+        except Crashed as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=doomed)
+    thread.start()
+    heard = threading.Event()
+    found = []
+
+    def hear(event):
+        if event.kind == "waiting":
+            heard.set()
+
+    def patient():
+        task = kept.task("pid", spec=first, keys={"on_event": hear})
+        try:
+            second.run(replace(task, load_seconds=0.5))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told below
+            found.append(error)
+
+    # The first must have begun to load before the second looks.
+    while not [r for r in kept.runtime.records() if kept.runtime.state(r.id).phase == "loading"]:
+        threading.Event().wait(0.01)
+    other = threading.Thread(target=patient)
+    other.start()
+    assert heard.wait(SOON)
+    (record,) = kept.runtime.records()
+    os.kill(kept.runtime.state(record.id).pid, signal.SIGKILL)
+    thread.join(SOON)
+    other.join(SOON)
+    assert len(errors) == 1
+    # It started a worker of its own, whose load took too long as well.
+    assert "to load" in str(found[0])

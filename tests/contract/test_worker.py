@@ -1,0 +1,456 @@
+"""What every worker does, whatever its Python and its way with large buffers."""
+
+import contextlib
+import os
+import signal
+import socket
+import stat
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.client.cancellation import Cancellation
+from orchestrator.client.connection import ConnectionLost
+from orchestrator.client.supervisors import start_time, wait_gone
+from orchestrator.client.worker import NotBegun
+from orchestrator.errors import (
+    Cancelled,
+    Crashed,
+    JobFailed,
+    MMError,
+    OutputError,
+    Rejected,
+    TimedOut,
+)
+from orchestrator.worker import frames
+from tests.pythons import NEEDED, pythons
+
+MIB = 1 << 20
+SOON = 30.0
+"""Seconds after which a test gives up; nothing is measured."""
+
+
+def test_there_are_enough_interpreters():
+    assert len(pythons()) >= NEEDED
+
+
+def gone(*pids):
+    """Wait for the end of processes and return whether it came."""
+    until = time.monotonic() + SOON
+    return all(wait_gone(pid, start_time(pid), until - time.monotonic()) for pid in pids)
+
+
+class Ticker:
+    """Hears events, and lets a test wait for the first that comes."""
+
+    def __init__(self):
+        self.events = []
+        self._heard = threading.Event()
+
+    def __call__(self, event):
+        self.events.append(event)
+        self._heard.set()
+
+    def wait(self):
+        assert self._heard.wait(SOON)
+        return self.events[0].params.get("text", "")
+
+
+@contextlib.contextmanager
+def running(workers, worker, what, **keys):
+    """Run a job in a thread until the body has ended; yields what it says and how it ends."""
+    ticker, ends = Ticker(), []
+    cancellation = Cancellation()
+
+    def work():
+        try:
+            ends.append(worker.run(workers.call(what, **keys), cancellation, ticker))
+        except (MMError, NotBegun) as error:
+            ends.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield ticker, ends, cancellation, thread
+    finally:
+        worker.record.foreign().end()
+        thread.join(SOON)
+        cancellation.close()
+    assert not thread.is_alive()
+
+
+def test_a_model_is_loaded_once_and_runs_job_after_job(workers):
+    worker = workers.start()
+    assert [workers.run(worker, "count") for _ in range(3)] == ["1", "2", "3"]
+
+
+def test_nothing_that_is_printed_reaches_the_protocol(workers):
+    worker = workers.start()
+    assert workers.run(worker, "print", n=15) == "done"
+    assert workers.run(worker, "streams") == "''"
+    log = Path(worker.record.log)
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    text = log.read_bytes()
+    for line in (b"printed while loading", b"from python", b"from c", b"from the descriptor"):
+        assert line in text
+
+
+def test_arrays_arrive_whole_and_read_only(workers):
+    worker = workers.start()
+    for size in (0, 1, MIB - 1, MIB, 2 * MIB + 3):
+        data = memoryview(bytes(range(251)) * (size // 251 + 1))[:size]
+        wire = {"buffer": 0, "dtype": "|u1", "shape": [size]}
+        said = workers.run(worker, "sum", array=wire, parts=[data])
+        assert said == f"{sum(data)} {size}"
+        assert not (workers.root / "job").exists() or not os.listdir(workers.root / "job")
+
+
+def test_a_job_has_a_directory_when_it_asks_for_one(workers):
+    worker = workers.start()
+    assert worker.run(workers.call("echo")).body["result"]["directory"] is False
+    assert not (workers.root / "job").exists()
+    answer = worker.run(workers.call("directory")).body["result"]
+    assert answer["directory"] is True
+    path = os.path.join(answer["outputs"]["text"], "file.txt")
+    assert workers.run(worker, "read", path=path) == "made by the job"
+    # It stands in nobody's way: its own directory is its HOME.
+    assert workers.run(worker, "where") == os.path.realpath(workers.root)
+
+
+def test_threads_travel_with_the_job(workers):
+    worker = workers.start()
+    assert workers.run(worker, "threads", terms={"threads": 3}) == "3 3"
+    assert workers.run(worker, "threads", terms={"threads": 1}) == "1 1"
+
+
+def test_chunks_and_progress_come_before_the_answer(workers):
+    worker = workers.start()
+    events = []
+    worker.run(workers.call("stream", n=3), on_event=events.append)
+    chunks = [event.params["value"] for event in events if event.kind == "chunk"]
+    assert chunks == ["part 0", "part 1", "part 2"]
+    last = [event for event in events if event.kind == "progress"][-1]
+    assert (last.params["done"], last.params["total"]) == (3, 3)
+
+
+def test_failures_of_the_runner_cost_no_worker(workers):
+    worker = workers.start()
+    with pytest.raises(JobFailed, match="ValueError: as asked") as caught:
+        workers.run(worker, "raise")
+    assert 'raise ValueError("as asked")' in caught.value.detail
+    assert "serve.py" not in caught.value.detail
+    with pytest.raises(Rejected, match="only haiku"):
+        workers.run(worker, "reject")
+    with pytest.raises(JobFailed, match="KeyError"):
+        workers.run(worker, "no_such_thing")
+    assert workers.run(worker, "count") == "4"
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "said"),
+    [
+        ("def load(", JobFailed, "SyntaxError"),
+        ("import no_such_module", JobFailed, "No module named"),
+        ("x = 1", JobFailed, "defines no function load"),
+        ("def load(c): raise MemoryError\ndef run(m, j): pass", JobFailed, "MemoryError"),
+        ("import sys\nsys.exit(4)", JobFailed, "SystemExit"),
+        ("import os\nos._exit(4)", Crashed, "exit status 4"),
+    ],
+)
+def test_a_runner_that_cannot_be_loaded(workers, source, kind, said):
+    worker = workers.start(load=False)
+    spec = replace(workers.spec, source=source)
+    with pytest.raises(kind, match=said):
+        worker.load(workers.load_call(spec))
+    assert not worker.alive
+    assert gone(worker.record.supervisor)
+
+
+def test_a_runner_that_returns_what_was_not_agreed(workers):
+    source = "def load(c): return 0\ndef run(m, j, *, what): return {'text': 3}"
+    worker = workers.start(source=source)
+    with pytest.raises(OutputError, match="must be text"):
+        workers.run(worker, "x")
+    assert worker.alive
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("exit", "exit status 3"), ("kill", "SIGKILL"), ("segv", "SIGSEGV"), ("abort", "SIGABRT")],
+)
+def test_every_death_is_named_and_leaves_its_last_words(workers, what, said):
+    worker = workers.start()
+    with pytest.raises(Crashed, match=said) as caught:
+        workers.run(worker, what, n=3)
+    if what == "exit":
+        assert "last words" in caught.value.detail
+    if what in ("segv", "abort"):
+        assert "Fatal Python error" in caught.value.detail
+        assert "do_" + what in caught.value.detail  # the runner's own frame
+    assert os.listdir(workers.runtime.path) == []
+
+
+def test_a_worker_killed_while_a_child_of_its_lives_is_noticed(workers):
+    worker = workers.start()
+    with running(workers, worker, "children") as (ticker, ends, _, thread):
+        pids = [int(word) for word in ticker.wait().split()]
+        os.kill(pids[0], signal.SIGKILL)
+        thread.join(SOON)
+        assert isinstance(ends[0], Crashed)
+        assert "SIGKILL" in str(ends[0])
+        assert gone(*pids)
+
+
+@pytest.mark.parametrize("holds", [0, 1])
+def test_a_worker_and_its_children_end_with_their_supervisor(workers, holds):
+    if holds and workers.large is not None:
+        holds = 0  # a thread cannot run while C code holds the lock; the kernel's way can
+    worker = workers.start()
+    with running(workers, worker, "children", n=holds) as (ticker, ends, _, thread):
+        pids = [int(word) for word in ticker.wait().split()]
+        os.kill(worker.record.supervisor, signal.SIGKILL)
+        thread.join(SOON)
+        assert isinstance(ends[0], Crashed)
+        assert gone(*pids)
+
+
+def test_a_worker_ends_when_its_client_lets_go(workers):
+    worker = workers.start()
+    with running(workers, worker, "children", n=1) as (ticker, _, _, _):
+        pids = [int(word) for word in ticker.wait().split()]
+        os.close(worker._supervisor._lifeline)
+        worker._supervisor._lifeline = os.open(os.devnull, os.O_RDONLY)
+        assert gone(*pids, worker.record.supervisor)
+
+
+def test_a_request_to_stop_ends_the_job_and_not_the_worker(workers):
+    worker = workers.start()
+    cancellation = Cancellation()
+    heard = Ticker()
+
+    def listen(event):
+        heard(event)
+        cancellation.request()
+
+    with pytest.raises(Cancelled):
+        worker.run(workers.call("wait"), cancellation, listen)
+    cancellation.close()
+    assert heard.wait() == "waiting"
+    assert workers.run(worker, "count") == "2"
+
+
+@pytest.mark.parametrize("what", ["stubborn", "hold"])
+def test_a_second_request_ends_whoever_ignores_the_first(workers, what):
+    worker = workers.start()
+    cancellation = Cancellation()
+
+    def insist(event):
+        cancellation.request()
+        # The second must come after the first was heard: they are told apart by that.
+        threading.Timer(0.3, cancellation.request).start()
+
+    with pytest.raises(Cancelled):
+        worker.run(workers.call(what), cancellation, insist)
+    cancellation.close()
+    assert not worker.alive
+    assert gone(worker.pid, worker.record.supervisor)
+
+
+def test_a_deadline_is_a_request_to_stop_and_told_as_such(workers):
+    worker = workers.start()
+    with pytest.raises(TimedOut, match=r"0\.1 seconds"):
+        workers.run(worker, "wait", seconds=0.1)
+    assert workers.run(worker, "count") == "2"
+
+
+def test_a_load_that_takes_too_long_is_ended(workers):
+    worker = workers.start(load=False)
+    source = "import time\ntime.sleep(600)\ndef load(c): pass\ndef run(m, j): pass"
+    call = workers.load_call(replace(workers.spec, source=source))
+    with pytest.raises(TimedOut, match="to load"):
+        worker.load(replace(call, seconds=0.2))
+    assert gone(worker.pid)
+
+
+def test_several_clients_are_served_in_order_and_told_their_place(workers):
+    first = workers.start()
+    second, third = workers.connect(first), workers.connect(first)
+    with running(workers, first, "wait") as (ticker, ends, cancellation, thread):
+        ticker.wait()
+        with running(workers, second, "count") as (told, seconds, _, waiting):
+            told.wait()
+            with running(workers, third, "count") as (told3, thirds, _, last):
+                told3.wait()
+                assert told.events[0].params["place"] == 1
+                assert told3.events[0].params["place"] == 2
+                cancellation.request()
+                for each in (thread, waiting, last):
+                    each.join(SOON)
+                assert isinstance(ends[0], Cancelled)
+                answers = [end[0].body["result"]["outputs"]["text"] for end in (seconds, thirds)]
+                assert answers == ["2", "3"]
+                assert [event.kind for event in told3.events] == ["waiting", "waiting", "started"]
+
+
+def test_a_job_cancelled_while_it_waits_never_begins(workers):
+    first = workers.start()
+    second = workers.connect(first)
+    with running(workers, first, "wait") as (ticker, _, stop, thread):
+        ticker.wait()
+        with running(workers, second, "count") as (told, ends, cancellation, waiting):
+            told.wait()
+            cancellation.request()
+            waiting.join(SOON)
+            assert isinstance(ends[0], Cancelled)
+            stop.request()
+            thread.join(SOON)
+            assert workers.run(first, "count") == "2"
+
+
+def test_a_client_that_is_lost_cancels_its_job_and_no_other(workers):
+    first = workers.start()
+    second = workers.connect(first)
+    connection = second.connection
+    connection.send("run", workers.call("wait").params)
+    assert connection.next(time.monotonic() + SOON).kind == "log"
+    connection.close()
+    assert workers.run(first, "count") == "2"
+
+
+def test_jobs_that_wait_for_a_worker_that_dies_have_not_begun(workers):
+    first = workers.start()
+    second = workers.connect(first)
+    with running(workers, first, "wait") as (ticker, ends, _, thread):
+        ticker.wait()
+        with running(workers, second, "count") as (told, waiting, _, other):
+            told.wait()
+            os.kill(first.pid, signal.SIGKILL)
+            thread.join(SOON)
+            other.join(SOON)
+            assert isinstance(ends[0], Crashed)
+            assert isinstance(waiting[0], NotBegun)
+
+
+def test_a_kept_worker_outlives_its_client_and_ends_after_its_idle_time(workers):
+    worker = workers.start(kept=True, keep_alive=600)
+    worker.keep()
+    other = workers.connect(worker)
+    worker.leave()
+    assert workers.run(other, "count", terms={"keep_alive": 0}) == "1"
+    supervisor = other.record.supervisor
+    other.leave()
+    assert gone(supervisor)
+    assert os.listdir(workers.runtime.path) == []
+
+
+def test_a_worker_that_is_not_kept_has_no_idle_time(workers):
+    worker = workers.start()
+    assert workers.runtime.state(worker.record.id).keep < 0
+
+
+def test_the_state_is_there_for_all_to_see(workers):
+    worker = workers.start()
+    assert workers.runtime.state(worker.record.id).idle
+    with running(workers, worker, "wait") as (ticker, _, cancellation, thread):
+        ticker.wait()
+        found = workers.runtime.state(worker.record.id)
+        assert (found.phase, found.jobs, found.pid) == ("busy", 0, worker.pid)
+        cancellation.request()
+        thread.join(SOON)
+        assert workers.runtime.state(worker.record.id).jobs == 1
+
+
+def test_a_stopped_worker_cancels_its_job_and_says_so(workers):
+    worker = workers.start()
+    with running(workers, worker, "stubborn") as (ticker, ends, _, thread):
+        ticker.wait()
+        worker.record.foreign().end()
+        thread.join(SOON)
+        assert isinstance(ends[0], Cancelled)
+        assert "stopped" in str(ends[0])
+
+
+def test_a_thread_of_the_caller_that_ends_takes_no_worker_with_it(workers):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(workers.start()))
+    thread.start()
+    thread.join(SOON)
+    assert workers.run(found[0], "count") == "1"
+
+
+def test_sockets_are_the_users_alone(workers):
+    worker = workers.start()
+    assert stat.S_IMODE(os.stat(worker.record.socket).st_mode) == 0o600
+    assert stat.S_IMODE(workers.runtime.record(worker.record.id).stat().st_mode) == 0o600
+
+
+def test_children_inherit_nothing_and_descriptors_do_not_grow(workers):
+    worker = workers.start()
+    data = memoryview(bytes(2 * MIB))
+    wire = {"buffer": 0, "dtype": "|u1", "shape": [len(data)]}
+    counts = []
+    for _ in range(3):
+        workers.run(worker, "sum", array=wire, parts=[data])
+        counts.append(workers.run(worker, "descriptors"))
+    assert len(set(counts)) == 1
+    # The three streams, the listing's own, and nothing else.
+    assert counts[0].split()[1] == "4"
+
+
+NOISE = (
+    b"\xff\xff\xff\xff",
+    b"\0\0\0\x02[]",
+    b"\0\0\0\x0c" + b'{"jsonrpc":}',
+    frames.encode({"id": 1, "method": "run", "params": {}}),
+    frames.encode({"id": 1, "method": ["hello"], "params": {}}),
+    frames.encode({"id": [], "method": "hello", "params": {}}),
+    frames.encode({"id": 1, "method": "hello", "params": 3}),
+    frames.encode({"id": 1, "method": "hello", "params": {}, "buffers": [{"memory": 5}]}),
+)
+
+
+def test_a_client_that_breaks_the_protocol_loses_its_connection_and_nobody_elses(workers):
+    worker = workers.start()
+    for noise in NOISE:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(SOON)
+        sock.connect(worker.record.socket)
+        sock.sendall(noise)
+        decoder, said = frames.Decoder(), []
+        while data := sock.recv(65536):
+            said += decoder.feed(data)
+        sock.close()
+        assert said, noise
+        assert all("error" in each.body for each in said)
+    assert workers.run(worker, "count") == "1"
+
+
+def test_requests_of_the_wrong_form_are_refused_and_the_connection_lives(workers):
+    worker = workers.start()
+    connection = worker.connection
+    wrong = {
+        "run": {"inputs": [], "directory": ""},
+        "load": {"runner": 3},
+        "dance": {},
+    }
+    for method, params in wrong.items():
+        connection.send(method, params)
+        with pytest.raises(Exception, match=r"needs|no method") as caught:
+            connection.next(time.monotonic() + SOON)
+        assert caught.value.code in (frames.INVALID_PARAMS, frames.METHOD_NOT_FOUND)
+    connection.send("load", workers.load_call().params)
+    with pytest.raises(Exception, match="loaded already"):
+        connection.next(time.monotonic() + SOON)
+    assert workers.run(worker, "count") == "1"
+
+
+def test_a_shutdown_in_order(workers):
+    worker = workers.start()
+    worker.connection.send("shutdown", {})
+    assert worker.connection.next(time.monotonic() + SOON).body["result"] == {}
+    with pytest.raises(ConnectionLost):
+        worker.connection.next(time.monotonic() + SOON)
+    assert gone(worker.pid, worker.record.supervisor)
