@@ -1,0 +1,267 @@
+"""Workers that stay after `mm run`: found again, shown, shared, stopped and never stale."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from tests.integration.conftest import MM
+
+KEPT = {"MM_KEEP_ALIVE": "10m"}
+
+RUNNERS = {
+    "keeps": """
+        import os, time
+        def load(context):
+            print("the model is loaded")
+            context.log("loading")
+            return os.getpid()
+        def run(model, job, *, text):
+            if text == "wait":
+                job.progress(0, 1, "waiting")
+                while not job.cancelled:
+                    time.sleep(0.01)
+            if text == "pass":
+                return {"text": ",".join(sorted(os.environ))}
+            return {"text": str(model)}
+        """,
+    "streams": """
+        import time
+        def load(context): ...
+        def run(model, job, *, text):
+            job.emit("text", "one ")
+            job.emit("text", "two")
+            job.progress(1, 2, "streamed")
+            while not job.cancelled:
+                time.sleep(0.01)
+        """,
+    "crashes-once": """
+        import os, pathlib
+        def load(context): ...
+        def run(model, job, *, text):
+            flag = pathlib.Path(text)
+            if flag.exists():
+                return {"text": "the second time"}
+            flag.touch()
+            os._exit(9)
+        """,
+}
+
+
+@pytest.fixture(scope="module")
+def manifests(declare):
+    return declare(RUNNERS)
+
+
+@pytest.fixture
+def run(mm, manifests):
+    """Return a function that runs `mm` on the models above; every worker ends with the test."""
+
+    def run(*arguments, **keywords):
+        keywords["variables"] = {**KEPT, **keywords.get("variables", {})}
+        return mm("--manifests", manifests, *arguments, **keywords)
+
+    yield run
+    mm("stop", "--all")
+
+
+def workers(run):
+    return json.loads(run("ps", "--json").out)["workers"]
+
+
+def test_the_second_run_finds_the_worker_of_the_first(run):
+    first = run("run", "keeps", "--text", "a")
+    assert first.code == 0, first
+    assert run("run", "keeps", "--text", "b").out == first.out
+    (worker,) = workers(run)
+    assert worker["model"] == "keeps"
+    assert str(worker["pid"]) == first.out.strip()
+    assert (worker["state"], worker["jobs"], worker["device"]) == ("idle", 2, "cpu")
+    assert worker["memory"] > 1_000_000
+    assert 0 < worker["left"] <= 600
+    shown = run("ps").out
+    assert "keeps" in shown
+    assert "idle" in shown
+
+
+def test_the_log_of_a_worker_is_printed(run):
+    run("run", "keeps", "--text", "a")
+    assert "the model is loaded" in run("logs", "keeps").out
+    run("stop", "keeps")
+    assert "the model is loaded" in run("logs", "keeps", "--follow").out  # it has ended
+    assert run("logs", "crashes-once").code == 2
+    assert run("logs", "no-such-model").code == 2
+
+
+def test_how_long_it_stays_is_the_last_callers_word(run):
+    run("run", "keeps", "--text", "a", "--keep-alive", "forever")
+    assert workers(run)[0]["until"] == "forever"
+    run("run", "keeps", "--text", "a", "--keep-alive", "1h")
+    assert workers(run)[0]["keep_alive"] == 3600
+    run("run", "keeps", "--text", "a", variables={"MM_KEEP_ALIVE": ""})
+    assert workers(run)[0]["keep_alive"] == 300  # the manifest's
+    bad = run("run", "keeps", "--text", "a", "--keep-alive", "soon")
+    assert bad.code == 2
+    assert "--keep-alive" in bad.sentence
+    assert (
+        "MM_KEEP_ALIVE"
+        in run("run", "keeps", "--text", "a", variables={"MM_KEEP_ALIVE": "soon"}).sentence
+    )
+
+
+def test_stop_ends_what_is_named_and_nothing_else(run):
+    run("run", "keeps", "--text", "a")
+    assert run("stop").code == 2
+    assert run("stop", "keeps", "--all").code == 2
+    assert run("stop", "no-such-model").code == 2
+    assert "no worker of streams" in run("stop", "streams").err
+    assert len(workers(run)) == 1
+    assert run("stop", "keeps").code == 0
+    assert workers(run) == []
+    assert "no worker" in run("stop", "--all").err
+
+
+def test_uninstall_names_the_command_that_ends_workers(run):
+    run("run", "keeps", "--text", "a")
+    ended = run("uninstall", "--yes")
+    assert ended.code == 3
+    assert "mm stop --all" in ended.sentence
+
+
+def test_an_edited_runner_meets_no_stale_worker(run, manifests):
+    first = run("run", "keeps", "--text", "a").out
+    runner = manifests.parent / "envs" / "keeps" / "runner.py"
+    before = runner.read_text()
+    runner.write_text(before + "\n# edited\n")
+    try:
+        assert run("run", "keeps", "--text", "a").out != first
+        assert len(workers(run)) == 2
+    finally:
+        runner.write_text(before)
+    assert run("run", "keeps", "--text", "a").out == first
+
+
+def test_two_runs_at_the_same_instant_load_one_model(run):
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(run("run", "keeps", "--text", "a").out))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 3
+    assert len(set(found)) == 1
+    assert workers(run)[0]["jobs"] == 3
+
+
+def popen(workplace, manifests, *arguments):
+    return subprocess.Popen(
+        [*MM, "--manifests", str(manifests), "run", *arguments],
+        env={**os.environ, **workplace, **KEPT},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_after_a_cancelled_job_the_worker_answers_the_next(run, workplace, manifests):
+    first = run("run", "keeps", "--text", "a").out
+    process = popen(workplace, manifests, "keeps", "--text", "wait")
+    next(line for line in process.stderr if "waiting" in line)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "cancelled" in err
+    assert run("run", "keeps", "--text", "a").out == first
+
+
+def test_a_client_killed_in_a_job_cancels_it_and_leaves_the_worker(run, workplace, manifests):
+    first = run("run", "keeps", "--text", "a").out
+    process = popen(workplace, manifests, "keeps", "--text", "wait")
+    next(line for line in process.stderr if "waiting" in line)
+    process.kill()
+    process.communicate()
+    assert run("run", "keeps", "--text", "a").out == first
+
+
+def test_whoever_waits_for_a_busy_worker_is_told(run, workplace, manifests):
+    busy = popen(workplace, manifests, "keeps", "--text", "wait")
+    next(line for line in busy.stderr if "waiting" in line)
+    second = popen(workplace, manifests, "keeps", "--text", "a")
+    told = next(line for line in second.stderr if "before this job" in line)
+    assert "1 before this job" in told
+    assert workers(run)[0]["waiting"] == 1
+    busy.send_signal(signal.SIGINT)
+    busy.communicate(timeout=60)
+    out, _ = second.communicate(timeout=60)
+    assert out.strip().isdigit()
+
+
+def test_a_stopped_worker_cancels_the_job_of_its_client(run, workplace, manifests):
+    process = popen(workplace, manifests, "keeps", "--text", "wait")
+    next(line for line in process.stderr if "waiting" in line)
+    run("stop", "keeps")
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped" in err
+
+
+def test_what_was_streamed_before_the_end_is_kept_and_named(run, workplace, tmp_path):
+    target = tmp_path / "out.txt"
+    ended = run("run", "streams", "--text", "x", "--timeout", "1", "-o", str(target))
+    assert ended.code == 6
+    assert not target.exists()
+    kept = tmp_path / "out.partial.txt"
+    assert str(kept) in ended.err
+    assert kept.read_text() == "one two\n"
+    printed = run("run", "streams", "--text", "x", "--timeout", "1")
+    assert printed.out == ""
+    (path,) = [word for word in printed.err.split() if "partial" in word]
+    assert path.startswith(workplace["MM_HOME"])
+    with open(path) as stream:
+        assert stream.read() == "one two\n"
+
+
+def test_a_job_is_tried_again_when_its_worker_crashes(run, tmp_path):
+    flag = tmp_path / "flag"
+    assert run("run", "crashes-once", "--text", str(flag)).code == 5
+    flag.unlink()
+    ended = run("run", "crashes-once", "--text", str(flag), "--retries", "1")
+    assert (ended.code, ended.out) == (0, "the second time\n")
+    assert "trying again" in ended.err
+
+
+def test_no_secret_of_the_user_reaches_a_worker(run):
+    secrets = {"HF_TOKEN": "s", "AWS_SECRET_ACCESS_KEY": "s", "MY_API_KEY": "s", "OMP_X_TOKEN": "s"}
+    names = run("run", "keeps", "--text", "pass", variables=secrets).out.strip().split(",")
+    assert "PATH" in names
+    assert not set(secrets) & set(names)
+
+
+def test_nothing_is_left_when_client_and_worker_are_killed(run, workplace, manifests):
+    shared = "/dev/shm" if os.path.isdir("/dev/shm") else "/tmp"
+    before = set(os.listdir(shared))
+    process = popen(workplace, manifests, "keeps", "--text", "wait", "--keep-alive", "0")
+    next(line for line in process.stderr if "waiting" in line)
+    (worker,) = workers(run)
+    process.kill()
+    process.communicate()
+    until = time.monotonic() + 30
+    while workers(run) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert workers(run) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker["pid"], 0)
+    assert set(os.listdir(shared)) - before == set()
+    run("run", "keeps", "--text", "a", "--keep-alive", "0")  # whoever comes next sweeps
+    assert [
+        name
+        for name in os.listdir(os.path.join(workplace["MM_HOME"], "jobs"))
+        if not name.startswith(".")
+    ] == []
