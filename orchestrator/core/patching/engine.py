@@ -18,7 +18,7 @@ from orchestrator.core.patching import expressions, json_edits, statements, text
 from orchestrator.core.patching.conditions import unmet
 from orchestrator.core.patching.finding import Finding
 from orchestrator.core.patching.misfit import Misfit
-from orchestrator.core.patching.python_tree import parse_tree
+from orchestrator.core.patching.python_tree import PythonFile
 from orchestrator.core.patching.source_text import SourceText, decode_python, decode_text
 
 if TYPE_CHECKING:
@@ -278,7 +278,7 @@ def _check_file(name: str, result: SourceText) -> None:
         Misfit: When it is not.
     """
     if name.endswith(".py"):
-        parse_tree(result.normal)
+        PythonFile.parse(result)
     elif name.endswith(".json"):
         try:
             json.loads(result.text)

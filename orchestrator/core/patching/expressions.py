@@ -7,7 +7,6 @@ tokens) must be the old one with exactly the edit made.
 from __future__ import annotations
 
 import ast
-import copy
 import keyword
 import tokenize
 from typing import TYPE_CHECKING
@@ -62,10 +61,11 @@ def replace(
     """
     file = PythonFile.parse(source)
     old, new = pattern_tree(pattern), pattern_tree(replacement)
-    scope = file.functions(function) if function else [file.tree]
+    scope: list[ast.AST] = list(file.functions(function)) if function else [file.tree]
     if not scope:
         raise Misfit("there is no such function", f"the function {function}")
-    nodes = [node for root in scope for node in ast.walk(root) if isinstance(node, ast.expr)]
+    found = [node for root in scope for node in ast.walk(root)] if function else file.nodes
+    nodes = [node for node in found if isinstance(node, ast.expr)]
     there = _matching(new, nodes)
     covered = {id(part) for node in there for part in _own_nodes(node, there[node])}
     matches = _matching(old, [node for node in nodes if id(node) not in covered])
@@ -81,7 +81,16 @@ def replace(
         splices.append(_splice(file, node, receiver, replacement))
     result = source.spliced(splices)
     if matches:
-        prove(_substituted(file.tree, matches, new), result, pattern)
+
+        def substituted(node: ast.AST, found: object) -> bool | None:
+            if not isinstance(node, ast.expr) or node not in matches:
+                return None
+            if matches[node] is node:
+                return equal(new, found)
+            receiver = match_chain(new, found) if isinstance(found, ast.AST) else None
+            return receiver is not None and equal(matches[node], receiver, substituted)
+
+        prove(file.tree, result, pattern, substituted)
     edited = [(splice.start, splice.end) for splice in splices]
     edited += [
         (file.start(node), file.end(node)) for node in there if not file.in_format_string(node)
@@ -101,7 +110,7 @@ def rename(source: SourceText, old: str, new: str, *, already: Sequence[str] = (
     file = PythonFile.parse(source)
     inside = [
         node
-        for node in ast.walk(file.tree)
+        for node in file.nodes
         if not isinstance(node, ast.Constant)
         and any(value == old for _, value in ast.iter_fields(node))
         and file.in_format_string(node)
@@ -194,31 +203,3 @@ def _dot_after(file: PythonFile, receiver: ast.expr) -> int:
         else:
             raise Misfit("a chain that cannot be read", line=receiver.lineno)
     return position
-
-
-def _substituted(tree: ast.Module, matches: dict[ast.expr, ast.expr], new: ast.expr) -> ast.AST:
-    """Return `tree` with each match replaced by `new`, which keeps the match's receiver."""
-
-    class Substitution(ast.NodeTransformer):
-        def visit(self, node: ast.AST) -> ast.AST:
-            if not isinstance(node, ast.expr) or node not in matches:
-                return self.generic_visit(node)
-            if matches[node] is node:
-                return new
-            return _filled(new, self.visit(matches[node]))
-
-    twin = copy.deepcopy(tree)
-    twins = dict(zip(ast.walk(tree), ast.walk(twin), strict=True))
-    matches = {
-        twins[node]: twins[receiver]  # type: ignore[misc] # the twin of an expression is one
-        for node, receiver in matches.items()
-    }
-    return Substitution().visit(twin)
-
-
-def _filled(links: ast.expr, receiver: ast.AST) -> ast.AST:
-    class Fill(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.AST:
-            return receiver if node.id == RECEIVER else node
-
-    return Fill().visit(copy.deepcopy(links))  # type: ignore[no-any-return]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import tokenize
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from orchestrator.core.patching.misfit import Misfit
@@ -77,19 +78,25 @@ class PythonFile:
     tree: ast.Module
     _parents: dict[int, tuple[ast.AST, str]] = field(default_factory=dict, repr=False)
 
-    @classmethod
-    def parse(cls, source: SourceText) -> PythonFile:
-        """Parse `source`.
+    @staticmethod
+    @lru_cache(maxsize=4)
+    def parse(source: SourceText) -> PythonFile:
+        """Parse `source`; one file is looked at several times in turn.
 
         Raises:
             Misfit: When it is not Python.
         """
-        return cls(source, parse_tree(source.normal))
+        return PythonFile(source, parse_tree(source.normal))
+
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node, from the module inwards."""
+        return list(ast.walk(self.tree))
 
     @cached_property
     def parents(self) -> dict[int, tuple[ast.AST, str]]:
         """The parent of each node, by the node's id, and the field in which it stands there."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             for name, value in ast.iter_fields(node):
                 for child in value if isinstance(value, list) else (value,):
                     if isinstance(child, ast.AST):
@@ -120,7 +127,7 @@ class PythonFile:
         wanted = dotted.split(".")
         return [
             node
-            for node in ast.walk(self.tree)
+            for node in self.nodes
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             and node.name == wanted[-1]
             and self._names_above(node) == wanted[:-1]
@@ -180,21 +187,43 @@ def _lines(text: str) -> list[str]:
     return [*(line + "\n" for line in lines[:-1]), *([lines[-1]] if lines[-1] else [])]
 
 
-def equal(pattern: object, found: object) -> bool:
-    """Say whether two trees say the same, whatever their layout."""
+Special = Callable[[ast.AST, object], "bool | None"]
+"""Says whether two nodes agree in its own way; None where it has none for the first."""
+
+
+def equal(pattern: object, found: object, special: Special | None = None) -> bool:
+    """Say whether two trees say the same, whatever their layout.
+
+    Args:
+        pattern: A node, a list of nodes, or a value.
+        found: What it is compared with.
+        special: Asked first, about each node of `pattern`.
+    """
     if isinstance(pattern, ast.AST):
-        return type(pattern) is type(found) and all(
-            equal(getattr(pattern, name, None), getattr(found, name, None))
-            for name in pattern._fields
-            if name not in _IGNORED_FIELDS
-        )
+        if special is not None and (said := special(pattern, found)) is not None:
+            return said
+        return equal_fields(pattern, found, special)
     if isinstance(pattern, list):
         return (
             isinstance(found, list)
             and len(pattern) == len(found)
-            and all(map(equal, pattern, found))
+            and all(equal(one, other, special) for one, other in zip(pattern, found, strict=True))
         )
     return type(pattern) is type(found) and repr(pattern) == repr(found)
+
+
+def equal_fields(
+    pattern: ast.AST, found: object, special: Special | None = None, but: str = ""
+) -> bool:
+    """Say whether two nodes are of one kind and their fields are equal, the one called `but` aside.
+
+    `special` is asked about the nodes below, not about `pattern`.
+    """
+    return type(pattern) is type(found) and all(
+        equal(getattr(pattern, name, None), getattr(found, name, None), special)
+        for name in pattern._fields
+        if name != but and name not in _IGNORED_FIELDS
+    )
 
 
 def match_chain(pattern: ast.AST, found: ast.AST) -> ast.expr | None:
@@ -265,17 +294,19 @@ def _contains(root: ast.AST, token: Token) -> bool:
     return True
 
 
-def prove(expected: ast.AST, result: SourceText, looked_for: str) -> None:
-    """Check that the edited file says what it should and nothing else.
+def prove(
+    tree: ast.Module, result: SourceText, looked_for: str, special: Special | None = None
+) -> None:
+    """Check that the edited file says what `tree` says, but where `special` knows of an edit.
 
     Raises:
-        Misfit: When it does not.
+        Misfit: When it says anything else.
     """
     try:
-        made = parse_tree(result.normal)
+        made = PythonFile.parse(result).tree
     except Misfit as error:
         raise Misfit(f"the edited file is {error.found}", looked_for, error.line) from error
-    if not equal(expected, made):
+    if not equal(tree, made, special):
         raise Misfit("a place where the edit would change something else as well", looked_for)
 
 

@@ -7,7 +7,6 @@ with exactly these statements more.
 from __future__ import annotations
 
 import ast
-import copy
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from orchestrator.core.patching.python_tree import (
     PythonFile,
     count_spelled,
     equal,
+    equal_fields,
     first_line,
     parse_tree,
     prove,
@@ -77,13 +77,18 @@ def insert(
     there = len(functions) - len(missing)
     result = source.spliced(splices)
     if missing:
-        expected = copy.deepcopy(file.tree)
-        twins = dict(zip(ast.walk(file.tree), ast.walk(expected), strict=True))
-        for each in missing:
-            body = twins[each].body  # type: ignore[attr-defined] # the twin of a function is one
+
+        def inserted(node: ast.AST, found: object) -> bool | None:
+            if node not in missing:
+                return None
+            body = list(node.body)
             position = len(body) if at_end else _head(body)
             body[position:position] = wanted
-        prove(expected, result, looked_for)
+            return equal_fields(node, found, inserted, but="body") and equal(
+                body, getattr(found, "body", None), inserted
+            )
+
+        prove(file.tree, result, looked_for, inserted)
     return Finding(len(missing), there, result, looked_for)
 
 
