@@ -85,6 +85,11 @@ class Home:
         return self.root / "settings.json"
 
     @property
+    def resolved(self) -> Path:
+        """Which pins of which lock apply on which interpreter, kept for the same reason."""
+        return self.root / "resolved.json"
+
+    @property
     def facts(self) -> Path:
         """Facts about interpreters, kept so that no process is needed to know them again."""
         return self.root / "interpreters.json"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import processes
 from orchestrator.core.identity import Interpreter
 from orchestrator.core.platforms import platform_name
 
@@ -78,6 +77,9 @@ def ask(executable: Path) -> dict[str, Any] | None:
     A shim that points nowhere, a broken link, a Python 2 and a program that is no Python at all are
     the same to us: no interpreter.
     """
+    # Whoever knows all interpreters already starts no process, and need not be able to.
+    from orchestrator import processes
+
     try:
         answer = processes.run(
             [str(executable), "-I", "-c", QUESTION],

@@ -15,6 +15,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from orchestrator.core.canonical import digest
 from orchestrator.environments.facts import ask, read_facts
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.home import read_json, write_json
@@ -70,8 +73,8 @@ class Interpreters:
         self._own = own
 
     @cached_property
-    def found(self) -> tuple[Found, ...]:
-        """Every working interpreter once, best first: see `_preference`."""
+    def _working(self) -> tuple[Found, ...]:
+        """Every working interpreter once, in the order in which they were met."""
         facts = _Facts(self._cache, self._asking)
         chosen: dict[str, Found] = {}
         for candidate in candidates(self._variables, self._own):
@@ -82,7 +85,22 @@ class Interpreters:
             if before is None or (before.borrowed and not found.borrowed):
                 chosen[found.interpreter.path] = found
         facts.save()
-        return tuple(sorted(chosen.values(), key=_preference, reverse=True))
+        return tuple(chosen.values())
+
+    @cached_property
+    def found(self) -> tuple[Found, ...]:
+        """Every working interpreter once, best first: see `_preference`."""
+        return tuple(sorted(self._working, key=_preference, reverse=True))
+
+    @cached_property
+    def by_path(self) -> Mapping[str, Interpreter]:
+        """Every working interpreter by its path."""
+        return {found.interpreter.path: found.interpreter for found in self._working}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of everything that is known of them; worked out without comparing versions."""
+        return digest([msgspec.to_builtins(found) for found in self._working])
 
     def fitting(self, specifier: str) -> tuple[Interpreter, ...]:
         """Return the interpreters whose version fits `specifier`, best first."""

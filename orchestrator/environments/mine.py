@@ -6,7 +6,6 @@ The head of such a lock says where its packages come from, so that a sync instal
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +37,8 @@ class Places:
 
     def notes(self) -> tuple[str, ...]:
         """Return the lines that the head of a lock keeps."""
+        import shlex
+
         pairs = [
             ("--torch", self.torch),
             *(("--find-links", place) for place in self.find_links),
@@ -70,6 +71,8 @@ class Places:
 
 def places_of(lock: Lock) -> Places:
     """Return where the packages of a lock come from, as its head says."""
+    import shlex
+
     values: dict[str, list[str]] = {}
     for note in lock.notes:
         option, _, value = note.partition(" ")

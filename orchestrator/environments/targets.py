@@ -8,10 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestrator import __version__
+from orchestrator.core.canonical import digest
 from orchestrator.core.identity import Interpreter, environment_digest
 from orchestrator.core.lockfile import Lock, LockError, Pin, applicable
 from orchestrator.environments.interpreters import Interpreters
 from orchestrator.environments.locks import load_build_lock, load_lock
+from orchestrator.environments.memory import Choice, Memory
 from orchestrator.environments.mine import places_of
 from orchestrator.errors import EnvironmentFailure
 
@@ -80,6 +83,7 @@ class Targets:
         self._variables = variables
         self._python = python
         self._interpreters = interpreters
+        self._memory = Memory(home.resolved)
 
     @property
     def interpreters(self) -> Interpreters:
@@ -95,9 +99,54 @@ class Targets:
 
     def _targets_of(self, declared: Declared, lock: Lock, *, mine: bool) -> list[Target]:
         build = load_build_lock(declared, self.mine_path(declared) if mine else None)
+        minor = places_of(lock).python if mine else ""
         build_path, build_digest = (build[0], build[1].digest) if build else (None, "")
-        targets: dict[str, Target] = {}
-        for interpreter in self._fitting(declared, places_of(lock).python if mine else ""):
+        environment = declared.manifest.environment
+        key = digest(
+            [
+                __version__,
+                lock.digest,
+                build_digest,
+                minor,
+                environment.python,
+                list(environment.platforms),
+                self.interpreters.fingerprint,
+            ]
+        )
+        # A named interpreter is the exception, and always worked out.
+        named = self._python is not None
+        known = self.interpreters.by_path
+        choices = None if named else self._memory.get(key)
+        if choices is None or not _usable(choices, lock, known):
+            fitting = self._fitting(declared, minor)
+            known = {one.path: one for one in fitting}
+            choices = self._work_out(declared, lock, fitting, build_digest)
+            if not named:
+                self._memory.keep(key, choices)
+        return [
+            Target(
+                declared,
+                lock,
+                mine,
+                known[one.interpreter],
+                tuple(lock.pins[at] for at in one.pins),
+                one.digest,
+                build_path,
+            )
+            for one in choices
+        ]
+
+    def _work_out(
+        self,
+        declared: Declared,
+        lock: Lock,
+        interpreters: Sequence[Interpreter],
+        build_digest: str,
+    ) -> tuple[Choice, ...]:
+        """Return what applies on each interpreter, each digest once, in their order."""
+        positions = {id(pin): at for at, pin in enumerate(lock.pins)}
+        choices: dict[str, Choice] = {}
+        for interpreter in interpreters:
             try:
                 pins = applicable(lock.pins, interpreter.markers)
             except LockError as error:
@@ -106,10 +155,10 @@ class Targets:
                     where=str(declared.lock),
                     fix=f"run: mm env lock {declared.manifest.name}",
                 ) from error
-            digest = environment_digest(pins, interpreter, build_lock=build_digest)
-            target = Target(declared, lock, mine, interpreter, pins, digest, build_path)
-            targets.setdefault(digest, target)
-        return list(targets.values())
+            found = environment_digest(pins, interpreter, build_lock=build_digest)
+            at = tuple(positions[id(pin)] for pin in pins)
+            choices.setdefault(found, Choice(interpreter.path, at, found))
+        return tuple(choices.values())
 
     def lock_of(self, declared: Declared) -> tuple[Lock, bool]:
         """Return the lock that counts for `declared`, and whether it is the user's own.
@@ -184,3 +233,11 @@ class Targets:
                 fix="add the platform to its manifest and lock it again",
             )
         return fitting
+
+
+def _usable(choices: Sequence[Choice], lock: Lock, known: Mapping[str, Interpreter]) -> bool:
+    """Whether an answer that was kept can be one about this lock and these interpreters."""
+    return all(
+        one.interpreter in known and all(0 <= at < len(lock.pins) for at in one.pins)
+        for one in choices
+    )

@@ -65,11 +65,11 @@ def sync_command(
     if install_python and not dry_run:
         for declared in chosen:
             environments.targets.install_python(declared, context.reporter)
-    steps = environments.plan(chosen)
     if as_json:
-        context.out(json.dumps({"version": 1, "steps": [_plain(step) for step in steps]}, indent=2))
+        steps = [_plain(step) for step in environments.plan(chosen)]
+        context.out(json.dumps({"version": 1, "steps": steps}, indent=2))
     elif dry_run:
-        _print(context, steps)
+        _print(context, environments.plan(chosen))
     if not dry_run:
         environments.sync(chosen, jobs or DEFAULT_JOBS)
 
