@@ -61,7 +61,7 @@ def sync_command(
     elif everything:
         chosen = list(context.catalog.models.values())
     else:
-        chosen = syncable(context.catalog, environments)
+        chosen = syncable(context.catalog, environments, context.sources.has_weights)
     if install_python and not dry_run:
         for declared in chosen:
             environments.targets.install_python(declared, context.reporter)

@@ -9,9 +9,10 @@ from orchestrator.environments.store import Stored
 from orchestrator.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from orchestrator.catalog import Catalog
+    from orchestrator.core.manifest import Manifest
     from orchestrator.environments import Environments
 
 
@@ -38,16 +39,19 @@ def lockable(catalog: Catalog) -> list[Declared]:
     ]
 
 
-def syncable(catalog: Catalog, environments: Environments) -> list[Declared]:
+def syncable(
+    catalog: Catalog, environments: Environments, has_weights: Callable[[Manifest], bool]
+) -> list[Declared]:
     """Return the models that `mm env sync` means when it is given no names.
 
     Those that need no weights beside their packages, from any directory but one found by walking
-    up, and those whose environment is there.
+    up, those whose weights were pulled or added, and those whose environment is there.
     """
     return [
         declared
         for declared in catalog.models.values()
         if (declared.manifest.source is None and declared.origin is not Origin.FOUND)
+        or (declared.manifest.source is not None and has_weights(declared.manifest))
         or _is_built(declared, environments)
     ]
 
