@@ -305,6 +305,21 @@ def test_a_file_that_is_gone_or_changed(world):
     assert_mended(world, "one")
 
 
+def test_a_write_in_place_is_found_and_comes_from_the_cache_until_that_is_cleaned(world):
+    world.wheel("alpha", "1.0")
+    world.model("one", ["alpha==1.0"])
+    assert world.mm("env", "sync", "one").code == 0
+    (path,) = world.environments()
+    (module,) = path.glob("lib/*/site-packages/alpha/__init__.py")
+    module.write_bytes(module.read_bytes().replace(b"1.0", b"6.6"))
+    checked = world.mm("env", "check", "--full")
+    assert checked.code == 3
+    assert f"{module} was changed" in checked.out
+    assert "uv cache clean" in checked.sentence
+    world.forget_downloads()
+    assert_mended(world, "one")
+
+
 def test_an_interpreter_that_moved(world):
     world.wheel("alpha", "1.0")
     world.model("one", ["alpha==1.0"])

@@ -37,7 +37,13 @@ def check_command(context: Context, models: tuple[str, ...], *, full: bool) -> N
             broken.append(stored.path.name)
             condemn(environments.store, stored)
     if broken:
+        # A file that was written in place is the cache's own as well.
+        clean = (
+            "clean the changed packages out of uv's cache (uv cache clean PACKAGE), "
+            if full
+            else ""
+        )
         raise EnvironmentFailure(
             f"{len(broken)} of {len(chosen)} environments cannot be trusted",
-            fix="build them anew with: mm env sync; or remove them with: mm env prune",
+            fix=f"{clean}build them anew with: mm env sync; or remove them with: mm env prune",
         )
