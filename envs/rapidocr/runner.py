@@ -26,6 +26,8 @@ ZOOM = 4
 """Each finer search sees this many times more; the detector knows letters of 10 to 100 pixels."""
 LEGIBLE = 28
 """Pixels: the height of lines that a coarse search may keep; smaller ones wait for a finer one."""
+INSIDE = 0.5
+"""A line of which more than this lies in another is a piece of that one."""
 SPECKS = 8
 """A tile with fewer pixels of contrast than this, outside of known lines, holds no text."""
 MARGIN = 32
@@ -157,11 +159,24 @@ def find_lines(model, page, job):
             tile = np.s_[y : y + TILE, x : x + TILE]
             if np.count_nonzero(edges[tile]) >= SPECKS:
                 here += [(number, p + np.float32((x, y))) for p in detect(model, level[tile])]
-        whole = [p for p in join(here) if scale == 1 or sides(p)[1] >= LEGIBLE]
-        for polygon in (p / np.float32(scale) for p in whole):
-            if not any(covered(polygon, other) > 0.5 for other in found):
+        for polygon in (p / np.float32(scale) for p in join(here)):
+            if scale < 1 and not (
+                sides(polygon)[1] * scale >= LEGIBLE and is_one_line(cut_out(page, polygon))
+            ):
+                continue
+            if not any(covered(polygon, other) > INSIDE for other in found):
                 found.append(polygon)
     return found
+
+
+def is_one_line(crop):
+    """Whether no blank row runs through a line, as it does where small lines blurred into one."""
+    height, width = crop.shape[:2]
+    contrast = np.ptp(crop.max(2), axis=1)
+    inked = np.concatenate([[False], contrast > 0.4 * contrast.max(), [False]])
+    edges = np.flatnonzero(inked[1:] != inked[:-1])
+    thick = np.diff(edges)[::2] > 0.15 * height
+    return width < 3 * height or np.count_nonzero(thick) < 2
 
 
 def cuts(length):
@@ -205,17 +220,20 @@ def join(pieces):
     import cv2
 
     whole = []
-    for piece in pieces:
-        apart, grown = [], piece
-        for other in whole:
-            if other[0] == grown[0] or covered(other[1], grown[1]) == 0:
-                apart.append(other)
-            elif same_line(other[1], grown[1]):
-                corners = cv2.boxPoints(cv2.minAreaRect(np.concatenate([other[1], grown[1]])))
-                grown = (None, from_top_left(corners))
-            elif covered(grown[1], other[1]) > covered(other[1], grown[1]):
+    for tile, polygon in pieces:
+        apart, grown = [], polygon
+        for other_tile, other in whole:
+            inside, around = covered(other, grown), covered(grown, other)
+            if other_tile == tile or max(inside, around) == 0:
+                apart.append((other_tile, other))
+            elif same_line(other, grown):
+                corners = cv2.boxPoints(cv2.minAreaRect(np.concatenate([other, grown])))
+                grown = from_top_left(corners)
+            elif max(inside, around) < INSIDE:
+                apart.append((other_tile, other))
+            elif around > inside:
                 grown = other
-        whole = [*apart, grown]
+        whole = [*apart, (tile, grown)]
     return [polygon for _, polygon in whole]
 
 

@@ -105,6 +105,16 @@ def test_unusual_images_are_simply_read(session, tmp_path, prepare):
     assert session.run("ocr", image=path)["text"] == FOX
 
 
+def test_tight_lines_that_a_tile_cuts_are_read_whole(session, tmp_path):
+    sheet = Image.new("L", (20_000, 400), 246)
+    with Image.open(EXAMPLES / "quick-fox.png") as fox:
+        line = fox.convert("L").crop((20, 40, 740, 82))
+    for number in range(4):
+        sheet.paste(line, (1700, 100 + number * line.height))
+    sheet.save(tmp_path / "foxes.png")
+    assert session.run("ocr", image=tmp_path / "foxes.png")["text"] == "\n".join([FOX] * 4)
+
+
 def test_one_pixel_holds_no_text(session, tmp_path):
     Image.new("RGB", (1, 1), "white").save(tmp_path / "dot.png")
     result = session.run("ocr", image=tmp_path / "dot.png")
