@@ -24,6 +24,7 @@ class LoopbackHub:
         refs: Commits by branch.
         cut: How many bytes of a large file are sent before the connection breaks, one for each
             time; then it is sent whole.
+        refuse_later: What `refuse` becomes when a connection was cut.
         refuse: A status and an `X-Error-Code` to answer everything with.
         corrupt: Names of files of which other bytes are sent than are listed.
         requests: Method and path of what was asked for, with the range where there was one.
@@ -34,6 +35,7 @@ class LoopbackHub:
     refs: dict[str, str] = field(default_factory=lambda: dict(COMMITS))
     cut: list[int] = field(default_factory=list)
     refuse: tuple[int, str] | None = None
+    refuse_later: tuple[int, str] | None = None
     corrupt: set[str] = field(default_factory=set)
     requests: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
@@ -138,6 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if large and self.hub.cut:
             self.wfile.write(body[: self.hub.cut.pop(0)])
+            self.hub.refuse = self.hub.refuse_later
             self.wfile.flush()
             self.connection.close()
             return

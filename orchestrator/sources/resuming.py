@@ -42,12 +42,14 @@ def fetch_blob(
         Exception: What the library raises.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.file_download import http_get, repo_folder_name
     from huggingface_hub.utils import (  # type: ignore[attr-defined] # by name, not in __all__
         build_hf_headers,
         disable_progress_bars,
     )
 
+    transport: type[Exception] = HfHubHTTPError.__bases__[0]  # of its HTTP client, whichever
     disable_progress_bars()
     url = hf_hub_url(repo, name, revision=commit, endpoint=endpoint)
     metadata = get_hf_file_metadata(url, token=token, endpoint=endpoint)
@@ -64,15 +66,23 @@ def fetch_blob(
         headers.pop("authorization", None)  # the token is for the hub, not for its storage
     partial = blobs / f"{metadata.etag}{PARTIAL}"
     with partial.open("ab") as stream:
-        there = stream.tell()
-        on_bytes(there)
-        http_get(
-            metadata.location,
-            _Counted(stream, on_bytes),  # type: ignore[arg-type] # all that it uses of a file
-            resume_size=there,
-            headers=headers,
-            expected_size=metadata.size,
-        )
+        on_bytes(stream.tell())
+        while True:
+            there = stream.tell()
+            try:
+                http_get(
+                    metadata.location,
+                    _Counted(stream, on_bytes),  # type: ignore[arg-type] # all it uses of a file
+                    resume_size=there,
+                    headers=headers,
+                    expected_size=metadata.size,
+                )
+                break
+            except transport:
+                # Not every release takes a broken connection up again. One that brought
+                # something is worth another try.
+                if stream.tell() <= there:
+                    raise
     partial.replace(blob)
     return blob
 
