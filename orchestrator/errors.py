@@ -106,6 +106,15 @@ class MemoryRefused(MMError):
     outcome = "rejected"
 
 
+class ItemsFailed(MMError):
+    """Some items of a pipeline or a batch failed; `detail` has a paragraph for each.
+
+    What succeeded is kept or was written.
+    """
+
+    exit_code = 1
+
+
 class Cancelled(MMError):
     """The user or the caller stopped the job."""
 

@@ -14,7 +14,7 @@ from orchestrator.worker.values import encode_array
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orchestrator.core.manifest import Manifest
+    from orchestrator.core.manifest import Takes
 
 CHUNK = 1 << 20
 
@@ -22,7 +22,7 @@ HASHED = 1 << 20
 """Bytes of the largest array whose digest is in a receipt."""
 
 
-def resolve_files(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_files(manifest: Takes, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return `values` with every path of an input made absolute, after a look at the file.
 
     Raises:
@@ -71,7 +71,7 @@ def _resolve(name: str, value: Any) -> Any:
     return path.absolute()
 
 
-def describe_inputs(manifest: Manifest, values: Mapping[str, Any]) -> dict[str, Any]:
+def describe_inputs(manifest: Takes, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a receipt says of the inputs: values, and for files their digest and size.
 
     Raises:

@@ -341,18 +341,7 @@ class Session:
         began = time.perf_counter()
         prepared = self._prepare(declared, options)
         timings = {"environment": time.perf_counter() - began}
-        task = Task(
-            manifest=manifest,
-            worker=prepared.worker,
-            inputs=values,
-            load_seconds=manifest.timeouts.load,
-            run_seconds=_seconds(options.timeout, manifest.timeouts.run),
-            keep_alive=prepared.keep_alive if options.keep_alive is None else options.keep_alive,
-            force=options.force,
-            workers=options.workers,
-            cancellation=options.cancellation,
-            on_event=options.on_event,
-        )
+        task = _task(prepared, values, options)
         described = describe_inputs(manifest, values)
         completed = self._run(task, options.retries)
         timings.update(completed.timings)
@@ -363,6 +352,30 @@ class Session:
             receipt=partial(receipt, prepared.producer, described, timings),
             timings=timings,
         )
+
+    def prepare(self, name: str, options: JobOptions) -> None:
+        """Build the environment and load a worker of `name`, before its first job needs one.
+
+        Raises:
+            MMError: As `execute`, for what goes wrong before a job begins.
+        """
+        prepared = self._prepare(self._choose(name, options.model), options)
+        self._engine.prepare(_task(prepared, {}, options))
+
+    def produced_by(self, name: str, options: JobOptions) -> dict[str, Any]:
+        """Return the part of a receipt that jobs of `name` have in common.
+
+        A missing environment is built first, because it is part of the answer.
+        """
+        return self._prepare(self._choose(name, options.model), options).producer
+
+    def is_built(self, name: str) -> bool:
+        """Return whether the environment of the model `name` is there."""
+        return self.workspace.environments.ready(self._choose(name, None)) is not None
+
+    def discard(self, directory: Path) -> None:
+        """Remove a directory that `spool` made, or that of a job, before the session ends."""
+        self._scratch.discard(str(directory))
 
     def _run(self, task: Task, retries: int) -> Completed:
         try:
@@ -460,6 +473,22 @@ class Session:
             return None
         conditions = replace(conditions, versions=environment.versions)
         return self.workspace.sources.overlay(declared, conditions, environment.python)
+
+
+def _task(prepared: _Prepared, values: Mapping[str, Any], options: JobOptions) -> Task:
+    manifest = prepared.declared.manifest
+    return Task(
+        manifest=manifest,
+        worker=prepared.worker,
+        inputs=values,
+        load_seconds=manifest.timeouts.load,
+        run_seconds=_seconds(options.timeout, manifest.timeouts.run),
+        keep_alive=prepared.keep_alive if options.keep_alive is None else options.keep_alive,
+        force=options.force,
+        workers=options.workers,
+        cancellation=options.cancellation,
+        on_event=options.on_event,
+    )
 
 
 def _seconds(asked: float | None, declared: float) -> float:

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from orchestrator.core.manifest import Input, Manifest
+    from orchestrator.core.manifest import Input, Takes
 
 STANDARD_INPUT = "-"
 
 
-def input_options(manifest: Manifest) -> list[click.Option]:
+def input_options(manifest: Takes) -> list[click.Option]:
     """Return one option for each input of `manifest`."""
     return [_option(name, declared) for name, declared in manifest.inputs.items()]
 
@@ -68,7 +68,7 @@ def _type(declared: Input) -> click.ParamType[Any]:
     return click.STRING
 
 
-def collect(manifest: Manifest, given: Mapping[str, Any], spool: Path) -> dict[str, Any]:
+def collect(manifest: Takes, given: Mapping[str, Any], spool: Path) -> dict[str, Any]:
     """Return the inputs that were given, with `-` replaced by what standard input holds.
 
     Args:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": ("Run a model on inputs and print or save what it makes", "run:command"),
+    "pipeline": ("Chain models and small steps, over one item or many", "pipeline:command"),
+    "batch": ("Run a task over many files, one JSON line for each", "batch:command"),
     "env": ("Lock, build, list and explain the models' environments", "env:command"),
     "model": ("Show the models, and fetch, check and forget their weights", "model:command"),
     "patch": ("Show, check and apply the edits that a model's code needs", "patch:command"),

@@ -7,7 +7,8 @@ docs/manifest.md and, for editors, in `orchestrator.core.manifest_schema`.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -139,6 +140,18 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             size for known, each in self.memory.items() if known == device for size in each.values()
         ]
         return min((parse_size(size) for size in sizes), default=0)
+
+
+class Takes(Protocol):
+    """Whatever takes inputs that are declared as a manifest declares them."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+
+    @property
+    def inputs(self) -> Mapping[str, Input]:
+        """Its inputs by name."""
 
 
 def option_name(input_name: str) -> str:

@@ -186,7 +186,7 @@ def _check_inputs(manifest: Manifest, report: Report) -> None:
     options: dict[str, str] = {}
     for name, declared in manifest.inputs.items():
         path = ("inputs", name)
-        if problem := _identifier_problem(name):
+        if problem := identifier_problem(name):
             report(path, problem)
             continue
         option = option_name(name)
@@ -197,11 +197,12 @@ def _check_inputs(manifest: Manifest, report: Report) -> None:
             if spelling in options:
                 report(path, f"--{spelling} is also an option of the input {options[spelling]!r}")
             options[spelling] = name
-        _check_input(declared, path, report)
+        check_input(declared, path, report)
     _check_shape(manifest, report)
 
 
-def _check_input(declared: Input, path: Path, report: Report) -> None:
+def check_input(declared: Input, path: Path, report: Report) -> None:
+    """Report what is wrong with one declared input, its name apart."""
     if (declared.type == "choice") != bool(declared.choices):
         at = (*path, "choices")
         if declared.choices:
@@ -270,7 +271,7 @@ def value_problem(declared: Input, value: Any) -> str | None:
 
 def _check_outputs(manifest: Manifest, report: Report) -> None:
     for name in manifest.outputs:
-        if problem := _identifier_problem(name):
+        if problem := identifier_problem(name):
             report(("outputs", name), problem)
     if not manifest.outputs:
         report(("outputs",), "a model returns at least one output")
@@ -332,7 +333,8 @@ def _check_each(
         seen.add(item)
 
 
-def _identifier_problem(name: str) -> str | None:
+def identifier_problem(name: str) -> str | None:
+    """Return why `name` cannot name an input, an output or a step of a pipeline, or None."""
     if not _IDENTIFIER.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
         return f"{name!r} is not letters, digits and _, beginning with a letter"
     if keyword.iskeyword(name):

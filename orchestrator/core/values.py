@@ -14,7 +14,7 @@ from orchestrator.errors import OutputError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchestrator.core.manifest import Input, Manifest, Output
+    from orchestrator.core.manifest import Input, Output, Takes
 
 AUDIO_ITEM_SIZES = {"<f4": 4, "<i2": 2}
 MAX_RATE = 1_000_000
@@ -50,7 +50,7 @@ class ArrayValue:
     shape: tuple[int, ...]
 
 
-def check_inputs(manifest: Manifest, given: Mapping[str, Any]) -> dict[str, Any]:
+def check_inputs(manifest: Takes, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inputs to send, with defaults filled in.
 
     An input that is neither given nor has a default is left out.

@@ -66,5 +66,12 @@ class Engine(Protocol):
             UsageError: As it ended.
         """
 
+    def prepare(self, task: Task) -> None:
+        """Have a worker that could run `task` loaded; the task's inputs do not matter.
+
+        Raises:
+            JobFailed, Cancelled, TimedOut, Crashed: As the load ended.
+        """
+
     def close(self) -> None:
         """End every worker that is not to outlive the engine."""

@@ -69,6 +69,13 @@ class KeptEngine:
             fix=f"run: mm logs {task.manifest.name}",
         )
 
+    def prepare(self, task: Task) -> None:
+        """Have a worker loaded, where one would stay; it is found again by its digest."""
+        if not task.keep_alive:
+            return
+        worker = self._find(task) or self._start(task, {})[0]
+        worker.leave()
+
     def close(self) -> None:
         """Do nothing: the workers stay."""
 

@@ -60,6 +60,11 @@ class LocalEngine:
             finally:
                 self._give_back(key, worker)
 
+    def prepare(self, task: Task) -> None:
+        """Have a worker of the task's kind loaded, and idle unless others need it at once."""
+        key = task.worker.digest
+        self._give_back(key, self._take(key, task, {}))
+
     def close(self) -> None:
         """End every worker; a job that still runs ends as crashed."""
         with self._changed:

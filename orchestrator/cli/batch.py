@@ -1,0 +1,234 @@
+"""`mm batch`: one task over many files, one JSON line for each."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.run import Models
+from orchestrator.errors import ItemsFailed, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.core.manifest import Manifest
+    from orchestrator.pipelines.batch import Batch, Item, Progress
+    from orchestrator.pipelines.lines import Lines
+    from orchestrator.workspace import Choice
+
+FAILURES_SHOWN = 20
+
+OPTIONS = (
+    click.Option(
+        ["-o", "--out"],
+        required=True,
+        metavar="FILE.jsonl",
+        help="Where a line for each item goes; - is standard output.",
+    ),
+    click.Option(["--resume"], is_flag=True, help="Go on with FILE: run what it lacks or failed."),
+    click.Option(
+        ["--workers"],
+        type=click.IntRange(1, 256),
+        default=1,
+        metavar="N",
+        help="How many items run at once, each in a worker of its own.",
+    ),
+    click.Option(
+        ["--retries"],
+        type=click.IntRange(0, 100),
+        default=0,
+        metavar="N",
+        help="Try a job that failed N more times.",
+    ),
+    click.Option(["--model"], metavar="MODEL", help="The model that stands for the task."),
+    click.Option(["--device"], default="auto", help="auto, cpu, cuda or mps.  [default: auto]"),
+    click.Option(
+        ["--dtype"],
+        default="auto",
+        help="auto, float32, bfloat16 or float16.  [default: auto]",
+    ),
+    click.Option(["--timeout"], type=float, metavar="SECONDS", help="How long one item may take."),
+)
+
+
+class Tasks(Models):
+    """A group whose commands are tasks and models, as for `mm run`."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Return the command of a task or model; its options are what all items have in common."""
+        choice = ctx.ensure_object(Context).choose(cmd_name, ctx.meta.get("mm.model"))
+        return _command(cmd_name, choice)
+
+
+@click.group(cls=Tasks, subcommand_metavar="TASK|MODEL INPUTS... -o FILE")
+def command() -> None:
+    """Run a task over many files; one JSON line for each, safe to interrupt and continue.
+
+    INPUTS are files, globs ('scans/**/*.png'), directories, PDF files (an item for each page), or -
+    for JSON lines on standard input: a path in quotes, or an object of inputs.
+    """
+
+
+def _command(name: str, choice: Choice) -> click.Command:
+    from orchestrator.cli.inputs import input_options
+
+    manifest = choice.declared.manifest
+    shared = [option for option in input_options(manifest) if not option.required]
+
+    @pass_context
+    def callback(context: Context, /, mm_inputs: tuple[str, ...], **values: Any) -> None:
+        if choice.reason:
+            context.say(choice.reason)
+        more = {str(option.name): values.pop(str(option.name)) for option in shared}
+        _run(context, manifest, mm_inputs, more, values)
+
+    argument = click.Argument(["mm_inputs"], metavar="INPUTS...", nargs=-1, required=True)
+    return click.Command(
+        name,
+        params=[argument, *OPTIONS, *shared],
+        callback=callback,
+        help=f"{manifest.summary} ({manifest.name}), over many files.",
+    )
+
+
+def _run(
+    context: Context,
+    manifest: Manifest,
+    words: tuple[str, ...],
+    given: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    from orchestrator.cli.inputs import collect
+    from orchestrator.pipelines.batch import Batch, Progress, identity_of
+    from orchestrator.pipelines.models import Call, SessionModels
+    from orchestrator.session import Session
+
+    with contextlib.ExitStack() as stack:
+        session = stack.enter_context(Session(workspace=context))
+        more = collect(manifest, given, session.spool())
+        items, total = _items(context, manifest, words, more)
+        lines = _lines(stack, manifest, options["out"], resume=options["resume"])
+        call = Call(
+            manifest.name,
+            options["device"],
+            options["dtype"],
+            options["timeout"],
+            options["workers"],
+        )
+        models = SessionModels(session)
+        if lines.receipts and lines.receipts != {identity_of(models, call)}:
+            context.say(
+                f"some results in {lines.path} were made by another model, environment or device"
+            )
+        batch = Batch(
+            call=call,
+            manifest=manifest,
+            models=models,
+            scratch=session.spool,
+            discard=session.discard,
+            workers=options["workers"],
+            retries=options["retries"],
+        )
+        progress = Progress(total=total)
+        _watched(context, batch, items, lines, progress)
+        _conclude(context, manifest, progress, options)
+
+
+def _items(
+    context: Context, manifest: Manifest, words: tuple[str, ...], more: dict[str, Any]
+) -> tuple[Iterable[Item], int]:
+    """Return the items and how many there are; 0 where that is not known beforehand."""
+    from orchestrator.pipelines.items import (
+        STANDARD_INPUT,
+        expand,
+        filled_input,
+        item_of,
+        listed,
+    )
+
+    named = [word for word in words if word != STANDARD_INPUT]
+    names: list[str] = []
+    if named:
+        names = expand(named, context.cwd, manifest.inputs[filled_input(manifest)].type)
+    items: Iterator[Item] = (item_of(name, context.cwd, manifest, more) for name in names)
+    if len(named) == len(words):
+        return items, len(names)
+    return chain(items, listed(sys.stdin, context.cwd, manifest, more)), 0
+
+
+def _lines(stack: contextlib.ExitStack, manifest: Manifest, out: str, *, resume: bool) -> Lines:
+    from orchestrator.cli.outputs import BINARY_TYPES, STANDARD_OUTPUT
+    from orchestrator.pipelines.lines import Lines
+
+    if out != STANDARD_OUTPUT:
+        return stack.enter_context(Lines.open(Path(out), resume=resume))
+    if resume:
+        raise UsageError("standard output cannot be gone on with", fix="give -o a file")
+    primary = manifest.primary_output
+    if manifest.outputs[primary].type in BINARY_TYPES:
+        raise UsageError(f"the output {primary!r} does not fit into JSON", fix="give -o a file")
+    return Lines(None, sys.stdout.buffer)
+
+
+def _watched(
+    context: Context, batch: Batch, items: Iterable[Item], lines: Lines, progress: Progress
+) -> None:
+    key = batch.manifest.name
+    told = 0
+
+    def report() -> None:
+        nonlocal told
+        ended = progress.skipped + progress.ended
+        context.reporter.progress(key, str(progress), ended, progress.total)
+        for item, error in progress.failed[told:]:
+            told += 1
+            if told <= FAILURES_SHOWN:
+                context.say(f"failed: {item.key}: {error}")
+
+    try:
+        batch.run(items, lines, progress, report)
+    finally:
+        context.reporter.finish(key)
+        before = f", {progress.skipped} were done before" if progress.skipped else ""
+        context.say(f"{progress.done} done, {len(progress.failed)} failed{before}")
+
+
+def _conclude(
+    context: Context, manifest: Manifest, progress: Progress, options: dict[str, Any]
+) -> None:
+    """Name each failed item with the command that repeats it alone, and fail when there is one."""
+    if not progress.failed:
+        return
+    for item, _ in progress.failed[:FAILURES_SHOWN]:
+        if isinstance(item.name, str):
+            context.say(f"alone: {_alone(manifest, item.name, options)}")
+    what = "item" if len(progress.failed) == 1 else "items"
+    again = "to try them again, add --resume" if options["out"] != "-" else ""
+    raise ItemsFailed(f"{len(progress.failed)} {what} failed", fix=again)
+
+
+def _alone(manifest: Manifest, name: str, options: dict[str, Any]) -> str:
+    """Return the command that runs one item alone."""
+    import shlex
+
+    from orchestrator.core.manifest import option_name
+    from orchestrator.pipelines.items import filled_input
+
+    chosen = [
+        word
+        for key in ("device", "dtype")
+        if options[key] != "auto"
+        for word in (f"--{key}", options[key])
+    ]
+    filled = filled_input(manifest)
+    if "#page=" in name:
+        return shlex.join(["mm", "batch", manifest.name, name, *chosen, "-o", "-"])
+    words = ["mm", "run", manifest.name, *chosen, f"--{option_name(filled)}"]
+    if manifest.inputs[filled].type == "text":
+        return f"{shlex.join([*words, '-'])} < {shlex.quote(name)}"
+    return shlex.join([*words, name])

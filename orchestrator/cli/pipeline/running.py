@@ -1,0 +1,282 @@
+"""`mm pipeline run`: a pipeline's inputs as options, its outputs where `-o` says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.context import Context, pass_context
+from orchestrator.errors import Cancelled, ItemsFailed, MMError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.core.manifest import Takes
+    from orchestrator.core.pipelines import Declaration, Graph, Where
+    from orchestrator.pipelines.explaining import StepPlan
+    from orchestrator.pipelines.outcome import Outcome
+    from orchestrator.pipelines.pipeline import RunOptions
+
+JSON_VERSION = 1
+LABELS_SHOWN = 3
+
+OPTIONS = (
+    click.Option(
+        ["-o", "--out"],
+        multiple=True,
+        metavar="[NAME=]OUT",
+        help="Write an output to a file, or a list to a directory; - is standard output.",
+    ),
+    click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object."),
+    click.Option(
+        ["--set", "settings"],
+        multiple=True,
+        metavar="STEP.KEY=VALUE",
+        help="Set model, device, dtype, workers, timeout or an input of a step.",
+    ),
+    click.Option(["--keep-going", "-k"], is_flag=True, help="After a failure, run the rest."),
+    click.Option(
+        ["--retries"],
+        type=click.IntRange(0, 100),
+        default=0,
+        metavar="N",
+        help="Try a job that failed N more times.",
+    ),
+    click.Option(["--no-cache"], is_flag=True, help="Use no results of before, and keep none."),
+    click.Option(
+        ["--force-step"], multiple=True, metavar="STEP", help="Run STEP though results are kept."
+    ),
+    click.Option(["--explain"], is_flag=True, help="Say what would run, and why; run nothing."),
+    click.Option(["--trace"], metavar="FILE", help="Write a trace for Chrome or Perfetto."),
+)  # fmt: skip
+
+
+class Pipelines(click.Group):
+    """A group whose commands are the pipelines of the manifests in use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the pipelines' names."""
+        from orchestrator.pipelines.finding import all_pipelines
+
+        return list(all_pipelines(ctx.ensure_object(Context)))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Return the command of a pipeline; its options are the pipeline's inputs."""
+        from orchestrator.pipelines.finding import find
+
+        return _command(*find(ctx.ensure_object(Context), cmd_name).read())
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the pipelines, whose files are read for `mm pipeline list` and not here."""
+        with formatter.section("Pipelines"):
+            formatter.write_dl([(name, "") for name in self.list_commands(ctx)])
+
+
+@click.group("run", cls=Pipelines, subcommand_metavar="NAME|FILE.yaml [FILES]... [INPUTS]...")
+def run_command() -> None:
+    """Run a pipeline, or say what a run would do.
+
+    Finished steps are kept: the same command goes on where it was stopped, and runs again only
+    what has changed. `mm pipeline run NAME --help` shows the inputs of NAME.
+    """
+
+
+def _command(declaration: Declaration, where: Where) -> click.Command:
+    from orchestrator.cli.inputs import input_options
+
+    taking = _takes_files(declaration)
+    parameters: list[click.Parameter] = list(input_options(declaration))
+    for parameter in parameters:
+        parameter.required = parameter.required and parameter.name != taking
+    if taking:
+        parameters.append(
+            click.Argument(["mm_files"], metavar="[FILES]...", nargs=-1, type=click.Path())
+        )
+
+    @pass_context
+    def callback(context: Context, /, **values: Any) -> None:
+        inputs = {key: values.pop(key) for key in declaration.inputs}
+        if taking:
+            inputs[taking] = (*inputs[taking], *values.pop("mm_files"))
+            if not inputs[taking] and declaration.inputs[taking].required:
+                raise UsageError(
+                    f"no {taking} given", fix=f"name them: {declaration.name} FILES..."
+                )
+        _run(context, declaration, where, inputs, values)
+
+    files = f"\n\nFILES are {taking}." if taking else ""
+    return click.Command(
+        declaration.name,
+        params=[*parameters, *OPTIONS],
+        callback=callback,
+        help=f"{declaration.summary or declaration.name}.{files}",
+    )
+
+
+def _takes_files(declaration: Declaration) -> str:
+    """Return the one input that is a list of files, which arguments without an option fill."""
+    lists = [
+        name
+        for name, declared in declaration.inputs.items()
+        if declared.list and declared.type in ("image", "file", "audio")
+    ]
+    return lists[0] if len(lists) == 1 else ""
+
+
+def _run(
+    context: Context,
+    declaration: Declaration,
+    where: Where,
+    given: dict[str, Any],
+    options: dict[str, Any],
+) -> None:
+    from orchestrator.cli.pipeline.setting import apply
+    from orchestrator.pipelines.finding import graph_of
+    from orchestrator.pipelines.pipeline import RunOptions
+
+    settings = RunOptions(
+        keep_going=options["keep_going"],
+        retries=options["retries"],
+        cache=not options["no_cache"],
+        force=frozenset(options["force_step"]),
+    )
+    try:
+        graph = graph_of(context, apply(declaration, options["settings"]), where)
+        for node in graph.nodes.values():
+            if node.signature.reason:
+                context.say(node.signature.reason)
+        if options["explain"]:
+            _explain(context, graph, given, settings)
+        else:
+            _execute(context, graph, given, settings, options)
+    except (MMError, KeyboardInterrupt) as error:
+        if options["as_json"] and not isinstance(error, ItemsFailed):
+            context.out(_json(declaration.name, None, {}, error))
+        raise
+
+
+def _execute(
+    context: Context,
+    graph: Graph,
+    given: dict[str, Any],
+    settings: RunOptions,
+    options: dict[str, Any],
+) -> None:
+    from orchestrator.cli.inputs import collect
+    from orchestrator.cli.outputs import check_writable
+    from orchestrator.cli.pipeline import delivering
+    from orchestrator.pipelines.failing import in_words
+    from orchestrator.pipelines.models import SessionModels
+    from orchestrator.pipelines.pipeline import execute
+    from orchestrator.session import Session
+
+    as_json = options["as_json"]
+    places = delivering.plan(graph, options["out"], as_json=as_json)
+    if options["trace"]:
+        check_writable(options["trace"])
+    declaration: Takes = graph.declaration
+    with Session(workspace=context) as session:
+        values = collect(declaration, given, session.spool())
+        models = SessionModels(session, _notes(context))
+        outcome = execute(graph, session, values, settings, models)
+        shown = delivering.deliver(outcome, graph, places)
+        if options["trace"]:
+            _write_trace(context, outcome.run, options["trace"])
+        _summary(context, graph, outcome)
+        failed = (
+            ItemsFailed(
+                in_words(outcome.failures),
+                fix=f"run the same command to try again; the record is {outcome.run}",
+            )
+            if outcome.failures
+            else None
+        )
+        if as_json:
+            context.out(_json(graph.declaration.name, outcome, shown, failed))
+        if failed:
+            raise failed
+
+
+def _notes(context: Context) -> Callable[[str, Any], None]:
+    def hear(model: str, event: Any) -> None:
+        if event.kind == "log":
+            context.say(f"{model}: {event.params.get('text')}")
+
+    return hear
+
+
+def _write_trace(context: Context, run: str, path: str) -> None:
+    from orchestrator.cli.outputs import write_file
+    from orchestrator.pipelines.tracing import trace
+
+    data = json.dumps(trace(context.home.runs / run), ensure_ascii=False)
+    write_file(path, data.encode("utf-8"))
+
+
+def _summary(context: Context, graph: Graph, outcome: Outcome) -> None:
+    """Say what each step did, what failed, and how to repeat it."""
+    for name in graph.nodes:
+        counts = outcome.counts[name]
+        parts = [f"{counts.done} done"] if counts.done else []
+        parts += [f"{counts.kept} kept from before"] if counts.kept else []
+        parts += [f"{counts.failed} failed"] if counts.failed else []
+        if name in outcome.lost:
+            parts.append("not run, because what it needs failed")
+        context.say(f"{name}: {', '.join(parts) or 'nothing done'}")
+    for failure, command in zip(outcome.failures, outcome.alone, strict=True):
+        at = f" on {failure.label}" if failure.label else ""
+        alone = f"\n    alone: {command}" if command else ""
+        context.say(f"failed: {failure.step}{at}: {failure.error}{alone}")
+
+
+def _explain(context: Context, graph: Graph, given: dict[str, Any], settings: RunOptions) -> None:
+    from orchestrator.cli.inputs import collect
+    from orchestrator.pipelines.pipeline import explain
+    from orchestrator.session import Session
+
+    with Session(workspace=context) as session:
+        values = collect(graph.declaration, given, session.spool())
+        for plan in explain(graph, session, values, settings):
+            for line in _plan_lines(plan, mapped=graph.nodes[plan.step].mapped):
+                context.out(line)
+
+
+def _plan_lines(plan: StepPlan, *, mapped: bool) -> Iterable[str]:
+    if plan.unknown:
+        yield f"{plan.step} ({plan.runs}): {plan.unknown}"
+        return
+    running = [item for item in plan.items if not item.kept]
+    if not mapped:
+        yield f"{plan.step} ({plan.runs}): {'runs: ' + running[0].why if running else 'kept'}"
+        return
+    kept = len(plan.items) - len(running)
+    yield f"{plan.step} ({plan.runs}): {kept} kept, {len(running)} to run"
+    for why in dict.fromkeys(item.why for item in running):
+        labels = [item.label for item in running if item.why == why]
+        more = f" and {len(labels) - LABELS_SHOWN} more" if len(labels) > LABELS_SHOWN else ""
+        yield f"  {why}: {', '.join(labels[:LABELS_SHOWN])}{more}"
+
+
+def _json(
+    name: str,
+    outcome: Outcome | None,
+    shown: dict[str, Any],
+    error: MMError | KeyboardInterrupt | None,
+) -> str:
+    known = Cancelled("interrupted") if isinstance(error, KeyboardInterrupt) else error
+    failures = outcome.failures if outcome is not None else ()
+    alone = outcome.alone if outcome is not None else ()
+    document = {
+        "version": JSON_VERSION,
+        "pipeline": name,
+        "outcome": known.outcome if known else "done",
+        "outputs": shown,
+        "failures": [
+            {"step": one.step, "item": one.label, "error": str(one.error), "command": command}
+            for one, command in zip(failures, alone, strict=True)
+        ],
+        "error": {"message": str(known), "exit_code": known.exit_code} if known else None,
+        "run": outcome.run if outcome is not None else None,
+    }
+    return json.dumps(document, ensure_ascii=False)

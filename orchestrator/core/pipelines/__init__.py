@@ -1,0 +1,19 @@
+"""Pipelines as data: their YAML, references, types, order and keys. Nothing here runs a step."""
+
+from orchestrator.core.pipelines.checking import Graph, Node, check
+from orchestrator.core.pipelines.declaration import Declaration, Step, Where, read_pipeline
+from orchestrator.core.pipelines.signatures import Kind, Port, Signature, signature_of_model
+
+__all__ = [
+    "Declaration",
+    "Graph",
+    "Kind",
+    "Node",
+    "Port",
+    "Signature",
+    "Step",
+    "Where",
+    "check",
+    "read_pipeline",
+    "signature_of_model",
+]

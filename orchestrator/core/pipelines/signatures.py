@@ -1,0 +1,103 @@
+"""What a step takes and returns, and which types fit into which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from orchestrator.core.manifest import Input
+
+if TYPE_CHECKING:
+    from orchestrator.core.manifest import Manifest
+
+ANY = "any"
+"""The type of an input that takes a value of any type."""
+
+FILES = frozenset({"image", "file", "audio"})
+NUMBERS = frozenset({"integer", "number"})
+WORDS = frozenset({"text", "choice", "integer", "number", "boolean"})
+"""What can stand inside other text."""
+
+
+class Kind(NamedTuple):
+    """The type of a value: one of the manifest's types, or a list of it."""
+
+    type: str
+    many: bool = False
+
+    def __str__(self) -> str:
+        return f"a list of {self.type}" if self.many else self.type
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input of a step.
+
+    Attributes:
+        kind: The type that it takes.
+        declared: What a literal is checked against; None where any will do.
+    """
+
+    kind: Kind
+    required: bool = False
+    declared: Input | None = None
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What one step takes and returns.
+
+    Attributes:
+        name: The model, or the built-in step.
+        inputs: By name.
+        outputs: By name, the primary one first.
+        model: Whether it is a model.
+        reason: Why this model stands for the task, as one line for the user.
+    """
+
+    name: str
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, Kind]
+    model: bool = False
+    reason: str = field(default="", compare=False)
+
+
+def port_of(declared: Input) -> Port:
+    """Return an input of a manifest, or of a pipeline, as a port."""
+    return Port(Kind(declared.type, declared.list), declared.required, declared)
+
+
+def signature_of_model(manifest: Manifest, reason: str = "") -> Signature:
+    """Return what the model of `manifest` takes and returns."""
+    primary = manifest.primary_output
+    ordered = sorted(manifest.outputs, key=lambda name: name != primary)
+    return Signature(
+        name=manifest.name,
+        inputs={name: port_of(declared) for name, declared in manifest.inputs.items()},
+        outputs={name: Kind(manifest.outputs[name].type) for name in ordered},
+        model=True,
+        reason=reason,
+    )
+
+
+def misfit(given: Kind, wanted: Kind) -> str:
+    """Return why a value of the type `given` cannot go where `wanted` is taken, or nothing."""
+    if given.many and not wanted.many and wanted.type != "json":
+        return f"{given} does not fit into one {_shown(wanted)}"
+    if wanted.many and not given.many:
+        return f"one {given} does not fit into {wanted}"
+    one, other = given.type, wanted.type
+    fits = (
+        one == other
+        or other == ANY
+        or (other in ("text", "choice") and one in ("text", "choice"))
+        or (other == "number" and one == "integer")
+        or (other == "file" and one in FILES)
+        or (other == "json" and one in WORDS)
+    )
+    return "" if fits else f"{given} does not fit into {wanted}"
+
+
+def _shown(kind: Kind) -> str:
+    return "value" if kind.type == ANY else kind.type

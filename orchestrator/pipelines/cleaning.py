@@ -1,0 +1,95 @@
+"""Removal of kept results and of the records of runs; never while a pipeline runs."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.flock import try_lock
+from orchestrator.errors import EnvironmentFailure
+from orchestrator.home import read_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.home import Home
+
+LOCK = "results.lock"
+"""Held shared by runs and alone by whoever removes results."""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What was, or would be, removed: finished steps, files, and bytes."""
+
+    steps: int
+    files: int
+    size: int
+
+
+def clean(home: Home, older_than: float = 0.0, *, dry_run: bool = False) -> Removed:
+    """Remove results that were last made `older_than` seconds ago or earlier, and old records.
+
+    Files go when no remaining result refers to them.
+
+    Args:
+        home: Whose results.
+        older_than: Seconds.
+        dry_run: Whether only to count.
+
+    Raises:
+        EnvironmentFailure: When a pipeline runs.
+    """
+    held = try_lock(home.locks / LOCK)
+    if held is None:
+        raise EnvironmentFailure(
+            "a pipeline runs, and its results cannot be removed", fix="wait until it has ended"
+        )
+    with held:
+        until = time.time() - older_than
+        steps, wanted = _sort(home.results, until)
+        files = [path for path in _below(home.results / "files") if path.name not in wanted]
+        files += list((home.results / "steps").glob("*/partial.*"))
+        if not older_than:
+            files += list((home.results / "producers").glob("*"))
+        runs = [path for path in _runs(home.runs) if path.stat().st_mtime <= until]
+        size = sum(path.stat().st_size for path in [*steps, *files])
+        size += sum(path.stat().st_size for run in runs for path in _below(run))
+        if not dry_run:
+            for path in [*steps, *files]:
+                path.unlink(missing_ok=True)
+            for run in runs:
+                shutil.rmtree(run, ignore_errors=True)
+        return Removed(len(steps), len(files), size)
+
+
+def _sort(results: Path, until: float) -> tuple[list[Path], set[str]]:
+    """Return the records to remove, and the names of the files that the others refer to."""
+    leaving: list[Path] = []
+    wanted: set[str] = set()
+    for path in (results / "steps").glob("*/*.json"):
+        if path.stat().st_mtime <= until:
+            leaving.append(path)
+        else:
+            wanted |= _files_in(read_json(path))
+    return leaving, wanted
+
+
+def _files_in(record: object) -> set[str]:
+    outputs = record.get("outputs") if isinstance(record, dict) else None
+    names: set[str] = set()
+    for value in outputs.values() if isinstance(outputs, dict) else ():
+        for one in value.get("list", [value]) if isinstance(value, dict) else ():
+            if isinstance(one, dict) and "sha256" in one:
+                names.add(f"{one['sha256']}{one.get('suffix', '')}")
+    return names
+
+
+def _below(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()] if directory.is_dir() else []
+
+
+def _runs(runs: Path) -> list[Path]:
+    return [path for path in runs.iterdir() if path.is_dir()] if runs.is_dir() else []

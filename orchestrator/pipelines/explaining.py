@@ -1,0 +1,174 @@
+"""What a run would do, and why: which results are kept, and what changed where one is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from orchestrator.core.pipelines.keys import Recipe, differences
+from orchestrator.pipelines.runs import last_keys
+from orchestrator.pipelines.scheduler import PENDING
+from orchestrator.pipelines.work import StepUnusable
+
+if TYPE_CHECKING:
+    from orchestrator.core.pipelines import Graph, Node
+    from orchestrator.pipelines.scheduler import Scheduler, State
+    from orchestrator.pipelines.store import ResultStore
+    from orchestrator.pipelines.work import Desk
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What would happen to one item of a step.
+
+    Attributes:
+        label: What people call the item; empty where the step runs once.
+        kept: Whether its result is there.
+        why: Why it would run; empty where it is kept.
+    """
+
+    label: str
+    kept: bool
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What would happen to a step.
+
+    Attributes:
+        step: Its id.
+        runs: The model or built-in step that it runs.
+        items: By item, in order.
+        unknown: Why nothing is known of its items yet; empty where that is known.
+    """
+
+    step: str
+    runs: str
+    items: tuple[Planned, ...]
+    unknown: str = ""
+
+
+class Explainer:
+    """Walks through a run without running anything.
+
+    Args:
+        graph: The checked pipeline.
+        scheduler: A scheduler of the run, not started; its state is filled with what is kept.
+        desks: The desks of its steps.
+        store: Where results are kept.
+        runs: The records of earlier runs.
+        unbuilt: Says why what makes a step's results is not known yet, or nothing.
+        force: Steps that would run though their results are kept.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        scheduler: Scheduler,
+        desks: Mapping[str, Desk],
+        store: ResultStore,
+        runs: Path,
+        unbuilt: Callable[[Node], str],
+        force: frozenset[str] = frozenset(),
+    ) -> None:
+        self._graph = graph
+        self._scheduler = scheduler
+        self._desks = desks
+        self._store = store
+        self._unbuilt = unbuilt
+        self._force = force
+        self._last = last_keys(runs, graph.declaration.name)
+
+    def plans(self) -> list[StepPlan]:
+        """Return what would happen to each step, in the order of the graph."""
+        return [self._plan(node) for node in self._graph.nodes.values()]
+
+    def _plan(self, node: Node) -> StepPlan:
+        state = self._scheduler.states[node.id]
+        runs = node.signature.name
+        if waiting := self._waiting(node):
+            state.lost = True
+            return StepPlan(node.id, runs, (), f"it depends on {waiting}, which would run")
+        state.total = self._total(node)
+        items = tuple(self._item(state, index) for index in range(state.total))
+        state.finished = state.total
+        return StepPlan(node.id, runs, items)
+
+    def _waiting(self, node: Node) -> str:
+        """Return a step that the whole of `node` needs and that would run; empty where none is."""
+        states = self._scheduler.states
+        needed = set(node.waits_for)
+        if node.follows and not states[node.follows].node.mapped:
+            needed.add(node.follows)
+        if node.follows and states[node.follows].lost:
+            return node.follows
+        return next((name for name in sorted(needed) if not states[name].whole), "")
+
+    def _total(self, node: Node) -> int:
+        if node.source is None:
+            return 1
+        states = self._scheduler.states
+        if not node.source.step:
+            values = self._scheduler.value(node.source)
+            return len(values) if isinstance(values, tuple) else 0
+        before = states[node.source.step]
+        return before.begun if before.node.mapped else len(before.flows[node.source.name])
+
+    def _item(self, state: State, index: int) -> Planned:
+        node = state.node
+        label = self._scheduler.label(state, index)
+        before = self._scheduler.states.get(node.follows)
+        state.keys.append(None)
+        if before is not None and before.node.mapped and before.keys[index] in (None, PENDING):
+            return Planned(label, kept=False, why=f"{before.node.id} runs again for it")
+        if why := self._unbuilt(node):
+            return Planned(label, kept=False, why=why)
+        try:
+            recipe = self._desks[node.id].recipe(
+                lambda reference: self._scheduler.look_up(state, index, reference)
+            )
+        except StepUnusable as unusable:
+            raise unusable.cause from unusable
+        if node.id in self._force:
+            return Planned(label, kept=False, why="it is forced to")
+        if not self._desks[node.id].keeps:
+            return Planned(label, kept=False, why="it has an effect, and always runs")
+        kept = self._store.find(recipe.key)
+        if kept is None:
+            return Planned(label, kept=False, why=self._why(node.id, label, index, recipe))
+        state.keys[index] = bytes.fromhex(kept.key)
+        for name, values in kept.outputs.items():
+            if isinstance(values, tuple):
+                state.flows[name] = list(values)
+        return Planned(label, kept=True)
+
+    def _why(self, step: str, label: str, index: int, recipe: Recipe) -> str:
+        key = self._last.get((step, label or index))
+        if key is None:
+            return "it is new"
+        if key == recipe.key:
+            return "its result was removed"
+        kept = self._store.find(key)
+        producer = self._store.producer(kept.identity) if kept is not None else None
+        if kept is None or producer is None:
+            return "it changed, and the result of before was removed"
+        before = Recipe(producer, kept.inputs, kept.identity)
+        return "; ".join(differences(before, recipe)) or "what it stands for changed"
+
+
+class NoListener:
+    """Hears nothing, because nothing runs."""
+
+    def done(self, *_: object) -> NoReturn:
+        """Fail: a plan runs nothing."""
+        raise AssertionError("a plan runs nothing")
+
+    def failed(self, *_: object) -> NoReturn:
+        """Fail: a plan runs nothing."""
+        raise AssertionError("a plan runs nothing")
+
+    def counts(self, step: str, finished: int, total: int | None) -> None:
+        """Hear a count that says nothing new."""

@@ -1,0 +1,132 @@
+"""The pipelines that are declared, and what their steps stand for on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.catalog import Origin, manifest_files, shown_path
+from orchestrator.catalog.files import check_suffix, read_plain
+from orchestrator.core.binding import did_you_mean
+from orchestrator.core.devices import choose_device, choose_dtype
+from orchestrator.core.pipelines import (
+    Declaration,
+    Graph,
+    Signature,
+    Step,
+    Where,
+    check,
+    read_pipeline,
+    signature_of_model,
+)
+from orchestrator.errors import ManifestError, UsageError
+from orchestrator.steps import NAMES, builtin
+
+if TYPE_CHECKING:
+    from orchestrator.workspace import Workspace
+
+DIRECTORY = "pipelines"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that declares a pipeline.
+
+    Attributes:
+        name: What it is called.
+        file: Where it is.
+        shown: The file as messages name it.
+    """
+
+    name: str
+    file: Path
+    shown: str
+
+    def read(self) -> tuple[Declaration, Where]:
+        """Return what the file declares.
+
+        Raises:
+            ManifestError: When it cannot be read as a pipeline.
+        """
+        check_suffix(self.file.name, self.shown)
+        data = read_plain(self.file, self.shown)
+        return read_pipeline(data, file=self.shown, stem=self.file.stem)
+
+
+def all_pipelines(workspace: Workspace) -> dict[str, Found]:
+    """Return the pipelines of every manifest directory in use; the first wins on a name.
+
+    One found by walking up from the working directory never replaces another.
+    """
+    directories = workspace.catalog.directories
+    ordered = sorted(directories, key=lambda each: each.origin is Origin.FOUND)
+    found: dict[str, Found] = {}
+    for directory in ordered:
+        path = directory.path / DIRECTORY
+        for file in manifest_files(path) if path.is_dir() else ():
+            found.setdefault(file.stem, Found(file.stem, file, shown_path(file, workspace.cwd)))
+    return dict(sorted(found.items()))
+
+
+def find(workspace: Workspace, name: str) -> Found:
+    """Return the pipeline that `name` names: a declared one, or a file (`./mine.yaml`).
+
+    Raises:
+        UsageError: When there is none.
+    """
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        file = (workspace.cwd / Path(name).expanduser()).absolute()
+        return Found(file.stem, file, name)
+    known = all_pipelines(workspace)
+    if name not in known:
+        fix = did_you_mean(name, known) or "run: mm pipeline list"
+        raise UsageError(f"there is no pipeline {name!r}", fix=fix)
+    return known[name]
+
+
+def signature_on(workspace: Workspace, step: Step) -> Signature:
+    """Return what a step takes and returns here: of a built-in step, or of the model chosen for it.
+
+    Raises:
+        MMError: When there is no such step, or no model stands for it here.
+    """
+    from orchestrator import machine
+
+    if step.run in NAMES:
+        for key in ("model", "timeout"):
+            if getattr(step, key) is not None:
+                raise UsageError(f"{step.run} is no model, and has no {key}")
+        return builtin(step.run).signature
+    try:
+        choice = workspace.choose(step.run, step.model)
+    except UsageError as error:
+        names = [*NAMES, *workspace.catalog.tasks, *workspace.catalog.models]
+        unknown = step.model is None and step.run not in names
+        fix = did_you_mean(step.run, names) if unknown else ""
+        raise UsageError(error.what, fix=fix or error.fix) from error
+    manifest = choice.declared.manifest
+    device = choose_device(manifest, step.device, machine.available_devices())
+    choose_dtype(manifest, device, step.dtype)
+    return signature_of_model(manifest, choice.reason)
+
+
+def problems_of(
+    workspace: Workspace, declaration: Declaration, where: Where
+) -> tuple[Graph | None, list[ManifestError]]:
+    """Return the graph of a pipeline on this machine, or everything that is wrong with it."""
+    return check(declaration, where, lambda step: signature_on(workspace, step))
+
+
+def graph_of(workspace: Workspace, declaration: Declaration, where: Where) -> Graph:
+    """Return the graph of a pipeline on this machine.
+
+    Raises:
+        ManifestError: The first of its problems; `detail` has the others.
+    """
+    graph, problems = problems_of(workspace, declaration, where)
+    if graph is None:
+        first, *others = problems
+        more = "\n".join(str(problem) for problem in others)
+        raise ManifestError(first.what, where=first.where, fix=first.fix, detail=more)
+    return graph

@@ -1,0 +1,198 @@
+"""The items of a batch: files, globs, directories, pages of PDF files, lines on standard input."""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.manifest import FILE_TYPES
+from orchestrator.errors import UsageError
+from orchestrator.pipelines.batch import Item
+
+if TYPE_CHECKING:
+    from orchestrator.core.manifest import Manifest
+
+STANDARD_INPUT = "-"
+
+IMAGES = frozenset(
+    {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".ppm", ".jp2", ".avif"}
+)
+SOUNDS = frozenset({".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac"})
+SUFFIXES = {"image": IMAGES | {".pdf"}, "audio": SOUNDS, "text": frozenset({".txt", ".md"})}
+"""The files of a directory that are taken, by the type of the input; of others, all."""
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+def filled_input(manifest: Manifest) -> str:
+    """Return the one input that each item of a batch fills.
+
+    Raises:
+        UsageError: When there is none, or more than one.
+    """
+    required = [name for name, declared in manifest.inputs.items() if declared.required]
+    if len(required) != 1:
+        what = f"the inputs {', '.join(required)} are" if required else "no input is"
+        raise UsageError(
+            f"a batch fills the one input that is required, and of {manifest.name} {what}",
+            fix='give objects on standard input: {"name": value}',
+        )
+    kind = manifest.inputs[required[0]]
+    if kind.list or kind.type not in (*FILE_TYPES, "text"):
+        raise UsageError(f"a batch cannot fill {required[0]!r} of {manifest.name} from files")
+    return required[0]
+
+
+def expand(words: Iterable[str], cwd: Path, kind: str) -> list[str]:
+    """Return the names of the items that the words on the command line stand for, each once.
+
+    Args:
+        words: Paths, globs (`**` for any depth), directories, `doc.pdf#page=3`.
+        cwd: Where relative ones begin.
+        kind: The type of the input that they fill; a PDF becomes its pages where it is an image.
+
+    Raises:
+        UsageError: For a word that stands for nothing.
+    """
+    names: dict[str, None] = {}
+    for word in words:
+        found = list(_files(word, cwd, kind))
+        if not found:
+            raise UsageError("nothing there fits", where=word, fix="check the path or the pattern")
+        for name in found:
+            names.update(dict.fromkeys(_pages(name, cwd) if kind == "image" else [name]))
+    return list(names)
+
+
+def _files(word: str, cwd: Path, kind: str) -> Iterator[str]:
+    path = cwd / Path(word).expanduser()
+    if path.is_dir():
+        wanted = SUFFIXES.get(kind)
+        inside = (each for each in path.rglob("*") if each.is_file())
+        for each in sorted(inside, key=lambda one: natural(str(one))):
+            hidden = any(part.startswith(".") for part in each.relative_to(path).parts)
+            if not hidden and (wanted is None or each.suffix.lower() in wanted):
+                yield str(Path(word) / each.relative_to(path))
+    elif path.exists() or "#page=" in word:
+        yield word
+    elif glob.has_magic(word):
+        pattern = str(Path(word).expanduser())
+        matches = glob.glob(pattern, root_dir=cwd, recursive=True)  # noqa: PTH207 - `**` and root
+        yield from sorted((each for each in matches if (cwd / each).is_file()), key=natural)
+    else:
+        raise UsageError("there is no such file", where=word, fix="check the path")
+
+
+def _pages(name: str, cwd: Path) -> list[str]:
+    from orchestrator.steps.split_pages import is_pdf, page_in, pages_of
+
+    path, page = page_in(cwd / Path(name).expanduser())
+    if page is not None:
+        return [name]
+    try:
+        if not is_pdf(path):
+            return [name]
+    except OSError:
+        return [name]  # its item says what is wrong with it
+    try:
+        return [f"{name}#page={number}" for number in range(1, pages_of(path) + 1)]
+    except UsageError:
+        return [name]
+
+
+def natural(text: str) -> list[tuple[bool, int, str]]:
+    """Return what sorts `page2` before `page10`."""
+    return [
+        (False, int(part), "") if part.isdigit() else (True, 0, part)
+        for part in _DIGITS.split(text)
+        if part
+    ]
+
+
+def item_of(name: str, cwd: Path, manifest: Manifest, more: Mapping[str, Any]) -> Item:
+    """Return the item of a file, or of a page of a PDF.
+
+    Args:
+        name: The file, with `#page=N` for a page.
+        cwd: Where a relative one begins.
+        manifest: The model's.
+        more: Inputs that all items have in common.
+    """
+    filled = filled_input(manifest)
+    read = _readers(manifest.inputs[filled].type)
+    path = cwd / Path(name).expanduser()
+    return Item(name, lambda directory: {**more, filled: read(path, directory)})
+
+
+def _readers(kind: str) -> Callable[[Path, Path], Any]:
+    return {"text": _read_text, "image": _image}.get(kind, lambda path, _: path)
+
+
+def _read_text(path: Path, directory: Path) -> str:
+    del directory
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise UsageError("is not UTF-8 text", where=str(path)) from error
+
+
+def _image(path: Path, directory: Path) -> Path:
+    from orchestrator.steps.split_pages import is_pdf, page_in, render_page
+
+    file, page = page_in(path)
+    if page is None:
+        if path.is_file() and is_pdf(path):
+            page = 1  # it could not be split before, and says now why
+        else:
+            return path
+    if not file.is_file():
+        raise UsageError("there is no such file", where=str(file))
+    target = directory / f"page-{page}.png"
+    render_page(file, page, target)
+    return target
+
+
+def listed(
+    lines: Iterable[str], cwd: Path, manifest: Manifest, more: Mapping[str, Any]
+) -> Iterator[Item]:
+    """Yield the items of JSON lines: a text is a path, an object has inputs by name.
+
+    Raises:
+        UsageError: For a line that is neither.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"standard input:{number}"
+        try:
+            found = json.loads(line)
+        except ValueError as error:
+            fix = 'write a path in quotes, or an object: {"image": "x.png"}'
+            raise UsageError(f"is not JSON ({error})", where=where, fix=fix) from error
+        if isinstance(found, str):
+            kind = manifest.inputs[filled_input(manifest)].type
+            for name in expand([found], cwd, kind):
+                yield item_of(name, cwd, manifest, more)
+        elif isinstance(found, dict):
+            yield Item(found, partial(_inputs, manifest, cwd, {**more, **found}))
+        else:
+            raise UsageError("is neither a path nor an object", where=where)
+
+
+def _inputs(
+    manifest: Manifest, cwd: Path, given: Mapping[str, Any], directory: Path
+) -> dict[str, Any]:
+    """Return the inputs of an object; paths in it may name a page of a PDF."""
+    values = dict(given)
+    for name, declared in manifest.inputs.items():
+        if declared.type in FILE_TYPES and isinstance(values.get(name), str):
+            path = cwd / Path(values[name]).expanduser()
+            values[name] = _image(path, directory) if declared.type == "image" else path
+    return values

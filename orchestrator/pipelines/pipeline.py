@@ -1,0 +1,360 @@
+"""Pipelines for programs: load or write one, check it, run it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.manifest import Input
+from orchestrator.core.pipelines import Declaration, Graph, Node, Step, Where
+from orchestrator.core.pipelines.declaration import written_in_python
+from orchestrator.core.values import check_inputs
+from orchestrator.flock import try_lock
+from orchestrator.errors import Cancelled, EnvironmentFailure, ItemsFailed, MMError, UsageError
+from orchestrator.inputs import resolve_files
+from orchestrator.pipelines.cleaning import LOCK
+from orchestrator.pipelines.explaining import Explainer, NoListener, StepPlan
+from orchestrator.pipelines.failing import command_alone, in_words
+from orchestrator.pipelines.finding import find, graph_of
+from orchestrator.pipelines.models import Models, SessionModels
+from orchestrator.pipelines.outcome import Counts, Outcome
+from orchestrator.pipelines.runs import RunRecord
+from orchestrator.pipelines.scheduler import Failure, Listener, Scheduler
+from orchestrator.pipelines.store import ResultStore
+from orchestrator.pipelines.values import Values, given
+from orchestrator.pipelines.work import Desk, Done, InFlight
+from orchestrator.session import Session
+
+if TYPE_CHECKING:
+    from orchestrator.flock import Held
+    from orchestrator.home import Home
+    from orchestrator.reporting import Reporter
+    from orchestrator.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a pipeline is run, beside its inputs.
+
+    Attributes:
+        keep_going: Whether other items go on after one failed.
+        retries: How often a job that failed is tried again.
+        cache: Whether results that are kept are used, and new ones kept.
+        force: Steps that run though their results are kept.
+    """
+
+    keep_going: bool = False
+    retries: int = 0
+    cache: bool = True
+    force: frozenset[str] = frozenset()
+
+
+class Pipeline:
+    """Steps joined by their inputs and outputs, loaded from YAML or written in Python.
+
+    Args:
+        name: What it is called.
+        steps: Its steps, in any order.
+        outputs: A reference for each output, such as `"${{ steps.read.text }}"`; the first is the
+            primary one.
+        inputs: What it takes, as manifests declare inputs.
+        summary: What it does, in one line.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        steps: Iterable[Step],
+        outputs: Mapping[str, str],
+        inputs: Mapping[str, Input] | None = None,
+        summary: str = "",
+    ) -> None:
+        self.declaration = Declaration(
+            name=name,
+            inputs=dict(inputs or {}),
+            steps=tuple(steps),
+            outputs=dict(outputs),
+            summary=summary,
+        )
+        self._where: Where = written_in_python(name)
+
+    @classmethod
+    def load(cls, name: str | Path, manifests: Iterable[str | Path] = ()) -> Pipeline:
+        """Return the pipeline `name`: one that manifests declare, or a file by its path.
+
+        Raises:
+            UsageError: When there is none of that name.
+            ManifestError: When its file cannot be read as a pipeline.
+        """
+        from orchestrator.userenv import snapshot
+        from orchestrator.workspace import Workspace
+
+        where = tuple(Path(path) for path in manifests)
+        workspace = Workspace(variables=snapshot(), cwd=Path.cwd(), manifests=where)
+        return cls.of(*find(workspace, str(name)).read())
+
+    @classmethod
+    def of(cls, declaration: Declaration, where: Where) -> Pipeline:
+        """Return the pipeline of a declaration that was read from a file."""
+        pipeline = cls(declaration.name, steps=(), outputs={})
+        pipeline.declaration = declaration
+        pipeline._where = where
+        return pipeline
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.declaration.name
+
+    def check(self, workspace: Workspace) -> Graph:
+        """Return its graph on this machine.
+
+        Raises:
+            ManifestError: For the first mistake; `detail` has the others.
+        """
+        return graph_of(workspace, self.declaration, self._where)
+
+    def run(
+        self,
+        session: Session | None = None,
+        *,
+        keep_going: bool = False,
+        retries: int = 0,
+        cache: bool = True,
+        force: Iterable[str] = (),
+        **inputs: Any,
+    ) -> Outcome:
+        """Run it and return its outputs.
+
+        Args:
+            session: Whose workers run its models; by default one that ends with the run.
+            keep_going: Whether other items go on after one failed; those that failed are then in
+                `Outcome.failures`.
+            retries: How often a job that failed is tried again.
+            cache: Whether results that are kept are used, and new ones kept.
+            force: Ids of steps that run though their results are kept.
+            **inputs: What it takes.
+
+        Raises:
+            ItemsFailed: When something failed and it was not to keep going.
+            MMError: When a step cannot run at all.
+        """
+        options = RunOptions(keep_going, retries, cache, frozenset(force))
+        with contextlib.ExitStack() as stack:
+            if session is None:
+                session = stack.enter_context(Session())
+            graph = self.check(session.workspace)
+            outcome = execute(graph, session, inputs, options)
+            if outcome.failures and not keep_going:
+                raise ItemsFailed(in_words(outcome.failures), detail=_details(outcome.failures))
+            return outcome
+
+
+def execute(
+    graph: Graph,
+    session: Session,
+    inputs: Mapping[str, Any],
+    options: RunOptions,
+    models: Models | None = None,
+) -> Outcome:
+    """Run a checked pipeline; what failed is in the outcome.
+
+    Args:
+        graph: The pipeline.
+        session: Whose home, scratch directory and workers are used.
+        inputs: The pipeline's inputs as the user gave them.
+        options: How to run it.
+        models: Who runs models, instead of the session.
+
+    Raises:
+        MMError: When a step can run for no item at all.
+        Cancelled: At an interrupt; what was done is kept.
+    """
+    unknown = sorted(options.force - set(graph.nodes))
+    if unknown:
+        raise UsageError(f"there is no step {unknown[0]!r}", fix=f"steps: {', '.join(graph.nodes)}")
+    workspace = session.workspace
+    values = take(graph, inputs)
+    home = workspace.home
+    home.prepare()
+    with _results_in_use(home):
+        store = ResultStore(home.results if options.cache else session.spool())
+        record = RunRecord(home.runs, graph.declaration.name, _models(graph))
+        watch = _Watch(record, workspace.reporter, graph)
+        scheduler, desks = assemble(
+            graph, values, models or SessionModels(session), store, session.spool, options, watch
+        )
+        _run_watched(scheduler, record, watch)
+        alone = [_alone(scheduler, desks, record, failure) for failure in scheduler.failures]
+        return Outcome(graph, scheduler, record.id, watch.counted, alone)
+
+
+def take(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Values]:
+    """Return the pipeline's inputs as values, checked, with defaults filled in.
+
+    Raises:
+        UsageError: For an input that is missing, unknown, not of its type, or no file.
+    """
+    declared = graph.declaration
+    checked = check_inputs(declared, inputs)
+    found = resolve_files(declared, checked)
+    return {
+        name: given(
+            declared.inputs[name].type, value, many=declared.inputs[name].list, label=checked[name]
+        )
+        for name, value in found.items()
+    }
+
+
+def assemble(
+    graph: Graph,
+    values: Mapping[str, Values],
+    models: Models,
+    store: ResultStore,
+    scratch: Callable[[], Path],
+    options: RunOptions,
+    listener: Listener,
+) -> tuple[Scheduler, dict[str, Desk]]:
+    """Return the scheduler of a run, and the desk of each of its steps."""
+    flight = InFlight()
+    started: list[Scheduler] = []
+
+    def warm(name: str) -> Callable[[], None]:
+        return lambda: started[0].warm(name)
+
+    desks = {
+        node.id: Desk(
+            node,
+            models,
+            store,
+            scratch,
+            retries=options.retries,
+            force=node.id in options.force,
+            flight=flight,
+            began=warm(node.id),
+        )
+        for node in graph.nodes.values()
+    }
+    scheduler = Scheduler(
+        graph, values, desks, store, flight, listener, keep_going=options.keep_going
+    )
+    started.append(scheduler)
+    return scheduler, desks
+
+
+def explain(
+    graph: Graph, session: Session, inputs: Mapping[str, Any], options: RunOptions
+) -> list[StepPlan]:
+    """Return what `execute` would do, and why; nothing is run or built."""
+    values = take(graph, inputs)
+    home = session.workspace.home
+    home.prepare()
+    with _results_in_use(home):
+        store = ResultStore(home.results)
+        models = SessionModels(session)
+        scheduler, desks = assemble(
+            graph, values, models, store, session.spool, options, NoListener()
+        )
+
+        def unbuilt(node: Node) -> str:
+            built = not node.signature.model or session.is_built(node.signature.name)
+            return "" if built else "its environment is not built"
+
+        explainer = Explainer(graph, scheduler, desks, store, home.runs, unbuilt, options.force)
+        return explainer.plans()
+
+
+def _run_watched(scheduler: Scheduler, record: RunRecord, watch: _Watch) -> None:
+    outcome = "interrupted"
+    try:
+        scheduler.run()
+        outcome = "failed" if scheduler.failures else "done"
+    except KeyboardInterrupt:
+        raise Cancelled(
+            "interrupted; what is done is kept", fix="run the same command to go on"
+        ) from None
+    except MMError as error:
+        outcome = f"stopped: {error}"
+        raise
+    finally:
+        watch.finish()
+        record.close(outcome, {name: vars(each) for name, each in watch.counted.items()})
+
+
+def _alone(
+    scheduler: Scheduler, desks: Mapping[str, Desk], record: RunRecord, failure: Failure
+) -> str:
+    """Return the command that repeats what failed, alone; empty where there is none."""
+    node = desks[failure.step].node
+    index = failure.index or 0
+    if not node.signature.model:
+        return ""
+
+    def spill(name: str, text: str) -> Path:
+        return record.spill(f"{failure.step}-{index + 1}.{name}.txt", text)
+
+    chosen = {"--device": node.step.device, "--dtype": node.step.dtype}
+    options = [word for pair in chosen.items() if pair[1] != "auto" for word in pair]
+    try:
+        arguments = desks[failure.step].arguments(
+            lambda reference: scheduler.look_up(scheduler.states[failure.step], index, reference)
+        )
+        return command_alone(node.signature.name, arguments, spill, options)
+    except MMError:  # what it was given fits into no command line, or was not there
+        return ""
+
+
+@contextlib.contextmanager
+def _results_in_use(home: Home) -> Iterator[Held]:
+    held = try_lock(home.locks / LOCK, shared=True)
+    if held is None:
+        raise EnvironmentFailure(
+            "results are being removed by another mm", fix="wait for mm pipeline clean to end"
+        )
+    with held:
+        yield held
+
+
+class _Watch:
+    """Counts, records and reports what happens in a run."""
+
+    def __init__(self, record: RunRecord, reporter: Reporter, graph: Graph) -> None:
+        self._record = record
+        self._reporter = reporter
+        self._graph = graph
+        self.counted = dict.fromkeys(graph.nodes, Counts())
+
+    def done(self, step: str, index: int | None, label: str, done: Done, began: float) -> None:
+        was = self.counted[step]
+        self.counted[step] = Counts(
+            was.done + (not done.reused), was.kept + done.reused, was.failed
+        )
+        self._record.done(step, index, label, done, began)
+
+    def failed(self, failure: Failure, began: float) -> None:
+        was = self.counted[failure.step]
+        self.counted[failure.step] = Counts(was.done, was.kept, was.failed + 1)
+        self._record.failed(failure, began)
+        at = f" on {failure.label}" if failure.label else ""
+        self._reporter.note(f"{failure.step} failed{at}: {failure.error}")
+
+    def counts(self, step: str, finished: int, total: int | None) -> None:
+        if self._graph.nodes[step].mapped:
+            text = f"{finished} of {total}" if total is not None else f"{finished}"
+            self._reporter.progress(step, text, finished, total or 0)
+
+    def finish(self) -> None:
+        for name in self._graph.nodes:
+            self._reporter.finish(name)
+
+
+def _models(graph: Graph) -> dict[str, str]:
+    return {node.id: node.signature.name for node in graph.nodes.values() if node.signature.model}
+
+
+def _details(failures: Iterable[Failure]) -> str:
+    return "\n".join(each.error.detail for each in failures if each.error.detail)

@@ -1,0 +1,112 @@
+"""Values on their way between steps: plain data, or files known by their hash."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from orchestrator.core.canonical import canonical_bytes
+from orchestrator.core.pipelines.references import as_text
+from orchestrator.inputs import file_digest
+
+LONGEST = 256
+"""Bytes of plain data that are written into keys and records as they are; longer: their hash."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value.
+
+    Attributes:
+        type: The manifest's name of its type.
+        data: What it is, where it is plain data.
+        file: Where it is, where it is a file.
+        label: What people call it, such as `scans/7.png`.
+        hash: SHA-256 of the file, where it is known already.
+    """
+
+    type: str
+    data: Any = None
+    file: Path | None = None
+    label: str = ""
+    hash: str = ""
+
+    def __str__(self) -> str:
+        """Return it as it is written inside other text."""
+        return as_text(self.data)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of its file, in hexadecimal."""
+        assert self.file is not None
+        return self.hash or file_digest(self.file)
+
+    def described(self) -> Any:
+        """Return what a key says of it: short data as they are, everything else by its hash."""
+        if self.file is not None:
+            return {"sha256": self.sha256, "suffix": self.file.suffix.lower()}
+        data = self._bytes()
+        if len(data) <= LONGEST:
+            return self.data
+        return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+
+    def for_step(self) -> Any:
+        """Return what a step is given: a path, an array, or the data."""
+        if self.file is None:
+            return self.data
+        if self.type == "array":
+            from orchestrator.arrays import read_npy
+
+            return read_npy(self.file)
+        return self.file
+
+    def _bytes(self) -> bytes:
+        if self.type == "array":
+            from orchestrator.arrays import npy_bytes
+
+            return npy_bytes(self.data)
+        return canonical_bytes(self.data)
+
+
+Values = Value | tuple[Value, ...]
+"""What an input or an output holds: one value, or a list."""
+
+
+def described(values: Values) -> Any:
+    """Return what a key says of a value or a list."""
+    return (
+        [each.described() for each in values] if isinstance(values, tuple) else values.described()
+    )
+
+
+def for_step(values: Values) -> Any:
+    """Return what a step is given for a value or a list."""
+    return [each.for_step() for each in values] if isinstance(values, tuple) else values.for_step()
+
+
+def given(kind: str, value: Any, *, many: bool = False, label: Any = None) -> Values:
+    """Return what a user has given, or a pipeline says literally, as values of the type `kind`.
+
+    Files are taken where they are.
+
+    Args:
+        kind: The type.
+        value: The value, or a list of them.
+        many: Whether it is a list.
+        label: What the user calls it, or a list of that; by default files go by their paths.
+    """
+    labels = value if label is None else label
+    if many:
+        return tuple(_given(kind, each, name) for each, name in zip(value, labels, strict=True))
+    return _given(kind, value, labels)
+
+
+def _given(kind: str, value: Any, label: Any) -> Value:
+    if isinstance(value, Value):
+        return value
+    if kind in ("image", "file", "audio"):
+        return Value(kind, file=Path(value), label=str(label))
+    return Value(kind, value)

@@ -1,0 +1,378 @@
+"""One step on one item: its inputs, its key, a result that is kept or made now.
+
+Runs in the threads of `orchestrator.pipelines.scheduler`, which decides when.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.client.cancellation import Cancellation
+from orchestrator.core.pipelines.keys import Recipe
+from orchestrator.core.pipelines.references import Reference, value_of
+from orchestrator.errors import (
+    Cancelled,
+    Crashed,
+    EnvironmentFailure,
+    JobFailed,
+    ManifestError,
+    MemoryRefused,
+    MMError,
+    OutputError,
+    SourceError,
+    TimedOut,
+)
+from orchestrator.pipelines.models import Call, Models, call_of
+from orchestrator.pipelines.values import Value, Values, described, for_step, given
+from orchestrator.results import Artifact, Audio
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from orchestrator.core.pipelines.checking import Node
+    from orchestrator.pipelines.store import ResultStore
+    from orchestrator.results import Result
+    from orchestrator.steps import BuiltIn
+
+WORTH_RETRYING = (JobFailed, OutputError, Crashed, TimedOut)
+"""Failures that another attempt may not meet; a rejected input stays rejected."""
+
+NOBODYS_FAULT = (EnvironmentFailure, ManifestError, MemoryRefused, SourceError)
+"""Failures that every other item of the step would meet as well."""
+
+Emitter = Callable[[str, Value], None]
+"""Takes the items of an output that is a list, one by one; waits where they come too fast."""
+
+Permit = Callable[[], None]
+
+
+class StepUnusable(Exception):
+    """The step can run for no item; `cause` says why."""
+
+    def __init__(self, cause: MMError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a step on one item ended well.
+
+    Attributes:
+        key: What its result is kept under.
+        reused: Whether the result was there before.
+        timings: Seconds by part, of this run; empty where it was reused.
+    """
+
+    key: str
+    reused: bool
+    timings: Mapping[str, float]
+
+
+class InFlight:
+    """What may be asked to stop: the jobs that run now."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[Cancellation] = set()
+        self.stopped = False
+
+    @contextmanager
+    def cancellation(self) -> Iterator[Cancellation]:
+        """Yield what stops one job; it is asked at once where everything was stopped before."""
+        one = Cancellation()
+        try:
+            with self._lock:
+                if self.stopped:
+                    raise Cancelled("stopped before it began")
+                self._running.add(one)
+            yield one
+        finally:
+            with self._lock:
+                self._running.discard(one)
+            one.close()
+
+    def stop(self) -> None:
+        """Ask every job to stop; asked again, they end at once."""
+        with self._lock:
+            self.stopped = True
+            for one in self._running:
+                one.request()
+
+
+class Loading:
+    """The first load of a model, made once for all who need it."""
+
+    def __init__(self, models: Models, call: Call, flight: InFlight) -> None:
+        self._models = models
+        self._call = call
+        self._flight = flight
+        self._lock = threading.Lock()
+        self._done = False
+        self._unusable: StepUnusable | None = None
+
+    def ensure(self) -> None:
+        """Have the model loaded; where that fails, it fails for whoever asks.
+
+        Raises:
+            StepUnusable: When it cannot be loaded.
+            Cancelled: When everything was stopped meanwhile.
+        """
+        with self._lock:
+            if self._unusable is not None:
+                raise self._unusable
+            if self._done:
+                return
+            try:
+                with self._flight.cancellation() as cancellation:
+                    self._models.prepare(self._call, cancellation)
+            except Cancelled:
+                raise
+            except MMError as error:
+                self._unusable = StepUnusable(error)
+                raise self._unusable from error
+            self._done = True
+
+
+class Desk:
+    """Does the work of one step; several threads may call `perform` at once.
+
+    Args:
+        node: The step.
+        models: Who runs models.
+        store: Where results are kept.
+        scratch: Makes an empty directory for a built-in step.
+        retries: How often a job that failed is tried again.
+        force: Whether results that are kept are not used.
+        flight: Where running jobs are counted.
+        began: Called once, when it is certain that the step has something to run.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        models: Models,
+        store: ResultStore,
+        scratch: Callable[[], Path],
+        *,
+        retries: int,
+        force: bool,
+        flight: InFlight,
+        began: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.node = node
+        self._models = models
+        self._store = store
+        self._scratch = scratch
+        self._retries = retries
+        self._force = force
+        self._flight = flight
+        self._began = began
+        self._lock = threading.Lock()
+        self._known: tuple[Mapping[str, Any], str] | None = None
+        self._has_begun = False
+        self._loading = Loading(models, self._call, flight)
+
+    def perform(self, look_up: Callable[[Reference], Any], emit: Emitter, permit: Permit) -> Done:
+        """Run the step on one item, unless its result is kept.
+
+        Args:
+            look_up: Returns the values of a reference for this item.
+            emit: Takes the items of lists as they come.
+            permit: Called before each such item is made; waits, or raises to end the step.
+
+        Raises:
+            StepUnusable: When no item can be run.
+            MMError: When this item failed.
+        """
+        inputs = self._inputs(look_up)
+        recipe = self._recipe(inputs)
+        builtin = self._builtin
+        if self.keeps and not self._force:
+            kept = self._store.find(recipe.key)
+            if kept is not None:
+                for name, values in kept.outputs.items():
+                    for value in values if isinstance(values, tuple) else ():
+                        emit(name, value)
+                return Done(kept.key, reused=True, timings={})
+        self._begin()
+        arguments = {name: for_step(values) for name, values in inputs.items()}
+        if builtin is not None:
+            started = time.perf_counter()
+            outputs = self._transform(builtin, arguments, emit, permit)
+            timings: Mapping[str, float] = {"run": time.perf_counter() - started}
+        else:
+            self.prepare()
+            outputs, timings = self._job(arguments)
+        return Done(self._store.put(recipe, outputs, timings), reused=False, timings=timings)
+
+    def prepare(self) -> None:
+        """Have the model loaded, once; where that fails, it fails for every item.
+
+        Raises:
+            StepUnusable: When it cannot be loaded.
+        """
+        if self._builtin is None:
+            self._loading.ensure()
+
+    def arguments(self, look_up: Callable[[Reference], Any]) -> dict[str, Any]:
+        """Return what the step is given for one item."""
+        return {name: for_step(values) for name, values in self._inputs(look_up).items()}
+
+    def recipe(self, look_up: Callable[[Reference], Any]) -> Recipe:
+        """Return what decides the result for one item."""
+        return self._recipe(self._inputs(look_up))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether a result can stand for a run; not where the effect is outside of it."""
+        return self._builtin is None or self._builtin.kept
+
+    def _begin(self) -> None:
+        with self._lock:
+            first, self._has_begun = not self._has_begun, True
+        if first:
+            self._began()
+
+    @property
+    def _builtin(self) -> BuiltIn | None:
+        from orchestrator.steps import builtin
+
+        return None if self.node.signature.model else builtin(self.node.signature.name)
+
+    @property
+    def _call(self) -> Call:
+        return call_of(self.node.step, self.node.signature.name)
+
+    def _inputs(self, look_up: Callable[[Reference], Any]) -> dict[str, Values]:
+        inputs: dict[str, Values] = {}
+        for name, template in self.node.templates.items():
+            value = value_of(template, look_up)
+            if value is msgspec.UNSET:
+                continue
+            kind = self.node.signature.inputs[name].kind
+            known = isinstance(value, (Value, tuple))
+            inputs[name] = value if known else given(kind.type, value, many=kind.many)
+        return inputs
+
+    def _recipe(self, inputs: Mapping[str, Values]) -> Recipe:
+        producer, identity = self._producer()
+        return Recipe(
+            producer, {name: described(values) for name, values in inputs.items()}, identity
+        )
+
+    def _producer(self) -> tuple[Mapping[str, Any], str]:
+        from orchestrator.steps.registry import producer
+
+        with self._lock:
+            if self._known is None:
+                if self._builtin is not None:
+                    parts: Mapping[str, Any] = producer(self.node.signature.name)
+                else:
+                    try:
+                        parts = self._models.producer(self._call)
+                    except MMError as error:
+                        raise StepUnusable(error) from error
+                self._known = (parts, Recipe(parts, {}).identity)
+            return self._known
+
+    def _job(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Values], Mapping[str, float]]:
+        result = run_job(self._models, self._call, arguments, self._retries, self._flight)
+        kept: dict[str, Values] = {
+            name: keep(self._store, self.node.signature.outputs[name].type, value)
+            for name, value in result.items()
+        }
+        return kept, result.timings
+
+    def _transform(
+        self, builtin: BuiltIn, arguments: Mapping[str, Any], emit: Emitter, permit: Permit
+    ) -> dict[str, Values]:
+        signature = self.node.signature
+        outputs: dict[str, Any] = {
+            name: [] for name, kind in signature.outputs.items() if kind.many
+        }
+        directory = self._scratch()
+        try:
+            emitted = builtin.run(arguments, directory)
+            while True:
+                permit()
+                one = next(emitted, None)
+                if one is None:
+                    break
+                kind = signature.outputs[one.output]
+                value = self._adopt(kind.type, one.value, one.label, directory)
+                if kind.many:
+                    outputs[one.output].append(value)
+                    emit(one.output, value)
+                else:
+                    outputs[one.output] = value
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+        return {
+            name: tuple(values) if isinstance(values, list) else values
+            for name, values in outputs.items()
+        }
+
+    def _adopt(self, kind: str, value: Any, label: str, directory: Path) -> Value:
+        if not isinstance(value, Path):
+            return Value(kind, value, label=label)
+        if value.is_relative_to(directory):
+            return self._store.keep_file(kind, value, label)
+        return Value(kind, file=value, label=label)
+
+
+def end_pool(pool: ThreadPoolExecutor, flight: InFlight) -> None:
+    """Wait for the threads of a pool; an interrupt meanwhile ends their jobs at once."""
+    while True:
+        with suppress(KeyboardInterrupt):
+            pool.shutdown(wait=True, cancel_futures=True)
+            return
+        flight.stop()
+
+
+def run_job(
+    models: Models, call: Call, arguments: Mapping[str, Any], retries: int, flight: InFlight
+) -> Result:
+    """Run one job, again where it failed in a way that another attempt may not meet.
+
+    Raises:
+        StepUnusable: When every other job of the model would fail as well.
+        MMError: As the last attempt ended.
+    """
+
+    def attempt() -> Result:
+        with flight.cancellation() as cancellation:
+            return models.execute(call, arguments, cancellation)
+
+    try:
+        for _ in range(retries):
+            with suppress(*WORTH_RETRYING):
+                return attempt()
+        return attempt()
+    except NOBODYS_FAULT as error:
+        raise StepUnusable(error) from error
+
+
+def keep(store: ResultStore, kind: str, value: Any) -> Value:
+    """Keep an output of a model, of the type `kind`."""
+    if isinstance(value, Audio):
+        return store.keep_bytes(kind, value.read(), ".wav")
+    if isinstance(value, Artifact):
+        kept = store.keep_file(kind, value.path)
+        with suppress(OSError):  # the job's directory, unless something else is left in it
+            value.path.parent.rmdir()
+        return kept
+    if kind == "array":
+        from orchestrator.arrays import npy_bytes
+
+        return store.keep_bytes(kind, npy_bytes(value), ".npy")
+    return Value(kind, value)

@@ -1,0 +1,66 @@
+"""What a built-in step is: a signature and a function from values to values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from orchestrator.core.manifest import Input
+from orchestrator.core.pipelines.signatures import Kind, Port, Signature, port_of
+
+
+class Emit(NamedTuple):
+    """One value of an output; an output that is a list gets one at a time.
+
+    Attributes:
+        output: The output's name.
+        value: A value, or for files a path: of an input, or in the directory that the step is
+            given.
+        label: What people call this item of a list, such as `doc.pdf#page=3`.
+    """
+
+    output: str
+    value: Any
+    label: str = ""
+
+
+Run = Callable[[Mapping[str, Any], Path], Iterator[Emit]]
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """A built-in step.
+
+    Attributes:
+        signature: What it takes and returns.
+        run: Takes its inputs and an empty directory; yields values of its outputs. It sees no
+            other state, so that its result can be kept.
+        packages: The distributions that its result depends on.
+        kept: Whether its result can be kept; not where the effect is outside of it.
+    """
+
+    signature: Signature
+    run: Run
+    packages: tuple[str, ...] = ()
+    kept: bool = True
+
+
+def signature(name: str, inputs: Mapping[str, Port | Input], **outputs: str) -> Signature:
+    """Return the signature of the built-in step `name`.
+
+    Args:
+        name: The step.
+        inputs: As ports, or as a manifest would declare them.
+        **outputs: Types by name, the primary one first; `[image]` is a list of images.
+    """
+    return Signature(
+        name=name,
+        inputs={
+            key: port_of(each) if isinstance(each, Input) else each for key, each in inputs.items()
+        },
+        outputs={
+            key: Kind(each.strip("[]"), each.startswith("[")) for key, each in outputs.items()
+        },
+    )

@@ -1,0 +1,90 @@
+"""Step `join-audio`: several sounds, one after the other, as one WAV file."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.core.manifest import Input
+from orchestrator.errors import UsageError
+from orchestrator.steps.base import BuiltIn, Emit, signature
+
+FRAMES = 1 << 16
+"""How many frames are in memory at once."""
+
+
+def join_audio(paths: Sequence[Path], target: Path, pause: float = 0.5) -> None:
+    """Write the sounds `paths` to `target`, with `pause` seconds of silence between them.
+
+    All must be WAV files of one rate, width and number of channels. The samples are copied as they
+    are.
+
+    Raises:
+        UsageError: For no sound at all, or for one that is no such file or differs from the first.
+    """
+    if not paths:
+        raise UsageError("there is no sound to join")
+    with _open(paths[0]) as first:
+        shape = first.getparams()[:3]
+        with wave.open(str(target), "wb") as writer:
+            writer.setparams(first.getparams())
+            _copy(first, writer)
+            for path in paths[1:]:
+                with _open(path) as reader:
+                    _check(reader, shape, path)
+                    writer.writeframesraw(_silence(shape, pause))
+                    _copy(reader, writer)
+
+
+def _copy(reader: wave.Wave_read, writer: wave.Wave_write) -> None:
+    while frames := reader.readframes(FRAMES):
+        writer.writeframesraw(frames)
+
+
+def _silence(shape: tuple[int, ...], pause: float) -> bytes:
+    channels, width, rate = shape
+    silent = b"\x80" if width == 1 else bytes(width)  # 8-bit WAV has no sign
+    return silent * channels * round(rate * pause)
+
+
+def _check(reader: wave.Wave_read, shape: tuple[int, ...], path: Path) -> None:
+    found = reader.getparams()[:3]
+    if found != shape:
+        raise UsageError(
+            f"has {_words(found)}, and the first sound has {_words(shape)}",
+            where=str(path),
+            fix="join sounds of one model and voice",
+        )
+
+
+def _open(path: Path) -> wave.Wave_read:
+    try:
+        return wave.open(str(path), "rb")
+    except (wave.Error, EOFError) as error:
+        raise UsageError(f"is no WAV file that can be joined ({error})", where=str(path)) from error
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    channels, width, rate = shape
+    return f"{rate} Hz, {8 * width} bits, {channels} channel{'s' if channels > 1 else ''}"
+
+
+def _run(values: Mapping[str, Any], directory: Path) -> Iterator[Emit]:
+    target = directory / "joined.wav"
+    join_audio([Path(path) for path in values["audios"]], target, values.get("pause", 0.5))
+    yield Emit("audio", target)
+
+
+STEP = BuiltIn(
+    signature(
+        "join-audio",
+        {
+            "audios": Input(type="audio", list=True, required=True, help="Sounds, in order"),
+            "pause": Input(type="number", minimum=0, maximum=60, help="Seconds between two"),
+        },
+        audio="audio",
+    ),
+    _run,
+)

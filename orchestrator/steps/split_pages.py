@@ -1,0 +1,194 @@
+"""Step `split-pages`: the pages of PDF files as images, one at a time; images pass as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import struct
+import threading
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.manifest import Input
+from orchestrator.errors import UsageError
+from orchestrator.steps.base import BuiltIn, Emit, signature
+
+if TYPE_CHECKING:
+    import pypdfium2
+
+POINTS_PER_INCH = 72
+MAX_PIXELS = 100_000_000
+"""The largest page; 100 megapixels take 300 MB while they are drawn."""
+
+_LIBRARY = threading.Lock()
+"""PDFium may not be called from two threads at once."""
+
+_PAGE = re.compile(r"(?P<path>.+)#page=(?P<page>[1-9][0-9]*)", re.DOTALL)
+
+
+def is_pdf(path: Path) -> bool:
+    """Return whether the file begins as a PDF does (within the first KiB, as readers accept)."""
+    with path.open("rb") as stream:
+        return b"%PDF-" in stream.read(1024)
+
+
+def page_in(path: Path) -> tuple[Path, int | None]:
+    """Return the file and the page, counted from 1, that `doc.pdf#page=3` names.
+
+    A file that has such a name itself is that file.
+    """
+    match = _PAGE.fullmatch(str(path))
+    if match is None or path.exists():
+        return path, None
+    return Path(match["path"]), int(match["page"])
+
+
+def pages_of(path: Path) -> int:
+    """Return how many pages a PDF has.
+
+    Raises:
+        UsageError: When it cannot be read.
+    """
+    with _opened(path) as document:
+        return len(document)
+
+
+def render_page(path: Path, page: int, target: Path, dpi: int = 200) -> None:
+    """Draw a page of a PDF, annotations included, on white, and write it to `target` as PNG.
+
+    Args:
+        path: The PDF.
+        page: Its number, counted from 1.
+        target: The PNG file.
+        dpi: Pixels per inch.
+
+    Raises:
+        UsageError: When the file cannot be read, has no such page, or the page is too large.
+    """
+    with _opened(path) as document, _LIBRARY:
+        _render(document, path, page, target, dpi)
+
+
+def _open(path: Path) -> pypdfium2.PdfDocument:
+    import pypdfium2
+
+    try:
+        with _LIBRARY:
+            return pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        locked = "assword" in str(error)
+        raise UsageError(
+            "is locked with a password" if locked else f"is no PDF that can be read ({error})",
+            where=str(path),
+            fix="save a copy without a password" if locked else "",
+        ) from error
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[pypdfium2.PdfDocument]:
+    document = _open(path)
+    try:
+        yield document
+    finally:
+        with _LIBRARY:
+            document.close()
+
+
+def _render(
+    document: pypdfium2.PdfDocument, path: Path, number: int, target: Path, dpi: int
+) -> None:
+    import pypdfium2
+
+    if not 1 <= number <= len(document):
+        raise UsageError(f"has {len(document)} pages, and no page {number}", where=str(path))
+    where = f"{path}#page={number}"
+    scale = dpi / POINTS_PER_INCH
+    try:
+        page = document[number - 1]
+    except pypdfium2.PdfiumError as error:
+        raise UsageError(f"cannot be read ({error})", where=where) from error
+    try:
+        width, height = page.get_size()
+        if width * height * scale * scale > MAX_PIXELS:
+            raise UsageError(
+                f"at {dpi} dpi it has more than {MAX_PIXELS // 1_000_000} megapixels",
+                where=where,
+                fix="choose a lower dpi",
+            )
+        bitmap = page.render(scale=scale, rev_byteorder=True)
+        target.write_bytes(
+            png(
+                memoryview(bitmap.buffer),
+                bitmap.width,
+                bitmap.height,
+                bitmap.n_channels,
+                bitmap.stride,
+            )
+        )
+        bitmap.close()
+    except pypdfium2.PdfiumError as error:
+        raise UsageError(f"cannot be drawn ({error})", where=where) from error
+    finally:
+        page.close()
+
+
+def png(pixels: memoryview, width: int, height: int, channels: int, stride: int) -> bytes:
+    """Return 8-bit pixels as a PNG file (ISO/IEC 15948), filtered by nothing, packed quickly.
+
+    Args:
+        pixels: Rows from the top, each `stride` bytes long.
+        width: Pixels in a row.
+        height: Rows.
+        channels: 1 (grey), 3 (RGB) or 4 (RGB and a byte that is not used).
+        stride: Bytes from one row to the next.
+    """
+    flat = pixels.cast("B")
+    pack = zlib.compressobj(level=1)
+    data = bytearray()
+    for row in range(height):
+        line: bytearray | memoryview = flat[row * stride : row * stride + width * channels]
+        if channels == 4:
+            rgb = bytearray(3 * width)
+            for colour in range(3):
+                rgb[colour::3] = bytes(line)[colour::4]
+            line = rgb
+        data += pack.compress(b"\0") + pack.compress(line)
+    data += pack.flush()
+    header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", bytes(data)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, body) for name, body in chunks)
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def _run(values: Mapping[str, Any], directory: Path) -> Iterator[Emit]:
+    dpi = values.get("dpi", 200)
+    for count, given in enumerate(values["files"]):
+        path = Path(given)
+        if not is_pdf(path):
+            yield Emit("images", path, str(given))
+            continue
+        with _opened(path) as document:
+            for number in range(1, len(document) + 1):
+                target = directory / f"{count}-{number}.png"
+                with _LIBRARY:
+                    _render(document, path, number, target, dpi)
+                yield Emit("images", target, f"{given}#page={number}")
+
+
+STEP = BuiltIn(
+    signature(
+        "split-pages",
+        {
+            "files": Input(type="file", list=True, required=True, help="PDF files and images"),
+            "dpi": Input(type="integer", minimum=36, maximum=600, help="Pixels per inch"),
+        },
+        images="[image]",
+    ),
+    _run,
+    packages=("pypdfium2",),
+)

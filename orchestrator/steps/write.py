@@ -1,0 +1,59 @@
+"""Step `write`: a value into a file that the pipeline names."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.core.manifest import Input
+from orchestrator.core.pipelines.signatures import ANY, Kind, Port
+from orchestrator.errors import UsageError
+from orchestrator.home import write_atomically
+from orchestrator.steps.base import BuiltIn, Emit, signature
+
+
+def write(value: Any, path: Path) -> None:
+    """Write `value` to `path`, whole or not at all; directories above it are made.
+
+    Args:
+        value: A path is copied, text is written with a newline at its end, anything else as JSON.
+        path: The file; relative to the working directory.
+
+    Raises:
+        UsageError: When it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(value, Path):
+            temporary = path.with_name(f".{path.name}.partial")
+            shutil.copyfile(value, temporary)
+            temporary.replace(path)
+            return
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+        write_atomically(path, (text if text.endswith("\n") else f"{text}\n").encode("utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot be written ({error.strerror})", where=str(path)) from error
+
+
+def _run(values: Mapping[str, Any], directory: Path) -> Iterator[Emit]:
+    del directory
+    path = Path(values["path"]).expanduser().absolute()
+    write(values["value"], path)
+    yield Emit("file", path, values["path"])
+
+
+STEP = BuiltIn(
+    signature(
+        "write",
+        {
+            "value": Port(Kind(ANY), required=True),
+            "path": Input(type="text", required=True, help="The file to write"),
+        },
+        file="file",
+    ),
+    _run,
+    kept=False,
+)

@@ -1,0 +1,119 @@
+"""Models that are functions, and a short way from YAML to a scheduler over them."""
+
+import itertools
+import threading
+
+from orchestrator.core.manifest import Input
+from orchestrator.core.pipelines import Kind, Port, Signature, check, read_pipeline
+from orchestrator.core.pipelines.signatures import port_of
+from orchestrator.pipelines.scheduler import Scheduler
+from orchestrator.pipelines.store import ResultStore
+from orchestrator.pipelines.values import given
+from orchestrator.pipelines.work import Desk, InFlight
+from orchestrator.results import Result
+from orchestrator.steps import NAMES, builtin
+
+LIST = Signature(
+    "lister", {"count": Port(Kind("integer"), True)}, {"items": Kind("text", many=True)}
+)
+
+
+class FakeModels:
+    """Models by name: functions of their inputs. Counts what was asked of them."""
+
+    def __init__(self, **models):
+        self.models = models
+        self.versions = dict.fromkeys(models, "1")
+        self.ran = []
+        self.prepared = []
+        self.most = 0
+        self._running = 0
+        self._lock = threading.Lock()
+
+    def producer(self, call):
+        return {"model": call.model, "runner": self.versions[call.model]}
+
+    def prepare(self, call, cancellation):
+        self.prepared.append(call.model)
+
+    def execute(self, call, inputs, cancellation):
+        with self._lock:
+            self._running += 1
+            self.most = max(self.most, self._running)
+            self.ran.append((call.model, dict(inputs)))
+        try:
+            text = self.models[call.model](**inputs)
+        finally:
+            with self._lock:
+                self._running -= 1
+        return Result(
+            {"text": text}, model=call.model, primary="text", receipt={}, timings={"run": 0.5}
+        )
+
+    def signature(self, step):
+        if step.run in NAMES:
+            return builtin(step.run).signature
+        inputs = {
+            "text": port_of(Input(type="text", required=True)),
+            "texts": port_of(Input(type="text", list=True)),
+            "extra": port_of(Input(type="text")),
+        }
+        return Signature(step.run, inputs, {"text": Kind("text")}, model=True)
+
+
+class Heard:
+    """A listener that keeps what it hears."""
+
+    def __init__(self):
+        self.ended = []
+        self.failures = []
+        self.latest = {}
+
+    def done(self, step, index, label, done, began):
+        self.ended.append((step, index, "kept" if done.reused else "done"))
+
+    def failed(self, failure, began):
+        self.failures.append((failure.step, failure.index, str(failure.error)))
+
+    def counts(self, step, finished, total):
+        self.latest[step] = (finished, total)
+
+
+class Run:
+    """A pipeline over fake models, run once."""
+
+    def __init__(self, yaml, models, directory, *, store=None, force=(), retries=0,
+                 keep_going=False, **inputs):  # fmt: skip
+        declaration, where = read_pipeline(yaml.encode(), file="p.yaml", stem="p")
+        self.graph, problems = check(declaration, where, models.signature)
+        assert problems == []
+        values = {
+            name: given(declaration.inputs[name].type, value, many=declaration.inputs[name].list)
+            for name, value in inputs.items()
+        }
+        self.store = store or ResultStore(directory / "results")
+        self.heard = Heard()
+        self.flight = InFlight()
+        numbers = itertools.count()
+
+        def scratch():
+            path = directory / f"job-{next(numbers)}"
+            path.mkdir()
+            return path
+
+        self.desks = {
+            node.id: Desk(
+                node, models, self.store, scratch, retries=retries, force=node.id in force,
+                flight=self.flight, began=lambda name=node.id: self.scheduler.warm(name),
+            )
+            for node in self.graph.nodes.values()
+        }  # fmt: skip
+        self.scheduler = Scheduler(
+            self.graph, values, self.desks, self.store, self.flight, self.heard,
+            keep_going=keep_going,
+        )  # fmt: skip
+        self.scheduler.run()
+
+    def output(self, name):
+        value = self.scheduler.value(self.graph.outputs[name][0])
+        return [each.data for each in value] if isinstance(value, tuple) else value.data
