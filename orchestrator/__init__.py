@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from orchestrator.core.manifest import Input
+    from orchestrator.core.pipelines import Step
     from orchestrator.errors import (
         Cancelled,
         Crashed,
         EnvironmentFailure,
+        ItemsFailed,
         JobFailed,
         ManifestError,
         MemoryRefused,
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
         TimedOut,
         UsageError,
     )
+    from orchestrator.pipelines.pipeline import Pipeline
     from orchestrator.results import Artifact, Audio, Result
     from orchestrator.session import Session
 
@@ -29,6 +33,9 @@ _HOMES = {
     "Result": "results",
     "Artifact": "results",
     "Audio": "results",
+    "Pipeline": "pipelines.pipeline",
+    "Step": "core.pipelines",
+    "Input": "core.manifest",
 }
 
 __all__ = [
@@ -37,15 +44,19 @@ __all__ = [
     "Cancelled",
     "Crashed",
     "EnvironmentFailure",
+    "Input",
+    "ItemsFailed",
     "JobFailed",
     "MMError",
     "ManifestError",
     "MemoryRefused",
     "OutputError",
+    "Pipeline",
     "Rejected",
     "Result",
     "Session",
     "SourceError",
+    "Step",
     "TimedOut",
     "UsageError",
     "__version__",

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.flock import try_lock
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.flock import try_lock
 from orchestrator.home import read_json
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines import Declaration, Graph, Node, Step, Where
 from orchestrator.core.pipelines.declaration import written_in_python
 from orchestrator.core.values import check_inputs
-from orchestrator.flock import try_lock
 from orchestrator.errors import Cancelled, EnvironmentFailure, ItemsFailed, MMError, UsageError
+from orchestrator.flock import try_lock
 from orchestrator.inputs import resolve_files
 from orchestrator.pipelines.cleaning import LOCK
 from orchestrator.pipelines.explaining import Explainer, NoListener, StepPlan

@@ -28,6 +28,7 @@ from orchestrator.core.pipelines.references import (
     parse_reference,
     parse_template,
     references_in,
+    step_id_problem,
 )
 from orchestrator.core.pipelines.signatures import (
     FILES,
@@ -170,7 +171,7 @@ class _Checker:
             self._report(("steps",), "a pipeline has at least one step")
         for position, step in enumerate(self._declared.steps):
             path: Path = ("steps", position)
-            if problem := identifier_problem(step.id):
+            if problem := step_id_problem(step.id):
                 self._report((*path, "id"), problem)
             elif step.id in self._paths:
                 self._report((*path, "id"), f"{step.id!r} is the id of an earlier step")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from orchestrator.core.manifest_reader import MAX_NAME_LENGTH
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -19,7 +21,8 @@ _REFERENCE = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _OPENING = "${{"
 _NAME = r"[A-Za-z][A-Za-z0-9_]*"
 _INPUT = re.compile(rf"inputs\.({_NAME})", re.ASCII)
-_STEP = re.compile(rf"steps\.({_NAME})\.({_NAME})", re.ASCII)
+_STEP_ID = r"[A-Za-z][A-Za-z0-9_-]*"
+_STEP = re.compile(rf"steps\.({_STEP_ID})\.({_NAME})", re.ASCII)
 
 FORMS = "inputs.NAME, steps.ID.OUTPUT, item or index"
 
@@ -66,6 +69,13 @@ class Many:
 
 
 Template = Reference | Literal | Text | Many
+
+
+def step_id_problem(text: str) -> str | None:
+    """Return why `text` cannot be the id of a step, or None."""
+    if re.fullmatch(_STEP_ID, text, re.ASCII) and len(text) <= MAX_NAME_LENGTH:
+        return None
+    return f"{text!r} is not letters, digits, _ and -, beginning with a letter"
 
 
 def parse_template(value: Any) -> Template:

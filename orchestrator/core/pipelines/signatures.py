@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
 
 ANY = "any"
-"""The type of an input that takes a value of any type."""
+"""The type of an input that takes one value of any type, or a list of plain data."""
 
 FILES = frozenset({"image", "file", "audio"})
 NUMBERS = frozenset({"integer", "number"})
@@ -83,6 +83,8 @@ def signature_of_model(manifest: Manifest, reason: str = "") -> Signature:
 
 def misfit(given: Kind, wanted: Kind) -> str:
     """Return why a value of the type `given` cannot go where `wanted` is taken, or nothing."""
+    if given.many and wanted.type == ANY and given.type in WORDS | {"json"}:
+        return ""
     if given.many and not wanted.many and wanted.type != "json":
         return f"{given} does not fit into one {_shown(wanted)}"
     if wanted.many and not given.many:

@@ -139,8 +139,8 @@ def test_a_drawing_shows_each_step_once_after_what_it_takes():
          ("p.yaml:11: steps[1].foreach: inputs.images is needed here and may be left out; give it "
          "required: true, or a default")),
         ("id: speak", "id: read", "p.yaml:13: steps[2].id: 'read' is the id of an earlier step"),
-        ("id: speak", "id: spe-ak",
-         "p.yaml:13: steps[2].id: 'spe-ak' is not letters, digits and _, beginning with a letter"),
+        ("id: speak", "id: 2nd",
+         "p.yaml:13: steps[2].id: '2nd' is not letters, digits, _ and -, beginning with a letter"),
         ("run: tts", "workers: 0\n    run: tts",
          "p.yaml:14: steps[2].workers: must be from 1 to 256"),
         ("${{ inputs.title }} ${{", "${{ inputs.title ${{",
