@@ -108,7 +108,7 @@ def _pages(name: str, cwd: Path) -> list[str]:
 def natural(text: str) -> list[tuple[bool, int, str]]:
     """Return what sorts `page2` before `page10`."""
     return [
-        (False, int(part), "") if part.isdigit() else (True, 0, part)
+        (False, int(part), "") if part.isdecimal() else (True, 0, part)
         for part in _DIGITS.split(text)
         if part
     ]

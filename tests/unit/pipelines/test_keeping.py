@@ -1,0 +1,191 @@
+"""Results that are kept, their removal, the file of a batch, and what is said of failures."""
+
+import json
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.core.pipelines.keys import Recipe, differences
+from orchestrator.errors import MMError, UsageError
+from orchestrator.home import Home
+from orchestrator.pipelines.cleaning import clean
+from orchestrator.pipelines.failing import command_alone
+from orchestrator.pipelines.items import expand, natural
+from orchestrator.pipelines.lines import Lines
+from orchestrator.pipelines.runs import RunRecord, entries, last_keys
+from orchestrator.pipelines.store import ResultStore
+from orchestrator.pipelines.tracing import trace
+from orchestrator.pipelines.values import Value
+from orchestrator.pipelines.work import Done
+
+RECIPE = Recipe({"model": "a", "runner": "1", "versions": {"numpy": "1"}}, {"text": "x"})
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def store(home):
+    return ResultStore(home.results)
+
+
+def put(store, text="x", data=b"sound"):
+    recipe = Recipe(RECIPE.producer, {"text": text})
+    outputs = {
+        "text": Value("text", text),
+        "audio": store.keep_bytes("audio", data, ".wav"),
+        "pages": (Value("image", "1", label="doc.pdf#page=1"), Value("image", "2")),
+    }
+    return store.put(recipe, outputs, {"run": 1.5})
+
+
+def test_what_is_kept_is_found_again(store):
+    kept = ResultStore(store.root).find(put(store))
+    assert kept.outputs["text"].data == "x"
+    assert kept.outputs["audio"].file.read_bytes() == b"sound"
+    assert kept.outputs["pages"][0].label == "doc.pdf#page=1"
+    assert store.producer(kept.identity) == RECIPE.producer
+    assert store.find("0" * 64) is None
+
+
+def test_the_same_content_is_there_once(store):
+    put(store, "x")
+    put(store, "y")
+    assert len(list((store.root / "files").rglob("*.wav"))) == 1
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"version": 99}', '{"version": 1}'])
+def test_a_damaged_record_counts_as_absent(store, damage):
+    key = put(store)
+    (path,) = store.records()
+    path.write_text(damage)
+    assert store.find(key) is None
+
+
+def test_a_result_without_its_file_counts_as_absent(store):
+    key = put(store)
+    (file,) = (store.root / "files").rglob("*.wav")
+    file.write_bytes(b"cut")
+    assert store.find(key) is None
+    assert put(store) == key  # what is there with another size is written again
+    assert store.find(key).outputs["audio"].file.read_bytes() == b"sound"
+    file.unlink()
+    assert store.find(key) is None
+
+
+def test_a_file_of_the_users_own_is_not_copied_and_its_change_is_seen(store, tmp_path):
+    image = tmp_path / "x.png"
+    image.write_bytes(b"image")
+    key = store.put(RECIPE, {"image": Value("image", file=image)}, {})
+    assert store.find(key).outputs["image"].file == image
+    assert list((store.root / "files").rglob("*.png")) == []
+    image.write_bytes(b"other")
+    os.utime(image, ns=(1, 1))  # the clock may be too coarse to tell
+    assert store.find(key) is None
+
+
+def test_only_what_nobody_needs_is_cleaned(home, store):
+    put(store, "x", b"one")
+    put(store, "y", b"two")
+    assert clean(home, older_than=3600).steps == 0
+    assert len(list((store.root / "files").rglob("*.wav"))) == 2
+    removed = clean(home, dry_run=True)
+    assert (removed.steps, len(list(store.records()))) == (2, 2)
+    clean(home)
+    assert list(store.records()) == []
+    assert list((store.root / "files").rglob("*.wav")) == []
+
+
+@pytest.mark.parametrize(
+    ("producer", "inputs", "told"),
+    [
+        ({"runner": "2"}, {}, ["the runner changed (1, now 2)"]),
+        ({"device": "cuda"}, {}, ["the device is another"]),
+        ({"lock": "l", "versions": {"numpy": "2"}}, {}, ["the lock changed (numpy 1, now 2)"]),
+        ({}, {"text": "y"}, ["the input text changed"]),
+        ({}, {"speed": 2}, ["the input speed is given now"]),
+        ({}, {}, []),
+    ],
+)
+def test_what_changed_is_told(producer, inputs, told):
+    now = Recipe({**RECIPE.producer, **producer}, {**RECIPE.inputs, **inputs})
+    assert differences(RECIPE, now) == told
+    assert (now.key == RECIPE.key) == (not told)
+
+
+def test_a_run_is_recorded_and_traced(home):
+    record = RunRecord(home.runs, "p", {"read": "rapidocr"})
+    record.done("read", 0, "x.png", Done("ab" * 32, reused=False, timings={"run": 0.5}), 10.0)
+    record.done("read", 1, "y.png", Done("cd" * 32, reused=True, timings={}), 11.0)
+    record.close("done", {})
+    with (record.path / "items.jsonl").open("a") as stream:
+        stream.write('{"step": "re')  # cut off by a kill
+    assert [each.status for each in entries(record.path)] == ["done", "kept"]
+    assert last_keys(home.runs, "p") == {
+        ("read", "x.png"): "ab" * 32, ("read", "y.png"): "cd" * 32,
+    }  # fmt: skip
+    assert last_keys(home.runs, "other") == {}
+    bars = [each for each in trace(record.path)["traceEvents"] if each.get("cat")]
+    assert [bar["name"] for bar in bars] == ["x.png", "y.png"]
+
+
+def test_a_file_of_lines_goes_on_without_what_failed_or_was_cut_off(tmp_path):
+    path = tmp_path / "out.jsonl"
+    with Lines.open(path, resume=False) as lines:
+        lines.write({"input": "a", "status": "ok", "receipt": "r"})
+        lines.write({"input": "b", "status": "failed"})
+        lines.write({"input": {"text": "c"}, "status": "ok", "receipt": "r"})
+        with (
+            pytest.raises(UsageError, match="another mm writes to it"),
+            Lines.open(path, resume=True),
+        ):
+            pass
+    with path.open("a") as stream:
+        stream.write('{"input": "d", "status": "ok"')
+    with pytest.raises(UsageError, match="is there already"), Lines.open(path, resume=False):
+        pass
+    with Lines.open(path, resume=True) as lines:
+        assert dict(lines.done) == {"a": 1, '{"text":"c"}': 1}
+        assert lines.receipts == {"r"}
+        lines.write({"input": "d", "status": "ok"})
+    names = [json.loads(line)["input"] for line in path.read_text().splitlines()]
+    assert names == ["a", {"text": "c"}, "d"]
+
+
+def test_names_are_in_the_order_of_people():
+    names = ["p10.png", "p2.png", "a/p1.png", "10", "9a"]
+    assert sorted(names, key=natural) == ["9a", "10", "a/p1.png", "p2.png", "p10.png"]
+
+
+@given(st.lists(st.text(alphabet="a1٣²-.", max_size=6)))
+def test_any_names_have_an_order(names):
+    assert sorted(reversed(names), key=natural) == sorted(names, key=natural)
+
+
+def test_words_stand_for_files_once_each(tmp_path):
+    for name in ("b.png", "a.PNG", "deep/c.jpg", "deep/.d.png", "notes.bin"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert expand(["."], tmp_path, "image") == ["a.PNG", "b.png", "deep/c.jpg"]
+    assert expand(["**/*.png", "b.png"], tmp_path, "image") == ["b.png"]
+    assert expand(["notes.bin"], tmp_path, "image") == ["notes.bin"]
+    with pytest.raises(UsageError, match="there is no such file"):
+        expand(["x.png"], tmp_path, "image")
+
+
+def test_the_command_for_one_item(tmp_path):
+    spilled = {}
+
+    def spill(name, text):
+        spilled[name] = text
+        return tmp_path / "long text.txt"
+
+    command = command_alone("speaker", {"text": "two\nlines", "speed": 1.5, "loud": False}, spill)
+    assert command == f"mm run speaker --text - --speed 1.5 --no-loud < '{tmp_path}/long text.txt'"
+    assert spilled == {"text": "two\nlines"}
+    with pytest.raises(MMError):
+        command_alone("speaker", {"text": {"a": 1}}, spill)
