@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import secrets
 import shutil
@@ -34,6 +35,8 @@ class Scratch:
                 self._sweep()
                 self.path = self._root / secrets.token_hex(6)
                 self.path.mkdir(mode=0o700)
+                self._prefix = f"{self.path}/"
+                self._jobs = itertools.count(1)
                 self._lock = _open_lock(self.path)
                 fcntl.flock(self._lock, fcntl.LOCK_EX)
             finally:
@@ -53,7 +56,7 @@ class Scratch:
 
     def reserve(self) -> str:
         """Return the path of a directory for one job, which whoever needs it makes."""
-        return f"{self.path}/{secrets.token_hex(6)}"
+        return f"{self._prefix}{next(self._jobs):x}"
 
     def discard(self, job: str) -> None:
         """Remove a job's directory, if it was made."""

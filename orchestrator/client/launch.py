@@ -184,7 +184,7 @@ def start(
         kept=kept,
         oom=memory_kills(),
     )
-    worker = Worker(record, runtime, Own(process, ours))
+    worker = Worker(record, runtime, Own(process, record.started, ours))
     try:
         runtime.write(record)
         connect(worker, large)

@@ -35,18 +35,23 @@ class Supervisor(Protocol):
 class Own:
     """A supervisor that we started: it ends when we let go of its lifeline, or die."""
 
-    def __init__(self, process: processes.Process, lifeline: int) -> None:
+    def __init__(self, process: processes.Process, started: str, lifeline: int) -> None:
         self._process = process
+        self._started = started
         self._lifeline = lifeline
 
     def end(self) -> None:
         """Let go and wait."""
         os.close(self._lifeline)
-        processes.finish(self._process, LET_GO)
+        self.wait(LET_GO)
+        processes.stop(self._process)
 
     def wait(self, seconds: float) -> bool:
         """Wait for the end; return whether it came."""
-        return processes.wait(self._process, seconds)
+        # Not the child's own `wait`, which looks again and again when it is given a time.
+        return wait_gone(self._process.pid, self._started, seconds) and processes.wait(
+            self._process, seconds
+        )
 
     def keep(self) -> None:
         """Have the worker outlive us. From now on it ends as anybody's does."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 AUDIO_ITEM_SIZES = {"<f4": 4, "<i2": 2}
 MAX_RATE = 1_000_000
+PLAIN: dict[str, Any] = {
+    "text": str, "choice": str, "boolean": bool, "integer": int, "number": (int, float),
+}  # fmt: skip
 MAX_DIMENSIONS = 32
 
 
@@ -147,15 +150,9 @@ def check_output(
     if kind == "array":
         data = _buffer(model, name, value, buffers)
         return ArrayValue(data, value.get("dtype"), _shape(model, name, value))
-    fits = {
-        "text": isinstance(value, str),
-        "choice": isinstance(value, str),
-        "boolean": isinstance(value, bool),
-        "integer": isinstance(value, int) and not isinstance(value, bool),
-        "number": isinstance(value, (int, float)) and not isinstance(value, bool),
-        "json": True,
-    }
-    if not fits[kind]:
+    if kind != "json" and (
+        not isinstance(value, PLAIN[kind]) or (isinstance(value, bool) and kind != "boolean")
+    ):
         raise _wrong(model, name, kind)
     return value
 

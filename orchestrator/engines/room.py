@@ -34,7 +34,8 @@ class Room:
         self._runtime = runtime
         self._memory = memory
         self._reporter = reporter
-        self._counted = (-COUNTED_FOR, 1)
+        self._counted = -COUNTED_FOR
+        self._share = 1
 
     def make(self, task: Task, evict: Callable[[WorkerRecord], bool]) -> None:
         """See to it that the model of `task` fits, idle workers stopped first if need be.
@@ -63,12 +64,12 @@ class Room:
         """Return how many threads a job may use now."""
         if task.worker.threads is not None:
             return task.worker.threads
-        counted, workers = self._counted
         now = time.monotonic()
-        if now - counted >= COUNTED_FOR:
+        if now - self._counted >= COUNTED_FOR:
+            self._counted = now
             workers = sum(1 for _ in self._runtime.records())
-            self._counted = (now, workers)
-        return max(1, machine.cores() // max(1, workers))
+            self._share = max(1, machine.cores() // max(1, workers))
+        return self._share
 
     def _free(self, device: str) -> int | None:
         """Return what is free, less what models that are being loaded will still take."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 import errno
 import mmap
 import os
-import secrets
 import sys
-from typing import Any
 
 from .frames import BufferSpec, ProtocolError
+
+TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
+if TYPE_CHECKING:
+    from typing import Any
 
 THRESHOLD = 1024 * 1024
 """Bytes from which a buffer leaves the socket. Below, one copy through the kernel is cheaper."""
@@ -83,7 +85,7 @@ class DirectoryFiles:
     def give(self, data: memoryview, directory: str) -> tuple[BufferSpec, int | None]:
         """Write `data` (flat bytes) into a new file of `directory`."""
         os.makedirs(directory, mode=0o700, exist_ok=True)
-        name = secrets.token_hex(8)
+        name = os.urandom(8).hex()
         path = os.path.join(directory, name)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

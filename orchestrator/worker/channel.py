@@ -11,25 +11,33 @@ import os
 import socket
 import threading
 from collections import deque
-from typing import Any, NamedTuple
 
 from . import buffers, frames
 from .frames import BufferSpec, Decoder, Frame, ProtocolError
+
+TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
+if TYPE_CHECKING:
+    from typing import Any
 
 READ_SIZE = 64 * 1024
 """Bytes of one read; each channel has a buffer of that size."""
 
 MAX_WAITING_DESCRIPTORS = 2 * frames.MAX_BUFFERS
 _ROOM = socket.CMSG_SPACE(4 * frames.MAX_BUFFERS)
-_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+# A plain number: the enumeration's own operators cost more than the system call.
+DONT_WAIT = int(socket.MSG_DONTWAIT)
+_CLOSE_ON_EXEC = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 """Linux: received descriptors are never inherited, not even by a process started meanwhile."""
 
 
-class Message(NamedTuple):
+class Message:
     """A JSON-RPC object and its buffers: flat, read-only memory."""
 
-    body: dict[str, Any]
-    buffers: list[memoryview]
+    __slots__ = ("body", "buffers")
+
+    def __init__(self, body: dict[str, Any], buffers: list[memoryview]) -> None:
+        self.body = body
+        self.buffers = buffers
 
 
 class Channel:
@@ -142,7 +150,7 @@ class Channel:
         """Read once what has come, and return whether the peer is still there.
 
         Args:
-            wait: `socket.MSG_DONTWAIT` to raise BlockingIOError when nothing has come.
+            wait: `DONT_WAIT` to raise BlockingIOError when nothing has come.
         """
         count, ancillary, flags, _ = self.sock.recvmsg_into(
             [self._read_buffer], _ROOM, _CLOSE_ON_EXEC | wait

@@ -11,7 +11,10 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-from typing import Any
+
+TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
+if TYPE_CHECKING:
+    from typing import Any
 
 SHARED = hasattr(select, "EPOLLEXCLUSIVE")
 

@@ -14,7 +14,10 @@ Everything that arrives is checked here before anybody believes it: sizes, JSON,
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+
+TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
+if TYPE_CHECKING:
+    from typing import Any
 
 PROTOCOL = 1
 """The version that both sides say in `hello`."""
@@ -44,20 +47,28 @@ class ProtocolError(Exception):
     """The peer sent what the protocol does not allow; the connection cannot be used any more."""
 
 
-class BufferSpec(NamedTuple):
+class BufferSpec:
     """Where one buffer of a message is: `kind` is "inline", "memory" or "file"."""
 
-    kind: str
-    size: int
-    name: str = ""
+    __slots__ = ("kind", "name", "size")
+
+    def __init__(self, kind: str, size: int, name: str = "") -> None:
+        self.kind = kind
+        self.size = size
+        self.name = name
 
 
-class Frame(NamedTuple):
+class Frame:
     """One decoded frame. `inline` holds the bytes of the inline buffers, in order."""
 
-    body: dict[str, Any]
-    specs: list[BufferSpec]
-    inline: list[bytearray]
+    __slots__ = ("body", "inline", "specs")
+
+    def __init__(
+        self, body: dict[str, Any], specs: list[BufferSpec], inline: list[bytearray]
+    ) -> None:
+        self.body = body
+        self.specs = specs
+        self.inline = inline
 
 
 def _refuse_constant(name: str) -> Any:

@@ -6,9 +6,12 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
 
 from . import values
+
+TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 PROGRESS_INTERVAL = 0.05
 """Seconds between two progress messages; a runner may report far more often."""

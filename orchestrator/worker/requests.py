@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import Any
 
 from . import frames
 from .channel import Channel, Message
+
+TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_WAITING = 1000
 """Requests that may wait at once."""
@@ -48,8 +51,10 @@ class Request:
         # Out of the line first: the client's next request may come before `send` returns.
         self._line.end(self)
         body = {"jsonrpc": "2.0", "id": self.id, "result": result}
-        with contextlib.suppress(OSError):
+        try:
             self.channel.send(body, buffers, self.params.get("directory", ""))
+        except OSError:
+            return
 
     def fail(self, code: int, message: str, trace: str = "") -> None:
         """Send an error."""

@@ -15,12 +15,15 @@ import sys
 import threading
 import time
 import types
-from typing import Any
 
 from . import frames, jobs, leash, peers, runner, state, values
-from .channel import Channel, Message
+from .channel import DONT_WAIT, Channel, Message
 from .ears import Ears
 from .requests import Line, Request, reply, send_error
+
+TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
+if TYPE_CHECKING:
+    from typing import Any
 
 SEND_SECONDS = 30
 """How long a client may leave its answers unread before it counts as gone."""
@@ -231,7 +234,7 @@ class Server:
             channel.close()
 
     def _read_messages(self, client: Client) -> bool:
-        alive = client.channel.pump(socket.MSG_DONTWAIT)
+        alive = client.channel.pump(DONT_WAIT)
         while client.channel.waiting():
             self._take(client, client.channel.pop())
         return alive

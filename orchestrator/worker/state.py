@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import mmap
 import os
-from typing import Any
+
+TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
+if TYPE_CHECKING:
+    from typing import Any
 
 SIZE = 64
 """Bytes of the file: eight doubles of this machine's byte order."""

@@ -11,7 +11,10 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+
+TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
+if TYPE_CHECKING:
+    from typing import Any
 
 TEXTS = ("text", "choice")
 PATHS = ("image", "file")
