@@ -28,6 +28,22 @@ CONFLICTING = ROOT / "tests" / "integration" / "conflicting"
 MM = [sys.executable, "-m", "orchestrator"]
 
 
+IN_PROCESS = """
+import sys, time
+from pathlib import Path
+from orchestrator.environments import build, hints
+from orchestrator.backends import uv
+from orchestrator.userenv import snapshot
+from orchestrator.workspace import Workspace
+place = Workspace(variables=snapshot(), cwd=Path.cwd(), manifests=(Path(sys.argv[2]),))
+model = place.catalog.model(sys.argv[1])
+began = time.perf_counter()
+place.environments.sync([model])
+print(time.perf_counter() - began)
+"""
+"""The same work without the start of a Python and the reading of manifests."""
+
+
 class Bench:
     """A home near uv's cache, so that files can be linked, and a clock."""
 
@@ -55,6 +71,14 @@ class Bench:
     def mm(self, *arguments: str) -> float:
         """Run `mm` and return the seconds that it took."""
         return self.timed(*MM, *arguments)
+
+    def in_process(self, model: str, manifests: Path) -> float:
+        """Return the seconds of a sync in a Python that has started."""
+        said = subprocess.run(
+            [sys.executable, "-c", IN_PROCESS, model, str(manifests)],
+            env=self.variables, cwd=self.root, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        return float(said.stdout)
 
     def forget(self) -> None:
         """Remove every environment."""
@@ -98,6 +122,7 @@ def create(bench: Bench, model: str, rounds: int, *, pip: bool) -> list[tuple[st
     by_hand = bench.root / "by-hand"
     times: dict[str, list[float]] = {
         "uv venv + uv pip sync": [],
+        "Environments.sync, without the probes": [],
         "mm env sync, without the probes": [],
         "mm env sync": [],
     }
@@ -113,6 +138,8 @@ def create(bench: Bench, model: str, rounds: int, *, pip: bool) -> list[tuple[st
                 "--python", str(by_hand / "bin" / "python"), str(requirements),
             )
         ]  # fmt: skip
+        bench.forget()
+        seconds.append(bench.in_process(model, bare))
         bench.forget()
         seconds.append(bench.mm("env", "sync", model, "--manifests", str(bare)))
         bench.forget()

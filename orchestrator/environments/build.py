@@ -189,6 +189,8 @@ class Builder:
     def _probe(
         self, order: Order, directory: Path, tooling: Tooling, probes: tuple[str, ...]
     ) -> None:
+        if not probes:
+            return
         self.home.worker_home.mkdir(parents=True, exist_ok=True)
         variables = worker_variables(
             self.variables, order.variables, order.passed, str(self.home.worker_home)
