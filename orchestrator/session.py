@@ -18,7 +18,6 @@ from orchestrator import machine
 from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.core.devices import AUTO, choose_device, choose_dtype
-from orchestrator.core.patching.conditions import Conditions
 from orchestrator.core.units import parse_size
 from orchestrator.core.values import check_inputs, check_output
 from orchestrator.core.worker_variables import wanted_threads, worker_variables
@@ -426,7 +425,7 @@ class Session:
         device = choose_device(manifest, options.device, machine.available_devices())
         total = self.workspace.memory.get(device)
         dtype = choose_dtype(manifest, device, options.dtype, total, native_dtypes())
-        overlay = self._overlay(declared, environment, Conditions(device, dtype))
+        overlay = self._overlay(declared, environment, device, dtype)
         home = self.workspace.home.worker_home
         home.mkdir(parents=True, exist_ok=True)
         try:
@@ -466,12 +465,14 @@ class Session:
         return spec, overlay
 
     def _overlay(
-        self, declared: Declared, environment: Environment, conditions: Conditions
+        self, declared: Declared, environment: Environment, device: str, dtype: str
     ) -> Overlay | None:
         """Return the directory that the worker loads; None where a package has the weights."""
         if declared.manifest.source is None:
             return None
-        conditions = replace(conditions, versions=environment.versions)
+        from orchestrator.core.patching.conditions import Conditions
+
+        conditions = Conditions(device, dtype, versions=environment.versions)
         return self.workspace.sources.overlay(declared, conditions, environment.python)
 
 

@@ -1,0 +1,11 @@
+"""The model of the benchmark: it does nothing."""
+
+# ruff: noqa: ARG001 - a runner, as those in envs/
+
+
+def load(context):
+    return None
+
+
+def run(model, job, *, text, array=None):
+    return {"text": text if array is None else str(array.nbytes)}
