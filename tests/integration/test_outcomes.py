@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -119,6 +120,13 @@ def models(declare):
 
 
 @pytest.fixture
+def apart(workplace):
+    """The shared home with a runtime directory of this test's own, to see what is left in it."""
+    with tempfile.TemporaryDirectory(prefix="mm-test-") as directory:
+        yield {**workplace, "MM_RUNTIME_DIR": directory}
+
+
+@pytest.fixture
 def run(mm, models):
     """Return a function that runs one of the models on a text."""
 
@@ -201,18 +209,18 @@ def test_a_deadline_ends_the_job(run):
     assert "took longer than 0.5 seconds" in ended.sentence
 
 
-def test_a_deadline_ends_a_runner_that_ignores_it(run, workplace):
-    ended = run("ignores-everything", "--timeout", "0.5")
+def test_a_deadline_ends_a_runner_that_ignores_it(run, apart):
+    ended = run("ignores-everything", "--timeout", "0.5", variables=apart)
     assert ended.code == 6
-    assert os.listdir(workplace["MM_RUNTIME_DIR"]) == []
+    assert os.listdir(apart["MM_RUNTIME_DIR"]) == []
 
 
 @pytest.mark.parametrize(("name", "signals"), [("waits", 1), ("ignores-everything", 2)])
-def test_an_interrupt_cancels_the_job_and_a_second_one_kills_it(models, workplace, name, signals):
+def test_an_interrupt_cancels_the_job_and_a_second_one_kills_it(models, apart, name, signals):
     command = [*MM, "--manifests", str(models), "run", name, "--text", "abc"]
     process = subprocess.Popen(
         command,
-        env={**os.environ, **workplace},
+        env={**os.environ, **apart},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -225,18 +233,18 @@ def test_an_interrupt_cancels_the_job_and_a_second_one_kills_it(models, workplac
     assert process.returncode == 130, err
     assert out == ""
     assert "cancelled" in err
-    assert os.listdir(workplace["MM_RUNTIME_DIR"]) == []
+    assert os.listdir(apart["MM_RUNTIME_DIR"]) == []
 
 
-def test_nothing_of_the_worker_outlives_a_killed_client(models, workplace):
+def test_nothing_of_the_worker_outlives_a_killed_client(models, apart):
     command = [*MM, "--manifests", str(models), "run", "ignores-everything", "--text", "abc"]
     process = subprocess.Popen(
-        command, env={**os.environ, **workplace}, stderr=subprocess.PIPE, text=True
+        command, env={**os.environ, **apart}, stderr=subprocess.PIPE, text=True
     )
     next(line for line in process.stderr if "waiting" in line)
     process.stderr.close()
-    records = [name for name in os.listdir(workplace["MM_RUNTIME_DIR"]) if name.endswith(".json")]
-    with open(os.path.join(workplace["MM_RUNTIME_DIR"], records[0])) as stream:
+    records = [name for name in os.listdir(apart["MM_RUNTIME_DIR"]) if name.endswith(".json")]
+    with open(os.path.join(apart["MM_RUNTIME_DIR"], records[0])) as stream:
         supervisor = json.load(stream)["supervisor"]
     process.kill()
     process.wait()
