@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 
-HASHED = 1 << 20
+HASHED = 1 << 16
 """Bytes of the largest array whose digest is in a receipt."""
 
 
