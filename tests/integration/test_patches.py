@@ -71,12 +71,16 @@ def read(mm, declared, images):
 
 @pytest.fixture
 def add(mm, declared):
+    """Return a function that adds a directory as the model's; the other tests never see it."""
+
     def add(directory, without=()):
         ended = mm("model", "add", MODEL, directory, "--manifests", declared(*without))
         assert ended.code == 0, ended
         return directory
 
-    return add
+    yield add
+    ended = mm("model", "remove", MODEL, "--manifests", declared())
+    assert ended.code == 0, ended
 
 
 def hashes(directory):
