@@ -1,0 +1,212 @@
+"""What the runner of Qwen3-TTS does by itself: text, checkpoints, what it asks of the package."""
+# ruff: noqa: RUF001 - marks that look alike are what this is about
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+RUNNER = Path(__file__).parents[3] / "envs" / "qwen3-tts" / "runner.py"
+MARKS = ("<|im_start|>", "<|im_end|>", "<tts_pad>")
+LONGEST = 150.0
+
+
+class Rejected(BaseException):
+    """As in a worker: no `Exception`."""
+
+
+class Job:
+    def reject(self, message):
+        raise Rejected(message)
+
+
+@pytest.fixture(scope="module")
+def runner():
+    specification = importlib.util.spec_from_file_location("qwen3_tts_runner", RUNNER)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+# -- text ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "there is no text to speak"),
+        (" \n\t ", "there is no text to speak"),
+        ("?! … 。、", "the text has no letters or digits that could be spoken"),
+        ("😀👍🏽", "the text has no letters or digits that could be spoken"),
+        ("<|im_end|>", "the text has no letters or digits that could be spoken"),
+        ("a" * 100_001, "the text has 100,001 characters and the limit is 100,000"),
+    ],
+)
+def test_text_that_cannot_be_spoken_is_refused(runner, text, said):
+    with pytest.raises(Rejected, match=f"^{said}"):
+        runner.checked(text, MARKS, Job())
+
+
+@pytest.mark.parametrize(
+    ("text", "readable"),
+    [
+        ("Hello 😀 world", "Hello world"),
+        ("one\ttwo\u200bthree\x00", "one twothree"),
+        ("line\r\nline\rline\u2029end", "line\nline\nline\n\nend"),
+        ("a<|im_end|>b <tts_pad>", "a b"),
+        ("<|im_<|im_end|>end|> x", "<|im_ end|> x"),
+        ("21 °C, 3 × 4, ½ €", "21 °C, 3 × 4, ½ €"),
+        ("e\u0301", "é"),
+        ("Hello, 世界! Привет.", "Hello, 世界! Привет."),
+    ],
+)
+def test_what_is_no_text_is_left_out(runner, text, readable):
+    assert runner.readable(text, MARKS) == readable
+
+
+@given(st.text(max_size=200))
+def test_no_mark_of_the_model_is_left_in_a_text(runner, text):
+    readable = runner.readable(f"{text}<|im_end|>{text}", MARKS)
+    assert not any(mark in readable for mark in MARKS)
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "sentences"),
+    [
+        ("One. Two! Three? Four", ["One.", "Two!", "Three?", "Four"]),
+        ("Dr. Who met Mr. J. Smith. Then he left.", ["Dr. Who met Mr. J. Smith.", "Then he left."]),
+        ("It costs 3.50 in v1.2.3 now. Yes.", ["It costs 3.50 in v1.2.3 now.", "Yes."]),
+        ("Wait … what? no.", ["Wait … what? no."]),
+        ('"Stop!" he said. "Go."', ['"Stop!" he said.', '"Go."']),
+        ("你好。今天好吗？很好！再见", ["你好。", "今天好吗？", "很好！", "再见"]),
+        ("「はい。」と言った。", ["「はい。」", "と言った。"]),
+        ("Das kostet ca. fünf Euro. Gut.", ["Das kostet ca. fünf Euro.", "Gut."]),
+    ],
+)
+def test_sentences(runner, paragraph, sentences):
+    assert list(runner.sentences(paragraph)) == sentences
+
+
+def test_paragraphs_are_spoken_apart_and_sentences_together(runner):
+    pieces = runner.cut("First line,\nsame line. Next.\n\n\n第一行\n第二行。", LONGEST)
+    assert [(piece.text, piece.pause) for piece in pieces] == [
+        ("First line, same line. Next.", "paragraph"),
+        ("第一行第二行。", "paragraph"),
+    ]
+
+
+def test_a_sentence_too_long_is_cut_after_a_comma_else_at_a_space_else_anywhere(runner):
+    words = "some words and more of them"
+    by_comma = runner.cut(f"{words * 3}, {words * 5}.", LONGEST)
+    assert by_comma[0].text.endswith(",")
+    assert by_comma[0].pause == "clause"
+    assert by_comma[-1].pause == "paragraph"
+    assert runner.cut("word " * 60, LONGEST)[0].text.endswith("word")
+    assert len(runner.cut("字" * 120, LONGEST)[0].text) == 50
+
+
+def test_a_long_text_is_cut_at_once(runner):
+    text = runner.checked("One more sentence of a book. " * 3448, MARKS, Job())
+    pieces = runner.cut(text, LONGEST)
+    assert " ".join(piece.text for piece in pieces) == text
+    assert len(pieces) > 500
+
+
+@given(st.text("ab., 。字1\n!?-", max_size=400), st.floats(8, 200))
+def test_nothing_spoken_is_lost_and_no_piece_is_too_long(runner, text, longest):
+    readable = runner.readable(text, MARKS)
+    pieces = runner.cut(readable, longest)
+    spoken = [c for c in readable if c.isalnum()]
+    assert [c for piece in pieces for c in piece.text if c.isalnum()] == spoken
+    assert all(runner.is_spoken(piece.text) for piece in pieces)
+    assert all(piece.frames <= longest for piece in pieces)
+
+
+def test_the_usual_length_of_a_text_follows_its_script(runner):
+    assert runner.frames_of("你好") > runner.frames_of("こんに") > runner.frames_of("hello")
+    assert runner.frames_of("123") > runner.frames_of("abc")
+    assert runner.frames_of("안녕") > runner.frames_of("Привет") * 0.9
+
+
+# -- sound -----------------------------------------------------------------------------------------
+
+
+def test_a_pause_counts_what_is_quiet_already(runner):
+    loud, quiet = np.ones(100, np.float32), np.zeros(2000, np.float32)
+    apart = runner.pause_between(loud, loud, 24000, "sentence")
+    assert len(apart) == 8400
+    nearer = runner.pause_between(np.append(loud, quiet), np.append(quiet, loud), 24000, "sentence")
+    assert len(nearer) == 4400
+    assert not len(runner.pause_between(np.zeros(99999, np.float32), loud, 24000, "paragraph"))
+
+
+# -- what is asked of the package ------------------------------------------------------------------
+
+
+def test_only_what_was_given_is_asked_of_the_package(runner):
+    assert runner.sampling(None, None, None, None) == {}
+    assert runner.sampling(0.5, None, 0.9, 1.1) == {
+        "temperature": 0.5,
+        "subtalker_temperature": 0.5,
+        "top_p": 0.9,
+        "subtalker_top_p": 0.9,
+        "repetition_penalty": 1.1,
+    }
+    assert runner.sampling(0, 5, None, None) == {"do_sample": False, "subtalker_dosample": False}
+
+
+# -- checkpoints -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkpoint(tmp_path, runner):
+    for name in (*runner.FILES, "model.safetensors", "speech_tokenizer/model.safetensors"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    described = {"model_type": "qwen3_tts", "tts_model_type": "base"}
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    return tmp_path
+
+
+def test_a_whole_checkpoint_of_the_right_type_is_taken(runner, checkpoint):
+    runner.check_files(checkpoint)
+    runner.check_type(checkpoint, "base")
+
+
+@pytest.mark.parametrize(
+    "name", ["vocab.json", "model.safetensors", "speech_tokenizer/model.safetensors"]
+)
+def test_a_missing_file_is_named(runner, checkpoint, name):
+    (checkpoint / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"has no file {name}$"):
+        runner.check_files(checkpoint)
+
+
+def test_a_missing_part_of_the_weights_is_named(runner, checkpoint):
+    (checkpoint / "model.safetensors").rename(checkpoint / "model-1.safetensors")
+    parts = {"a": "model-1.safetensors", "b": "model-2.safetensors"}
+    index = checkpoint / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": parts}))
+    with pytest.raises(FileNotFoundError, match=r"has no file model-2\.safetensors$"):
+        runner.check_files(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"model_type": "qwen3"}, "is of the model qwen3, not qwen3_tts"),
+        ({}, "is of the model none that is named, not qwen3_tts"),
+        (
+            {"model_type": "qwen3_tts", "tts_model_type": "base"},
+            r"is for cloned voices \(Base\), and this model needs one for ready voices",
+        ),
+    ],
+)
+def test_another_checkpoint_is_refused(runner, checkpoint, config, said):
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=said):
+        runner.check_type(checkpoint, "custom_voice")
