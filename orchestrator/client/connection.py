@@ -17,7 +17,15 @@ NOTIFICATIONS = frozenset({"waiting", "started", "progress", "log", "chunk"})
 
 
 class ConnectionLost(Exception):
-    """The worker closed the connection, or it broke."""
+    """The worker closed the connection, or it broke.
+
+    Attributes:
+        unread: Whether it ended before it had read all that was sent to it.
+    """
+
+    def __init__(self, message: str, unread: bool = False) -> None:
+        super().__init__(message)
+        self.unread = unread
 
 
 class DeadlinePassed(Exception):
@@ -122,6 +130,9 @@ class Connection:
                 self._await_input(deadline, cancellation)
                 try:
                     alive = self._channel.pump()
+                except ConnectionResetError as error:
+                    # A local socket is reset, and not ended, when its peer left something unread.
+                    raise ConnectionLost(str(error), unread=True) from error
                 except OSError as error:
                     raise ConnectionLost(str(error)) from error
                 if not alive:

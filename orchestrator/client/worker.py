@@ -231,7 +231,9 @@ class Worker:
             return clock.final
         if isinstance(error, ProtocolError):
             return self.crashed(f"broke the protocol ({error})")
-        if clock.waits:
+        # Nothing but the request was on its way: a cancel would have set `clock.final`.
+        never_read = method == "run" and isinstance(error, ConnectionLost) and error.unread
+        if clock.waits or never_read:
             self.leave()
             return NotBegun()
         return self.crashed()

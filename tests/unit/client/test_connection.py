@@ -122,12 +122,16 @@ def test_whatever_a_worker_says_is_an_answer_an_event_or_one_of_the_known_errors
             assert isinstance(said, Event) or isinstance(said.body["result"], dict)
 
 
-def test_a_worker_that_leaves_is_lost_and_one_that_leaves_in_a_message_broke_the_protocol(ends):
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_worker_that_leaves_is_lost_and_it_is_known_whether_it_read_the_request(ends, reads):
     connection, worker = ends
     connection.send("run", {})
+    if reads:
+        worker.recv(65_536)
     worker.close()
-    with pytest.raises(ConnectionLost):
+    with pytest.raises(ConnectionLost) as lost:
         connection.next(math.inf)
+    assert lost.value.unread is not reads
 
 
 def test_half_a_message_and_silence_end_with_the_deadline(ends):
