@@ -23,7 +23,7 @@ class ConnectionLost(Exception):
         unread: Whether it ended before it had read all that was sent to it.
     """
 
-    def __init__(self, message: str, unread: bool = False) -> None:
+    def __init__(self, message: str, *, unread: bool = False) -> None:
         super().__init__(message)
         self.unread = unread
 

@@ -128,8 +128,9 @@ def render_lock(body: str, *, shape: str, command: str, notes: Iterable[str] = (
     return "\n".join(head) + "\n\n" + body
 
 
+@lru_cache(maxsize=32)
 def parse_lock(text: str) -> Lock:
-    """Read the text of a lock.
+    """Read the text of a lock; models that share one cost one reading.
 
     Raises:
         LockError: When it has no head of ours, a newer format, or a line that is no exact pin

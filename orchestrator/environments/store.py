@@ -6,7 +6,6 @@ the environment is built anew, never a traceback. Nothing here starts a process.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -102,10 +101,12 @@ class Store:
         Raises:
             OSError: When something in it cannot be removed.
         """
+        from shutil import rmtree  # its imports cost every command
+
         if path.parent != self._home.environments:
             raise ValueError(f"{path} is not under {self._home.environments}")
         (path / MARKER).unlink(missing_ok=True)
-        shutil.rmtree(path)
+        rmtree(path)
 
     def build_lock(
         self, digest: str, *, waiting: Callable[[], None], stopped: Callable[[], bool]

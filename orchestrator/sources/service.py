@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,6 @@ from orchestrator.core.units import format_size
 from orchestrator.errors import SourceError, UsageError
 from orchestrator.flock import wait_lock
 from orchestrator.sources import files
-from orchestrator.sources.hub import Hub
 from orchestrator.sources.records import (
     SourceRecord,
     describe,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.core.patching import Conditions, PatchSet
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter
+    from orchestrator.sources.hub import Hub
     from orchestrator.sources.overlays import Overlay
 
 MARGIN = 256 << 20
@@ -45,7 +45,14 @@ class Sources:
     def __init__(self, home: Home, variables: Mapping[str, str], reporter: Reporter) -> None:
         self.home = home
         self._reporter = reporter
-        self.hub = Hub(variables)
+        self._variables = variables
+
+    @cached_property
+    def hub(self) -> Hub:
+        """Where files are pulled from; few commands ask it anything."""
+        from orchestrator.sources.hub import Hub
+
+        return Hub(self._variables)
 
     def record(self, model: str) -> SourceRecord | None:
         """Return what is known of the files of a model, or None."""
@@ -173,13 +180,15 @@ class Sources:
 
     def _check_room(self, repo: str, commit: str, total: int) -> None:
         """Check that the disk has room for what is not in the cache yet."""
+        from shutil import disk_usage  # costs every command, where it stands above
+
         folder = self.hub.cache / f"models--{repo.replace('/', '--')}" / "blobs"
         try:
             there = sum(each.stat().st_size for each in folder.iterdir())
         except OSError:
             there = 0
         existing = next(each for each in (folder, *folder.parents) if each.exists())
-        free = shutil.disk_usage(existing).free
+        free = disk_usage(existing).free
         if total - there + MARGIN > free:
             raise SourceError(
                 f"{repo} at {commit[:12]} needs {format_size(total - there)} more, and the disk "
@@ -241,6 +250,8 @@ class Sources:
         A directory that the user added is never touched; a download is removed from the hub's
         cache only when asked for, because other programs use that cache too.
         """
+        from shutil import rmtree
+
         record = self.record(model)
         freed = 0
         if download and record is not None and record.commit:
@@ -248,7 +259,7 @@ class Sources:
         record_path(self.home, model).unlink(missing_ok=True)
         directory = self.home.models / model
         if directory.is_dir():
-            shutil.rmtree(directory)
+            rmtree(directory)
         return freed
 
     def _save(self, model: str, record: SourceRecord) -> None:

@@ -47,6 +47,9 @@ PIECES = st.sampled_from(
         "https://x/y",
         "--index-url",
         "python_version<'3.11'",
+        "sys_platform == \"linux\"",
+        "platform_machine",
+        "'",
     ]
 )
 TEXTS = st.lists(PIECES, max_size=8).map("".join)
