@@ -112,6 +112,7 @@ class Index:
         tampered: Names of wheels that are sent with another hash.
         down: Whether every answer is an error.
         down_after: After how many answers every further one is an error.
+        parts: Whether it sends parts of files.
         closed: Holds the answers with files back while it is set.
         arrived: The paths that were asked for.
         asked: Those that were answered.
@@ -123,6 +124,7 @@ class Index:
     tampered: set = field(default_factory=set)
     down: bool = False
     down_after: int | None = None
+    parts: bool = True
     closed: threading.Event = field(default_factory=threading.Event)
     asked: list = field(default_factory=list)
     arrived: list = field(default_factory=list)
@@ -183,7 +185,16 @@ def serving(index):
             while index.closed.is_set() and "/files/" in self.path:
                 time.sleep(0.02)
             status, kind, data, announced = index.answer(self.path)
+            part = self.headers.get("Range", "")
+            if status == 200 and part and index.parts:
+                first, _, last = part.removeprefix("bytes=").partition("-")
+                begin = int(first) if first else max(0, len(data) - int(last))
+                end = min(len(data), int(last) + 1 if first else len(data))
+                status, total = 206, len(data)
+                data, announced = data[begin:end], end - begin
             self.send_response(status)
+            if status == 206:
+                self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{total}")
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(announced))
             self.end_headers()

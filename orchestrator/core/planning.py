@@ -51,6 +51,8 @@ class Step:
         python: The full version of its interpreter.
         packages: How many packages it has.
         probes: The modules to import, sorted; for `PROBE` those that are missing.
+        download: Bytes that a build fetches at most; 0 where unknown.
+        disk: Bytes that it takes on the disk at most; 0 where unknown.
     """
 
     action: Action
@@ -59,6 +61,8 @@ class Step:
     python: str
     packages: int
     probes: tuple[str, ...]
+    download: int = 0
+    disk: int = 0
 
 
 def plan(wanted: Iterable[Wanted], present: Mapping[str, Present]) -> tuple[Step, ...]:

@@ -6,7 +6,7 @@ before it may end at any point.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.core.identity import Interpreter
     from orchestrator.core.lockfile import Pin
     from orchestrator.environments.mine import Places
+    from orchestrator.environments.wheel_sizes import WheelSize
     from orchestrator.flock import Held
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter
@@ -59,6 +60,7 @@ class Order:
         build: Names of the packages that may be built from source.
         build_lock: The locked build requirements; None where nothing is built.
         places: Where packages come from, when the lock is the user's own.
+        sizes: How large packages are, by name; empty where unknown.
     """
 
     model: str
@@ -72,6 +74,7 @@ class Order:
     build: tuple[str, ...] = ()
     build_lock: Path | None = None
     places: Places | None = None
+    sizes: Mapping[str, WheelSize] = field(default_factory=dict)
 
     @property
     def packages(self) -> dict[str, str]:

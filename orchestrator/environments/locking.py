@@ -14,6 +14,7 @@ from orchestrator.core.lockfile import LockError, parse_lock, render_lock, shape
 from orchestrator.core.platforms import lowest_python
 from orchestrator.environments.advice import tool_failure
 from orchestrator.environments.build_lock import requirements_of, sources
+from orchestrator.environments.expected import SIZES, load_sizes, measured, representative
 from orchestrator.environments.locks import BUILD_LOCK
 from orchestrator.environments.resolver import lines, locked_text, scratch
 from orchestrator.errors import EnvironmentFailure
@@ -74,7 +75,24 @@ def write_lock(resolver: Resolver, declared: Declared, target: Path, options: Lo
     if built:
         rendered = render_lock(built, shape=shape, command=command)
         changed = write_if_changed(target.with_name(BUILD_LOCK), rendered) or changed
+    if places is None:
+        changed = _write_sizes(chosen, declared, target, text) or changed
     return changed
+
+
+def _write_sizes(resolver: Resolver, declared: Declared, target: Path, text: str) -> bool:
+    """Write beside a committed lock what its packages take, unless it stands there already."""
+    name, environment = declared.manifest.name, declared.manifest.environment
+    places = representative(environment)
+    digest = parse_lock(text).digest
+    if all(load_sizes(target, digest, platform) for platform, _ in places):
+        return False
+    resolver.reporter.progress(name, "asking for sizes")
+    try:
+        sizes = measured(resolver, environment, text, places)
+    finally:
+        resolver.reporter.finish(name)
+    return write_if_changed(target.with_name(SIZES), sizes)
 
 
 def _compile(

@@ -6,7 +6,7 @@ In the steady state, with everything built, nothing here starts a process.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -172,7 +172,19 @@ class Environments:
         Raises:
             EnvironmentFailure: When a lock does not fit, or no interpreter does.
         """
-        return self._steps([self.target(one) for one in declared])
+        from orchestrator.environments.expected import total
+
+        targets = [self.target(one) for one in declared]
+        by_digest = {target.digest: target for target in targets}
+
+        def sized(step: Step) -> Step:
+            if step.action is not Action.BUILD:
+                return step
+            order = by_digest[step.digest].order()
+            size = total(order.sizes, order.packages)
+            return replace(step, download=size.download, disk=size.disk)
+
+        return tuple(map(sized, self._steps(targets)))
 
     def sync(self, declared: Sequence[Declared], jobs: int = DEFAULT_JOBS) -> list[Environment]:
         """Build what `declared` need and is not there, environments side by side.
@@ -204,8 +216,8 @@ class Environments:
         from orchestrator.processes import Children
 
         self.home.prepare()
-        if self._backend == "uv":
-            self._mind_the_cache()
+        copied = self._backend != "uv" or self._mind_the_cache()
+        self._mind_the_disk(orders, copied=copied)
         children = Children()
         builder = self._builder(children)
         built: dict[str, Stored] = {}
@@ -236,8 +248,30 @@ class Environments:
             )
         return built
 
-    def _mind_the_cache(self) -> None:
-        """Say when uv's cache cannot share its files with the environments."""
+    def _mind_the_disk(self, orders: Sequence[Order], *, copied: bool) -> None:
+        """Say what is going to be fetched and taken, and refuse what the disk cannot hold.
+
+        Args:
+            orders: What is to be built or proved.
+            copied: Whether environments share no files with uv's cache.
+        """
+        from orchestrator.environments.disk import announce, check_room, uncached
+        from orchestrator.environments.resolver import Resolver
+
+        new = [order for order in orders if self.store.find(order.digest) is None]
+        announce(new, self.reporter)
+
+        def missing(order: Order) -> frozenset[str] | None:
+            if copied:
+                return frozenset(order.packages)
+            python = order.interpreter.path
+            resolver = Resolver(self.variables, self._indexes, self.reporter, python)
+            return uncached(resolver, order, offline=self._offline)
+
+        check_room(new, self.home.environments, missing)
+
+    def _mind_the_cache(self) -> bool:
+        """Return whether uv's cache cannot share its files with the environments, and say so."""
         from orchestrator.environments.hints import cache_directory, links_refused
 
         cache = cache_directory({**self._indexes.environment, **self.variables})
@@ -248,6 +282,7 @@ class Environments:
                 f"share files with {self.home.root}, because {reason}; set UV_CACHE_DIR (or "
                 "MM_HOME) to a directory on the same file system"
             )
+        return reason is not None
 
     def _mind_the_gpu(self, stored: Stored) -> None:
         """Say once what a CPU build would save on a machine without an NVIDIA GPU."""
@@ -314,8 +349,6 @@ class Environments:
 
 def merged_orders(targets: Sequence[Target], steps: Sequence[Step]) -> list[Order]:
     """Return one order for each step that does something, for all the models that share it."""
-    from dataclasses import replace
-
     orders: list[Order] = []
     for step in steps:
         if step.action is Action.READY:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from orchestrator.environments.build import Order
     from orchestrator.environments.declared import Declared
+    from orchestrator.environments.wheel_sizes import WheelSize
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter
 
@@ -58,7 +59,16 @@ class Target:
             build=environment.build,
             build_lock=self.build_lock,
             places=places_of(self.lock) if self.mine else None,
+            sizes=self.sizes(),
         )
+
+    def sizes(self) -> Mapping[str, WheelSize]:
+        """Return how large the packages are, by name; empty where that is not known."""
+        from orchestrator.environments.expected import load_sizes
+
+        if self.mine:
+            return {}
+        return load_sizes(self.declared.lock, self.lock.digest, self.interpreter.platform)
 
 
 class Targets:

@@ -9,6 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.backends.indexes import read_settings
+from orchestrator.core.identity import Interpreter
+from orchestrator.core.lockfile import parse_lock
+from orchestrator.environments.build import Order
+from orchestrator.environments.disk import uncached
+from orchestrator.environments.resolver import Resolver
+from orchestrator.reporting import Silent
 from tests.integration.conftest import drop_privileges
 from tests.integration.environment_world import World
 from tests.packages import Index, make_builder, make_source, make_wheel, serving, sha256
@@ -134,6 +141,66 @@ def test_nothing_is_built_that_the_manifest_does_not_name(world):
     assert ended.code == 3
     assert "crafted" in ended.err
     assert world.environments() == []
+
+
+# sizes
+
+
+def test_sizes_are_measured_with_the_lock_and_said_before_a_build(world):
+    world.model("one", ["alpha==1.0", "beta==1.0"], resolve=True)
+    sizes = json.loads((world.root / "envs" / "one" / "sizes.json").read_text())
+    assert sorted(sizes["platforms"]) == ["linux-aarch64", "linux-x86_64", "macos-arm64"]
+    assert "127.0.0.1" not in json.dumps(sizes)
+    (step,) = json.loads(world.mm("env", "sync", "one", "--dry-run", "--json").out)["steps"]
+    files = [world.index.files / f"{name}-1.0-py3-none-any.whl" for name in ("alpha", "beta")]
+    assert step["download"] == sum(file.stat().st_size for file in files)
+    assert 300_000 <= step["disk"] < 400_000
+    ended = world.mm("env", "sync", "one")
+    assert ended.code == 0
+    assert "2 packages, up to 302 kB to download, 336 kB on disk" in ended.err
+    assert world.mm("env", "lock", "one").err.endswith("requirements.lock: unchanged\n")
+
+
+def test_sizes_of_another_lock_are_not_believed(world):
+    world.model("one", ["alpha==1.0"], resolve=True)
+    there = (world.root / "envs" / "one" / "sizes.json").read_text()
+    world.model("one", ["alpha==1.0", "beta==1.0"])
+    (world.root / "envs" / "one" / "sizes.json").write_text(there.replace("alpha", "omega"))
+    (step,) = json.loads(world.mm("env", "sync", "one", "--dry-run", "--json").out)["steps"]
+    assert (step["action"], step["download"], step["disk"]) == ("build", 0, 0)
+
+
+def test_an_index_that_sends_no_parts_costs_the_sizes_and_nothing_else(world):
+    world.index.parts = False
+    try:
+        world.model("one", ["alpha==1.0", "beta==1.0"])
+        ended = world.mm("env", "lock", "one")
+    finally:
+        world.index.parts = True
+    assert ended.code == 0
+    assert "could not be found out: its server sends no parts of files" in ended.err
+    assert "on disk" not in world.mm("env", "sync", "one").err
+
+
+def test_uv_says_what_a_build_would_still_unpack(world, tmp_path):
+    world.variables["UV_CACHE_DIR"] = str(tmp_path / "cache")
+    world.model("one", ["beta==1.0"])
+    assert world.mm("env", "sync", "one").code == 0
+    world.model("two", ["alpha==1.0", "beta==1.0"], resolve=True)
+    lock = parse_lock((world.root / "envs" / "two" / "requirements.lock").read_text())
+    here = Interpreter(sys.executable, "cpython", "3", "", "", {})
+    order = Order("two", "2" * 64, here, lock.pins, (), {})
+
+    def missing(cache, *, offline=False):
+        variables = {**os.environ, **world.variables, "UV_CACHE_DIR": str(tmp_path / cache)}
+        resolver = Resolver(variables, read_settings(variables), Silent())
+        return uncached(resolver, order, offline=offline)
+
+    assert missing("cache") == {"alpha"}
+    assert missing("another") == {"alpha", "beta"}
+    assert missing("a third", offline=True) is None
+    assert world.mm("env", "sync", "two").code == 0
+    assert missing("cache") == frozenset()
 
 
 # sync, list, path, exec, tree

@@ -75,12 +75,15 @@ def sync_command(
 
 
 def _print(context: Context, steps: Sequence[Step]) -> None:
+    from orchestrator.core.units import format_size
+
     words = {"ready": "is ready", "probe": "would be probed", "build": "would be built"}
     for step in steps:
-        context.out(
-            f"{', '.join(step.models)}: {words[step.action.value]} "
-            f"(Python {step.python}, {step.packages} packages, {step.digest[:12]})"
-        )
+        facts = [f"Python {step.python}", f"{step.packages} packages", step.digest[:12]]
+        if step.disk:
+            facts.append(f"up to {format_size(step.download)} to download")
+            facts.append(f"{format_size(step.disk)} on disk")
+        context.out(f"{', '.join(step.models)}: {words[step.action.value]} ({', '.join(facts)})")
 
 
 def _plain(step: Step) -> dict[str, object]:
@@ -91,4 +94,6 @@ def _plain(step: Step) -> dict[str, object]:
         "python": step.python,
         "packages": step.packages,
         "probes": list(step.probes),
+        "download": step.download,
+        "disk": step.disk,
     }

@@ -47,7 +47,7 @@ PIECES = st.sampled_from(
         "https://x/y",
         "--index-url",
         "python_version<'3.11'",
-        "sys_platform == \"linux\"",
+        'sys_platform == "linux"',
         "platform_machine",
         "'",
     ]
