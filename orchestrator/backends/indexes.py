@@ -10,12 +10,12 @@ from __future__ import annotations
 import configparser
 import os
 import re
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from orchestrator.core.toml import parse_toml
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -224,19 +224,11 @@ def uv_files(variables: Mapping[str, str]) -> tuple[Path, ...]:
 
 
 def _toml(text: str, path: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-
-        try:
-            return tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            problem = f"is not valid TOML ({error})"
-            raise UsageError(problem, where=str(path), fix="mend it") from error
-    raise UsageError(
-        "has settings that mm reads on Python 3.11 and later only",
-        where=str(path),
-        fix="run mm on a newer Python, or set UV_DEFAULT_INDEX and UV_NO_CONFIG=1",
-    )
+    try:
+        return parse_toml(text)
+    except ValueError as error:
+        problem = f"is not valid TOML ({error})"
+        raise UsageError(problem, where=str(path), fix="mend it") from error
 
 
 # pip

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import sys
 import tarfile
 import urllib.error
 import urllib.request
@@ -18,6 +17,7 @@ import zipfile
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from orchestrator.core.toml import parse_toml
 from orchestrator.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
@@ -73,26 +73,19 @@ def build_requirements(name: str, pyproject: str | None) -> tuple[str, ...]:
     """Return the build requirements that the text of a `pyproject.toml` names.
 
     Raises:
-        EnvironmentFailure: When it is not valid, or this Python cannot read TOML.
+        EnvironmentFailure: When it is not valid.
     """
     if pyproject is None or "build-system" not in pyproject:
         return DEFAULT_REQUIREMENTS
-    if sys.version_info >= (3, 11):
-        import tomllib
-
-        try:
-            system = tomllib.loads(pyproject).get("build-system", {})
-            requires = system.get("requires", DEFAULT_REQUIREMENTS)
-            return tuple(str(requirement) for requirement in requires)
-        except (tomllib.TOMLDecodeError, AttributeError, TypeError) as error:
-            raise EnvironmentFailure(
-                f"the pyproject.toml of {name} cannot be read ({error})",
-                fix="ask its author, or do without it",
-            ) from error
-    raise EnvironmentFailure(
-        f"what {name} needs in order to be built can be read on Python 3.11 and later only",
-        fix="run mm on a newer Python",
-    )
+    try:
+        system = parse_toml(pyproject).get("build-system", {})
+        requires = system.get("requires", DEFAULT_REQUIREMENTS)
+        return tuple(str(requirement) for requirement in requires)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise EnvironmentFailure(
+            f"the pyproject.toml of {name} cannot be read ({error})",
+            fix="ask its author, or do without it",
+        ) from error
 
 
 def read_pyproject(name: str, data: bytes) -> str | None:

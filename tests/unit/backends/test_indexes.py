@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import pytest
@@ -144,10 +143,6 @@ def test_uvs_file_is_read():
     find-links = ["https://wheels.test/"]
     no-verify-hashes = true
     """
-    if sys.version_info < (3, 11):  # which has no reader of TOML
-        with pytest.raises(UsageError, match=r"3\.11"):
-            settings({UV_TOML: text})
-        return
     found = settings({UV_TOML: text})
     assert found.uv_variables(hashed=True) == {
         "UV_CACHE_DIR": "/cache",

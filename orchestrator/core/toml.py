@@ -1,0 +1,20 @@
+"""TOML, read by the standard library, or by its back-port where Python has none (3.10)."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Return what a TOML document holds.
+
+    Raises:
+        ValueError: When it is not valid, with the line.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    return tomllib.loads(text)
