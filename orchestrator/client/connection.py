@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import select
+import socket
+import struct
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,9 @@ from orchestrator.worker.frames import ProtocolError
 if TYPE_CHECKING:
     from orchestrator.client.cancellation import Cancellation
     from orchestrator.worker.channel import Channel, Message
+
+TICK = 1.0
+"""Seconds after which a wait that nothing else can end looks at its deadline."""
 
 NOTIFICATIONS = frozenset({"waiting", "started", "progress", "log", "chunk"})
 
@@ -71,6 +76,8 @@ class Connection:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
+        tick = struct.pack("@ll", int(TICK), 0)
+        channel.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, tick)
         self._last = 0
         self._listening: Cancellation | None = None
         self._listen(None)
@@ -127,9 +134,13 @@ class Connection:
         """
         while True:
             while not self._channel.waiting():
-                self._await_input(deadline, cancellation)
+                # Where only an answer or the deadline can end the wait, the read itself waits.
+                if cancellation is not None or deadline - time.monotonic() <= TICK:
+                    self._await_input(deadline, cancellation)
                 try:
                     alive = self._channel.pump()
+                except BlockingIOError:  # a tick has passed
+                    continue
                 except ConnectionResetError as error:
                     # A local socket is reset, and not ended, when its peer left something unread.
                     raise ConnectionLost(str(error), unread=True) from error

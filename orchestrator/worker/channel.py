@@ -17,6 +17,7 @@ from .frames import BufferSpec, Decoder, Frame, ProtocolError
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 READ_SIZE = 64 * 1024
@@ -46,12 +47,18 @@ class Channel:
     Args:
         sock: A stream socket of the Unix family; the channel owns it from now on.
         large: How large buffers travel; by default as this system does best.
+        parse: As for `Decoder`.
     """
 
-    def __init__(self, sock: socket.socket, large: Any = None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        large: Any = None,
+        parse: Callable[[bytes], dict[str, Any]] = frames.parse,
+    ) -> None:
         self.sock = sock
         self._large = large or buffers.port()
-        self._decoder = Decoder()
+        self._decoder = Decoder(parse)
         self._descriptors: deque[int] = deque()
         self._frames: deque[Frame] = deque()
         self._sending = threading.Lock()

@@ -17,6 +17,7 @@ import json
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 PROTOCOL = 1
@@ -75,10 +76,25 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-# Made once: `json.dumps` and `json.loads` make a new one for each message that has options.
-_encode_text = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
-).encode
+def _text_encoder() -> Callable[[Any], str]:
+    """Return what makes JSON of an object, made once.
+
+    `JSONEncoder.encode` makes its inner encoder anew for each message, which costs as much as a
+    small message itself. An interpreter without that inner encoder gets the standard one.
+    """
+    standard = json.JSONEncoder(
+        ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+    )
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return standard.encode
+    quote = json.encoder.encode_basestring
+    flags = (False, False, False)  # sort_keys, skipkeys, allow_nan
+    pieces = make(None, standard.default, quote, None, ":", ",", *flags)
+    return lambda body: "".join(pieces(body, 0))
+
+
+_encode_text = _text_encoder()
 _encode_escaped = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 _scan: Any = _decoder.scan_once  # type: ignore[attr-defined]
@@ -113,10 +129,38 @@ def _describe(spec: BufferSpec) -> Any:
     return {"file": spec.name, "size": spec.size}
 
 
-class Decoder:
-    """Turns a stream of bytes into frames; keeps what is not yet whole."""
+def parse(data: bytes) -> dict[str, Any]:
+    """Return the JSON object that `data` holds.
 
-    def __init__(self) -> None:
+    Raises:
+        ProtocolError: When it is not JSON, not an object, or nested too deeply.
+    """
+    try:
+        text = data.decode("utf-8")
+        try:
+            body, end = _scan(text, 0)
+        except StopIteration:
+            end = -1
+        if end != len(text):
+            body = _decoder.decode(text)  # white space around it, or an error to tell
+    except RecursionError:
+        raise ProtocolError("JSON nested too deeply") from None
+    except ValueError as error:
+        raise ProtocolError(f"not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise ProtocolError(f"a JSON object was expected, and {type(body).__name__} came")
+    return body
+
+
+class Decoder:
+    """Turns a stream of bytes into frames; keeps what is not yet whole.
+
+    Args:
+        parse: `parse`, or what does the same with less work.
+    """
+
+    def __init__(self, parse: Callable[[bytes], dict[str, Any]] = parse) -> None:
+        self._parse = parse
         self._buffer = bytearray()
         self._partial: Frame | None = None
         self._sizes: list[int] = []  # of the inline buffers that are still to come
@@ -133,13 +177,15 @@ class Decoder:
         Raises:
             ProtocolError: For anything that the protocol does not allow.
         """
-        if len(data) > HEADER and self.idle:
+        if (
+            not self._buffer
+            and self._partial is None
+            and 0 < int.from_bytes(data[:HEADER], "big") == len(data) - HEADER <= MAX_MESSAGE
+        ):
             # By far the most common: one whole message and nothing else.
-            size = int.from_bytes(data[:HEADER], "big")
-            if size == len(data) - HEADER and size <= MAX_MESSAGE:
-                body = parse(bytes(data[HEADER:]))
-                if "buffers" not in body:
-                    return [Frame(body, [], [])]
+            body = self._parse(bytes(data[HEADER:]))
+            if "buffers" not in body:
+                return [Frame(body, [], [])]
         self._buffer += data
         frames: list[Frame] = []
         while True:
@@ -160,7 +206,7 @@ class Decoder:
         end = HEADER + size
         if len(self._buffer) < end:
             return False
-        body = parse(self._buffer[HEADER:end])
+        body = self._parse(bytes(self._buffer[HEADER:end]))
         del self._buffer[:end]
         specs = _specs(body.pop("buffers")) if "buffers" in body else []
         self._partial = Frame(body, specs, [])
@@ -185,29 +231,6 @@ class Decoder:
             # `MAX_INLINE`.
             inline.append(bytearray(self._sizes.pop(0)))
             self._filled = 0
-
-
-def parse(data: bytes | bytearray) -> dict[str, Any]:
-    """Return the JSON object that `data` holds.
-
-    Raises:
-        ProtocolError: When it is not JSON, not an object, or nested too deeply.
-    """
-    try:
-        text = data.decode("utf-8")
-        try:
-            body, end = _scan(text, 0)
-        except StopIteration:
-            end = -1
-        if end != len(text):
-            body = _decoder.decode(text)  # white space around it, or an error to tell
-    except RecursionError:
-        raise ProtocolError("JSON nested too deeply") from None
-    except ValueError as error:
-        raise ProtocolError(f"not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise ProtocolError(f"a JSON object was expected, and {type(body).__name__} came")
-    return body
 
 
 def _specs(listed: Any) -> list[BufferSpec]:

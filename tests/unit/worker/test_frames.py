@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestrator.client import parsing
 from orchestrator.worker import frames
 from orchestrator.worker.frames import BufferSpec, Decoder, ProtocolError, encode
 
 # Some minutes by hand: MM_TEST_EXAMPLES=100000 pytest tests/unit/worker
 EXAMPLES = settings(max_examples=int(os.environ.get("MM_TEST_EXAMPLES", "60")), deadline=None)
+
+BOTH = pytest.mark.parametrize("parse", [frames.parse, parsing.parse], ids=["worker", "client"])
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 values = st.recursive(
@@ -53,15 +56,16 @@ def test_noise_gives_frames_or_a_protocol_error_and_nothing_else(noise):
         assert all(isinstance(each.body, dict) for each in Decoder().feed(noise))
 
 
+@BOTH
 @EXAMPLES
 @given(values)
-def test_json_that_is_no_object_is_refused(value):
+def test_json_that_is_no_object_is_refused(parse, value):
     data = json.dumps(value).encode()
     if isinstance(value, dict):
-        assert frames.parse(data) == value
+        assert parse(data) == value
     else:
         with pytest.raises(ProtocolError, match="object"):
-            frames.parse(data)
+            parse(data)
 
 
 @EXAMPLES
@@ -74,29 +78,59 @@ def test_a_list_of_buffers_is_checked_whatever_it_holds(listed):
     assert came is None or all(spec.size == 0 or spec.kind != "inline" for spec in came.specs)
 
 
-def test_white_space_around_the_object_is_json_too():
-    assert frames.parse(b' {"a": 1}\n') == {"a": 1}
+@BOTH
+def test_white_space_around_the_object_is_json_too(parse):
+    assert parse(b' {"a": 1}\n') == {"a": 1}
 
 
+@BOTH
 @pytest.mark.parametrize(
     "data",
     [b"", b"{", b"{}{}", b"nul", b'{"a": NaN}', b'{"a": -Infinity}', b"\xff", b'"\xed\xa0\x80"'],
 )
-def test_what_is_not_json_is_refused(data):
+def test_what_is_not_json_is_refused(parse, data):
     with pytest.raises(ProtocolError, match="not JSON"):
-        frames.parse(data)
+        parse(data)
 
 
-def test_a_json_bomb_is_refused_and_not_followed():
+@BOTH
+def test_a_json_bomb_is_refused_and_not_followed(parse):
     with pytest.raises(ProtocolError):
-        frames.parse(b"[" * 1_000_000)
+        parse(b"[" * 1_000_000)
     with pytest.raises(ProtocolError):
-        frames.parse(b'{"a":' * 500_000)
+        parse(b'{"a":' * 500_000)
 
 
-def test_a_number_of_a_million_digits_is_refused():
+@BOTH
+def test_a_number_of_a_million_digits_is_refused(parse):
     with pytest.raises(ProtocolError):
-        frames.parse(b'{"a": ' + b"9" * 1_000_000 + b"}")
+        parse(b'{"a": ' + b"9" * 1_000_000 + b"}")
+
+
+@EXAMPLES
+@given(st.dictionaries(texts, values, max_size=5), st.booleans())
+def test_both_parsers_say_the_same(value, escaped):
+    data = json.dumps(value, ensure_ascii=escaped).encode()
+    assert repr(parsing.parse(data)) == repr(frames.parse(data))
+
+
+@EXAMPLES
+@given(st.text(alphabet='{}[]":,\\u0dc8e19.-+tfnNaI \x00\ud83d', max_size=30))
+def test_both_parsers_refuse_the_same(noise):
+    data = ('{"a":' + noise + "}").encode("utf-8", "surrogatepass")
+    assert outcome(parsing.parse, data) == outcome(frames.parse, data)
+
+
+def outcome(parse, data):
+    try:
+        return repr(parse(data))
+    except ProtocolError as error:
+        return str(error)
+
+
+def test_half_a_surrogate_pair_is_read_by_both():
+    data = b'{"name": "\\udc80"}'
+    assert parsing.parse(data) == frames.parse(data) == {"name": "\udc80"}
 
 
 def test_a_frame_that_announces_too_much_is_refused_before_it_comes():
