@@ -36,6 +36,7 @@ def produced_by(
         "runner": digest_bytes(worker.source.encode("utf-8")),
         "environment": environment.digest,
         "lock": environment.lock_digest,
+        "own_lock": environment.mine,
         "commit": (overlay.commit or None) if overlay else None,
         "source": overlay.source if overlay else None,
         "patches": dict(overlay.sets) if overlay else None,

@@ -395,6 +395,8 @@ def test_a_lock_of_ones_own_until_it_is_dropped(world, tmp_path):
     )
     assert ran.out == "2.0+mine\n"
     assert "ready, your own lock" in world.mm("env", "list").out
+    assert world.mm("run", "one", "--text", "x", "--receipt", str(tmp_path / "r.json")).code == 0
+    assert json.loads((tmp_path / "r.json").read_text())["produced_by"]["own_lock"] is True
     assert world.mm("env", "lock", "--mine", "--drop", "one").code == 0
     assert not mine.exists()
     assert "one: would be built" in world.mm("env", "sync", "one", "--dry-run").out
