@@ -80,7 +80,7 @@ class FakeWorkspace:
         self.built += 1
         return SimpleNamespace(
             digest="ee", lock_digest="ll", python=Path("/py"), python_version="3.12.1",
-            versions={"six": "1.17"}, hold=lambda: self.held,
+            versions={"six": "1.17"}, mine=False, hold=lambda: self.held,
         )  # fmt: skip
 
 
