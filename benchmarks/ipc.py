@@ -17,10 +17,10 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from msgspec.structs import replace
 
 import orchestrator
 from orchestrator.client import launch

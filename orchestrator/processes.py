@@ -9,8 +9,9 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from orchestrator.errors import Cancelled, MMError
 
@@ -82,8 +83,7 @@ class Children:
             stop(process)
 
 
-@dataclass(frozen=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True):
     """What a process that succeeded had written."""
 
     stdout: str

@@ -8,11 +8,13 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from orchestrator import machine
 from orchestrator.client.cancellation import Cancellation
@@ -52,8 +54,7 @@ MAX_THREADS = 64
 """Jobs of one session that may be under way at once; those beyond wait for a thread."""
 
 
-@dataclass(frozen=True)
-class JobOptions:
+class JobOptions(msgspec.Struct, frozen=True):
     """How one job is to run, beside its inputs.
 
     Attributes:
@@ -75,15 +76,14 @@ class JobOptions:
     dtype: str = AUTO
     timeout: float | None = None
     cancellation: Cancellation | None = None
-    on_event: Callable[[Event], None] = field(default=ignore_event)
+    on_event: Callable[[Event], None] = ignore_event
     retries: int = 0
     keep_alive: float | None = None
     force: bool = False
     workers: int = 1
 
 
-@dataclass(frozen=True)
-class _Prepared:
+class _Prepared(msgspec.Struct, frozen=True):
     """What a job of one model on one device needs, worked out once."""
 
     declared: Declared

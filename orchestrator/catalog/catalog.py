@@ -6,8 +6,9 @@ mistake does not take the other models away.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from orchestrator.catalog.directories import ManifestDirectory, Origin
 from orchestrator.core.binding import did_you_mean
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.core.selection import Facts
 
 
-@dataclass(frozen=True)
-class Declared:
+class Declared(msgspec.Struct, frozen=True):
     """A model as it was declared, and where.
 
     Attributes:
@@ -58,16 +58,14 @@ class Declared:
         return self.env_directory / "requirements.lock"
 
 
-@dataclass(frozen=True)
-class Broken:
+class Broken(msgspec.Struct, frozen=True):
     """A manifest that cannot be used: its file, and why."""
 
     file: Path
     error: ManifestError
 
 
-@dataclass(frozen=True)
-class Ignored:
+class Ignored(msgspec.Struct, frozen=True):
     """A directory found by walking up that is not used.
 
     Attributes:
@@ -83,8 +81,7 @@ class Ignored:
     names: frozenset[str]
 
 
-@dataclass(frozen=True)
-class Catalog:
+class Catalog(msgspec.Struct, frozen=True):
     """Every model that can be asked for.
 
     Attributes:

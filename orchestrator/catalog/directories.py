@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import enum
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from orchestrator.errors import ManifestError
 
@@ -32,8 +33,7 @@ class Origin(enum.Enum):
     BUILT_IN = "built in"
 
 
-@dataclass(frozen=True)
-class ManifestDirectory:
+class ManifestDirectory(msgspec.Struct, frozen=True):
     """A directory of manifests, by its real path."""
 
     path: Path

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from orchestrator.catalog.catalog import Broken, Catalog, Declared, Ignored
 from orchestrator.catalog.directories import (
@@ -89,14 +90,13 @@ def load_catalog(
     return merged.catalog(tuple(directories), ignored, notes)
 
 
-@dataclass
-class _Merge:
+class _Merge(msgspec.Struct):
     """Collects models directory by directory; the first wins on a name."""
 
     cwd: Path
-    models: dict[str, Declared] = field(default_factory=dict)
-    broken: dict[str, Broken] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    models: dict[str, Declared] = msgspec.field(default_factory=dict)
+    broken: dict[str, Broken] = msgspec.field(default_factory=dict)
+    notes: list[str] = msgspec.field(default_factory=list)
 
     def add(self, directory: ManifestDirectory, taken: Iterable[str]) -> None:
         """Read `directory`, except the models whose names are `taken`."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from orchestrator.core.canonical import digest, digest_bytes
 from orchestrator.errors import ManifestError
@@ -27,8 +28,7 @@ MAX_BYTES = 64 * 1024 * 1024
 """The same, for their size; every command in a trusted directory reads all of it."""
 
 
-@dataclass(frozen=True)
-class Contents:
+class Contents(msgspec.Struct, frozen=True):
     """What a directory of manifests and the `envs/` beside it hold.
 
     Attributes:

@@ -6,11 +6,11 @@ import json
 import os
 import stat
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from orchestrator.arrays import npy_bytes
 from orchestrator.errors import UsageError
@@ -28,8 +28,7 @@ STANDARD_OUTPUT = "-"
 AUDIO_SUFFIXES = ("", ".wav", ".wave")
 
 
-@dataclass(frozen=True)
-class Destinations:
+class Destinations(msgspec.Struct, frozen=True):
     """Which output goes to which path; "-" is standard output."""
 
     paths: Mapping[str, str]

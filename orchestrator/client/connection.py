@@ -6,8 +6,9 @@ import select
 import socket
 import struct
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from orchestrator.worker.frames import ProtocolError
 
@@ -55,8 +56,7 @@ class RemoteError(Exception):
         self.traceback = traceback
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(msgspec.Struct, frozen=True):
     """A notification about a request.
 
     `kind` is "waiting" (with its `place`: how many are before it), "started", "progress", "log" or

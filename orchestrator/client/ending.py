@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from orchestrator import machine
 from orchestrator.home import read_json
@@ -28,8 +29,7 @@ STOPPED, CLIENT, DEADLINE = "stopped", "client", "deadline"
 """Why a supervisor ended its worker; the same as in `orchestrator.worker.supervise`."""
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True):
     """How a worker ended.
 
     Attributes:

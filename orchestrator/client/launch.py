@@ -6,10 +6,11 @@ import contextlib
 import os
 import socket
 import time
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from orchestrator import __version__, processes
 from orchestrator.client.connection import (
@@ -41,8 +42,7 @@ LOGS_KEPT = 10
 """Logs of ended workers that are kept for each model."""
 
 
-@dataclass(frozen=True)
-class WorkerSpec:
+class WorkerSpec(msgspec.Struct, frozen=True, dict=True):
     """Everything that a worker is started from."""
 
     model: str
@@ -58,7 +58,7 @@ class WorkerSpec:
     device: str = "cpu"
     dtype: str = "float32"
     model_dir: Path | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = msgspec.field(default_factory=dict)
     manifest: str = ""
     """The manifest's digest."""
     lock: str = ""

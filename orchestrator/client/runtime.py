@@ -9,9 +9,11 @@ import secrets
 import stat
 import tempfile
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import asdict
 
 from orchestrator.client.supervisors import Foreign, is_alive
 from orchestrator.core.canonical import canonical_bytes
@@ -32,8 +34,7 @@ ENDS_KEPT = 3600.0
 """Seconds for which it is kept how a worker ended, for clients that still wait for it."""
 
 
-@dataclass(frozen=True)
-class WorkerRecord:
+class WorkerRecord(msgspec.Struct, frozen=True):
     """What is known of a live worker, from the time it was started."""
 
     id: str
@@ -62,8 +63,7 @@ class WorkerRecord:
         return Foreign(self.supervisor, self.started)
 
 
-@dataclass(frozen=True)
-class WorkerState:
+class WorkerState(msgspec.Struct, frozen=True):
     """What a worker does now; see `orchestrator.worker.state`."""
 
     pid: int
@@ -80,8 +80,7 @@ class WorkerState:
         return self.phase == "idle" and not self.waiting
 
 
-@dataclass(frozen=True)
-class RuntimeDirectory:
+class RuntimeDirectory(msgspec.Struct, frozen=True):
     """The directory of sockets, records and states."""
 
     path: Path

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from orchestrator.client import ending
 from orchestrator.client.connection import (
@@ -46,8 +47,7 @@ class NotBegun(Exception):
     """The worker ended, or lost its model, before this job's turn came; another may run it."""
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One request to a worker, with what bounds it.
 
     Attributes:
@@ -59,7 +59,7 @@ class Call:
 
     params: dict[str, Any]
     seconds: float
-    parts: list[memoryview] = field(default_factory=list)
+    parts: list[memoryview] = msgspec.field(default_factory=list)
     directory: str = ""
 
 

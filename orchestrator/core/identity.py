@@ -6,8 +6,9 @@ changed hash, a patch release of Python or another C library makes another envir
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from orchestrator.core.canonical import digest
 
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.core.lockfile import Pin
 
 
-@dataclass(frozen=True)
-class Interpreter:
+class Interpreter(msgspec.Struct, frozen=True):
     """An interpreter that environments can be built on, as it described itself.
 
     Attributes:

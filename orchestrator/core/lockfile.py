@@ -9,9 +9,10 @@ manifest nor a hand that edited the lock goes unseen.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from orchestrator.core.canonical import digest, digest_bytes
 
@@ -43,8 +44,7 @@ class LockError(ValueError):
         self.line = line
 
 
-@dataclass(frozen=True)
-class Pin:
+class Pin(msgspec.Struct, frozen=True):
     """One locked package.
 
     Attributes:
@@ -66,8 +66,7 @@ MANIFEST = "the manifest"
 """Who asked for a package that the manifest itself names."""
 
 
-@dataclass(frozen=True)
-class Lock:
+class Lock(msgspec.Struct, frozen=True, dict=True):
     """A parsed lock.
 
     Attributes:

@@ -5,9 +5,10 @@ Models whose environments have one digest are one step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,8 +22,7 @@ class Action(str, Enum):
     BUILD = "build"
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """The environment that one model needs, and the modules that must import there."""
 
     model: str
@@ -32,16 +32,14 @@ class Wanted:
     probes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Present:
+class Present(msgspec.Struct, frozen=True):
     """A whole environment that is there, and the modules that were imported there."""
 
     digest: str
     probes: frozenset[str]
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One environment and what is to be done about it.
 
     Attributes:

@@ -5,8 +5,9 @@ Nothing here asks the running machine; callers hand over what the interpreter sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,8 +18,7 @@ KNOWN_MINORS = tuple(f"3.{minor}" for minor in range(9, 15))
 """The Python minor versions that a worker runs on and that are released."""
 
 
-@dataclass(frozen=True)
-class PlatformFacts:
+class PlatformFacts(msgspec.Struct, frozen=True):
     """What one platform's name stands for.
 
     Attributes:

@@ -5,8 +5,9 @@ Pure: whether weights are there and what the machine has are told by the caller.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from orchestrator.core.units import format_size
 from orchestrator.errors import MemoryRefused, MMError, SourceError, UsageError
@@ -17,16 +18,14 @@ if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """The model that stands for a task, and why, as one line for the user."""
 
     model: str
     reason: str
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What decides whether a model is ready.
 
     Attributes:

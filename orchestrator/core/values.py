@@ -6,8 +6,9 @@ Nothing is read or written here. `orchestrator.worker.values` is the other end o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from orchestrator.errors import OutputError, UsageError
 
@@ -24,15 +25,13 @@ PLAIN: dict[str, Any] = {
 MAX_DIMENSIONS = 32
 
 
-@dataclass(frozen=True)
-class FileValue:
+class FileValue(msgspec.Struct, frozen=True):
     """An output that is a file in the job's directory."""
 
     path: str
 
 
-@dataclass(frozen=True)
-class AudioValue:
+class AudioValue(msgspec.Struct, frozen=True):
     """Samples: flat little-endian bytes of `dtype` ("<f4" or "<i2"), in `shape` order.
 
     `shape` is (frames,) or (frames, channels); `rate` is in Hz.
@@ -44,8 +43,7 @@ class AudioValue:
     rate: int
 
 
-@dataclass(frozen=True)
-class ArrayValue:
+class ArrayValue(msgspec.Struct, frozen=True):
     """An array: flat bytes in C order, a NumPy dtype description, and a shape."""
 
     data: memoryview

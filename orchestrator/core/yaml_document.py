@@ -10,8 +10,9 @@ This module knows nothing of manifests; patch sets and pipelines are read with i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
 
 from orchestrator.errors import ManifestError
 
@@ -57,8 +58,7 @@ _ADVICE = (
 """What usually mends the parser's commonest complaints."""
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """What a YAML file says, and where it says it.
 
     Attributes:

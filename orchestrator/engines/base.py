@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,8 +19,7 @@ def ignore_event(event: Event) -> None:
     """Do nothing with what a job says on the way."""
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(msgspec.Struct, frozen=True):
     """One job, ready to run: checked inputs and the worker that it needs.
 
     Attributes:
@@ -44,11 +44,10 @@ class Task:
     workers: int = 1
     force: bool = False
     cancellation: Cancellation | None = None
-    on_event: Callable[[Event], None] = field(default=ignore_event)
+    on_event: Callable[[Event], None] = ignore_event
 
 
-@dataclass(frozen=True)
-class Completed:
+class Completed(msgspec.Struct, frozen=True):
     """What a task gave: checked outputs as they are handed to the user, and seconds by part."""
 
     outputs: dict[str, Any]

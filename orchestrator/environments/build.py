@@ -6,10 +6,13 @@ before it may end at any point.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from orchestrator.backends import Backend, Request, Tooling
 from orchestrator.backends.installed import installed, record_digest
@@ -44,8 +47,7 @@ for name in sys.argv[1:]:
 _WORTH_SHOWING = ("Prepared", "Installed", "Download", "Building", "Built", "Installing", "import ")
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """One environment to be built or proved.
 
     Attributes:
@@ -74,7 +76,7 @@ class Order:
     build: tuple[str, ...] = ()
     build_lock: Path | None = None
     places: Places | None = None
-    sizes: Mapping[str, WheelSize] = field(default_factory=dict)
+    sizes: Mapping[str, WheelSize] = {}
 
     @property
     def packages(self) -> dict[str, str]:

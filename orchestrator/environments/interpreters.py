@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.core.canonical import digest
 from orchestrator.environments.facts import ask, read_facts
@@ -33,16 +33,14 @@ _APPLE_STUB = Path("/usr/bin/python3")
 _APPLE_TOOLS = ("/Library/Developer/CommandLineTools", "/Applications/Xcode.app")
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """A file that may be an interpreter, and where it was found."""
 
     path: Path
     origin: str
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A working interpreter; `borrowed` when it belongs to somebody's activated environment."""
 
     interpreter: Interpreter

@@ -7,7 +7,6 @@ file is forgotten.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,8 +20,7 @@ KEPT = 200
 """Answers that are kept; the oldest go first."""
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """One environment that would do for a model.
 
     Attributes:

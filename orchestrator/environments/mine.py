@@ -6,9 +6,10 @@ The head of such a lock says where its packages come from, so that a sync instal
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.core.lockfile import Lock
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(msgspec.Struct, frozen=True):
     """Where the packages of such a lock come from.
 
     Attributes:
@@ -62,6 +62,8 @@ class Places:
 
     def added_to(self, settings: IndexSettings) -> IndexSettings:
         """Return index settings that ask these places first."""
+        from dataclasses import replace
+
         return replace(
             settings,
             extra=(*self.indexes, *settings.extra),

@@ -6,9 +6,11 @@ In the steady state, with everything built, nothing here starts a process.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from orchestrator.core.planning import Action, Present, Step, Wanted, plan
 from orchestrator.environments.store import Marker, Store, Stored, python_of
@@ -36,8 +38,7 @@ DEFAULT_JOBS = 4
 """How many environments are built at once: more would share one network and one disk."""
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(msgspec.Struct, frozen=True):
     """A whole environment, as a model sees it.
 
     Attributes:

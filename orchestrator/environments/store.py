@@ -6,8 +6,10 @@ the environment is built anew, never a traceback. Nothing here starts a process.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import asdict
 
 from orchestrator.core.canonical import short
 from orchestrator.flock import Held, try_lock, wait_lock
@@ -23,8 +25,7 @@ MARKER = "mm-environment.json"
 MARKER_FORMAT = 1
 
 
-@dataclass(frozen=True)
-class Marker:
+class Marker(msgspec.Struct, frozen=True):
     """What was built, written when it was whole.
 
     Attributes:
@@ -53,11 +54,10 @@ class Marker:
     probes: list[str]
     backend: str
     built: str
-    locks: list[str] = field(default_factory=list)
+    locks: list[str] = msgspec.field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """One directory under `envs/`; `marker` is None where it is not whole."""
 
     path: Path

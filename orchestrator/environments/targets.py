@@ -5,8 +5,9 @@ Works out, builds nothing. In the steady state no process is started.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from orchestrator import __version__
 from orchestrator.core.canonical import digest
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.reporting import Reporter
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """The environment that one model needs on one interpreter, built or not."""
 
     declared: Declared

@@ -5,10 +5,11 @@ import re
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.client import launch
 from orchestrator.client.launch import WorkerSpec

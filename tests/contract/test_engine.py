@@ -6,12 +6,13 @@ import signal
 import sys
 import tempfile
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.client.runtime import RuntimeDirectory

@@ -7,10 +7,10 @@ import socket
 import stat
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.connection import ConnectionLost

@@ -3,9 +3,9 @@
 import os
 import stat
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.client.runtime import ENDS_KEPT, RuntimeDirectory, WorkerRecord, runtime_directory
 from orchestrator.client.supervisors import start_time
