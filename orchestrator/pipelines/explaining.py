@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from orchestrator.core.pipelines.keys import Recipe, differences
-from orchestrator.pipelines.runs import last_keys
-from orchestrator.pipelines.scheduler import PENDING
+from orchestrator.pipelines.history import last_keys
+from orchestrator.pipelines.states import PENDING
 from orchestrator.pipelines.work import StepUnusable
 
 if TYPE_CHECKING:
     from orchestrator.core.pipelines import Graph, Node
-    from orchestrator.pipelines.scheduler import Scheduler, State
+    from orchestrator.pipelines.board import Board
+    from orchestrator.pipelines.states import State
     from orchestrator.pipelines.store import ResultStore
     from orchestrator.pipelines.work import Desk
 
@@ -56,7 +57,7 @@ class Explainer:
 
     Args:
         graph: The checked pipeline.
-        scheduler: A scheduler of the run, not started; its state is filled with what is kept.
+        board: The states of the run; they are filled with what is kept.
         desks: The desks of its steps.
         store: Where results are kept.
         runs: The records of earlier runs.
@@ -67,7 +68,7 @@ class Explainer:
     def __init__(
         self,
         graph: Graph,
-        scheduler: Scheduler,
+        board: Board,
         desks: Mapping[str, Desk],
         store: ResultStore,
         runs: Path,
@@ -75,7 +76,7 @@ class Explainer:
         force: frozenset[str] = frozenset(),
     ) -> None:
         self._graph = graph
-        self._scheduler = scheduler
+        self._board = board
         self._desks = desks
         self._store = store
         self._unbuilt = unbuilt
@@ -87,7 +88,7 @@ class Explainer:
         return [self._plan(node) for node in self._graph.nodes.values()]
 
     def _plan(self, node: Node) -> StepPlan:
-        state = self._scheduler.states[node.id]
+        state = self._board.states[node.id]
         runs = node.signature.name
         if waiting := self._waiting(node):
             state.lost = True
@@ -99,7 +100,7 @@ class Explainer:
 
     def _waiting(self, node: Node) -> str:
         """Return a step that the whole of `node` needs and that would run; empty where none is."""
-        states = self._scheduler.states
+        states = self._board.states
         needed = set(node.waits_for)
         if node.follows and not states[node.follows].node.mapped:
             needed.add(node.follows)
@@ -110,17 +111,17 @@ class Explainer:
     def _total(self, node: Node) -> int:
         if node.source is None:
             return 1
-        states = self._scheduler.states
+        states = self._board.states
         if not node.source.step:
-            values = self._scheduler.value(node.source)
+            values = self._board.value(node.source)
             return len(values) if isinstance(values, tuple) else 0
         before = states[node.source.step]
         return before.begun if before.node.mapped else len(before.flows[node.source.name])
 
     def _item(self, state: State, index: int) -> Planned:
         node = state.node
-        label = self._scheduler.label(state, index)
-        before = self._scheduler.states.get(node.follows)
+        label = self._board.label(state, index)
+        before = self._board.states.get(node.follows)
         state.keys.append(None)
         if before is not None and before.node.mapped and before.keys[index] in (None, PENDING):
             return Planned(label, kept=False, why=f"{before.node.id} runs again for it")
@@ -128,7 +129,7 @@ class Explainer:
             return Planned(label, kept=False, why=why)
         try:
             recipe = self._desks[node.id].recipe(
-                lambda reference: self._scheduler.look_up(state, index, reference)
+                lambda reference: self._board.look_up(state, index, reference)
             )
         except StepUnusable as unusable:
             raise unusable.cause from unusable
@@ -157,18 +158,3 @@ class Explainer:
             return "it changed, and the result of before was removed"
         before = Recipe(producer, kept.inputs, kept.identity)
         return "; ".join(differences(before, recipe)) or "what it stands for changed"
-
-
-class NoListener:
-    """Hears nothing, because nothing runs."""
-
-    def done(self, *_: object) -> NoReturn:
-        """Fail: a plan runs nothing."""
-        raise AssertionError("a plan runs nothing")
-
-    def failed(self, *_: object) -> NoReturn:
-        """Fail: a plan runs nothing."""
-        raise AssertionError("a plan runs nothing")
-
-    def counts(self, step: str, finished: int, total: int | None) -> None:
-        """Hear a count that says nothing new."""

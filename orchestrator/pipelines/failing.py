@@ -11,7 +11,7 @@ from orchestrator.core.manifest import option_name
 from orchestrator.errors import MMError
 
 if TYPE_CHECKING:
-    from orchestrator.pipelines.scheduler import Failure
+    from orchestrator.pipelines.states import Failure
 
 LONGEST_WORD = 200
 """Characters of a text that still go on a command line."""

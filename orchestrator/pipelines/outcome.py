@@ -16,7 +16,8 @@ from orchestrator.results import Artifact, Audio
 
 if TYPE_CHECKING:
     from orchestrator.core.pipelines.checking import Graph
-    from orchestrator.pipelines.scheduler import Failure, Scheduler
+    from orchestrator.pipelines.board import Board
+    from orchestrator.pipelines.states import Failure
 
 
 @dataclass(frozen=True)
@@ -75,16 +76,17 @@ class Outcome(Mapping[str, Any]):
     def __init__(
         self,
         graph: Graph,
-        scheduler: Scheduler,
+        board: Board,
         run: str,
         counts: Mapping[str, Counts],
+        failures: Sequence[Failure] = (),
         alone: Sequence[str] = (),
     ) -> None:
         self._graph = graph
-        self._scheduler = scheduler
+        self._board = board
         self.run = run
         self.counts = counts
-        self.failures: tuple[Failure, ...] = tuple(scheduler.failures)
+        self.failures: tuple[Failure, ...] = tuple(failures)
         self.alone = tuple(alone)
         self.primary = graph.primary
 
@@ -95,17 +97,15 @@ class Outcome(Mapping[str, Any]):
     @property
     def lost(self) -> list[str]:
         """The steps that did not run, because something that they need failed."""
-        return [name for name, state in self._scheduler.states.items() if state.lost]
+        return [name for name, state in self._board.states.items() if state.lost]
 
     def value(self, name: str) -> Value | Items | None:
         """Return an output as the pipeline holds it; None where its step did not end well."""
         reference, kind = self._graph.outputs[name]
-        state = self._scheduler.states[reference.step]
+        state = self._board.states[reference.step]
         if state.node.mapped:
-            return Items(
-                state.begun, lambda index: _given(self._scheduler.output(reference, index))
-            )
-        value = self._scheduler.output(reference, 0) if state.begun else msgspec.UNSET
+            return Items(state.begun, lambda index: _given(self._board.output(reference, index)))
+        value = self._board.output(reference, 0) if state.begun else msgspec.UNSET
         if value is msgspec.UNSET:
             return None
         if kind.many:

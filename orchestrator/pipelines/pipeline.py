@@ -5,33 +5,37 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines import Declaration, Graph, Node, Step, Where
 from orchestrator.core.pipelines.declaration import written_in_python
+from orchestrator.core.pipelines.sketch import sketch
 from orchestrator.core.values import check_inputs
 from orchestrator.errors import Cancelled, EnvironmentFailure, ItemsFailed, MMError, UsageError
 from orchestrator.flock import try_lock
 from orchestrator.inputs import resolve_files
+from orchestrator.pipelines.board import Board
 from orchestrator.pipelines.cleaning import LOCK
-from orchestrator.pipelines.explaining import Explainer, NoListener, StepPlan
-from orchestrator.pipelines.failing import command_alone, in_words
+from orchestrator.pipelines.explaining import Explainer, StepPlan
+from orchestrator.pipelines.failing import in_words
 from orchestrator.pipelines.finding import find, graph_of
 from orchestrator.pipelines.models import Models, SessionModels
-from orchestrator.pipelines.outcome import Counts, Outcome
+from orchestrator.pipelines.outcome import Outcome
 from orchestrator.pipelines.runs import RunRecord
-from orchestrator.pipelines.scheduler import Failure, Listener, Scheduler
+from orchestrator.pipelines.scheduler import Scheduler
 from orchestrator.pipelines.store import ResultStore
 from orchestrator.pipelines.values import Values, given
-from orchestrator.pipelines.work import Desk, Done, InFlight
+from orchestrator.pipelines.watching import Watch, repeating
+from orchestrator.pipelines.work import Desk, InFlight
 from orchestrator.session import Session
 
 if TYPE_CHECKING:
     from orchestrator.flock import Held
     from orchestrator.home import Home
-    from orchestrator.reporting import Reporter
+    from orchestrator.pipelines.states import Failure
     from orchestrator.workspace import Workspace
 
 
@@ -50,6 +54,15 @@ class RunOptions:
     retries: int = 0
     cache: bool = True
     force: frozenset[str] = frozenset()
+
+    def told(self) -> dict[str, Any]:
+        """Return them as plain data, for the record of a run."""
+        return {
+            "keep_going": self.keep_going,
+            "retries": self.retries,
+            "cache": self.cache,
+            "force": sorted(self.force),
+        }
 
 
 class Pipeline:
@@ -183,14 +196,21 @@ def execute(
     home.prepare()
     with _results_in_use(home):
         store = ResultStore(home.results if options.cache else session.spool())
-        record = RunRecord(home.runs, graph.declaration.name, _models(graph))
-        watch = _Watch(record, workspace.reporter, graph)
-        scheduler, desks = assemble(
-            graph, values, models or SessionModels(session), store, session.spool, options, watch
+        record = RunRecord(home.runs, sketch(graph), values, options.told())
+        board = Board(graph, values, store)
+        flight = InFlight()
+        desks: dict[str, Desk] = {}
+        watch = Watch(
+            record,
+            workspace.reporter,
+            graph,
+            lambda failure: repeating(board, desks[failure.step], record, failure),
         )
+        scheduler = Scheduler(board, desks, flight, watch, keep_going=options.keep_going)
+        runner = models or SessionModels(session)
+        desks |= desks_of(graph, runner, store, session.spool, options, flight, scheduler)
         _run_watched(scheduler, record, watch)
-        alone = [_alone(scheduler, desks, record, failure) for failure in scheduler.failures]
-        return Outcome(graph, scheduler, record.id, watch.counted, alone)
+        return Outcome(graph, board, record.id, watch.counted, scheduler.failures, watch.commands)
 
 
 def take(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Values]:
@@ -210,40 +230,50 @@ def take(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Values]:
     }
 
 
-def assemble(
+class Signals(Protocol):
+    """Hears from desks, in any thread; a `Scheduler` is one."""
+
+    def warm(self, name: str) -> None:
+        """Hear that a step has something to run."""
+
+    def prepared(self, name: str, part: str, began: float, seconds: float) -> None:
+        """Hear how long a step's environment, or the load of its first worker, has taken."""
+
+
+class Unheard:
+    """Hears nothing."""
+
+    def warm(self, name: str) -> None:
+        """Drop the signal."""
+
+    def prepared(self, name: str, part: str, began: float, seconds: float) -> None:
+        """Drop the signal."""
+
+
+def desks_of(
     graph: Graph,
-    values: Mapping[str, Values],
     models: Models,
     store: ResultStore,
     scratch: Callable[[], Path],
     options: RunOptions,
-    listener: Listener,
-) -> tuple[Scheduler, dict[str, Desk]]:
-    """Return the scheduler of a run, and the desk of each of its steps."""
-    flight = InFlight()
-    started: list[Scheduler] = []
-
-    def warm(name: str) -> Callable[[], None]:
-        return lambda: started[0].warm(name)
-
-    desks = {
-        node.id: Desk(
+    flight: InFlight,
+    signals: Signals,
+) -> dict[str, Desk]:
+    """Return the desk of each step of a run."""
+    return {
+        name: Desk(
             node,
             models,
             store,
             scratch,
             retries=options.retries,
-            force=node.id in options.force,
+            force=name in options.force,
             flight=flight,
-            began=warm(node.id),
+            began=partial(signals.warm, name),
+            told=partial(signals.prepared, name),
         )
-        for node in graph.nodes.values()
+        for name, node in graph.nodes.items()
     }
-    scheduler = Scheduler(
-        graph, values, desks, store, flight, listener, keep_going=options.keep_going
-    )
-    started.append(scheduler)
-    return scheduler, desks
 
 
 def explain(
@@ -255,20 +285,26 @@ def explain(
     home.prepare()
     with _results_in_use(home):
         store = ResultStore(home.results)
-        models = SessionModels(session)
-        scheduler, desks = assemble(
-            graph, values, models, store, session.spool, options, NoListener()
+        board = Board(graph, values, store)
+        desks = desks_of(
+            graph,
+            SessionModels(session),
+            store,
+            session.spool,
+            options,
+            InFlight(),
+            Unheard(),
         )
 
         def unbuilt(node: Node) -> str:
             built = not node.signature.model or session.is_built(node.signature.name)
             return "" if built else "its environment is not built"
 
-        explainer = Explainer(graph, scheduler, desks, store, home.runs, unbuilt, options.force)
+        explainer = Explainer(graph, board, desks, store, home.runs, unbuilt, options.force)
         return explainer.plans()
 
 
-def _run_watched(scheduler: Scheduler, record: RunRecord, watch: _Watch) -> None:
+def _run_watched(scheduler: Scheduler, record: RunRecord, watch: Watch) -> None:
     outcome = "interrupted"
     try:
         scheduler.run()
@@ -285,29 +321,6 @@ def _run_watched(scheduler: Scheduler, record: RunRecord, watch: _Watch) -> None
         record.close(outcome, {name: vars(each) for name, each in watch.counted.items()})
 
 
-def _alone(
-    scheduler: Scheduler, desks: Mapping[str, Desk], record: RunRecord, failure: Failure
-) -> str:
-    """Return the command that repeats what failed, alone; empty where there is none."""
-    node = desks[failure.step].node
-    index = failure.index or 0
-    if not node.signature.model:
-        return ""
-
-    def spill(name: str, text: str) -> Path:
-        return record.spill(f"{failure.step}-{index + 1}.{name}.txt", text)
-
-    chosen = {"--device": node.step.device, "--dtype": node.step.dtype}
-    options = [word for pair in chosen.items() if pair[1] != "auto" for word in pair]
-    try:
-        arguments = desks[failure.step].arguments(
-            lambda reference: scheduler.look_up(scheduler.states[failure.step], index, reference)
-        )
-        return command_alone(node.signature.name, arguments, spill, options)
-    except MMError:  # what it was given fits into no command line, or was not there
-        return ""
-
-
 @contextlib.contextmanager
 def _results_in_use(home: Home) -> Iterator[Held]:
     held = try_lock(home.locks / LOCK, shared=True)
@@ -317,43 +330,6 @@ def _results_in_use(home: Home) -> Iterator[Held]:
         )
     with held:
         yield held
-
-
-class _Watch:
-    """Counts, records and reports what happens in a run."""
-
-    def __init__(self, record: RunRecord, reporter: Reporter, graph: Graph) -> None:
-        self._record = record
-        self._reporter = reporter
-        self._graph = graph
-        self.counted = dict.fromkeys(graph.nodes, Counts())
-
-    def done(self, step: str, index: int | None, label: str, done: Done, began: float) -> None:
-        was = self.counted[step]
-        self.counted[step] = Counts(
-            was.done + (not done.reused), was.kept + done.reused, was.failed
-        )
-        self._record.done(step, index, label, done, began)
-
-    def failed(self, failure: Failure, began: float) -> None:
-        was = self.counted[failure.step]
-        self.counted[failure.step] = Counts(was.done, was.kept, was.failed + 1)
-        self._record.failed(failure, began)
-        at = f" on {failure.label}" if failure.label else ""
-        self._reporter.note(f"{failure.step} failed{at}: {failure.error}")
-
-    def counts(self, step: str, finished: int, total: int | None) -> None:
-        if self._graph.nodes[step].mapped:
-            text = f"{finished} of {total}" if total is not None else f"{finished}"
-            self._reporter.progress(step, text, finished, total or 0)
-
-    def finish(self) -> None:
-        for name in self._graph.nodes:
-            self._reporter.finish(name)
-
-
-def _models(graph: Graph) -> dict[str, str]:
-    return {node.id: node.signature.name for node in graph.nodes.values() if node.signature.model}
 
 
 def _details(failures: Iterable[Failure]) -> str:

@@ -1,10 +1,13 @@
-"""Records of runs under `MM_HOME/runs/<id>/`: what ran on which item, when, and how it ended.
+"""Writes the record of a run, `MM_HOME/runs/<id>/`: what ran on which item, when, how it ended.
 
-    run.json      the pipeline, when it began and ended, and how
-    items.jsonl   a line for each step on each item, written when it ends
+    run.json        the pipeline as a graph, how it was run, when it began and ended, and how
+    inputs.json     what it was given: values, and the paths of files
+    items.jsonl     a line for each step on each item, written when it ends
+    prepared.jsonl  a line for each environment and first load of a step
+    receipts/<step>.json     what made the step's results: the receipts' part without the inputs
     <step>-<n>.<input>.txt   a long text that a failed item was given, so that it can be tried alone
 
-A run that was killed has no end in its `run.json`.
+A run that was killed has no end in its `run.json`. `orchestrator.pipelines.history` reads all this.
 """
 
 from __future__ import annotations
@@ -13,17 +16,21 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime, timezone
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from orchestrator.home import read_json, write_json
+from orchestrator.home import write_json
 
 if TYPE_CHECKING:
-    from orchestrator.pipelines.scheduler import Failure
+    from pathlib import Path
+
+    from orchestrator.pipelines.states import Failure, Turn
+    from orchestrator.pipelines.values import Value, Values
     from orchestrator.pipelines.work import Done
+
+VERSION = 2
+"""The version of these files; what an older one lacks is left out where it is shown."""
 
 RUNS_KEPT = 50
 """Records of older runs are removed when a new one begins."""
@@ -31,65 +38,80 @@ RUNS_KEPT = 50
 DONE, KEPT, FAILED = "done", "kept", "failed"
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A step on an item, in the record of a run.
+class RunRecord:
+    """Writes the record of one run.
 
-    Attributes:
-        step: Its id.
-        index: The item, counted from 0; None where the step ran once.
-        label: What people call the item.
-        status: "done", "kept" (its result was there before) or "failed".
-        key: What its result is kept under; empty where it failed.
-        began: Seconds of the clock on the wall.
-        seconds: How long it took, waiting for a worker included.
-        timings: Seconds by part, where a model ran.
-        error: Why it failed.
+    Args:
+        runs: Where records are.
+        sketch: The pipeline, as `orchestrator.core.pipelines.sketch` has it.
+        inputs: What it was given.
+        options: How it is run: plain data.
     """
 
-    step: str
-    index: int | None
-    label: str
-    status: str
-    key: str
-    began: float
-    seconds: float
-    timings: Mapping[str, float]
-    error: str = ""
-
-
-class RunRecord:
-    """Writes the record of one run."""
-
-    def __init__(self, runs: Path, pipeline: str, models: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        runs: Path,
+        sketch: Mapping[str, Any],
+        inputs: Mapping[str, Values],
+        options: Mapping[str, Any],
+    ) -> None:
         runs.mkdir(parents=True, exist_ok=True)
         _prune(runs)
         now = datetime.now(tz=timezone.utc)
         self.id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         self.path = runs / self.id
-        self.path.mkdir()
+        (self.path / "receipts").mkdir(parents=True)
         self._facts: dict[str, Any] = {
-            "version": 1,
-            "pipeline": pipeline,
-            "models": dict(models),
+            "version": VERSION,
+            "pipeline": sketch["name"],
+            "graph": dict(sketch),
+            "options": dict(options),
             "began": time.time(),
         }
         write_json(self.path / "run.json", self._facts)
-        self._items = (self.path / "items.jsonl").open("a", encoding="utf-8", buffering=1)
+        shown = {
+            name: [_shown(each) for each in values] if isinstance(values, tuple) else _shown(values)
+            for name, values in inputs.items()
+        }
+        (self.path / "inputs.json").write_text(json.dumps(shown, ensure_ascii=False), "utf-8")
+        self._receipts: set[str] = set()
+        self._items = self._open("items.jsonl")
+        self._prepared = self._open("prepared.jsonl")
 
-    def done(self, step: str, index: int | None, label: str, done: Done, began: float) -> None:
+    def done(self, step: str, index: int | None, label: str, done: Done, turn: Turn) -> None:
         """Write that a step has a result."""
-        status = KEPT if done.reused else DONE
-        self._write(Entry(step, index, label, status, done.key, began, _since(began), done.timings))
-
-    def failed(self, failure: Failure, began: float) -> None:
-        """Write that a step failed on an item."""
+        if step not in self._receipts:
+            self._receipts.add(step)
+            made = {"identity": done.recipe.identity, "produced_by": dict(done.recipe.producer)}
+            write_json(self.path / "receipts" / f"{step}.json", made)
         self._write(
-            Entry(
-                failure.step, failure.index, failure.label, FAILED, "", began, _since(began), {},
-                str(failure.error),
-            )
-        )  # fmt: skip
+            turn,
+            step=step,
+            index=index,
+            label=label,
+            status=KEPT if done.reused else DONE,
+            key=done.key,
+            inputs=dict(done.recipe.inputs),
+            timings={name: round(seconds, 6) for name, seconds in done.timings.items()},
+        )
+
+    def failed(self, failure: Failure, turn: Turn, command: str) -> None:
+        """Write that a step failed on an item, and the command that repeats it alone."""
+        self._write(
+            turn,
+            step=failure.step,
+            index=failure.index,
+            label=failure.label,
+            status=FAILED,
+            error=str(failure.error),
+            detail=failure.error.detail,
+            command=command,
+        )
+
+    def prepared(self, step: str, part: str, began: float, seconds: float) -> None:
+        """Write how long an environment or a first load has taken."""
+        line = {"step": step, "part": part, "began": _round(began), "seconds": _round(seconds)}
+        self._prepared.write(json.dumps(line) + "\n")
 
     def spill(self, name: str, text: str) -> Path:
         """Write a text that is too long for a command line, and return its path."""
@@ -99,65 +121,40 @@ class RunRecord:
 
     def close(self, outcome: str, counts: Mapping[str, Any]) -> None:
         """Write how the run ended."""
-        self._items.close()
+        self.release()
         facts = {**self._facts, "ended": time.time(), "outcome": outcome, "counts": dict(counts)}
         write_json(self.path / "run.json", facts)
 
-    def _write(self, entry: Entry) -> None:
-        shown = {
-            "step": entry.step,
-            "index": entry.index,
-            "label": entry.label,
-            "status": entry.status,
-            "key": entry.key,
-            "began": round(entry.began, 4),
-            "seconds": round(entry.seconds, 4),
-            "timings": {name: round(seconds, 4) for name, seconds in entry.timings.items()},
-            "error": entry.error,
+    def release(self) -> None:
+        """Close its files, without an end."""
+        self._items.close()
+        self._prepared.close()
+
+    def _open(self, name: str) -> IO[str]:
+        return (self.path / name).open("a", encoding="utf-8", buffering=1)
+
+    def _write(self, turn: Turn, **facts: Any) -> None:
+        times = {
+            "ready": _round(turn.ready),
+            "began": _round(turn.began),
+            "seconds": _round(max(0.0, turn.ended - turn.began)),
+            "lane": turn.lane,
         }
-        self._items.write(json.dumps(shown, ensure_ascii=False) + "\n")
+        self._items.write(json.dumps({**facts, **times}, ensure_ascii=False) + "\n")
 
 
-def entries(run: Path) -> Iterator[Entry]:
-    """Yield what a run has recorded; a line that was cut off by a kill is passed over."""
-    try:
-        stream = (run / "items.jsonl").open(encoding="utf-8", errors="replace")
-    except OSError:
-        return
-    with stream:
-        yield from filter(None, map(_entry, stream))
+def _round(seconds: float) -> float:
+    return round(seconds, 6)
 
 
-def _entry(line: str) -> Entry | None:
-    try:
-        return Entry(**json.loads(line))
-    except (ValueError, TypeError):
-        return None
-
-
-def runs_of(runs: Path, pipeline: str) -> Iterator[Path]:
-    """Yield the runs of a pipeline, the latest first."""
-    for path in sorted(runs.glob("*-*-*"), reverse=True):
-        found = read_json(path / "run.json")
-        if isinstance(found, dict) and found.get("pipeline") == pipeline:
-            yield path
-
-
-def last_keys(runs: Path, pipeline: str) -> dict[tuple[str, str | int], str]:
-    """Return the latest key of each step on each item of a pipeline, from the records of runs.
-
-    Items are known by their labels, or by their numbers where they have none.
-    """
-    keys: dict[tuple[str, str | int], str] = {}
-    for run in runs_of(runs, pipeline):
-        for entry in entries(run):
-            if entry.key:
-                keys.setdefault((entry.step, entry.label or entry.index or 0), entry.key)
-    return keys
-
-
-def _since(began: float) -> float:
-    return max(0.0, time.time() - began)
+def _shown(value: Value) -> dict[str, Any]:
+    """Return an input for the record; files are named and not read."""
+    shown: dict[str, Any] = {"type": value.type}
+    if value.label:
+        shown["label"] = value.label
+    if value.file is not None:
+        return {**shown, "path": str(value.file)}
+    return {**shown, "data": None if value.type == "array" else value.data}
 
 
 def _prune(runs: Path) -> None:

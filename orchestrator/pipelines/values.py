@@ -44,10 +44,15 @@ class Value:
         assert self.file is not None
         return self.hash or file_digest(self.file)
 
-    def described(self) -> Any:
-        """Return what a key says of it: short data as they are, everything else by its hash."""
+    def described(self, *, named: bool = False) -> Any:
+        """Return what a key says of it: short data as they are, everything else by its hash.
+
+        Args:
+            named: Whether the path of a file counts as well.
+        """
         if self.file is not None:
-            return {"sha256": self.sha256, "suffix": self.file.suffix.lower()}
+            told = {"sha256": self.sha256, "suffix": self.file.suffix.lower()}
+            return {**told, "path": str(self.file)} if named else told
         data = self._bytes()
         if len(data) <= LONGEST:
             return self.data
@@ -75,11 +80,11 @@ Values = Value | tuple[Value, ...]
 """What an input or an output holds: one value, or a list."""
 
 
-def described(values: Values) -> Any:
-    """Return what a key says of a value or a list."""
-    return (
-        [each.described() for each in values] if isinstance(values, tuple) else values.described()
-    )
+def described(values: Values, *, named: bool = False) -> Any:
+    """Return what a key says of a value or a list; `named` as for `Value.described`."""
+    if isinstance(values, tuple):
+        return [each.described(named=named) for each in values]
+    return values.described(named=named)
 
 
 def for_step(values: Values) -> Any:

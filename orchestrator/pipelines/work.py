@@ -54,6 +54,21 @@ Emitter = Callable[[str, Value], None]
 
 Permit = Callable[[], None]
 
+Prepared = Callable[[str, float, float], None]
+"""Hears that an "environment" or a "load" began then and took so many seconds."""
+
+
+def ignore_prepared(part: str, began: float, seconds: float) -> None:
+    """Hear nothing of environments and loads."""
+
+
+@contextmanager
+def _timed(part: str, told: Prepared) -> Iterator[None]:
+    """Tell how long the body took, where it ended well."""
+    began, started = time.time(), time.perf_counter()
+    yield
+    told(part, began, time.perf_counter() - started)
+
 
 class StepUnusable(Exception):
     """The step can run for no item; `cause` says why."""
@@ -70,12 +85,33 @@ class Done:
     Attributes:
         key: What its result is kept under.
         reused: Whether the result was there before.
-        timings: Seconds by part, of this run; empty where it was reused.
+        timings: Seconds by part of this run, in the order in which the parts came: "take" (its
+            inputs read and hashed, a kept result looked for), "ready" (until the model was
+            loaded), "wait" (for a worker that was free), "load" (of a further worker), "run",
+            "keep" (the result written).
+        recipe: What decides the result.
     """
 
     key: str
     reused: bool
     timings: Mapping[str, float]
+    recipe: Recipe
+
+
+class Laps:
+    """Seconds by part of one piece of work, in the order in which the parts came."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def end(self, part: str, within: Mapping[str, float] | None = None) -> None:
+        """End a part: what is left of the time since the last end, after the parts in `within`."""
+        now = time.perf_counter()
+        inner = within or {}
+        self.parts[part] = max(0.0, now - self._last - sum(inner.values()))
+        self.parts.update(inner)
+        self._last = now
 
 
 class InFlight:
@@ -112,10 +148,13 @@ class InFlight:
 class Loading:
     """The first load of a model, made once for all who need it."""
 
-    def __init__(self, models: Models, call: Call, flight: InFlight) -> None:
+    def __init__(
+        self, models: Models, call: Call, flight: InFlight, told: Prepared = ignore_prepared
+    ) -> None:
         self._models = models
         self._call = call
         self._flight = flight
+        self._told = told
         self._lock = threading.Lock()
         self._done = False
         self._unusable: StepUnusable | None = None
@@ -133,7 +172,7 @@ class Loading:
             if self._done:
                 return
             try:
-                with self._flight.cancellation() as cancellation:
+                with _timed("load", self._told), self._flight.cancellation() as cancellation:
                     self._models.prepare(self._call, cancellation)
             except Cancelled:
                 raise
@@ -155,6 +194,7 @@ class Desk:
         force: Whether results that are kept are not used.
         flight: Where running jobs are counted.
         began: Called once, when it is certain that the step has something to run.
+        told: Hears how long the environment and the first load took.
     """
 
     def __init__(
@@ -168,6 +208,7 @@ class Desk:
         force: bool,
         flight: InFlight,
         began: Callable[[], None] = lambda: None,
+        told: Prepared = ignore_prepared,
     ) -> None:
         self.node = node
         self._models = models
@@ -177,10 +218,11 @@ class Desk:
         self._force = force
         self._flight = flight
         self._began = began
+        self._told = told
         self._lock = threading.Lock()
         self._known: tuple[Mapping[str, Any], str] | None = None
         self._has_begun = False
-        self._loading = Loading(models, self._call, flight)
+        self._loading = Loading(models, self._call, flight, told)
 
     def perform(self, look_up: Callable[[Reference], Any], emit: Emitter, permit: Permit) -> Done:
         """Run the step on one item, unless its result is kept.
@@ -194,6 +236,7 @@ class Desk:
             StepUnusable: When no item can be run.
             MMError: When this item failed.
         """
+        laps = Laps()
         inputs = self._inputs(look_up)
         recipe = self._recipe(inputs)
         builtin = self._builtin
@@ -203,17 +246,25 @@ class Desk:
                 for name, values in kept.outputs.items():
                     for value in values if isinstance(values, tuple) else ():
                         emit(name, value)
-                return Done(kept.key, reused=True, timings={})
+                laps.end("take")
+                return Done(kept.key, reused=True, timings=laps.parts, recipe=recipe)
         self._begin()
         arguments = {name: for_step(values) for name, values in inputs.items()}
+        laps.end("take")
         if builtin is not None:
-            started = time.perf_counter()
             outputs = self._transform(builtin, arguments, emit, permit)
-            timings: Mapping[str, float] = {"run": time.perf_counter() - started}
+            laps.end("run")
+            made_in: Mapping[str, float] = {"run": laps.parts["run"]}
         else:
             self.prepare()
-            outputs, timings = self._job(arguments)
-        return Done(self._store.put(recipe, outputs, timings), reused=False, timings=timings)
+            laps.end("ready")
+            result = run_job(self._models, self._call, arguments, self._retries, self._flight)
+            made_in = result.timings
+            laps.end("wait", made_in)
+            outputs = self._kept_outputs(result)
+        key = self._store.put(recipe, outputs, made_in)
+        laps.end("keep")
+        return Done(key, reused=False, timings=laps.parts, recipe=recipe)
 
     def prepare(self) -> None:
         """Have the model loaded, once; where that fails, it fails for every item.
@@ -222,6 +273,7 @@ class Desk:
             StepUnusable: When it cannot be loaded.
         """
         if self._builtin is None:
+            self._producer()
             self._loading.ensure()
 
     def arguments(self, look_up: Callable[[Reference], Any]) -> dict[str, Any]:
@@ -266,9 +318,9 @@ class Desk:
 
     def _recipe(self, inputs: Mapping[str, Values]) -> Recipe:
         producer, identity = self._producer()
-        return Recipe(
-            producer, {name: described(values) for name, values in inputs.items()}, identity
-        )
+        named = self._builtin is not None and self._builtin.named
+        told = {name: described(values, named=named) for name, values in inputs.items()}
+        return Recipe(producer, told, identity)
 
     def _producer(self) -> tuple[Mapping[str, Any], str]:
         from orchestrator.steps.registry import producer
@@ -279,19 +331,18 @@ class Desk:
                     parts: Mapping[str, Any] = producer(self.node.signature.name)
                 else:
                     try:
-                        parts = self._models.producer(self._call)
+                        with _timed("environment", self._told):
+                            parts = self._models.producer(self._call)
                     except MMError as error:
                         raise StepUnusable(error) from error
                 self._known = (parts, Recipe(parts, {}).identity)
             return self._known
 
-    def _job(self, arguments: Mapping[str, Any]) -> tuple[dict[str, Values], Mapping[str, float]]:
-        result = run_job(self._models, self._call, arguments, self._retries, self._flight)
-        kept: dict[str, Values] = {
+    def _kept_outputs(self, result: Result) -> dict[str, Values]:
+        return {
             name: keep(self._store, self.node.signature.outputs[name].type, value)
             for name, value in result.items()
         }
-        return kept, result.timings
 
     def _transform(
         self, builtin: BuiltIn, arguments: Mapping[str, Any], emit: Emitter, permit: Permit

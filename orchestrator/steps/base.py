@@ -39,12 +39,15 @@ class BuiltIn:
             other state, so that its result can be kept.
         packages: The distributions that its result depends on.
         kept: Whether its result can be kept; not where the effect is outside of it.
+        named: Whether its result also holds what its files are called and where they are, so that
+            the same content under another name is another result.
     """
 
     signature: Signature
     run: Run
     packages: tuple[str, ...] = ()
     kept: bool = True
+    named: bool = False
 
 
 def signature(name: str, inputs: Mapping[str, Port | Input], **outputs: str) -> Signature:

@@ -191,4 +191,5 @@ STEP = BuiltIn(
     ),
     _run,
     packages=("pypdfium2",),
+    named=True,
 )

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from tests.integration.conftest import MM
+from tests.traces import check_trace
 
 KILLS = int(os.environ.get("MM_TEST_KILLS", "3"))
 """How often each run is killed; twenty by hand."""
@@ -279,12 +280,13 @@ def test_results_are_cleaned(pipeline, mm, tmp_path, workplace):
 def test_a_trace_has_a_bar_for_each_item(pipeline, tmp_path):
     ended = pipeline("run", "words", *words("t1", "t2"), "--trace", "trace.json")
     assert ended.code == 0, ended
-    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
-    rows = {event["args"]["name"] for event in events if event["ph"] == "M"}
-    assert rows == {"one", "two"}
-    bars = [event for event in events if event["ph"] == "X" and event.get("cat") == "done"]
-    assert len(bars) == 4
-    assert all(event["dur"] >= 0 and event["ts"] >= 0 for event in bars)
+    events = check_trace(json.loads((tmp_path / "trace.json").read_text()))
+    rows = {event["args"]["name"] for event in events["M"] if event["name"] == "process_name"}
+    assert rows == {"one (shouter)", "two (repeater)"}
+    categories = [event["cat"] for event in events["X"]]
+    assert categories.count("done") == 4
+    assert categories.count("load") == 2
+    assert categories.count("transfer") == 8
 
 
 def test_a_setting_changes_one_step(pipeline):

@@ -208,9 +208,10 @@ def _notes(context: Context) -> Callable[[str, Any], None]:
 
 def _write_trace(context: Context, run: str, path: str) -> None:
     from orchestrator.cli.outputs import write_file
+    from orchestrator.pipelines.history import find_run
     from orchestrator.pipelines.tracing import trace
 
-    data = json.dumps(trace(context.home.runs / run), ensure_ascii=False)
+    data = json.dumps(trace(find_run(context.home.runs, run)), ensure_ascii=False)
     write_file(path, data.encode("utf-8"))
 
 

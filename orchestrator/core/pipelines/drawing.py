@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.core.pipelines.references import references_in
 from orchestrator.core.pipelines.signatures import port_of
+from orchestrator.core.pipelines.sketch import makers
 
 if TYPE_CHECKING:
     from orchestrator.core.pipelines.checking import Graph, Node
@@ -42,7 +42,7 @@ def _rows(graph: Graph) -> list[_Row]:
     rows: list[_Row] = []
     for name, declared in graph.declaration.inputs.items():
         rows.append((f"{name} ({port_of(declared).kind})", [f"inputs.{name}"], []))
-    rows += [(_label(node), [f"steps.{node.id}"], _takes(node)) for node in graph.nodes.values()]
+    rows += [(_label(node), [f"steps.{node.id}"], makers(node)) for node in graph.nodes.values()]
     for name, (reference, kind) in graph.outputs.items():
         rows.append((f"{name} ({kind})", [], [f"steps.{reference.step}"]))
     return rows
@@ -54,14 +54,6 @@ def _label(node: Node) -> str:
     each = f", for each of {node.source}" if node.source is not None else ""
     workers = f", {node.step.workers} workers" if node.step.workers > 1 else ""
     return f"{node.id}: {run}{each}{workers}"
-
-
-def _takes(node: Node) -> list[str]:
-    references = [each for one in node.templates.values() for each in references_in(one)]
-    if node.source is not None:
-        references.append(node.source)
-    names = [f"steps.{each.step}" if each.step else f"inputs.{each.name}" for each in references]
-    return [name for name in dict.fromkeys(names) if name not in ("inputs.item", "inputs.index")]
 
 
 def _last_use(rows: list[_Row]) -> dict[str, str]:

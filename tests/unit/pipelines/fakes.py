@@ -6,10 +6,12 @@ import threading
 from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines import Kind, Port, Signature, check, read_pipeline
 from orchestrator.core.pipelines.signatures import port_of
+from orchestrator.pipelines.board import Board
+from orchestrator.pipelines.pipeline import RunOptions, desks_of
 from orchestrator.pipelines.scheduler import Scheduler
 from orchestrator.pipelines.store import ResultStore
 from orchestrator.pipelines.values import given
-from orchestrator.pipelines.work import Desk, InFlight
+from orchestrator.pipelines.work import InFlight
 from orchestrator.results import Result
 from orchestrator.steps import NAMES, builtin
 
@@ -68,15 +70,21 @@ class Heard:
         self.ended = []
         self.failures = []
         self.latest = {}
+        self.turns = []
+        self.preparations = []
 
-    def done(self, step, index, label, done, began):
+    def done(self, step, index, label, done, turn):
+        self.turns.append((step, turn))
         self.ended.append((step, index, "kept" if done.reused else "done"))
 
-    def failed(self, failure, began):
+    def failed(self, failure, turn):
         self.failures.append((failure.step, failure.index, str(failure.error)))
 
     def counts(self, step, finished, total):
         self.latest[step] = (finished, total)
+
+    def prepared(self, step, part, began, seconds):
+        self.preparations.append((step, part))
 
 
 class Run:
@@ -101,19 +109,17 @@ class Run:
             path.mkdir()
             return path
 
-        self.desks = {
-            node.id: Desk(
-                node, models, self.store, scratch, retries=retries, force=node.id in force,
-                flight=self.flight, began=lambda name=node.id: self.scheduler.warm(name),
-            )
-            for node in self.graph.nodes.values()
-        }  # fmt: skip
+        self.board = Board(self.graph, values, self.store)
+        self.desks = {}
         self.scheduler = Scheduler(
-            self.graph, values, self.desks, self.store, self.flight, self.heard,
-            keep_going=keep_going,
-        )  # fmt: skip
+            self.board, self.desks, self.flight, self.heard, keep_going=keep_going
+        )
+        options = RunOptions(retries=retries, force=frozenset(force))
+        self.desks |= desks_of(
+            self.graph, models, self.store, scratch, options, self.flight, self.scheduler
+        )
         self.scheduler.run()
 
     def output(self, name):
-        value = self.scheduler.value(self.graph.outputs[name][0])
+        value = self.board.value(self.graph.outputs[name][0])
         return [each.data for each in value] if isinstance(value, tuple) else value.data

@@ -14,11 +14,8 @@ from orchestrator.pipelines.cleaning import clean
 from orchestrator.pipelines.failing import command_alone
 from orchestrator.pipelines.items import expand, natural
 from orchestrator.pipelines.lines import Lines
-from orchestrator.pipelines.runs import RunRecord, entries, last_keys
 from orchestrator.pipelines.store import ResultStore
-from orchestrator.pipelines.tracing import trace
 from orchestrator.pipelines.values import Value
-from orchestrator.pipelines.work import Done
 
 RECIPE = Recipe({"model": "a", "runner": "1", "versions": {"numpy": "1"}}, {"text": "x"})
 
@@ -115,22 +112,6 @@ def test_what_changed_is_told(producer, inputs, told):
     now = Recipe({**RECIPE.producer, **producer}, {**RECIPE.inputs, **inputs})
     assert differences(RECIPE, now) == told
     assert (now.key == RECIPE.key) == (not told)
-
-
-def test_a_run_is_recorded_and_traced(home):
-    record = RunRecord(home.runs, "p", {"read": "rapidocr"})
-    record.done("read", 0, "x.png", Done("ab" * 32, reused=False, timings={"run": 0.5}), 10.0)
-    record.done("read", 1, "y.png", Done("cd" * 32, reused=True, timings={}), 11.0)
-    record.close("done", {})
-    with (record.path / "items.jsonl").open("a") as stream:
-        stream.write('{"step": "re')  # cut off by a kill
-    assert [each.status for each in entries(record.path)] == ["done", "kept"]
-    assert last_keys(home.runs, "p") == {
-        ("read", "x.png"): "ab" * 32, ("read", "y.png"): "cd" * 32,
-    }  # fmt: skip
-    assert last_keys(home.runs, "other") == {}
-    bars = [each for each in trace(record.path)["traceEvents"] if each.get("cat")]
-    assert [bar["name"] for bar in bars] == ["x.png", "y.png"]
 
 
 def test_a_file_of_lines_goes_on_without_what_failed_or_was_cut_off(tmp_path):

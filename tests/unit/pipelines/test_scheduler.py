@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import Crashed, EnvironmentFailure, JobFailed, Rejected
-from orchestrator.pipelines.scheduler import AHEAD
+from orchestrator.pipelines.flow import AHEAD
 from tests.unit.pipelines.fakes import FakeModels, Run
 
 CHAIN = """
@@ -142,6 +142,41 @@ def test_a_new_item_runs_alone(tmp_path):
     assert models.ran == [("a", {"text": "new"}), ("b", {"text": "NEW"})]
 
 
+def test_pages_are_called_by_the_name_that_their_file_has_now(tmp_path):
+    yaml = """
+name: p
+inputs: {files: {type: file, list: true, required: true}}
+steps:
+  - {id: pages, run: split-pages, with: {files: "${{ inputs.files }}"}}
+outputs: {images: "${{ steps.pages.images }}"}
+"""
+    first, second = tmp_path / "first.png", tmp_path / "second.png"
+    first.write_bytes(b"the same")
+    second.write_bytes(b"the same")
+    run = Run(yaml, FakeModels(), tmp_path, files=[first])
+    renamed = Run(yaml, FakeModels(), tmp_path, store=run.store, files=[second])
+    (page,) = renamed.board.states["pages"].flows["images"]
+    assert (page.label, page.file) == (str(second), second)
+
+
+def test_it_is_known_how_long_an_item_waited_and_what_had_to_be_loaded(tmp_path):
+    run = chain(FakeModels(a=shout, b=twice), tmp_path, words=["x", "y"])
+    for _, turn in run.heard.turns:
+        assert turn.ready <= turn.began <= turn.ended
+    assert len(run.heard.turns) == 4
+    assert sorted(run.heard.preparations) == [
+        ("one", "environment"), ("one", "load"), ("two", "environment"), ("two", "load"),
+    ]  # fmt: skip
+
+
+def test_an_empty_list_is_joined_as_well(tmp_path):
+    step = '  - {id: all, run: c, with: {text: x, texts: "${{ steps.two.text }}"}}'
+    yaml = CHAIN.replace("outputs:", f"{step}\noutputs:")
+    models = FakeModels(a=shout, b=shout, c=lambda text, texts=(): f"{len(texts)}")
+    run = chain(models, tmp_path, words=[], yaml=yaml)
+    assert run.board.states["all"].whole
+
+
 def test_force_runs_a_step_though_its_results_are_kept(tmp_path):
     first = chain(FakeModels(a=shout, b=twice), tmp_path)
     models = FakeModels(a=shout, b=twice)
@@ -179,7 +214,7 @@ def test_a_step_that_needs_all_items_does_not_run_on_some(tmp_path):
     yaml = CHAIN.replace("outputs:", f"{step}\noutputs:")
     models = FakeModels(a=fail_on("w4"), b=shout, c=lambda text, texts: " ".join(texts))
     run = chain(models, tmp_path, yaml=yaml, keep_going=True)
-    assert run.scheduler.states["all"].lost
+    assert run.board.states["all"].lost
     assert "c" not in {model for model, _ in models.ran}
 
 
@@ -291,7 +326,7 @@ def test_every_graph_comes_to_its_end(tmp_path_factory, yaml, count, bad, keep_g
         keep_going=keep_going,
     )  # fmt: skip
     failing = bad & set(range(count))
-    states = run.scheduler.states.values()
+    states = run.board.states.values()
     if keep_going or not failing:
         assert all(state.over for state in states)
     if not failing:

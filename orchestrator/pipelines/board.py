@@ -1,0 +1,103 @@
+"""What references stand for while a pipeline runs: its inputs, and the results there are so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.errors import MMError, UsageError
+from orchestrator.pipelines.states import State, new_state
+from orchestrator.pipelines.values import Value, Values
+
+if TYPE_CHECKING:
+    from orchestrator.core.pipelines.checking import Graph
+    from orchestrator.core.pipelines.references import Reference
+    from orchestrator.pipelines.store import ResultStore
+
+
+class Board:
+    """The inputs, the states of all steps, and the results, as one run sees them.
+
+    Results are read from the store each time: what is held here is the key of each.
+
+    Args:
+        graph: The checked pipeline.
+        inputs: The pipeline's inputs by name; those left out are missing.
+        store: Where results are.
+    """
+
+    def __init__(self, graph: Graph, inputs: Mapping[str, Values], store: ResultStore) -> None:
+        self.inputs = inputs
+        self.states = {node.id: new_state(node) for node in graph.nodes.values()}
+        self._store = store
+
+    def value(self, reference: Reference) -> Any:
+        """Return what a reference stands for: a value, a list, or UNSET where it was left out."""
+        if reference.root == "inputs":
+            return self.inputs.get(reference.name, msgspec.UNSET)
+        state = self.states[reference.step]
+        if not state.node.mapped:
+            return self.output(reference, 0)
+        found = (self.output(reference, index) for index in range(state.begun))
+        return tuple(each for each in found if each is not msgspec.UNSET)
+
+    def output(self, reference: Reference, index: int) -> Any:
+        """Return the output of a step for one item, or UNSET where it gave none.
+
+        Raises:
+            MMError: When its result was taken away meanwhile.
+        """
+        state = self.states[reference.step]
+        key = state.keys[index] if index < state.begun else None
+        if not key:
+            return msgspec.UNSET
+        kept = self._store.find(key.hex())
+        if kept is None:
+            raise MMError(
+                f"the result of {reference.step} is no longer there",
+                fix="run the pipeline again, and clean nothing while it runs",
+            )
+        return kept.outputs.get(reference.name, msgspec.UNSET)
+
+    def label(self, state: State, index: int) -> str:
+        """Return what people call an item of a step; empty where the step runs once."""
+        source = state.node.source
+        if source is None:
+            return ""
+        number = f"item {index + 1}"
+        if source.root == "inputs":
+            return self.list(source)[index].label or number
+        before = self.states[source.step]
+        if before.node.mapped:
+            return self.label(before, index)
+        return before.flows[source.name][index].label or number
+
+    def list(self, source: Reference) -> tuple[Value, ...]:
+        """Return the items of an input that is a list."""
+        values = self.inputs.get(source.name, ())
+        assert isinstance(values, tuple)
+        return values
+
+    def look_up(self, state: State, index: int, reference: Reference) -> Any:
+        """Return what a reference in a step stands for, while it runs on an item.
+
+        Raises:
+            UsageError: When the step before gave no such output for this item.
+        """
+        if reference.root == "index":
+            return Value("integer", index + 1)
+        if reference.root != "item":
+            return self.value(reference)
+        source = state.node.source
+        assert source is not None
+        if source.root == "inputs":
+            return self.list(source)[index]
+        before = self.states[source.step]
+        if not before.node.mapped:
+            return before.flows[source.name][index]
+        value = self.output(source, index)
+        if value is msgspec.UNSET:
+            raise UsageError(f"{source} gave nothing for this item")
+        return value

@@ -1,0 +1,114 @@
+"""What may run next: which items are there, what they wait for, and how far a step may be ahead.
+
+Items flow: a step takes an item as soon as the step before has made it, in order. No step gets
+further than `AHEAD` items before the slowest that takes them, so that neither memory nor disk fills
+with what nobody has taken.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from orchestrator.pipelines.states import PENDING, State
+
+if TYPE_CHECKING:
+    from orchestrator.pipelines.board import Board
+
+AHEAD = 8
+"""Items that a step may be ahead of those that take them, beside what these are working on."""
+
+
+class Flow:
+    """Looks at the states of a run and decides; changes nothing but totals and grants.
+
+    Args:
+        board: The run.
+        began: When it began, in seconds of `time.time()`.
+    """
+
+    def __init__(self, board: Board, began: float) -> None:
+        self._board = board
+        self._began = began
+        self.states = board.states
+        self._takers = {
+            name: [state for state in self.states.values() if state.node.follows == name]
+            for name in self.states
+        }
+
+    def is_lost(self, state: State) -> bool:
+        """Return whether a step lacks, for good, something that all of its items need."""
+        needed = [self.states[name] for name in state.node.waits_for]
+        before = self.states.get(state.node.follows)
+        if before is not None:
+            if before.lost:
+                return True
+            if not before.node.mapped:
+                needed.append(before)
+        return any(each.over and not each.whole for each in needed)
+
+    def is_ready(self, state: State) -> bool:
+        """Return whether the next item of a step is there, a thread for it, all it waits for."""
+        index = state.begun
+        if state.total is not None and index >= state.total:
+            return False
+        if state.running >= state.node.step.workers:
+            return False
+        if not all(self.states[name].over for name in state.node.waits_for):
+            return False
+        source = state.node.source
+        if source is None or source.root == "inputs":
+            return True
+        before = self.states[source.step]
+        if before.node.mapped:
+            return index < before.begun and before.keys[index] != PENDING
+        return index < len(before.flows[source.name])
+
+    def is_passed_over(self, state: State) -> bool:
+        """Return whether the next item of a step, which is ready, failed in the step before."""
+        before = self.states.get(state.node.follows)
+        return before is not None and before.node.mapped and before.keys[state.begun] is None
+
+    def ready_since(self, state: State) -> float:
+        """Return when the next item of a step, which is ready, had all that it needs."""
+        moments = [self._began, *(self.states[name].latest for name in state.node.waits_for)]
+        source = state.node.source
+        if source is not None and source.step:
+            before = self.states[source.step]
+            arrived = before.ends if before.node.mapped else before.arrivals[source.name]
+            moments.append(arrived[state.begun])
+        return max(moments)
+
+    def learn_total(self, state: State) -> bool:
+        """Set how many items a step has, as soon as that is known; return whether it is new."""
+        source = state.node.source
+        if state.total is not None or source is None:
+            return False
+        if source.root == "inputs":
+            state.total = len(self._board.list(source))
+        elif self.states[source.step].node.mapped:
+            state.total = self.states[source.step].total
+        elif self.states[source.step].over:
+            state.total = len(self.states[source.step].flows[source.name])
+        return state.total is not None
+
+    def limit(self, state: State) -> int:
+        """Return how many items a step may have begun, for the sake of those that take them."""
+        takers = [each for each in self._takers[state.node.id] if not each.over]
+        if not takers:
+            return sys.maxsize
+        slowest = min(each.finished for each in takers)
+        return slowest + AHEAD + state.node.step.workers + state.extra
+
+    def let_through(self) -> bool:
+        """Where everything stands still, let the first step that is held back go on a little.
+
+        This happens when a step waits for all items of another, and is itself needed by one that
+        takes these items one by one.
+        """
+        for state in self.states.values():
+            held = state.running > 0 if state.flows else not state.over and self.is_ready(state)
+            if held:
+                state.extra += AHEAD
+                return True
+        return False

@@ -1,0 +1,141 @@
+"""What is known of each step while a pipeline runs; the coordinator alone changes it."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from orchestrator.core.pipelines.checking import Node
+    from orchestrator.errors import MMError
+    from orchestrator.pipelines.values import Value
+
+PENDING = b""
+"""Stands for the key of an item that a thread is working on."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A step that failed on an item.
+
+    Attributes:
+        step: Its id.
+        index: The item, counted from 0; None where the step runs once.
+        label: What people call the item.
+        error: Why.
+    """
+
+    step: str
+    index: int | None
+    label: str
+    error: MMError
+
+
+class Turn(NamedTuple):
+    """When and where a step ran on an item; times are in seconds of `time.time()`.
+
+    Attributes:
+        ready: When all that the item needs was there.
+        began: When a thread took it up.
+        ended: When it was done with it.
+        lane: Which of the step's threads that was, counted from 0; each has a worker at a time.
+    """
+
+    ready: float
+    began: float
+    ended: float
+    lane: int
+
+
+@dataclass
+class State:
+    """What is known of one step.
+
+    Attributes:
+        total: How many items there are; None while that is not known.
+        keys: By item that was begun, the key of its result; None where there is none.
+        ends: By item that was begun, when it ended.
+        latest: When the latest of them ended.
+        running: How many items are in threads now.
+        finished: How many ended, in whatever way.
+        flows: By output, the items of a list that the step itself returns, as they come.
+        arrivals: By output, when each of these came.
+        permits: How many of these it may have made by now.
+        extra: What was granted beyond the limit because everything else stood still.
+        lost: Whether the step will not run, because something before it failed.
+    """
+
+    node: Node
+    total: int | None = None
+    keys: list[bytes | None] = field(default_factory=list)
+    ends: array[float] = field(default_factory=lambda: array("d"))
+    latest: float = 0.0
+    running: int = 0
+    finished: int = 0
+    flows: dict[str, list[Value]] = field(default_factory=dict)
+    arrivals: dict[str, array[float]] = field(default_factory=dict)
+    permits: int = 0
+    extra: int = 0
+    lost: bool = False
+
+    @property
+    def begun(self) -> int:
+        """How many items were handed to a thread, or passed over."""
+        return len(self.keys)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come from it."""
+        return self.lost or (self.total is not None and self.finished >= self.total)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is over and every item has a result."""
+        return self.over and not self.lost and None not in self.keys
+
+    @property
+    def flowed(self) -> int:
+        """How many items the longest of its own lists has."""
+        return max((len(items) for items in self.flows.values()), default=0)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread of it will say something without being let through the gate first."""
+        at_gate = bool(self.flows) and self.flowed >= self.permits
+        return self.running > 0 and not at_gate
+
+    def begin(self) -> int:
+        """Count the next item as one that a thread works on; return its number."""
+        self.keys.append(PENDING)
+        self.ends.append(0.0)
+        self.running += 1
+        return self.begun - 1
+
+    def end(self, index: int, key: bytes | None, moment: float) -> None:
+        """Count an item as ended."""
+        self.keys[index] = key
+        self.ends[index] = self.latest = moment
+        self.running -= 1
+        self.finished += 1
+
+    def pass_over(self, moment: float) -> None:
+        """Count the next item as ended without a result, because it lacks what it needs."""
+        self.begin()
+        self.end(self.begun - 1, None, moment)
+
+    def arrive(self, output: str, value: Value, moment: float) -> None:
+        """Take an item of a list that the step itself returns."""
+        self.flows[output].append(value)
+        self.arrivals[output].append(moment)
+
+
+def new_state(node: Node) -> State:
+    """Return the state of a step of which nothing has run yet."""
+    lists = [name for name, kind in node.signature.outputs.items() if kind.many]
+    return State(
+        node,
+        None if node.mapped else 1,
+        flows={name: [] for name in lists},
+        arrivals={name: array("d") for name in lists},
+    )

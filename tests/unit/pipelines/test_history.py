@@ -1,0 +1,155 @@
+"""Records of runs, what is read from them, and a run as a trace."""
+
+import json
+
+import pytest
+
+from orchestrator.core.pipelines.keys import Recipe
+from orchestrator.errors import JobFailed, UsageError
+from orchestrator.pipelines.history import find_run, last_keys, runs_in
+from orchestrator.pipelines.runs import RunRecord
+from orchestrator.pipelines.states import Failure, Turn
+from orchestrator.pipelines.tracing import trace
+from orchestrator.pipelines.values import Value
+from orchestrator.pipelines.work import Done
+from tests.traces import check_trace
+
+RECIPE = Recipe({"model": "reader", "runner": "1"}, {"image": {"sha256": "ab"}})
+
+
+def step(name, foreach, takes, **more):
+    return {
+        "id": name, "run": name, "name": f"{name}er", "model": True, "workers": 1,
+        "foreach": foreach, "list": None, "takes": takes, "inputs": {}, "outputs": {}, **more,
+    }  # fmt: skip
+
+
+SKETCH = {
+    "name": "p",
+    "summary": "",
+    "inputs": {"images": "a list of image"},
+    "steps": [
+        step("read", "inputs.images", ["inputs.images"]),
+        step("speak", "steps.read", ["steps.read"]),
+    ],
+    "outputs": {"audios": {"step": "speak", "output": "audio", "type": "a list of audio"}},
+}
+
+
+@pytest.fixture
+def record(tmp_path):
+    values = (Value("image", file=tmp_path / "x.png", label="x.png"), Value("text", "<b>"))
+    made = RunRecord(tmp_path, SKETCH, {"images": values}, {"retries": 1})
+    yield made
+    made.release()
+
+
+def done(record, name, index, began, seconds, *, lane=0, ready=None, reused=False, parts=None):
+    parts = {"take": 0.01, "run": seconds - 0.02, "keep": 0.01} if parts is None else parts
+    start = record_start(record)
+    ready = began if ready is None else ready
+    turn = Turn(start + ready, start + began, start + began + seconds, lane)
+    key = f"{index}{len(name)}" * 32
+    record.done(name, index, f"item {index}", Done(key, reused, parts, RECIPE), turn)
+
+
+def record_start(record):
+    return runs_in(record.path.parent)[0].began
+
+
+def fill(record):
+    """Two workers read three items, of which the first is kept and another fails; one speaks."""
+    start = record_start(record)
+    record.prepared("read", "environment", start, 0.5)
+    record.prepared("read", "load", start + 0.5, 1.0)
+    done(record, "read", 0, 0.0, 0.1, reused=True, parts={"take": 0.1})
+    done(record, "read", 1, 0.1, 2.0, ready=0.0)
+    done(record, "speak", 0, 1.0, 0.5, ready=0.1)
+    done(record, "speak", 1, 2.2, 0.5, ready=2.1)
+    failure = Failure("read", 2, "item 2", JobFailed("no <day>", detail="Traceback"))
+    record.failed(failure, Turn(start, start + 0.1, start + 0.3, 1), "mm run reader --image 2")
+    record.close("failed", {})
+    return runs_in(record.path.parent)[0]
+
+
+def test_a_run_is_recorded_and_read_again(record):
+    run = fill(record)
+    with (record.path / "items.jsonl").open("a") as stream:
+        stream.write('{"step": "re')  # cut off by a kill
+    entries = list(run.entries())
+    assert [each.status for each in entries] == ["kept", "done", "done", "done", "failed"]
+    assert entries[4].command == "mm run reader --image 2"
+    assert entries[4].detail == "Traceback"
+    assert entries[1].inputs == RECIPE.inputs
+    assert run.outcome == "failed"
+    assert run.ended >= run.began
+    assert run.receipt("read") == {"identity": RECIPE.identity, "produced_by": RECIPE.producer}
+    assert run.inputs["images"][1] == {"type": "text", "data": "<b>"}
+    assert [each.part for each in run.preparations()] == ["environment", "load"]
+
+
+def test_a_run_that_was_killed_has_no_end(record):
+    run = runs_in(record.path.parent)[0]
+    assert run.ended is None
+    assert "was killed" in run.outcome
+    assert list(run.entries()) == []
+
+
+def test_damaged_records_count_as_absent(record, tmp_path):
+    (record.path / "inputs.json").write_text("{")
+    (record.path / "items.jsonl").write_text('[]\n{"step": 1}\nnothing\n')
+    run = runs_in(tmp_path)[0]
+    assert dict(run.inputs) == {}
+    assert list(run.entries()) == []
+    assert dict(run.receipt("read")) == {}
+    (record.path / "run.json").write_text("[]")
+    assert runs_in(tmp_path) == []
+
+
+def test_the_latest_keys_are_known_by_what_people_call_the_items(record, tmp_path):
+    fill(record)
+    assert last_keys(tmp_path, "p")["read", "item 0"] == "04" * 32
+    assert last_keys(tmp_path, "other") == {}
+
+
+def test_a_run_is_found_by_its_id_its_beginning_and_its_pipeline(record, tmp_path):
+    other = RunRecord(tmp_path, {**SKETCH, "name": "q"}, {}, {})
+    other.release()
+    assert find_run(tmp_path).id == other.id  # however soon after the first
+    assert find_run(tmp_path, record.id).id == record.id
+    assert find_run(tmp_path, "q").id == other.id
+    assert find_run(tmp_path, other.id[:-1]).id == other.id
+    with pytest.raises(UsageError, match="there is no run 'nothing'"):
+        find_run(tmp_path, "nothing")
+    with pytest.raises(UsageError, match="2 runs begin with"):
+        find_run(tmp_path, other.id[:4])
+    with pytest.raises(UsageError, match="no run of a pipeline is recorded"):
+        find_run(tmp_path / "none")
+
+
+def test_a_trace_has_rows_for_workers_loads_queues_and_transfers(record):
+    events = check_trace(trace(fill(record)))
+    rows = {event["args"]["name"] for event in events["M"] if event["name"] == "thread_name"}
+    assert rows == {"environment and load", "worker 1", "worker 2"}
+    steps = {event["args"]["name"] for event in events["M"] if event["name"] == "process_name"}
+    assert steps == {"read (reader)", "speak (speaker)"}
+    categories = [event["cat"] for event in events["X"]]
+    assert categories.count("done") == 3
+    assert categories.count("kept") == 1
+    assert categories.count("failed") == 1
+    assert categories.count("environment") == categories.count("load") == 1
+    assert categories.count("transfer") == 6
+    waits = {event["name"]: event["ts"] for event in events["b"]}
+    assert set(waits) == {"item 0 waits", "item 1 waits", "item 2 waits"}
+    assert max(event["args"]["items"] for event in events["C"]) == 2
+    assert [event["args"]["items"] for event in events["C"]][-1] == 0
+    assert len(events["s"]) == 2
+
+
+def test_a_trace_of_nothing_and_of_an_older_record_is_one(record):
+    assert check_trace(trace(runs_in(record.path.parent)[0]))["X"] == []
+    line = {"step": "read", "index": 0, "label": "x", "status": "done", "key": "ab",
+            "began": 1.0, "seconds": 2.0, "timings": {"run": 1.0}, "error": ""}  # fmt: skip
+    (record.path / "run.json").write_text('{"version": 1, "pipeline": "p", "began": 1.0}')
+    (record.path / "items.jsonl").write_text(json.dumps(line))
+    assert len(check_trace(trace(runs_in(record.path.parent)[0]))["X"]) == 2
