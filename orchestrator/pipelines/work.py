@@ -85,8 +85,9 @@ class Done:
     Attributes:
         key: What its result is kept under.
         reused: Whether the result was there before.
-        timings: Seconds by part of this run, in the order in which the parts came: "take" (its
-            inputs read and hashed, a kept result looked for), "ready" (until the model was
+        timings: Seconds by part of this run, in the order in which the parts came: "build"
+            (until the environment was there), "take" (the inputs read and hashed, a kept result
+            looked for), "ready" (until the model was
             loaded), "wait" (for a worker that was free), "load" (of a further worker), "run",
             "keep" (the result written).
         recipe: What decides the result.
@@ -237,6 +238,8 @@ class Desk:
             MMError: When this item failed.
         """
         laps = Laps()
+        self._producer()
+        laps.end("build")
         inputs = self._inputs(look_up)
         recipe = self._recipe(inputs)
         builtin = self._builtin

@@ -22,7 +22,7 @@ POINTS_PER_INCH = 72
 MAX_PIXELS = 100_000_000
 """The largest page; 100 megapixels take 300 MB while they are drawn."""
 
-_LIBRARY = threading.Lock()
+LIBRARY = threading.Lock()
 """PDFium may not be called from two threads at once."""
 
 _PAGE = re.compile(r"(?P<path>.+)#page=(?P<page>[1-9][0-9]*)", re.DOTALL)
@@ -67,7 +67,7 @@ def render_page(path: Path, page: int, target: Path, dpi: int = 200) -> None:
     Raises:
         UsageError: When the file cannot be read, has no such page, or the page is too large.
     """
-    with _opened(path) as document, _LIBRARY:
+    with _opened(path) as document, LIBRARY:
         _render(document, path, page, target, dpi)
 
 
@@ -75,7 +75,7 @@ def _open(path: Path) -> pypdfium2.PdfDocument:
     import pypdfium2
 
     try:
-        with _LIBRARY:
+        with LIBRARY:
             return pypdfium2.PdfDocument(path)
     except pypdfium2.PdfiumError as error:
         locked = "assword" in str(error)
@@ -92,7 +92,7 @@ def _opened(path: Path) -> Iterator[pypdfium2.PdfDocument]:
     try:
         yield document
     finally:
-        with _LIBRARY:
+        with LIBRARY:
             document.close()
 
 
@@ -134,8 +134,10 @@ def _render(
         page.close()
 
 
-def png(pixels: memoryview, width: int, height: int, channels: int, stride: int) -> bytes:
-    """Return 8-bit pixels as a PNG file (ISO/IEC 15948), filtered by nothing, packed quickly.
+def png(
+    pixels: memoryview, width: int, height: int, channels: int, stride: int, level: int = 1
+) -> bytes:
+    """Return 8-bit pixels as a PNG file (ISO/IEC 15948), filtered by nothing.
 
     Args:
         pixels: Rows from the top, each `stride` bytes long.
@@ -143,9 +145,10 @@ def png(pixels: memoryview, width: int, height: int, channels: int, stride: int)
         height: Rows.
         channels: 1 (grey), 3 (RGB) or 4 (RGB and a byte that is not used).
         stride: Bytes from one row to the next.
+        level: How hard zlib packs: from 1, the quickest, to 9.
     """
     flat = pixels.cast("B")
-    pack = zlib.compressobj(level=1)
+    pack = zlib.compressobj(level=level)
     data = bytearray()
     for row in range(height):
         line: bytearray | memoryview = flat[row * stride : row * stride + width * channels]
@@ -175,7 +178,7 @@ def _run(values: Mapping[str, Any], directory: Path) -> Iterator[Emit]:
         with _opened(path) as document:
             for number in range(1, len(document) + 1):
                 target = directory / f"{count}-{number}.png"
-                with _LIBRARY:
+                with LIBRARY:
                     _render(document, path, number, target, dpi)
                 yield Emit("images", target, f"{given}#page={number}")
 

@@ -11,6 +11,8 @@ COMMANDS = {
     "show": ("Draw a pipeline and show its inputs and outputs", "showing:show_command"),
     "check": ("Find every mistake of pipelines before anything runs", "showing:check_command"),
     "run": ("Run a pipeline, or say what a run would do", "running:run_command"),
+    "runs": ("List the runs that are recorded", "reporting:runs_command"),
+    "report": ("Write one HTML page of a run", "reporting:report_command"),
     "clean": ("Remove the results that are kept", "cleaning:clean_command"),
 }
 """Every command with its help and where it is."""

@@ -1,0 +1,94 @@
+"""`mm pipeline runs` and `mm pipeline report`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.context import Context, pass_context
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.pipelines.history import Run
+
+
+@click.command("runs")
+@pass_context
+def runs_command(context: Context) -> None:
+    """List the runs that are recorded, the latest first."""
+    from orchestrator.pipelines.history import runs_in
+
+    runs = runs_in(context.home.runs)
+    rows = [(run.id, run.pipeline, _how(run)) for run in runs]
+    width = max((len(row[1]) for row in rows), default=0)
+    for identity, pipeline, how in rows:
+        context.out(f"{identity}  {pipeline:{width}}  {how}")
+    if not rows:
+        context.say("no run of a pipeline is recorded")
+
+
+def _how(run: Run) -> str:
+    """Return how a run ended, in a few words."""
+    from orchestrator.pipelines.report.words import seconds
+
+    counts = run.facts.get("counts")
+    totals = {"done": 0, "kept": 0, "failed": 0}
+    for each in counts.values() if isinstance(counts, dict) else ():
+        for name in totals:
+            totals[name] += each.get(name, 0)
+    parts = [f"{number} {name}" for name, number in totals.items() if number]
+    if run.ended is not None:
+        parts.append(seconds(run.ended - run.began))
+    return f"{run.outcome.partition(':')[0]} ({', '.join(parts)})" if parts else run.outcome
+
+
+@click.command("report")
+@click.argument("run", required=False, default="")
+@click.option(
+    "-o", "--out", metavar="FILE.html", help="Where the page goes.  [default: PIPELINE-RUN.html]"
+)
+@click.option(
+    "--max-size",
+    default="32 MB",
+    show_default=True,
+    metavar="SIZE",
+    help="How much of images and sounds may go into the page.",
+)
+@click.option(
+    "--items",
+    type=click.IntRange(min=1),
+    default=300,
+    show_default=True,
+    metavar="N",
+    help="How many items of a list to show; those that failed come beside these.",
+)
+@pass_context
+def report_command(context: Context, run: str, out: str | None, max_size: str, items: int) -> None:
+    """Write one HTML page of RUN: its graph, its time, its items, what failed, its receipts.
+
+    RUN is the id of a run, the beginning of one, or a pipeline, which means its latest run; without
+    it the latest run of all is taken. The page needs no network and nothing beside it.
+    """
+    from orchestrator.cli.outputs import STANDARD_OUTPUT, check_writable, write_file
+    from orchestrator.core.units import format_size, parse_size
+    from orchestrator.pipelines.history import find_run
+    from orchestrator.pipelines.report.page import Limits, page
+    from orchestrator.pipelines.store import ResultStore
+
+    try:
+        limits = Limits(parse_size(max_size), items)
+    except ValueError as error:
+        raise UsageError(str(error), where="--max-size", fix="write it as 32 MB") from error
+    found = find_run(context.home.runs, run)
+    path = out or f"{found.pipeline}-{found.id}.html"
+    if path != STANDARD_OUTPUT:
+        check_writable(path)
+    data = page(found, ResultStore(context.home.results), limits)
+    if path == STANDARD_OUTPUT:
+        sys.stdout.buffer.write(data)
+        return
+    write_file(path, data)
+    context.say(f"run {found.id} of {found.pipeline}, {found.outcome}: {format_size(len(data))}")
+    context.out(path)

@@ -1,0 +1,132 @@
+"""Headless Chromium for tests: a page opened from disk, what it asks for, says and plays.
+
+It is spoken to in Chrome's DevTools Protocol, over a pair of pipes.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MACOS = "/Applications/{0}.app/Contents/MacOS/{0}"
+MISSING = "these tests need Chromium; run: apt-get install chromium (or install Google Chrome)"
+
+
+def find_browser():
+    """Return the browser's path; where there is none, fail."""
+    programs = [shutil.which(name) for name in NAMES]
+    programs += [MACOS.format(name) for name in ("Google Chrome", "Chromium")]
+    found = next((each for each in programs if each and os.path.exists(each)), None)
+    if found is None:
+        pytest.fail(MISSING, pytrace=False)
+    return found
+
+
+class Browser:
+    """One browser with one page."""
+
+    def __init__(self, profile, *more):
+        to_browser, self._write = os.pipe()
+        self._read, from_browser = os.pipe()
+        # The browser's ends of the pipes are its descriptors 3 and 4.
+        script = f'exec 3<&{to_browser} 4>&{from_browser}; exec "$@"'
+        self._process = subprocess.Popen(
+            [
+                "/bin/bash", "-c", script, "browser", find_browser(), "--headless", "--no-sandbox",
+                "--disable-gpu", "--no-first-run", "--disable-background-networking",
+                "--disable-dev-shm-usage", "--remote-debugging-pipe",
+                f"--user-data-dir={profile}", *more,
+            ],
+            pass_fds=(to_browser, from_browser),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(to_browser)
+        os.close(from_browser)
+        self._number, self._rest, self.events = 0, b"", []
+        self._session = None
+        target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self._call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Network", "Log", "Runtime"):
+            self._call(f"{domain}.enable")
+
+    def open(self, path):
+        """Open a page and wait until it is there."""
+        self.events.clear()
+        self._call("Page.navigate", url=path.absolute().as_uri())
+        while not self._heard("Page.loadEventFired"):
+            self._next()
+
+    def value(self, expression):
+        """Return what an expression gives; a promise is waited for, and sounds may be played."""
+        answer = self._call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True,
+            userGesture=True,
+        )  # fmt: skip
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def requests(self):
+        """Return the addresses that the page has asked for, without what is inside it."""
+        urls = [each["request"]["url"] for each in self._heard("Network.requestWillBeSent")]
+        return [url for url in urls if not url.startswith("data:")]
+
+    def complaints(self):
+        """Return what the browser or the page has said on the console, errors among it."""
+        kinds = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+        return [each for kind in kinds for each in self._heard(kind)]
+
+    def screenshot(self, path, width=1200, height=1600, scheme="light"):
+        """Write what the page looks like, as PNG."""
+        import base64
+
+        media = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._call("Emulation.setEmulatedMedia", features=media)
+        self._call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+            mobile=False,
+        )  # fmt: skip
+        data = self._call("Page.captureScreenshot")["data"]
+        path.write_bytes(base64.b64decode(data))
+
+    def close(self):
+        """End the browser."""
+        os.close(self._write)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._read)
+
+    def _heard(self, method):
+        return [each["params"] for each in self.events if each.get("method") == method]
+
+    def _call(self, method, **params):
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": params}
+        if self._session is not None:
+            message["sessionId"] = self._session
+        data = json.dumps(message).encode() + b"\0"
+        while data:
+            data = data[os.write(self._write, data) :]
+        while True:
+            answer = self._next()
+            if answer.get("id") == self._number:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+    def _next(self):
+        while b"\0" not in self._rest:
+            found = os.read(self._read, 1 << 20)
+            assert found, "the browser has ended"
+            self._rest += found
+        line, _, self._rest = self._rest.partition(b"\0")
+        message = json.loads(line)
+        if "method" in message:
+            self.events.append(message)
+        return message
