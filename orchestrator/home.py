@@ -150,6 +150,18 @@ def read_json(path: Path) -> Any:
         return None
 
 
+def json_line(value: Any) -> bytes:
+    """Return `value` as JSON without a line break; readable text where that can be.
+
+    The name of a file may be no text (its bytes are no UTF-8): then everything beyond ASCII is
+    escaped.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value).encode("ascii")
+
+
 def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
     """Write `value` as JSON so that a reader sees the old file or the whole new one."""
     write_atomically(

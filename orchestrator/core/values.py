@@ -5,6 +5,7 @@ Nothing is read or written here. `orchestrator.worker.values` is the other end o
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,8 @@ def _check_one(name: str, declared: Input, value: Any) -> Any:
 def _check_text(name: str, declared: Input, value: Any) -> None:
     if not isinstance(value, str):
         raise UsageError(f"input {name!r} takes text, not {type(value).__name__}")
+    if not _is_unicode(value):
+        raise UsageError(f"input {name!r} is no Unicode text", fix="write it in UTF-8")
     if declared.type == "choice" and value not in declared.choices:
         raise UsageError(
             f"input {name!r} cannot be {value!r}", fix=f"choose from {', '.join(declared.choices)}"
@@ -152,7 +155,19 @@ def check_output(
         not isinstance(value, PLAIN[kind]) or (isinstance(value, bool) and kind != "boolean")
     ):
         raise _wrong(model, name, kind)
+    if not _is_unicode(value):
+        raise OutputError(f"output {name!r} holds half of a surrogate pair", where=model)
     return value
+
+
+def _is_unicode(value: Any) -> bool:
+    """Return whether all text in a value can be written anywhere: no half of a surrogate pair."""
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_audio(model: str, name: str, value: Any, buffers: Sequence[memoryview]) -> AudioValue:

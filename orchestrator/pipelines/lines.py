@@ -12,15 +12,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from orchestrator.core.canonical import canonical_bytes
 from orchestrator.errors import UsageError
+from orchestrator.home import json_line
 
 OK, FAILED = "ok", "failed"
 
 
 def key_of(name: Any) -> str:
-    """Return what tells an input from others: a path as it is, an object in canonical form."""
-    return name if isinstance(name, str) else canonical_bytes(name).decode("utf-8")
+    """Return what tells an input from others: a path as it is, an object in a canonical form."""
+    return name if isinstance(name, str) else json.dumps(name, sort_keys=True)
 
 
 class Lines:
@@ -95,7 +95,7 @@ class Lines:
     def write(self, line: Mapping[str, Any]) -> None:
         """Append a line, whole."""
         assert self._stream is not None
-        self._stream.write((json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8"))
+        self._stream.write(json_line(line) + b"\n")
         self._stream.flush()
 
 

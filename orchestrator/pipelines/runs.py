@@ -12,7 +12,6 @@ A run that was killed has no end in its `run.json`. `orchestrator.pipelines.hist
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 import time
@@ -20,7 +19,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import IO, TYPE_CHECKING, Any
 
-from orchestrator.home import write_json
+from orchestrator.home import json_line, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +72,7 @@ class RunRecord:
             name: [_shown(each) for each in values] if isinstance(values, tuple) else _shown(values)
             for name, values in inputs.items()
         }
-        (self.path / "inputs.json").write_text(json.dumps(shown, ensure_ascii=False), "utf-8")
+        (self.path / "inputs.json").write_bytes(json_line(shown))
         self._receipts: set[str] = set()
         self._items = self._open("items.jsonl")
         self._prepared = self._open("prepared.jsonl")
@@ -111,7 +110,7 @@ class RunRecord:
     def prepared(self, step: str, part: str, began: float, seconds: float) -> None:
         """Write how long an environment or a first load has taken."""
         line = {"step": step, "part": part, "began": _round(began), "seconds": _round(seconds)}
-        self._prepared.write(json.dumps(line) + "\n")
+        self._prepared.write(json_line(line) + b"\n")
 
     def spill(self, name: str, text: str) -> Path:
         """Write a text that is too long for a command line, and return its path."""
@@ -130,8 +129,8 @@ class RunRecord:
         self._items.close()
         self._prepared.close()
 
-    def _open(self, name: str) -> IO[str]:
-        return (self.path / name).open("a", encoding="utf-8", buffering=1)
+    def _open(self, name: str) -> IO[bytes]:
+        return (self.path / name).open("ab", buffering=0)
 
     def _write(self, turn: Turn, **facts: Any) -> None:
         times = {
@@ -140,7 +139,7 @@ class RunRecord:
             "seconds": _round(max(0.0, turn.ended - turn.began)),
             "lane": turn.lane,
         }
-        self._items.write(json.dumps({**facts, **times}, ensure_ascii=False) + "\n")
+        self._items.write(json_line({**facts, **times}) + b"\n")
 
 
 def _round(seconds: float) -> float:

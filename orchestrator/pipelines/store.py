@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core.pipelines.keys import VERSION, Recipe
-from orchestrator.home import read_json
+from orchestrator.home import json_line, read_json
 from orchestrator.inputs import file_digest
 from orchestrator.pipelines.values import Value, Values
 
@@ -95,7 +95,7 @@ class ResultStore:
             "timings": {name: round(seconds, 6) for name, seconds in timings.items()},
             "finished": round(time.time(), 3),
         }
-        self._write(self._record(key), json.dumps(record, ensure_ascii=False).encode("utf-8"))
+        self._write(self._record(key), json_line(record))
         return key
 
     def producer(self, identity: str) -> Mapping[str, Any] | None:

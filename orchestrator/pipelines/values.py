@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -52,7 +53,7 @@ class Value:
         """
         if self.file is not None:
             told = {"sha256": self.sha256, "suffix": self.file.suffix.lower()}
-            return {**told, "path": str(self.file)} if named else told
+            return {**told, "path": _readable(self.file)} if named else told
         data = self._bytes()
         if len(data) <= LONGEST:
             return self.data
@@ -74,6 +75,11 @@ class Value:
 
             return npy_bytes(self.data)
         return canonical_bytes(self.data)
+
+
+def _readable(path: Path) -> str:
+    """Return a path as text, whatever its bytes are."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 Values = Value | tuple[Value, ...]

@@ -78,7 +78,8 @@ def run_command() -> None:
     """Run a pipeline, or say what a run would do.
 
     Finished steps are kept: the same command goes on where it was stopped, and runs again only
-    what has changed. `mm pipeline run NAME --help` shows the inputs of NAME.
+    what has changed. `mm pipeline run NAME --help` shows the inputs of NAME, and `mm pipeline
+    report` afterwards writes a page of what ran when and what came out.
     """
 
 
@@ -187,7 +188,7 @@ def _execute(
         failed = (
             ItemsFailed(
                 in_words(outcome.failures),
-                fix=f"run the same command to try again; the record is {outcome.run}",
+                fix=f"run the same command to try again, or run: mm pipeline report {outcome.run}",
             )
             if outcome.failures
             else None

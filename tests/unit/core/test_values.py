@@ -101,3 +101,10 @@ def test_sound_may_be_samples_or_a_file():
     checked = check_output("m", "x", Output(type="audio"), wire, [data])
     assert checked == AudioValue(data, "<i2", (1, 2), 8000)
     assert check_output("m", "x", Output(type="audio"), {"path": "/x"}, []) == FileValue("/x")
+
+
+def test_half_of_a_surrogate_pair_is_no_text():
+    for kind, value in (("text", "a\ud800"), ("json", {"a": ["\udfff"]}), ("json", {"\ud800": 1})):
+        with pytest.raises(OutputError, match="half of a surrogate pair"):
+            check_output("m", "x", Output(type=kind), value, [])
+    assert check_output("m", "x", Output(type="text"), "a😀", []) == "a😀"
