@@ -20,7 +20,7 @@ from orchestrator.arrays import npy_bytes
 from orchestrator.core.canonical import digest, digest_bytes, short
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.home import write_atomically
-from orchestrator.pipelines.lines import FAILED, OK, key_of
+from orchestrator.pipelines.lines import FAILED, OK, key_of, mark_of
 from orchestrator.pipelines.work import InFlight, Loading, StepUnusable, end_pool, run_job
 from orchestrator.results import MEDIA_TYPES, Artifact, Audio
 
@@ -176,8 +176,9 @@ class Batch:
         left = Counter(flow.lines.done)
         running = 0
         for item in items:
-            if left[item.key]:
-                left[item.key] -= 1
+            mark = mark_of(item.key)
+            if left[mark]:
+                left[mark] -= 1
                 flow.progress.skipped += 1
                 continue
             # One item more than workers: its input is made, here, while they all run.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -23,6 +24,11 @@ def key_of(name: Any) -> str:
     return name if isinstance(name, str) else json.dumps(name, sort_keys=True)
 
 
+def mark_of(key: str) -> bytes:
+    """Return what stands for a key in memory; short, because an object may hold a whole text."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:16]
+
+
 class Lines:
     """The file of results, held by one batch at a time.
 
@@ -34,7 +40,7 @@ class Lines:
     def __init__(self, path: Path | None, stream: IO[bytes] | None = None) -> None:
         self.path = path
         self._stream = stream
-        self.done: Counter[str] = Counter()
+        self.done: Counter[bytes] = Counter()
         self.receipts: set[str] = set()
 
     @classmethod
@@ -71,26 +77,22 @@ class Lines:
             ) from error
         stream: IO[bytes] = stack.enter_context(os.fdopen(file, "r+b", buffering=0))
         _hold(stream, self.path)
-        kept, whole = self._read(stream)
-        if not whole:
-            stream = stack.enter_context(_replaced(self.path, kept))
+        if not self._read(stream):
+            stream = stack.enter_context(_replaced(self.path, _good(stream)))
         stream.seek(0, os.SEEK_END)
         self._stream = stream
 
-    def _read(self, stream: IO[bytes]) -> tuple[list[bytes], bool]:
-        """Note what is done; return the lines to keep, and whether they are all there are."""
-        kept: list[bytes] = []
+    def _read(self, stream: IO[bytes]) -> bool:
+        """Note what is done; return whether every line is to be kept."""
         whole = True
-        for line in stream.read().splitlines(keepends=True):
+        for line in _lines(stream):
             found = _result(line)
             if found is None:
                 whole = False
                 continue
-            kept.append(line)
-            name = found["input"]
-            self.done[key_of(name)] += 1
+            self.done[mark_of(key_of(found["input"]))] += 1
             self.receipts.add(str(found.get("receipt")))
-        return kept, whole
+        return whole
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append a line, whole."""
@@ -108,6 +110,18 @@ def _result(line: bytes) -> dict[str, Any] | None:
     return found if whole and found.get("status") == OK and "input" in found else None
 
 
+def _lines(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a file that is open without a buffer, from its beginning."""
+    with open(stream.fileno(), "rb", closefd=False) as reader:
+        reader.seek(0)
+        yield from reader
+
+
+def _good(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of items that ended well."""
+    return (line for line in _lines(stream) if _result(line) is not None)
+
+
 def _hold(stream: IO[bytes], path: Path) -> None:
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,13 +131,14 @@ def _hold(stream: IO[bytes], path: Path) -> None:
         ) from error
 
 
-def _replaced(path: Path, lines: list[bytes]) -> IO[bytes]:
+def _replaced(path: Path, lines: Iterator[bytes]) -> IO[bytes]:
     """Put a file with only `lines` in the place of `path`; it is held before it is there."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     stream = temporary.open("x+b", buffering=0)
     try:
         _hold(stream, path)
-        stream.write(b"".join(lines))
+        for line in lines:
+            stream.write(line)
         temporary.replace(path)
     except BaseException:
         stream.close()

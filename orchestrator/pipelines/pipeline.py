@@ -305,11 +305,12 @@ def explain(
 
 
 def _run_watched(scheduler: Scheduler, record: RunRecord, watch: Watch) -> None:
-    outcome = "interrupted"
+    outcome = "stopped: a fault in mm itself"
     try:
         scheduler.run()
         outcome = "failed" if scheduler.failures else "done"
     except KeyboardInterrupt:
+        outcome = "interrupted"
         raise Cancelled(
             "interrupted; what is done is kept", fix="run the same command to go on"
         ) from None

@@ -257,6 +257,58 @@ def test_an_idle_worker_makes_room(world):
     assert world.notes.notes == ["stopped the idle worker of m to free memory"]
 
 
+def test_a_model_that_was_prepared_is_there_for_the_first_job(world):
+    world.engine.prepare(world.task())
+    assert world.loads == 1
+    world.engine.prepare(world.task())
+    first = world.run()
+    assert world.loads == 1
+    world.engine.prepare(world.task())
+    assert world.run() == first
+
+
+def test_what_cannot_be_loaded_cannot_be_prepared(world):
+    broken = replace(world.spec, source=SOURCE.replace("return os.getpid()", "return 1 / 0"))
+    with pytest.raises(JobFailed, match="while loading: ZeroDivisionError"):
+        world.engine.prepare(world.task(spec=broken))
+    world.memory.left = 5
+    with pytest.raises(MemoryRefused):
+        world.engine.prepare(world.task(spec=replace(world.spec, need=6)))
+
+
+def test_a_job_waits_for_the_load_that_was_prepared(world):
+    spec = replace(world.spec, options={"slow": True})
+    threads = [
+        threading.Thread(target=world.engine.prepare, args=(world.task(spec=spec),))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    world.run(spec=spec)
+    for thread in threads:
+        thread.join(SOON)
+    assert world.loads == 1
+
+
+def test_nothing_is_prepared_where_nothing_would_stay(kept):
+    kept.engine.prepare(kept.task(keys={"keep_alive": 0}))
+    assert kept.loads == 0
+    assert list(kept.runtime.records()) == []
+
+
+def test_a_worker_that_was_prepared_stays_as_long_as_after_a_job(kept):
+    kept.engine.prepare(kept.task(keys={"keep_alive": 1}))
+    (record,) = kept.runtime.records()
+    assert wait_gone(record.supervisor, start_time(record.supervisor), SOON)
+
+
+def test_a_prepared_worker_is_found_by_another_client(kept):
+    kept.engine.prepare(kept.task())
+    kept.engine = kept.new_engine()
+    kept.run()
+    assert kept.loads == 1
+
+
 def test_jobs_of_many_threads_share_one_worker(world):
     found = []
     threads = [threading.Thread(target=lambda: found.append(world.run()["text"])) for _ in range(8)]

@@ -529,3 +529,47 @@ def test_ten_thousand_items_take_no_more_memory_than_a_thousand(manifests, workp
     few, all_of_them = map(int, ran.stdout.split())
     # The names of the items and the keys of their results are all that is held for each.
     assert all_of_them - few <= 5 + count * 4 // 1024
+
+
+PEAK = """\
+import resource, subprocess, sys
+with open(sys.argv[1]) as given:
+    subprocess.run(sys.argv[2:], stdin=given, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10)
+"""
+
+
+def test_a_batch_of_ten_thousand_takes_no_more_memory_than_a_hundred(
+    manifests, workplace, tmp_path
+):
+    """The peak of the command, also where it goes on; the texts alone would be several MB."""
+    many_items = int(os.environ.get("MM_TEST_ITEMS", "3000"))
+
+    def peak(number, *more):
+        given = tmp_path / "given.jsonl"
+        given.write_text(
+            "".join(json.dumps({"text": f"{n} {'x' * 4000}"}) + "\n" for n in range(number))
+        )
+        command = [*MM, "batch", "shouter", "-", *more, "--manifests", manifests]
+        ran = subprocess.run(
+            [sys.executable, "-c", PEAK, given, *command],
+            env={**os.environ, **workplace},
+            cwd=tmp_path,
+            capture_output=True,
+            check=False,
+            timeout=900,
+        )
+        assert ran.returncode == 0, ran.stderr.decode()
+        return int(ran.stdout)
+
+    few = peak(100, "-o", "few.jsonl")
+    many = peak(many_items, "-o", "many.jsonl")
+    assert count(tmp_path / "many.jsonl") == many_items
+    with (tmp_path / "many.jsonl").open("r+b") as stream:
+        stream.truncate(stream.seek(0, os.SEEK_END) // 2)
+    again = peak(many_items, "-o", "many.jsonl", "--resume")
+    results = lines((tmp_path / "many.jsonl").read_text())
+    assert sorted(int(each["outputs"]["text"].split()[0]) for each in results) == list(
+        range(many_items)
+    )
+    assert max(many, again) - few <= 5
