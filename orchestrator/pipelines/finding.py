@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,8 +115,15 @@ def signature_on(workspace: Workspace, step: Step) -> Signature:
 def problems_of(
     workspace: Workspace, declaration: Declaration, where: Where
 ) -> tuple[Graph | None, list[ManifestError]]:
-    """Return the graph of a pipeline on this machine, or everything that is wrong with it."""
-    return check(declaration, where, lambda step: signature_on(workspace, step))
+    """Return the graph of a pipeline on this machine, or all that is wrong with it, by line."""
+    graph, problems = check(declaration, where, lambda step: signature_on(workspace, step))
+    return graph, sorted(problems, key=_line_of)
+
+
+def _line_of(problem: ManifestError) -> int:
+    """Return the line that a problem names (`file:line: key`); 0 for one written in Python."""
+    found = re.search(r":(\d+): ", problem.where)
+    return int(found[1]) if found else 0
 
 
 def graph_of(workspace: Workspace, declaration: Declaration, where: Where) -> Graph:

@@ -84,6 +84,7 @@ class Album:
     def __init__(self, run: Run, store: ResultStore) -> None:
         self._run = run
         self._store = store
+        self._inputs = run.inputs
         found = run.facts.get("graph")
         self._steps: list[Mapping[str, Any]] = found["steps"] if isinstance(found, dict) else []
         self._lists: dict[tuple[str, str], tuple[Value, ...]] = {}
@@ -134,7 +135,7 @@ class Album:
         if not group.source or number == 0:
             return None
         if words[0] == "inputs":
-            listed = self._run.inputs.get(words[1])
+            listed = self._inputs.get(words[1])
             found = listed[number - 1 : number] if isinstance(listed, list) else []
             return _value(found[0]) if found else None
         return self._listed(words[1], words[2], number)

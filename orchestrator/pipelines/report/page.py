@@ -261,8 +261,8 @@ class _Page:
         steps = [self._made(made) for made in item.made]
         name = f"{item.number}. {item.label or 'item'}" if group.source else ""
         head = tag("div", tag("h3", tag("bdi", name)), class_="head") if name else None
-        if beside is None:
-            content = tag("div", tag("div", steps), class_="columns one")
+        if given is None or given.file is None:
+            content = tag("div", tag("div", beside, steps), class_="columns one")
         else:
             content = tag("div", tag("div", beside), tag("div", steps), class_="columns")
         classes = f"card item{' bad' if item.failed else ''}"

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 FINEST = 1 / 600
 """The part of the whole time below which bars become one."""
 
+MOST = 1_200
+"""Bars of a row that are drawn one by one."""
+
 HEIGHTS = {"load": 8, "worker": 18, "queue": 22}
 WAITING = frozenset({"build", "ready", "wait"})
 """The parts of an item in which nothing is done for it."""
@@ -126,7 +129,7 @@ def picture(rows: Sequence[Rows], length: float) -> Markup:
         for track, bars in tracks:
             height = HEIGHTS[track]
             drawn.append(_track(y, height))
-            drawn += [_bar(bar, y, height, length) for bar in merged(bars, length * FINEST)]
+            drawn += [_bar(bar, y, height, length) for bar in fewer(bars, length)]
             y += height + 3
         if _waited(each.queue) >= length * FINEST:
             drawn += _queue(each.queue, y, length)
@@ -143,6 +146,40 @@ def picture(rows: Sequence[Rows], length: float) -> Markup:
         aria_label=f"What ran when, in {seconds(length)}",
         class_="timeline",
     )
+
+
+def fewer(bars: Sequence[Bar], length: float) -> list[Bar]:
+    """Return bars as they are, or so few that a page can hold them.
+
+    Where there are more than anybody could tell apart, each part of the whole time shows what took
+    most of it.
+    """
+    found = list(merged(bars, length * FINEST))
+    if len(found) <= MOST:
+        return found
+    width = length * FINEST
+    kinds = [max(cell, key=cell.__getitem__) if cell else "" for cell in _shares(bars, width)]
+    place = 0
+    few: list[Bar] = []
+    for kind, run in itertools.groupby(kinds):
+        many = len(list(run))
+        if kind:
+            title = f"mostly: {KINDS[kind]}, {seconds(many * width)}"
+            few.append(Bar(place * width, min(length, (place + many) * width), kind, title))
+        place += many
+    return few
+
+
+def _shares(bars: Iterable[Bar], width: float) -> list[dict[str, float]]:
+    """Return for each part of the whole time, `width` long, how long each kind took in it."""
+    cells: list[dict[str, float]] = [{} for _ in range(round(1 / FINEST) + 1)]
+    for bar in bars:
+        began = max(0.0, bar.began)
+        for number in range(int(began / width), min(len(cells) - 1, int(bar.ended / width)) + 1):
+            inside = min(bar.ended, (number + 1) * width) - max(began, number * width)
+            if inside > 0:
+                cells[number][bar.kind] = cells[number].get(bar.kind, 0.0) + inside
+    return cells
 
 
 def merged(bars: Iterable[Bar], finest: float) -> Iterator[Bar]:

@@ -13,7 +13,7 @@ from orchestrator.pipelines.report import graph
 from orchestrator.pipelines.report.html import join, tag, text
 from orchestrator.pipelines.report.media import Media
 from orchestrator.pipelines.report.scaling import scaled
-from orchestrator.pipelines.report.timeline import Bar, Rows, merged, picture, ticks
+from orchestrator.pipelines.report.timeline import Bar, Rows, fewer, merged, picture, ticks
 from orchestrator.pipelines.report.words import seconds, shorter
 
 
@@ -119,6 +119,18 @@ def test_bars_too_thin_to_see_become_one():
     assert list(merged([*thin, wide], 0.02))[1:] == [wide]
     other = thin[1]._replace(kind="failed")
     assert len(list(merged([thin[0], other, thin[2]], 0.02))) == 3
+
+
+def test_of_very_many_bars_each_moment_shows_what_took_most_of_it():
+    bars = []
+    for n in range(5000):
+        kind = "run" if n < 2500 else "failed"
+        bars += [Bar(n, n + 0.7, kind, ""), Bar(n + 0.7, n + 1.0, "transfer", "")]
+    few = fewer(bars, 5000.0)
+    assert [bar.kind for bar in few] == ["run", "failed"]
+    assert (few[0].began, few[1].ended) == (0.0, 5000.0)
+    assert abs(few[0].ended - 2500) < 10
+    assert fewer(bars[:100], 5000.0) == list(merged(bars[:100], 5000 / 600))
 
 
 @given(st.floats(1e-3, 1e6))
