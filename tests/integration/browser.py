@@ -3,8 +3,10 @@
 It is spoken to in Chrome's DevTools Protocol, over a pair of pipes.
 """
 
+import fcntl
 import json
 import os
+import select
 import shutil
 import subprocess
 
@@ -13,6 +15,17 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MACOS = "/Applications/{0}.app/Contents/MacOS/{0}"
 MISSING = "these tests need Chromium; run: apt-get install chromium (or install Google Chrome)"
+
+
+PATIENCE = 120
+"""Seconds until a browser that says nothing counts as stuck."""
+
+
+def _higher(descriptor):
+    """Return a copy of a descriptor that is none of the first ten, and close the first."""
+    copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(descriptor)
+    return copy
 
 
 def find_browser():
@@ -31,7 +44,8 @@ class Browser:
     def __init__(self, profile, *more):
         to_browser, self._write = os.pipe()
         self._read, from_browser = os.pipe()
-        # The browser's ends of the pipes are its descriptors 3 and 4.
+        # The browser's ends of the pipes become its descriptors 3 and 4, and must be neither yet.
+        to_browser, from_browser = _higher(to_browser), _higher(from_browser)
         script = f'exec 3<&{to_browser} 4>&{from_browser}; exec "$@"'
         self._process = subprocess.Popen(
             [
@@ -122,6 +136,7 @@ class Browser:
 
     def _next(self):
         while b"\0" not in self._rest:
+            assert select.select([self._read], [], [], PATIENCE)[0], "the browser says nothing"
             found = os.read(self._read, 1 << 20)
             assert found, "the browser has ended"
             self._rest += found

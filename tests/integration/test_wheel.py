@@ -25,6 +25,7 @@ def test_the_wheel_ships_the_manifests_and_what_belongs_to_them(wheel):
         names = set(archive.namelist())
     for manifest in (ROOT / "manifests").glob("*.yaml"):
         assert f"orchestrator/builtin/manifests/{manifest.name}" in names
+    assert "orchestrator/pipelines/report/page.css" in names
     for runner in (ROOT / "envs").glob("*/runner.py"):
         folder = f"orchestrator/builtin/envs/{runner.parent.name}"
         assert {f"{folder}/runner.py", f"{folder}/requirements.lock"} <= names
