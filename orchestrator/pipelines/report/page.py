@@ -119,25 +119,28 @@ class _Page:
         )
 
     def _given(self) -> Part:
-        given = [*inputs_of(self._run)]
-        options = {name: each for name, each in self._run.facts.get("options", {}).items() if each}
-        options.pop("cache", None)
-        if self._run.facts.get("options", {}).get("cache") is False:
-            options["no cache"] = True
         lines: list[Part] = []
-        for name, value in given:
+        for name, value in inputs_of(self._run):
             one = count(value, "item") if isinstance(value, int) else _brief(value)
             lines += [tag("dt", name), tag("dd", tag("bdi", one))]
-        for name, value in options.items():
-            shown = (
-                "yes" if value is True else ", ".join(value) if isinstance(value, list) else value
-            )
-            lines += [tag("dt", name.replace("_", " ")), tag("dd", f"{shown}")]
+        for name, option in self._options().items():
+            lines += [tag("dt", name), tag("dd", option)]
         if not lines:
             return None
         return tag(
             "details", tag("summary", "inputs and options"), tag("dl", lines, class_="plain")
         )
+
+    def _options(self) -> dict[str, str]:
+        """Return the options of the run that are not as usual, in words."""
+        found = self._run.facts.get("options", {})
+        options = {
+            "keep going": "yes" if found.get("keep_going") else "",
+            "retries": str(found.get("retries") or ""),
+            "forced steps": ", ".join(found.get("force", ())),
+            "results of before": "not used" if found.get("cache") is False else "",
+        }
+        return {name: words for name, words in options.items() if words}
 
     def _notice(self) -> Part:
         """Say what the page lacks."""
