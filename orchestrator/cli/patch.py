@@ -311,18 +311,15 @@ def _lines(data: bytes) -> list[str]:
 
 
 def _stale(context: Context, directory: Path, names: Sequence[str], *, clear: bool) -> None:
+    from orchestrator.doctor.caches import module_cache
     from orchestrator.sources import inplace
 
-    get = context.variables.get
-    cache = get("XDG_CACHE_HOME") or "~/.cache"
-    home = get("HF_HOME") or f"{cache}/huggingface"
-    modules = Path(get("HF_MODULES_CACHE") or f"{home}/modules").expanduser()
     files = {
         name: data
         for name in names
         if name.endswith(".py") and (data := inplace.read_inside(directory, name)) is not None
     }
-    stale = inplace.stale_copies(modules / "transformers_modules", directory, files)
+    stale = inplace.stale_copies(module_cache(context.variables), directory, files)
     if clear:
         inplace.clear(stale)
     for path in stale:
