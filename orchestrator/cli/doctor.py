@@ -59,7 +59,7 @@ def command(
     table = load_tables(context.catalog.directories)
     if as_job and (target is None or trace is not None):
         raise UsageError("--run needs a MODEL, and no --error", fix="run: mm doctor MODEL --run")
-    subject = _subject(context, target, device, dtype, python) if target is not None else None
+    subject = subject_of(context, target, device, dtype, python) if target is not None else None
     if trace is not None:
         from orchestrator.doctor.explain import explain
 
@@ -91,7 +91,14 @@ def command(
     return WRONG if report.wrong or not ended.done else 0
 
 
-def _subject(context: Context, target: str, device: str, dtype: str, python: str | None) -> Subject:
+def subject_of(
+    context: Context, target: str, device: str, dtype: str, python: str | None
+) -> Subject:
+    """Return what `target` names: a model, else a directory.
+
+    Raises:
+        UsageError: When it is neither.
+    """
     from orchestrator.doctor.subjects import directory_subject, model_subject
 
     if target in context.catalog.models and os.sep not in target:

@@ -58,12 +58,14 @@ class Ports:
         free_disk: Says how many bytes are free on the disk of a path.
         index: Returns None where the package index answers, else what stood in the way.
         link: Makes a hard link.
+        uv: Returns where uv is and its version.
     """
 
     root: Path = machine.ROOT
     free_disk: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
     index: Callable[[Workspace], str | None] | None = None
     link: Callable[[Path, Path], None] = os.link
+    uv: Callable[[Workspace], str] | None = None
 
 
 def look_at_installation(
@@ -79,7 +81,7 @@ def look_at_installation(
     ports = ports or Ports()
     looked = Looked()
     _interpreters(workspace, looked)
-    _uv(workspace, looked)
+    _uv(workspace, looked, ports)
     _home(workspace, looked, ports)
     _cache(workspace, looked, ports)
     _environments(workspace, looked)
@@ -112,22 +114,30 @@ def _interpreters(workspace: Workspace, looked: Looked) -> None:
         )  # fmt: skip
 
 
-def _uv(workspace: Workspace, looked: Looked) -> None:
+def ask_uv(workspace: Workspace) -> str:
+    """Return the version of the uv that belongs to `mm`, and where it is.
+
+    Raises:
+        MMError, OSError: When it is not there or does not run.
+    """
     from orchestrator.backends.toolenv import tool_variables
     from orchestrator.backends.uv import uv_binary
 
+    binary = uv_binary()
+    variables = tool_variables(workspace.variables)
+    said = processes.run([binary, "--version"], variables=variables, timeout=PATIENCE).stdout
+    return f"{said.strip()} ({binary})"
+
+
+def _uv(workspace: Workspace, looked: Looked, ports: Ports) -> None:
     try:
-        binary = uv_binary()
-        variables = tool_variables(workspace.variables)
-        said = processes.run([binary, "--version"], variables=variables, timeout=PATIENCE).stdout
+        _fact(looked, f"uv: {(ports.uv or ask_uv)(workspace)}")
     except (MMError, OSError) as error:
         _finding(
             looked, "no-uv", Effect.STOPS, f"the uv that belongs to mm does not run: {error}",
             "no environment can be built with it",
             "run: pip install --force-reinstall uv; or build with --backend virtualenv",
         )  # fmt: skip
-        return
-    _fact(looked, f"uv: {said.strip()} ({binary})")
 
 
 def _home(workspace: Workspace, looked: Looked, ports: Ports) -> None:

@@ -50,11 +50,10 @@ def test_a_name_that_is_gone(mini, another_environment):
     other = another_environment("4.57.3", GONE)
     report = mini.look()
     assert report.findings == ()
-    assert facts(report, "environment") == [
-        f"all 5 names that the code imports are in transformers 4.46.3 ({mini.python})",
-        "of 5 names that the code imports, in transformers 4.57.3 "
-        f"(the environment {other.name}): LlamaFlashAttention2 missing",
-    ]
+    own, others = facts(report, "environment")
+    assert own == f"all 5 names that the code imports are in transformers 4.46.3 ({mini.python})"
+    assert others.startswith("of 5 names that the code imports, in transformers 4.57.3 ")
+    assert others.endswith(f"(the environment {other.name}): LlamaFlashAttention2 missing")
     packages(site(mini), "4.57.3", GONE)
     (site(mini) / "transformers-4.46.3.dist-info" / "METADATA").unlink()
     found = mini.only("environment")
@@ -242,24 +241,44 @@ def test_a_use_of_it_behind_a_guard_is_no_fault(mini, use):
 # 3. device
 
 
+def before(mini, statement):
+    """Put a statement before the last of XModel.forward."""
+    last = "        return self.part(x.to(self.dtype))"
+    mini.edit("modeling_x.py", last, f"        {statement}\n{last}")
+
+
 @pytest.mark.parametrize(
-    ("old", "new", "pairs"),
+    ("statement", "old", "new"),
     [
-        ("return self.part(x.to", "x = x.cuda()\n        return self.part(x.to", {".cuda()": ".to(self.device)"}),
-        ("return self.part(x.to", "x = x.cuda(non_blocking=True)\n        return self.part(x.to", {".cuda(non_blocking=True)": ".to(self.device)"}),
-        ("return self.part(x.to", "x = x.to('cuda:0')\n        return self.part(x.to", {".to('cuda:0')": ".to(self.device)"}),
-        ("return self.part(x.to", "x = x + torch.zeros(1, device='cuda')\n        return self.part(x.to", {"torch.zeros(1, device='cuda')": "torch.zeros(1, device=self.device)"}),
-        ("return self.part(x.to", "d = torch.device('cuda')\n        return self.part(x.to", {"torch.device('cuda')": "self.device"}),
-        ("return self.line(x)", "return self.line(x.cuda())", {".cuda()": ".to(next(self.parameters()).device)"}),
-        ("return self.part(x.to", "torch.cuda.synchronize()\n        return self.part(x.to", {"torch.cuda.synchronize()": "torch.cuda.is_available() and torch.cuda.synchronize()"}),
+        ("x = x.cuda()", ".cuda()", ".to(self.device)"),
+        ("x = x.cuda(non_blocking=True)", ".cuda(non_blocking=True)", ".to(self.device)"),
+        ("x = x.to('cuda:0')", ".to('cuda:0')", ".to(self.device)"),
+        (
+            "x = torch.zeros(1, device='cuda')",
+            "torch.zeros(1, device='cuda')",
+            "torch.zeros(1, device=self.device)",
+        ),
+        ("d = torch.device('cuda')", "torch.device('cuda')", "self.device"),
+        (
+            "torch.cuda.synchronize()",
+            "torch.cuda.synchronize()",
+            "torch.cuda.is_available() and torch.cuda.synchronize()",
+        ),
     ],
-)  # fmt: skip
-def test_a_gpu_that_is_assumed(mini, old, new, pairs):
-    mini.edit("modeling_x.py", old, new)
+)
+def test_a_gpu_that_is_assumed(mini, statement, old, new):
+    before(mini, statement)
     found = mini.only("device")
     assert found.effect is Effect.STOPS
-    assert found.patch.python.replace == pairs
+    assert "in XModel.forward; self is at hand" in found.finding
+    assert found.patch.python.replace == {old: new}
     assert mini.findings("cuda") == []
+
+
+def test_a_gpu_that_is_assumed_in_a_module_that_knows_no_device(mini):
+    mini.edit("modeling_x.py", "return self.line(x)", "return self.line(x.cuda())")
+    wanted = {".cuda()": ".to(next(self.parameters()).device)"}
+    assert mini.only("device").patch.python.replace == wanted
 
 
 def test_a_gpu_that_is_assumed_where_there_is_no_self(mini):
@@ -275,11 +294,7 @@ def test_a_gpu_that_is_assumed_where_there_is_no_self(mini):
 
 
 def test_cuda_autocast_is_a_risk(mini):
-    mini.edit(
-        "modeling_x.py",
-        "        return self.part(x.to(self.dtype))",
-        "        with torch.autocast('cuda', dtype=torch.bfloat16):\n            return self.part(x.to(self.dtype))",
-    )
+    before(mini, "with torch.autocast('cuda', dtype=torch.bfloat16):\n            x = self.part(x)")
     found = mini.only("device")
     assert found.effect is Effect.RISK
     assert found.patch.when == {"device": "cpu"}
@@ -319,31 +334,49 @@ def test_what_only_a_script_does_is_no_fault(mini):
 
 
 @pytest.mark.parametrize(
-    ("keys", "said", "values"),
+    ("keys", "said", "path", "value"),
     [
-        ({"torch_dtype": "float16"}, "names the dtype float16, and the model is to run on cpu", {"torch_dtype": "float32"}),
-        ({"torch_dtype": "float8_e4m3fn"}, "in which cpu does not compute", {"torch_dtype": "float32"}),
-        ({"dtype": "bfloat32"}, "torch has no such dtype", {"dtype": "float32"}),
-        ({"vision_config": {"torch_dtype": "bfloat16"}}, "names bfloat16 inside vision_config, and float32 for the whole", {"vision_config.torch_dtype": "float32"}),
-        ({"attn_implementation": "flash_attention_2"}, "asks for flash_attention_2, and flash-attn is not in the environment", {"attn_implementation": "eager"}),
-        ({"vision_config": {"_attn_implementation": "flash_attention_2"}}, "flash_attention_2", {"vision_config._attn_implementation": "eager"}),
+        (
+            {"torch_dtype": "float16", "text_config": {}},
+            "names the dtype float16, and the model is to run on cpu",
+            "torch_dtype",
+            "float32",
+        ),
+        (
+            {"torch_dtype": "float8_e4m3fn", "text_config": {}},
+            "in which cpu does not compute",
+            "torch_dtype",
+            "float32",
+        ),
+        ({"dtype": "bfloat32"}, "torch has no such dtype", "dtype", "float32"),
+        (
+            {"vision_config": {"torch_dtype": "bfloat16"}},
+            "names bfloat16 inside vision_config, and float32 for the whole",
+            "vision_config.torch_dtype",
+            "float32",
+        ),
+        (
+            {"attn_implementation": "flash_attention_2"},
+            "asks for flash_attention_2, and flash-attn is not in the environment",
+            "attn_implementation",
+            "eager",
+        ),
+        (
+            {"vision_config": {"_attn_implementation": "flash_attention_2"}},
+            "flash_attention_2",
+            "vision_config._attn_implementation",
+            "eager",
+        ),
     ],
-)  # fmt: skip
-def test_a_configuration_that_does_not_fit(mini, keys, said, values):
-    if "vision_config" in keys:
-        mini.edit(
-            "modeling_x.py", "self.part = Part(config)", "self.part = Part(config.vision_config)"
-        )
-    if keys.get("torch_dtype") == "float16":
-        keys = {**keys, "text_config": {}}
-    if str(keys.get("torch_dtype", "")).startswith("float8"):
-        keys = {**keys, "text_config": {}}
+)
+def test_a_configuration_that_does_not_fit(mini, keys, said, path, value):
+    mini.edit("modeling_x.py", "Part(config)", "Part(config.vision_config)")
     mini.configure(**keys)
     found = mini.only("configuration")
     assert said in found.finding
-    assert found.patch.json.set == values
+    assert found.patch.json.set == {path: value}
     assert found.evidence[0].line > 1
-    assert found.evidence[0].quote.startswith(f'"{next(iter(values)).rpartition(".")[2]}": ')
+    assert found.evidence[0].quote.startswith(f'"{path.rpartition(".")[2]}": ')
 
 
 def test_a_part_that_nobody_reads_may_have_any_dtype(mini):
@@ -436,10 +469,10 @@ def test_parts_that_are_missing_without_an_index(mini):
         (safetensors({"a": 8})[:20], "it is cut short, or no safetensors file"),
         (b"", "has 0 bytes"),
         (safetensors({"a": 8}) + b"x", "has 1 bytes that belong to no tensor"),
-        (b"version https://git-lfs.example/spec/v1\noid sha256:00\nsize 7\n", "is a pointer of Git LFS"),
+        (b"version https://git-lfs.example/v1\noid sha256:00\nsize 7\n", "is a pointer of Git LFS"),
         (b"PK\x03\x04" + bytes(100), "no safetensors file"),
     ],
-)  # fmt: skip
+)
 def test_weights_that_are_damaged(mini, data, said):
     write(mini.directory, {"model.safetensors": data})
     assert said in mini.only("weights").finding
