@@ -90,6 +90,9 @@ def _environment(subject: Subject, workspace: Workspace, table: Table) -> Looked
     mine = [subject.own.site.directory] if subject.own and subject.own.site else []
     others = [place for each in built(workspace, mine) if (place := _place(each)) is not None]
     written = config_of(subject.original("config.json")).get("transformers_version")
+    if own is None and not others and subject.codes and subject.declared is None:
+        text = "no environment is built in which the code's names could be looked up"
+        looked.facts.append(Fact(Layer.ENVIRONMENT, text))
     asked = environments.Asked(
         subject.wanted,
         subject.codes,
@@ -109,7 +112,11 @@ def _place(installation: Installation) -> environments.Place | None:
     lookup = installation.lookup
     if lookup is None:
         return None
-    return environments.Place(installation.label, installation.versions, lookup)
+    by_tree = None
+    if installation.site is not None and "transformers" in installation.versions:
+        source = installation.site.source("transformers.dynamic_module_utils")
+        by_tree = source is not None and "ast.parse" in (source.text or "")
+    return environments.Place(installation.label, installation.versions, lookup, by_tree)
 
 
 def _api(subject: Subject, workspace: Workspace, table: Table) -> Looked:
@@ -132,7 +139,9 @@ def _configuration(subject: Subject) -> Looked:
         code,
         offline=subject.declared is not None,
     )
-    return configs.look(subject.configs, beside)
+    looked = configs.look(subject.configs, beside)
+    looked.findings += subject.unread
+    return looked
 
 
 def _weights(subject: Subject) -> Looked:

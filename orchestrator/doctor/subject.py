@@ -15,9 +15,10 @@ from orchestrator.core.diagnosis.imports import Wanted, beside, imports_of
 from orchestrator.core.diagnosis.records import Effect, Evidence, Finding, Layer
 from orchestrator.core.diagnosis.safetensors import Damaged, read_header
 from orchestrator.core.patching import Conditions, Patched, PatchSet
+from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from orchestrator.catalog import Declared
     from orchestrator.doctor.packages import Installation
@@ -91,6 +92,15 @@ class Subject:
         ]
         return {name: data for name in names if (data := self.read(name)) is not None}
 
+    @property
+    def unread(self) -> list[Finding]:
+        """One finding for each configuration file that cannot be read."""
+        return [
+            _unreadable(Layer.CONFIGURATION, name)
+            for name in configs.CONFIGS
+            if name in self.files and name not in self.configs
+        ]
+
     @cached_property
     def _code(self) -> tuple[list[Code], list[Finding]]:
         """Its Python files that a loader imports: what `auto_map` names, and what those import."""
@@ -104,6 +114,8 @@ class Subject:
                 continue
             data = self.read(name)
             if data is None:
+                if name in self.files:
+                    broken[name] = _unreadable(Layer.ENVIRONMENT, name)
                 continue
             try:
                 codes[name] = read_code(name, data)
@@ -148,6 +160,9 @@ def list_files(directory: Path) -> dict[str, Path]:
     """Return the files below a directory by name, hidden ones left aside.
 
     Links to directories are not followed, so that no circle of them is walked.
+
+    Raises:
+        UsageError: When there are so many that it cannot be a model's directory.
     """
     found: dict[str, Path] = {}
     for base, folders, files in os.walk(directory):
@@ -158,7 +173,11 @@ def list_files(directory: Path) -> dict[str, Path]:
             if not file.startswith("."):
                 found[prefix + file] = Path(base, file)
         if len(found) > MAX_FILES:
-            break
+            raise UsageError(
+                f"holds more than {MAX_FILES} files",
+                where=str(directory),
+                fix="name the model's own directory",
+            )
     return found
 
 
@@ -197,6 +216,9 @@ def config_of(data: bytes | None) -> dict[str, object]:
 
 
 def _read_weights(name: str, path: Path, found: weights.Files) -> None:
+    if not path.is_file():
+        found.damaged[name] = "is no file, or a link that leads nowhere"
+        return
     try:
         with path.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -217,6 +239,18 @@ def _read_weights(name: str, path: Path, found: weights.Files) -> None:
         found.damaged[name] = f"cannot be read ({error.strerror})"
 
 
+def _unreadable(layer: Layer, name: str) -> Finding:
+    return Finding(
+        layer,
+        draft_id("unreadable", name),
+        Effect.STOPS,
+        f"{name} cannot be read, or has more than {MAX_TEXT >> 20} MiB",
+        "it is no file of code or configuration, and the loader fails",
+        "fetch the file again",
+        (Evidence(name),),
+    )
+
+
 def _unparsed(name: str, error: Unreadable) -> Finding:
     import platform
 
@@ -229,8 +263,3 @@ def _unparsed(name: str, error: Unreadable) -> Finding:
         "fetch the file again, or mend it",
         (Evidence(name, error.line),),
     )
-
-
-def first(values: Iterable[str]) -> str:
-    """Return the first of some texts that is not empty."""
-    return next((value for value in values if value), "")

@@ -36,11 +36,11 @@ STORED = frozenset(
 )
 """Dtypes that torch knows and in which only some GPUs compute."""
 
-NEEDS_CUDA = frozenset(
-    {"fp8", "fbgemm_fp8", "eetq", "awq", "gptq", "vptq", "higgs", "mxfp4", "spqr", "auto-round",
-     "bitsandbytes", "bitnet", "fp_quant"}
-)  # fmt: skip
-"""Methods of quantisation whose usual kernels are for CUDA."""
+NEEDS_CUDA = frozenset({"fp8", "fbgemm_fp8", "eetq", "vptq", "higgs", "spqr", "fp_quant"})
+"""Methods of quantisation that have kernels for CUDA alone."""
+
+WANTS_CUDA = frozenset({"awq", "gptq", "bitsandbytes", "bitnet", "auto-round", "mxfp4"})
+"""Methods whose usual kernels are for CUDA, and that some releases can run elsewhere."""
 
 ATTENTION_KEYS = frozenset({"attn_implementation", "_attn_implementation"})
 FLASH = re.compile(r"flash_attention_\d")
@@ -249,14 +249,15 @@ def _quantisation(config: Config, setting_: Setting, looked: Looked) -> None:
         name = str(method.value) if method is not None else "bitsandbytes"
         if setting_.conditions.device == "cuda":
             looked.facts.append(Fact(Layer.CONFIGURATION, f"the weights are quantised by {name}"))
-        elif name in NEEDS_CUDA:
+        elif name in NEEDS_CUDA | WANTS_CUDA:
+            needs = "needs" if name in NEEDS_CUDA else "usually needs"
             looked.findings.append(
                 Finding(
                     Layer.CONFIGURATION,
                     draft_id("quantised", name),
-                    Effect.STOPS,
-                    f"{config.name} says that the weights are quantised by {name}, "
-                    f"which needs CUDA, and the model is to run on {setting_.conditions.device}",
+                    Effect.STOPS if name in NEEDS_CUDA else Effect.RISK,
+                    f"{config.name} says that the weights are quantised by {name}, which {needs} "
+                    f"CUDA, and the model is to run on {setting_.conditions.device}",
                     "the loader refuses the model, or has no kernels for it",
                     "use weights that are not quantised, or a machine with such a GPU",
                     (config.evidence((*path, "quant_method") if method else path),),

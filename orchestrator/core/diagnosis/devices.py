@@ -21,7 +21,7 @@ from orchestrator.core.diagnosis.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from orchestrator.core.patching import Conditions, Patch
 
@@ -78,7 +78,8 @@ def look(codes: Iterable[Code], conditions: Conditions) -> Looked:
     total = guarded = 0
     for code in codes:
         every = list(uses(code))
-        open_ones = [use for use in every if not code.guarded(use.node, _asker(code))]
+        asks = _asking(code)
+        open_ones = [use for use in every if not code.guarded(use.node, asks)]
         total += len(every)
         guarded += len(every) - len(open_ones)
         if conditions.device == CUDA:
@@ -171,24 +172,19 @@ def _is_cuda(node: ast.AST) -> bool:
     return False
 
 
-class _asker:  # noqa: N801 - called like a function
-    """Says of a test whether it asks for CUDA, also through a name that was given such a value."""
-
-    def __init__(self, code: Code) -> None:
-        self._flags = {
-            target.id
-            for node in code.file.nodes
-            if isinstance(node, ast.Assign) and _mentions(node.value, frozenset())
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
-
-    def __call__(self, test: ast.expr) -> bool:
-        return _mentions(test, self._flags)
+def _asking(code: Code) -> Callable[[ast.expr], bool]:
+    """Return what says of a test whether it asks for CUDA, also through a name of such a value."""
+    flags = {
+        target.id
+        for node in code.file.nodes
+        if isinstance(node, ast.Assign) and _mentions(node.value, frozenset())
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return lambda test: _mentions(test, flags)
 
 
-def _mentions(node: ast.expr, flags: Iterable[str]) -> bool:
-    flags = set(flags)
+def _mentions(node: ast.expr, flags: Collection[str]) -> bool:
     return any(CUDA in name.lower() or name in flags for name in names_in(node))
 
 

@@ -35,13 +35,26 @@ PACKAGE = "transformers"
 """The package whose names the remote code is written against."""
 
 
+CALLED = "ModuleNotFoundError, when the function that imports it is called"
+
+
 @dataclass(frozen=True)
 class Place:
-    """An environment that is built: what people call it, its versions, a lookup in its packages."""
+    """An environment that is built.
+
+    Attributes:
+        label: What people call it.
+        versions: The version of each package by normalised name.
+        lookup: A lookup in its packages.
+        checks_by_tree: Whether its transformers reads every import of a model's files, those in
+            functions too, before it loads them. Older releases go by patterns, which pass over
+            `import x as y`; None where there is no transformers.
+    """
 
     label: str
     versions: Mapping[str, str]
     lookup: Lookup
+    checks_by_tree: bool | None = None
 
     @property
     def version(self) -> str:
@@ -247,29 +260,41 @@ def _nowhere(
 
 def _modules(asked: Asked, own: Place, packages_of: Callable[[str], str]) -> list[Finding]:
     """Find modules that nothing in the environment brings."""
-    found: dict[str, Wanted] = {}
+    found: dict[str, tuple[Wanted, str]] = {}
     for wanted in asked.wanted:
-        if wanted.level or wanted.guarded or wanted.top in sys.stdlib_module_names:
+        if wanted.level or wanted.top in sys.stdlib_module_names:
             continue
-        if _is_neighbour(wanted, asked.files):
+        if _is_neighbour(wanted, asked.files) or wanted.top in found:
             continue
-        if own.lookup.find(wanted.top, "") is Answer.MISSING:
-            before = found.get(wanted.top)
-            if before is None or (before.called and not wanted.called):
-                found[wanted.top] = wanted
+        ends = _ends(wanted, own)
+        if ends and own.lookup.find(wanted.top, "") is Answer.MISSING:
+            found[wanted.top] = (wanted, ends)
     return [
         Finding(
             Layer.ENVIRONMENT,
             draft_id("module", top),
-            Effect.RISK if wanted.called else Effect.STOPS,
+            Effect.RISK if ends is CALLED else Effect.STOPS,
             f"nothing in the environment brings the module {top}",
-            f"ModuleNotFoundError: No module named '{top}'"
-            + (", when the function that imports it is called" if wanted.called else ""),
+            ends,
             f"add {packages_of(top)} to the manifest's dependencies and lock it again",
             (wanted.evidence,),
         )
-        for top, wanted in found.items()
+        for top, (wanted, ends) in found.items()
     ]
+
+
+def _ends(wanted: Wanted, own: Place) -> str:
+    """Return what comes of it where a module is not there; nothing where that is expected.
+
+    transformers looks through a model's files before it imports them, functions included, and
+    refuses a model of which a package is missing; what stands in a `try` it passes over.
+    """
+    passed_over = own.checks_by_tree is False and wanted.aliased
+    if own.checks_by_tree is not None and not wanted.tried and not passed_over:
+        return "ImportError: This modeling file requires the following packages"
+    if wanted.guarded:
+        return ""
+    return CALLED if wanted.called else "ModuleNotFoundError, when the file is imported"
 
 
 def _is_neighbour(wanted: Wanted, files: frozenset[str]) -> bool:

@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis.code import Code, dotted
+from orchestrator.core.diagnosis.code import Code, dotted, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +23,9 @@ class Wanted:
         name: The name in it; empty where the module itself is imported.
         level: How many dots stand before it.
         guarded: Whether it stands behind `try` or a test, so that its absence is expected.
+        tried: Whether it stands in a `try`, or behind transformers' own `is_…_available`, which is
+            how transformers itself tells what a file cannot do without.
+        aliased: Whether it is `import x as y`, which older releases of transformers pass over.
         called: Whether it is taken when a function is called, and not at the import of the file.
         evidence: Where.
     """
@@ -33,6 +36,8 @@ class Wanted:
     guarded: bool
     called: bool
     evidence: Evidence
+    tried: bool = False
+    aliased: bool = False
 
     @property
     def top(self) -> str:
@@ -67,13 +72,19 @@ def imports_of(code: Code) -> list[Wanted]:
 def _imported(code: Code, node: ast.Import | ast.ImportFrom) -> Iterator[Wanted]:
     guarded = code.guarded(node, _any_test)
     called = bool(code.function(node))
+    tried = code.guarded(node, _availability)
     for alias in node.names:
         evidence = code.evidence(alias)
         if isinstance(node, ast.Import):
-            yield Wanted(alias.name, "", 0, guarded, called, evidence)
+            aliased = alias.asname is not None
+            yield Wanted(alias.name, "", 0, guarded, called, evidence, tried, aliased)
         else:
             name = "" if alias.name == "*" else alias.name
-            yield Wanted(node.module or "", name, node.level, guarded, called, evidence)
+            yield Wanted(node.module or "", name, node.level, guarded, called, evidence, tried)
+
+
+def _availability(test: ast.expr) -> bool:
+    return any(name.startswith("is_") and name.endswith("available") for name in names_in(test))
 
 
 def _any_test(test: ast.expr) -> bool:
@@ -111,6 +122,7 @@ def _attributes(code: Code, modules: dict[str, str]) -> Iterator[Wanted]:
                 code.guarded(node, _any_test),
                 bool(code.function(node)),
                 code.evidence(node),
+                tried=True,
             )
 
 

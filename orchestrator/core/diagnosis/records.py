@@ -6,6 +6,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -153,7 +155,7 @@ def as_json(finding: Finding) -> dict[str, Any]:
         "evidence": [each._asdict() for each in finding.evidence],
         "consequence": finding.consequence,
         "remedy": finding.remedy,
-        "patch": finding.patch.id if finding.patch is not None else None,
+        "patch": msgspec.to_builtins(finding.patch) if finding.patch is not None else None,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -156,6 +157,25 @@ def test_a_module_that_nothing_brings(mini):
     found = mini.only("environment")
     assert found.finding == "nothing in the environment brings the module einops"
     assert found.evidence[0].where == "modeling_x.py:4"
+
+
+INNER = """\
+        if self.training:
+            import drawing.tools as tools
+        return self.line(x)
+"""
+
+
+def test_a_module_that_only_newer_releases_of_transformers_ask_for(mini):
+    mini.edit("modeling_x.py", "        return self.line(x)\n", INNER)
+    assert mini.findings() == []
+    write(site(mini) / "transformers", {"dynamic_module_utils.py": "tree = ast.parse(text)\n"})
+    found = mini.only("environment")
+    assert (found.effect, found.evidence[0].line) == (Effect.STOPS, 23)
+    assert found.consequence.startswith("ImportError: This modeling file requires")
+    guarded = INNER.replace("self.training", "is_drawing_available()")
+    mini.edit("modeling_x.py", INNER, guarded)
+    assert mini.findings() == []
 
 
 def test_a_file_that_is_imported_and_not_there(mini):
@@ -387,7 +407,7 @@ def test_a_part_that_nobody_reads_may_have_any_dtype(mini):
 def test_quantised_weights_need_a_gpu(mini):
     mini.configure(quantization_config={"quant_method": "awq", "bits": 4})
     found = mini.only("configuration")
-    assert "are quantised by awq, which needs CUDA" in found.finding
+    assert "are quantised by awq, which usually needs CUDA" in found.finding
     assert found.evidence[0].quote == '"quant_method": "awq",'
     assert mini.findings("cuda") == []
 
@@ -565,7 +585,21 @@ def test_a_directory_with_50000_files(mini):
     assert mini.findings() == []
 
 
-def test_an_enormous_file_of_code_is_not_read(mini):
-    with (mini.directory / "configuration_x.py").open("wb") as stream:
+@pytest.mark.parametrize(
+    ("name", "layer"), [("configuration_x.py", "environment"), ("config.json", "configuration")]
+)
+def test_an_enormous_file_of_code_or_configuration_is_not_read(mini, name, layer):
+    with (mini.directory / name).open("wb") as stream:
         stream.truncate(1 << 40)
-    assert mini.findings() == []
+    assert "has more than 16 MiB" in mini.only(layer).finding
+
+
+def test_what_is_no_file_is_not_waited_for(mini):
+    (mini.directory / "model.safetensors").unlink()
+    os.mkfifo(mini.directory / "model.safetensors")
+    assert "is no file" in mini.only("weights").finding
+
+
+def test_a_link_that_leads_nowhere(mini):
+    (mini.directory / "model-2.safetensors").symlink_to("gone")
+    assert "a link that leads nowhere" in mini.only("weights").finding
