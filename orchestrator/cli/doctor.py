@@ -22,6 +22,9 @@ JSON_VERSION = 1
 WRONG = 1
 """The exit code where there are findings."""
 
+MAX_SHOWN = 2000
+"""Characters of a sentence that are printed."""
+
 MAX_ERROR = 8 << 20
 """Bytes of a trace that are read."""
 
@@ -140,7 +143,7 @@ def _show(context: Context, report: Report, *, as_json: bool) -> int:
         context.out(f"\n{layer.value}")
         for fact in report.facts:
             if fact.layer is layer:
-                context.out(f"  {fact.text}")
+                context.out(f"  {_line(fact.text)}")
         for finding in report.findings:
             if finding.layer is layer:
                 _finding(context, finding)
@@ -169,14 +172,21 @@ def _summary(report: Report) -> str:
 
 
 def _finding(context: Context, finding: Finding, indent: str = "  ") -> None:
-    context.out(f"{indent}{finding.effect.value.upper()}: {finding.finding}")
+    context.out(f"{indent}{finding.effect.value.upper()}: {_line(finding.finding)}")
     shown = finding.evidence[:6]
     for each in shown:
-        context.out(f"{indent}  {each.where}{': ' if each.quote else ''}{each.quote}")
+        context.out(f"{indent}  {_line(each.where)}{': ' if each.quote else ''}{each.quote}")
     if len(finding.evidence) > len(shown):
         context.out(f"{indent}  and {len(finding.evidence) - len(shown)} places more")
-    context.out(f"{indent}  comes of it: {finding.consequence}")
-    context.out(f"{indent}  mends it: {finding.remedy}")
+    context.out(f"{indent}  comes of it: {_line(finding.consequence)}")
+    context.out(f"{indent}  mends it: {_line(finding.remedy)}")
+
+
+def _line(text: str) -> str:
+    """Return text that names files and values of somebody else's, safe to print on one line."""
+    from orchestrator.core.diagnosis.records import shortened
+
+    return shortened(text, MAX_SHOWN)
 
 
 def _show_explanations(context: Context, found: list[Explanation], *, as_json: bool) -> int:

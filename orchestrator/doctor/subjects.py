@@ -12,6 +12,7 @@ from orchestrator.core.devices import AUTO, choose_device, choose_dtype
 from orchestrator.core.diagnosis import configs, weights
 from orchestrator.core.diagnosis.records import Effect, Finding, Layer
 from orchestrator.core.patching import Conditions
+from orchestrator.core.patching.conditions import problem
 from orchestrator.doctor.packages import Installation, SitePackages
 from orchestrator.doctor.subject import Subject, config_of, list_files
 from orchestrator.errors import EnvironmentFailure, ManifestError, MMError, SourceError, UsageError
@@ -73,6 +74,9 @@ def directory_subject(
     """
     if not directory.is_dir():
         raise UsageError("not a directory", where=str(directory))
+    for name, value in (("device", device), ("dtype", dtype)):
+        if value != AUTO and (wrong := problem(name, value)):
+            raise UsageError(wrong, where=f"--{name}")
     versions: Mapping[str, str] = {}
     own = None
     if python is not None:

@@ -67,7 +67,7 @@ def match_failures(text: str, failures: Iterable[Failure]) -> list[Match]:
             groups = {name: shortened(value or "") for name, value in last.groupdict().items()}
             found.append(Match(failure, shortened(last[0]), groups, last.end()))
     # A more telling entry stands before a vaguer one that ends at the same place.
-    return sorted(found, key=lambda match: -match.end)
+    return sorted(found, key=lambda match: (match.failure.harmless, -match.end))
 
 
 def frames(text: str) -> list[Evidence]:

@@ -45,6 +45,8 @@ class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Where it lies; the remedy is checked against what that layer finds in the model."""
     means: str
     remedy: str
+    harmless: bool = False
+    """Whether the words are printed and nothing comes of them; every other entry goes before."""
 
 
 class Gone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -120,6 +120,8 @@ def test_an_unknown_failure(mm, tmp_path):
         ["doctor", "--error", "no-such-file"],
         ["doctor", ".", "--python", "/nowhere/bin/python"],
         ["doctor", ".", "--run"],
+        ["doctor", ".", "--device", "gpu"],
+        ["doctor", ".", "--dtype", "fp16"],
     ],
 )
 def test_what_is_asked_wrongly(mm, arguments):
@@ -167,6 +169,23 @@ def test_a_draft_has_a_patch_for_each_finding_and_mends_them(mm, mini):
     assert mini.findings() == []
     # And nothing was written but the draft.
     assert [each.name for each in mini.workspace.cwd.iterdir()] == ["draft.yaml"]
+
+
+def test_a_draft_of_long_and_odd_expressions(mm, mini):
+    text = "'a: b # c', \"d\", {1: [2]}, " + ", ".join(f"some_long_name_{n}" for n in range(20))
+    statement = f"        x = torch.zeros({text}, device='cuda')\n"
+    mini.edit("modeling_x.py", CUDA, f"{statement}{CUDA}")
+    _, out = mm("patch", "new", mini.directory, "--python", mini.python, "-o", "-")
+    made = read_patch_set(out.encode(), file="mini-draft.yaml", stem="mini-draft")
+    (pair,) = made.patches[0].python.replace.items()
+    assert pair[1] == pair[0].replace("device='cuda'", "device=self.device")
+
+
+def test_names_of_files_are_printed_without_control_characters(mm, mini):
+    write(mini.directory, {"a\x1b[31m.safetensors": b""})
+    _, out = mm("doctor", mini.directory, "--python", mini.python)
+    assert "\x1b" not in out
+    assert "a?[31m.safetensors" in out
 
 
 def test_a_draft_overwrites_nothing(mm, mini):

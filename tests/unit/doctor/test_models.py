@@ -231,6 +231,11 @@ def test_no_hint_for_a_failure_that_nobody_knows(model):
     assert hint(model.workspace, model.declared, error, "cpu", "auto") is None
 
 
+def test_no_hint_for_words_that_do_no_harm(model):
+    error = JobFailed("ValueError: no", detail=f"{TRACES['sox-missing']}ValueError: no")
+    assert hint(model.workspace, model.declared, error, "cpu", "auto") is None
+
+
 def test_a_table_that_is_broken_hides_no_failure(model):
     write(model.manifests / "doctor", {"mine.yaml": "name: yours\n"})
     error = JobFailed("AssertionError", detail=TRACES["cuda-assumed"])

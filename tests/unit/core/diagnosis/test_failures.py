@@ -51,6 +51,12 @@ def test_the_error_that_ended_the_run_comes_first():
     assert found == ["cuda-assumed", "module-missing"]
 
 
+def test_harmless_words_are_told_last():
+    text = TRACES["cuda-assumed"] + TRACES["sox-missing"]
+    found = [match.failure.id for match in match_failures(text, TABLE.failures)]
+    assert found == ["cuda-assumed", "sox-missing"]
+
+
 @pytest.mark.parametrize(
     "text", ["", "ValueError: a fault of the runner's own", HEAD, "result: 42 tokens, no error"]
 )
