@@ -88,7 +88,9 @@ class Lookup:
         }
         if Answer.OFFERED in answers:
             return Answer.OFFERED
-        if Answer.UNKNOWN in answers or offered.dynamic:
+        # A lazy module is an object with private members of its own.
+        private = offered.lazy and name.startswith("_")
+        if Answer.UNKNOWN in answers or offered.dynamic or private:
             return Answer.UNKNOWN
         return Answer.MISSING
 
