@@ -65,8 +65,22 @@ def examine(
     for layer, look in looks.items():
         if layer in layers:
             looked.findings += [each for each in subject.early if each.layer is layer]
-            looked.add(look())
+            try:
+                looked.add(look())
+            except RecursionError:
+                looked.findings.append(_too_deep(layer))
     return report(subject.name, told(subject), looked)
+
+
+def _too_deep(layer: Layer) -> Finding:
+    return Finding(
+        layer,
+        f"{layer.value}-too-deep",
+        Effect.RISK,
+        "the code is nested too deep to be looked at here",
+        "nothing more is known of this layer",
+        "look at the code by hand",
+    )
 
 
 def told(subject: Subject) -> str:

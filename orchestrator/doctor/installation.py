@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from orchestrator.core.diagnosis.records import (
     report,
 )
 from orchestrator.core.units import format_size
+from orchestrator.environments.disk import free_space
 from orchestrator.errors import MMError
 from orchestrator.processor import features
 
@@ -62,7 +62,7 @@ class Ports:
     """
 
     root: Path = machine.ROOT
-    free_disk: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
+    free_disk: Callable[[Path], int] = free_space
     index: Callable[[Workspace], str | None] | None = None
     link: Callable[[Path, Path], None] = os.link
     uv: Callable[[Workspace], str] | None = None

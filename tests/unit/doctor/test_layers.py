@@ -594,6 +594,14 @@ def test_an_enormous_file_of_code_or_configuration_is_not_read(mini, name, layer
     assert "has more than 16 MiB" in mini.only(layer).finding
 
 
+def test_code_that_is_nested_too_deep(mini):
+    terms = " + ".join(["x"] * 800)
+    before(mini, f"x = ({terms}).to(torch.bfloat16)")
+    assert {each.finding for each in mini.look().findings} == {
+        "the code is nested too deep to be looked at here"
+    }
+
+
 def test_what_is_no_file_is_not_waited_for(mini):
     (mini.directory / "model.safetensors").unlink()
     os.mkfifo(mini.directory / "model.safetensors")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.catalog.directories import ManifestDirectory, Origin, builtin_directory
-from orchestrator.core.diagnosis.failures import frames, match_failures
+from orchestrator.core.diagnosis.failures import MAX_TEXT, frames, match_failures
 from orchestrator.core.diagnosis.tables import Failure
 from orchestrator.doctor.tables import load_tables
 from tests.unit.core.diagnosis.traces import HEAD, TRACES, ending
@@ -68,6 +68,13 @@ def test_only_the_end_of_an_enormous_text_is_looked_at():
     text = TRACES["cuda-assumed"] + "x" * 3_000_000
     assert match_failures(text, TABLE.failures) == []
     assert match_failures("x" * 3_000_000 + TRACES["cuda-assumed"], TABLE.failures)
+
+
+@pytest.mark.parametrize("part", ["x" * 999 + "\n", "libtorch", "Because a==1 depends on b\n", " "])
+def test_hostile_texts_are_looked_through_to_their_end(part):
+    text = part * (MAX_TEXT // len(part) - 100)
+    found = match_failures(f"{text}\n{TRACES['cuda-assumed']}", TABLE.failures)
+    assert found[0].failure.id == "cuda-assumed"
 
 
 def test_control_characters_of_a_trace_reach_nobody():
