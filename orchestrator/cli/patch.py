@@ -226,7 +226,7 @@ def new(
     edit it, put it into patches/ beside the manifest, and try it with mm patch check.
     """
     from orchestrator.cli.doctor import subject_of
-    from orchestrator.doctor.drafting import draft, write_draft
+    from orchestrator.doctor.drafting import check_command, draft, write_draft
     from orchestrator.doctor.tables import load_tables
 
     table = load_tables(context.catalog.directories)
@@ -243,7 +243,7 @@ def new(
     count = len(made.patches)
     context.say(
         f"{path}: {count} patch{'es' if count > 1 else ''}; read it, put it into patches/ beside "
-        f"the manifest, name {path.stem} under patches: there, and run: mm patch check {target}"
+        f"the manifest, name {path.stem} under patches: there, and run: {check_command(subject)}"
     )
 
 

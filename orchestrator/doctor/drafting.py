@@ -65,10 +65,17 @@ def draft(subject: Subject, workspace: Workspace, table: Table, name: str) -> Dr
             fix=f"run: mm doctor {subject.name}",
         )
     patches = _together(subject, patches)
-    text = patch_set_yaml(name, subject.name, patches, subject.conditions.versions)
+    text = patch_set_yaml(name, subject.name, check_command(subject), patches)
     # What is written is read as `mm patch check` will read it.
     made = read_patch_set(text.encode("utf-8"), file=f"{name}.yaml", stem=name)
     return Draft(name, text, made.patches, left)
+
+
+def check_command(subject: Subject) -> str:
+    """Return the command that tries a patch set on the subject."""
+    if subject.declared is not None:
+        return f"mm patch check {subject.name}"
+    return f"mm patch check MODEL {subject.name}"
 
 
 def _named(patches: Sequence[Patch]) -> list[Patch]:

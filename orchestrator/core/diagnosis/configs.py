@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,9 +80,9 @@ class Config:
 
     def walk(self) -> Iterator[tuple[tuple[str, ...], Any]]:
         """Yield every member of every object with its path, from the outermost inwards."""
-        waiting: list[tuple[tuple[str, ...], Node]] = [((), self.root)]
+        waiting: deque[tuple[tuple[str, ...], Node]] = deque([((), self.root)])
         while waiting:
-            path, node = waiting.pop(0)
+            path, node = waiting.popleft()
             for key, member in node.members.items():
                 yield (*path, key), member.value
                 waiting.append(((*path, key), member))
@@ -116,7 +117,7 @@ class Setting:
     offline: bool
 
 
-def look(configs: Mapping[str, bytes], setting_: Setting) -> Looked:
+def look(configs: Mapping[str, bytes], beside: Setting) -> Looked:
     """Look at every configuration file; `configs` has their contents by name."""
     looked = Looked()
     for name, data in configs.items():
@@ -129,10 +130,10 @@ def look(configs: Mapping[str, bytes], setting_: Setting) -> Looked:
             looked.findings.append(_not_json(name, Misfit("no object")))
             continue
         if name.rpartition("/")[2] == "config.json":
-            _dtypes(config, setting_, looked)
-            _quantisation(config, setting_, looked)
-            _attention(config, setting_, looked)
-        _auto_map(config, setting_, looked)
+            _dtypes(config, beside, looked)
+            _quantisation(config, beside, looked)
+            _attention(config, beside, looked)
+        _auto_map(config, beside, looked)
     return looked
 
 
@@ -156,8 +157,8 @@ def _not_json(name: str, misfit: Misfit) -> Finding:
     )
 
 
-def _dtypes(config: Config, setting_: Setting, looked: Looked) -> None:
-    conditions = setting_.conditions
+def _dtypes(config: Config, beside: Setting, looked: Looked) -> None:
+    conditions = beside.conditions
     top = dtype_named(config.value)
     for path, value in config.walk():
         if (
@@ -176,19 +177,19 @@ def _dtypes(config: Config, setting_: Setting, looked: Looked) -> None:
                 else (f"in which {conditions.device} does not compute")
             )
             _add_dtype(
-                config, path, setting_, looked, Effect.STOPS, f"names the dtype {dtype}, {why}",
+                config, path, beside, looked, Effect.STOPS, f"names the dtype {dtype}, {why}",
                 "a loader that takes the dtype from there fails",
             )  # fmt: skip
         elif len(path) == 1 and dtype == "float16" and conditions.device == "cpu":
-            if conditions.dtype == "float16" and "float16" not in setting_.offered:
+            if conditions.dtype == "float16" and "float16" not in beside.offered:
                 _add_dtype(
-                    config, path, setting_, looked, Effect.RISK,
+                    config, path, beside, looked, Effect.RISK,
                     "names the dtype float16, and the model is to run on cpu",
                     "on a CPU some operations have no float16, and the others are slow",
                 )  # fmt: skip
-        elif len(path) > 1 and top and dtype != top and _is_used(path[0], setting_):
+        elif len(path) > 1 and top and dtype != top and _is_used(path[0], beside):
             _add_dtype(
-                config, path, setting_, looked, Effect.RISK,
+                config, path, beside, looked, Effect.RISK,
                 f"names {dtype} inside {path[0]}, and {top} for the whole",
                 "that part is made in another dtype than the rest; torch raises where they meet",
                 top,
@@ -198,15 +199,15 @@ def _dtypes(config: Config, setting_: Setting, looked: Looked) -> None:
         looked.facts.append(Fact(Layer.CONFIGURATION, text))
 
 
-def _is_used(part: str, setting_: Setting) -> bool:
+def _is_used(part: str, beside: Setting) -> bool:
     """Whether anybody reads that part: code of the model that names it, or transformers itself."""
-    return part in setting_.code if setting_.code else True
+    return part in beside.code if beside.code else True
 
 
 def _add_dtype(
     config: Config,
     path: tuple[str, ...],
-    setting_: Setting,
+    beside: Setting,
     looked: Looked,
     effect: Effect,
     finding: str,
@@ -214,14 +215,14 @@ def _add_dtype(
     to: str = "float32",
 ) -> None:
     name = draft_id("dtype", *path)
-    when = {} if len(path) > 1 else {"device": setting_.conditions.device}
+    when = {} if len(path) > 1 else {"device": beside.conditions.device}
     patch = setting(
         config.name,
         config.data,
         name,
         f"The configuration {finding}.",
         {".".join(path): to},
-        setting_.conditions,
+        beside.conditions,
         when,
     )
     looked.findings.append(
@@ -238,7 +239,7 @@ def _add_dtype(
     )
 
 
-def _quantisation(config: Config, setting_: Setting, looked: Looked) -> None:
+def _quantisation(config: Config, beside: Setting, looked: Looked) -> None:
     for path, value in config.walk():
         if path[-1] != "quantization_config" or not isinstance(value, dict):
             continue
@@ -247,7 +248,7 @@ def _quantisation(config: Config, setting_: Setting, looked: Looked) -> None:
             node = node.members[part]
         method = node.members.get("quant_method")
         name = str(method.value) if method is not None else "bitsandbytes"
-        if setting_.conditions.device == "cuda":
+        if beside.conditions.device == "cuda":
             looked.facts.append(Fact(Layer.CONFIGURATION, f"the weights are quantised by {name}"))
         elif name in NEEDS_CUDA | WANTS_CUDA:
             needs = "needs" if name in NEEDS_CUDA else "usually needs"
@@ -257,7 +258,7 @@ def _quantisation(config: Config, setting_: Setting, looked: Looked) -> None:
                     draft_id("quantised", name),
                     Effect.STOPS if name in NEEDS_CUDA else Effect.RISK,
                     f"{config.name} says that the weights are quantised by {name}, which {needs} "
-                    f"CUDA, and the model is to run on {setting_.conditions.device}",
+                    f"CUDA, and the model is to run on {beside.conditions.device}",
                     "the loader refuses the model, or has no kernels for it",
                     "use weights that are not quantised, or a machine with such a GPU",
                     (config.evidence((*path, "quant_method") if method else path),),
@@ -265,8 +266,8 @@ def _quantisation(config: Config, setting_: Setting, looked: Looked) -> None:
             )
 
 
-def _attention(config: Config, setting_: Setting, looked: Looked) -> None:
-    conditions = setting_.conditions
+def _attention(config: Config, beside: Setting, looked: Looked) -> None:
+    conditions = beside.conditions
     has = "flash-attn" in conditions.versions and conditions.device == "cuda"
     for path, value in config.walk():
         if path[-1] not in ATTENTION_KEYS or not isinstance(value, str) or has:
@@ -329,7 +330,7 @@ def modules_named(data: bytes) -> list[str]:
     return list(found)
 
 
-def _auto_map(config: Config, setting_: Setting, looked: Looked) -> None:
+def _auto_map(config: Config, beside: Setting, looked: Looked) -> None:
     folder = config.name.rpartition("/")[0]
     if folder:
         return  # transformers reads it of the model's own directory alone
@@ -338,8 +339,8 @@ def _auto_map(config: Config, setting_: Setting, looked: Looked) -> None:
         repository, dashes, target = reference.partition("--")
         module = "/".join((target or repository).split(".")[:-1]) + ".py"
         if dashes:
-            looked.findings.append(_elsewhere(config, path, repository, module, setting_))
-        elif module not in setting_.files:
+            looked.findings.append(_elsewhere(config, path, repository, module, beside))
+        elif module not in beside.files:
             looked.findings.append(
                 Finding(
                     Layer.CONFIGURATION,
@@ -354,7 +355,7 @@ def _auto_map(config: Config, setting_: Setting, looked: Looked) -> None:
 
 
 def _elsewhere(
-    config: Config, path: tuple[str, ...], repository: str, module: str, setting_: Setting
+    config: Config, path: tuple[str, ...], repository: str, module: str, beside: Setting
 ) -> Finding:
     key = path[-1]
     reference = next(
@@ -362,7 +363,7 @@ def _elsewhere(
     )
     name = draft_id("auto-map", key)
     patch = None
-    if module in setting_.files and len(path) == 2:
+    if module in beside.files and len(path) == 2:
         target = reference.partition("--")[2]
         patch = setting(
             config.name,
@@ -370,12 +371,12 @@ def _elsewhere(
             name,
             f"The code of {repository} lies beside; nothing need be fetched while the model loads.",
             {".".join(path): target},
-            setting_.conditions,
+            beside.conditions,
         )
     return Finding(
         Layer.CONFIGURATION,
         name,
-        Effect.STOPS if setting_.offline else Effect.RISK,
+        Effect.STOPS if beside.offline else Effect.RISK,
         f"{config.name} takes {key} from another repository, {repository}",
         "its code is fetched when the model is loaded, in whatever state it is then; "
         "jobs run with the hub offline, and fail",

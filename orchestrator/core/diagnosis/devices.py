@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 CUDA = "cuda"
 
+DEVICES = (CUDA, "gpu", "cpu", "mps")
+"""Parts of the names in tests that ask which device there is."""
+
 HARMLESS = frozenset(
     {"is_available", "device_count", "empty_cache", "is_initialized", "manual_seed", "amp",
      "manual_seed_all", "is_bf16_supported", "memory_allocated", "max_memory_allocated",
@@ -117,6 +120,8 @@ def _use(node: ast.Call) -> Use | None:
     last = node.func.attr if isinstance(node.func, ast.Attribute) else name
     if last == "autocast":
         first = [*node.args[:1], *(k.value for k in node.keywords if k.arg == "device_type")]
+        if any(k.arg == "enabled" and _is_false(k.value) for k in node.keywords):
+            return None  # it switches autocast off, which it is where there is no GPU
         if name == "torch.cuda.amp.autocast" or any(_is_cuda(each) for each in first):
             return Use("autocast", node, ast.unparse(node), 'torch.autocast("cpu", enabled=False)')
         return None
@@ -164,6 +169,10 @@ def _replaced(node: ast.expr) -> ast.expr:
     return ast.Set([ast.Name("device", ast.Load())]) if _is_cuda(node) else node
 
 
+def _is_false(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is False
+
+
 def _is_cuda(node: ast.AST) -> bool:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value == CUDA or node.value.startswith("cuda:")
@@ -185,7 +194,10 @@ def _asking(code: Code) -> Callable[[ast.expr], bool]:
 
 
 def _mentions(node: ast.expr, flags: Collection[str]) -> bool:
-    return any(CUDA in name.lower() or name in flags for name in names_in(node))
+    return any(
+        name in flags or any(device in name.lower() for device in DEVICES)
+        for name in names_in(node)
+    )
 
 
 def _finding(code: Code, kind: str, many: list[Use], conditions: Conditions) -> Finding:

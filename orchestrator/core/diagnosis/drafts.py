@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from orchestrator.core.diagnosis.records import shortened
 from orchestrator.core.patching import Patch, PatchSet, apply
 from orchestrator.core.patching.engine import State
 from orchestrator.core.patching.records import JsonEdit, PythonEdit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.core.diagnosis.code import Code
     from orchestrator.core.patching import Conditions
@@ -27,21 +28,21 @@ def draft_id(*words: str) -> str:
 
 def replacing(
     code: Code,
-    id: str,  # noqa: A002 - the name of the field
+    name: str,
     why: str,
     pairs: Mapping[str, str],
     conditions: Conditions,
     when: Mapping[str, str] | None = None,
 ) -> Patch | None:
-    """Return a patch that replaces expressions in a file, or None where it would not fit."""
+    """Return a patch, called `name`, of expressions in a file, or None where it would not fit."""
     edit = PythonEdit(replace=dict(pairs))
-    patch = Patch(id=id, why=why, file=code.name, when=dict(when or {}), python=edit)
+    patch = Patch(id=name, why=why, file=code.name, when=dict(when or {}), python=edit)
     return fitted(patch, code.name, code.data, conditions)
 
 
 def renaming(
     code: Code,
-    id: str,  # noqa: A002 - the name of the field
+    name: str,
     why: str,
     pairs: Mapping[str, str],
     conditions: Conditions,
@@ -49,14 +50,14 @@ def renaming(
 ) -> Patch | None:
     """Return a patch that renames identifiers in a file, or None where it would not fit."""
     edit = PythonEdit(rename=dict(pairs))
-    patch = Patch(id=id, why=why, file=code.name, when=dict(when or {}), python=edit)
+    patch = Patch(id=name, why=why, file=code.name, when=dict(when or {}), python=edit)
     return fitted(patch, code.name, code.data, conditions, counted=False)
 
 
 def setting(
     file: str,
     data: bytes,
-    id: str,  # noqa: A002 - the name of the field
+    name: str,
     why: str,
     values: Mapping[str, Any],
     conditions: Conditions,
@@ -64,7 +65,7 @@ def setting(
 ) -> Patch | None:
     """Return a patch that sets values in a JSON file, or None where it would not fit."""
     edit = JsonEdit(set=dict(values))
-    patch = Patch(id=id, why=why, file=file, when=dict(when or {}), json=edit)
+    patch = Patch(id=name, why=why, file=file, when=dict(when or {}), json=edit)
     return fitted(patch, file, data, conditions, counted=False)
 
 
@@ -93,18 +94,25 @@ def fitted(
     return msgspec.structs.replace(patch, expect=outcome.matches + outcome.there)
 
 
-def patch_set_yaml(name: str, model: str, patches: list[Patch], proved: Mapping[str, str]) -> str:
-    """Return the text of a patch set that has `patches`, each with its reason."""
+def patch_set_yaml(name: str, subject: str, check: str, patches: Sequence[Patch]) -> str:
+    """Return the text of a patch set.
+
+    Args:
+        name: Its name.
+        subject: The model or directory that it is for.
+        check: The command that tries it.
+        patches: Its patches, each with its reason.
+    """
     import yaml
 
     head = (
-        f"# A draft from mm doctor for {model}: read each patch, edit it, and try it with\n"
-        f"#   mm patch check {model}\n"
+        f"# A draft from mm doctor for {shortened(subject)}.\n"
+        f"# Read each patch, edit it, and try it: {shortened(check)}\n"
+        "# Say under proved: with which versions you have seen right answers, as in\n"
+        '#   proved: {transformers: "==4.46.3"}\n'
         "# docs/patches.md tells what each key means.\n"
     )
     document: dict[str, Any] = {"name": name}
-    if proved:
-        head += "# proved: say here the versions with which you have seen right answers.\n"
     document["patches"] = [_written(patch) for patch in patches]
     body = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
     return head + body

@@ -330,6 +330,8 @@ def test_cuda_autocast_is_a_risk(mini):
         "if not torch.cuda.is_available():\n            return x\n        x = x.cuda()",
         "try:\n            x = x.cuda()\n        except RuntimeError:\n            pass",
         "torch.cuda.empty_cache()",
+        "if x.device.type != 'cpu':\n            x = x.cuda()",
+        "with torch.autocast(device_type='cuda', enabled=False):\n            x = self.part(x)",
         "torch.cuda.manual_seed_all(0)",
         "s = 'x.cuda()'  # x.cuda()",
         "x = x.to(device)",
