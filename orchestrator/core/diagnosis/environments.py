@@ -134,8 +134,8 @@ def look(
             ]
     if own is not None:
         looked.findings += _modules(asked, own, packages_of)
-    elif not conditions.versions and answers and not good and asked.names:
-        looked.findings.append(_nowhere(asked, others, answers))
+    elif not conditions.versions and not good and asked.names:
+        looked.findings += [_nowhere(asked, each, answers) for each in others if each.version][:1]
     return looked
 
 
@@ -241,9 +241,8 @@ def _rename(
 
 
 def _nowhere(
-    asked: Asked, others: Sequence[Place], answers: Mapping[str, Mapping[tuple[str, str], Answer]]
+    asked: Asked, place: Place, answers: Mapping[str, Mapping[tuple[str, str], Answer]]
 ) -> Finding:
-    place = others[0]
     lacking = _lacking(asked, answers[place.label]) or []
     pin = f"; it was written with {asked.written_for}" if asked.written_for else ""
     return Finding(

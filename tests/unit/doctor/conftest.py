@@ -149,7 +149,7 @@ class Mini:
         path.write_text(json.dumps({**json.loads(path.read_text()), **keys}, indent=1))
 
     def look(self, device="cpu", dtype="auto", layers=tuple(Layer)):
-        subject = directory_subject(self.directory, device, dtype, str(self.python))
+        subject = directory_subject(self.directory, device, dtype, self.python and str(self.python))
         return examine(subject, self.workspace, table(), layers)
 
     def findings(self, *arguments, **keywords):

@@ -67,6 +67,24 @@ def test_a_name_that_is_gone(mini, another_environment):
     assert found.patch.when == {"transformers": ">=4.48"}
 
 
+def test_a_directory_whose_names_no_environment_has(mini, another_environment):
+    mini.edit("modeling_x.py", "import torch\n", f"import torch\n{LLAMA}")
+    mini.python = None
+    report = mini.look()
+    assert report.findings == ()
+    assert facts(report, "environment")[0].startswith("no environment is built")
+    bare = another_environment("1.0", {}, "bare")
+    marker = json.loads((bare / "mm-environment.json").read_text())
+    del marker["packages"]["transformers"]
+    (bare / "mm-environment.json").write_text(json.dumps(marker))
+    assert mini.findings() == []
+    another_environment("4.57.3", GONE)
+    found = mini.only("environment")
+    assert "in transformers 4.57.3 LlamaFlashAttention2 missing" in found.finding
+    another_environment("4.46.3", TRANSFORMERS)
+    assert mini.findings() == []
+
+
 def test_a_pin_is_offered_where_an_environment_has_every_name(mini, another_environment):
     mini.edit("modeling_x.py", "import torch\n", f"import torch\n{LLAMA}")
     another_environment("4.46.3", TRANSFORMERS)
