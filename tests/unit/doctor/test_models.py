@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.diagnosis.records import Layer
 from orchestrator.core.lockfile import render_lock, shape_digest
 from orchestrator.doctor.examine import examine
@@ -16,6 +17,7 @@ from orchestrator.doctor.subjects import model_subject
 from orchestrator.environments import Environments
 from orchestrator.environments.interpreters import Interpreters
 from orchestrator.errors import JobFailed, UsageError
+from orchestrator.sources.records import SourceRecord, describe, save_record
 from tests import models
 from tests.unit.core.diagnosis.traces import TRACES
 from tests.unit.doctor.conftest import packages, table, write
@@ -212,6 +214,42 @@ def test_two_local_models_of_one_name(model, tmp_path):
     model.workspace.sources.add(model.workspace.catalog.model("other"), other)
     found = model.only("caches")
     assert f"{other} has the same name as {model.mini.directory}" in found.finding
+
+
+def pulled(model, commit):
+    """Record the miniature's files as if they had been pulled."""
+    directory = model.mini.directory
+    files = {
+        path.name: describe(path, digest_bytes(path.read_bytes())) for path in directory.iterdir()
+    }
+    record = SourceRecord(
+        path=str(directory), files=files, repo="owner/mini", revision="main", commit=commit
+    )
+    save_record(model.workspace.home, "mini", record)
+
+
+def test_a_stale_copy_of_a_download(model):
+    pulled(model, "abc")
+    home = model.workspace.variables["HOME"]
+    modules = f"{home}/.cache/huggingface/modules/transformers_modules"
+    text = (model.mini.directory / "modeling_x.py").read_text()
+    write(f"{modules}/owner/mini/abc", {"modeling_x.py": text})
+    write(f"{modules}/owner/mini/other", {"modeling_x.py": "# of another commit"})
+    write(f"{modules}/mini", {"modeling_x.py": "# of a directory"})
+    assert model.look().findings == ()
+    write(f"{modules}/owner/mini/abc", {"modeling_x.py": "# older"})
+    found = model.only("caches")
+    assert [each.file for each in found.evidence] == [f"{modules}/owner/mini/abc/modeling_x.py"]
+
+
+def test_a_file_that_is_not_the_commit_s(model):
+    commit = "a" * 40
+    pulled(model, commit)
+    known = f"commits: {{{commit}: {{configuration_x.py: {{before: {'ab' * 32}}}}}}}\npatches:"
+    model.declare("patches:", known, "patches/mini.yaml")
+    found = model.only("patches")
+    assert found.effect.value == "risk"
+    assert "configuration_x.py is not the file of aaaaaaaaaaaa that mini" in found.finding
 
 
 # Failures, against this very model
