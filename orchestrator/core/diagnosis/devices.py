@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 CUDA = "cuda"
 
-DEVICES = (CUDA, "gpu", "cpu", "mps")
-"""Parts of the names in tests that ask which device there is."""
+DEVICES = (CUDA, "gpu", "cpu", "mps", "parallel")
+"""Parts of the names in tests that ask which devices there are."""
 
 HARMLESS = frozenset(
     {"is_available", "device_count", "empty_cache", "is_initialized", "manual_seed", "amp",
@@ -82,7 +82,13 @@ def look(codes: Iterable[Code], conditions: Conditions) -> Looked:
     for code in codes:
         every = list(uses(code))
         asks = _asking(code)
-        open_ones = [use for use in every if not code.guarded(use.node, asks)]
+        open_ones = [
+            use
+            for use in every
+            # What is named for CUDA is called where there is CUDA.
+            if not code.guarded(use.node, asks)
+            and CUDA not in code.function(use.node).rpartition(".")[2].lower()
+        ]
         total += len(every)
         guarded += len(every) - len(open_ones)
         if conditions.device == CUDA:
@@ -190,7 +196,27 @@ def _asking(code: Code) -> Callable[[ast.expr], bool]:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
+    flags |= _optional(code)
     return lambda test: _mentions(test, flags)
+
+
+def _optional(code: Code) -> set[str]:
+    """Return the names that are imported in one case and None in the other: optional kernels."""
+    imported = {
+        alias.asname or alias.name
+        for node in code.file.nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    none = {
+        each.id
+        for node in code.file.nodes
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        for each in ast.walk(target)
+        if isinstance(each, ast.Name) and "None" in ast.unparse(node.value)
+    }
+    return imported & none
 
 
 def _mentions(node: ast.expr, flags: Collection[str]) -> bool:

@@ -362,6 +362,19 @@ def test_a_gpu_that_is_asked_for_first_is_no_fault(mini, code):
     assert mini.findings() == []
 
 
+def test_a_kernel_that_is_optional_is_no_fault(mini):
+    before(mini, "d = 0 if flash_attn_func is None else torch.cuda.current_device()")
+    assert mini.findings() == []
+    mini.edit("modeling_x.py", "flash_attn_func is None", "self.training")
+    assert mini.only("device").patch is None
+
+
+def test_a_function_that_is_called_for_cuda_is_no_fault(mini):
+    path = mini.directory / "modeling_x.py"
+    path.write_text(f"{path.read_text()}\n\ndef forward_cuda(x):\n    return x.cuda()\n")
+    assert mini.findings() == []
+
+
 def test_what_only_a_script_does_is_no_fault(mini):
     path = mini.directory / "modeling_x.py"
     path.write_text(
