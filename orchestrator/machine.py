@@ -32,7 +32,7 @@ def total_memory(root: Path = ROOT) -> int:
         root: Where the system's own files are, for tests on trees that look like one.
     """
     limits = [limit for group in _groups(root) if (limit := _number(group.limit)) is not None]
-    return min([_physical(root), *limits])
+    return min([physical_memory(root), *limits])
 
 
 def free_memory(root: Path = ROOT) -> int | None:
@@ -181,7 +181,8 @@ def _stat(group: Group) -> int:
     return int(found[1]) if found else 0
 
 
-def _physical(root: Path) -> int:
+def physical_memory(root: Path) -> int:
+    """Return the bytes of memory that the machine has, whatever a container's limit is."""
     known = _meminfo(root, "MemTotal")
     return known or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

@@ -15,10 +15,18 @@ def native_dtypes(root: Path = Path("/")) -> tuple[str, ...]:
     Args:
         root: Where the system's own files are, for tests on trees that look like one.
     """
+    return ("bfloat16",) if features(root) & BFLOAT16 else ()
+
+
+def features(root: Path = Path("/")) -> frozenset[str]:
+    """Return what the processor says that it can do; empty where the system does not say.
+
+    Args:
+        root: Where the system's own files are, for tests on trees that look like one.
+    """
     try:
         text = (root / "proc/cpuinfo").read_text(encoding="ascii", errors="replace")
     except OSError:
-        return ()
+        return frozenset()
     line = re.search(r"^(?:flags|Features)\s*:(.*)$", text, re.MULTILINE)
-    flags = set(line[1].split()) if line else set()
-    return ("bfloat16",) if flags & BFLOAT16 else ()
+    return frozenset(line[1].split()) if line else frozenset()

@@ -45,10 +45,25 @@ def check(context: Context, files: tuple[Path, ...]) -> None:
         for problem in problems or ([other] if other else []):
             context.out(str(problem))
             count += 1
+    for directory in () if files else catalog.directories:
+        if broken := _table_problem(directory):
+            context.out(str(broken))
+            count += 1
     checked = _counted(len(named), "manifest")
     if count:
         raise ManifestError(f"{_counted(count, 'problem')} in {checked}")
     context.say(f"{checked}, no problem")
+
+
+def _table_problem(directory: ManifestDirectory) -> ManifestError | None:
+    """Return the first problem of the doctor's tables in a directory, or None."""
+    from orchestrator.doctor.tables import load_tables
+
+    try:
+        load_tables([directory])
+    except ManifestError as error:
+        return error
+    return None
 
 
 @command.command("schema")

@@ -203,6 +203,50 @@ def apply(
     _stale(context, root, sorted(view.patched.looked_at), clear=clear_cache)
 
 
+@command.command("new")
+@click.argument("target", metavar="MODEL|DIR")
+@click.option("-o", "--out", metavar="FILE", help="Where to write it; - is standard output.")
+@click.option("--python", metavar="PATH", help="Take the packages of this interpreter, for DIR.")
+@click.option("--dtype", default="auto", show_default=True, help="The data type.")
+@click.option("--device", default="auto", show_default=True, help="The device.")
+@pass_context
+def new(
+    context: Context,
+    /,
+    target: str,
+    *,
+    out: str | None,
+    python: str | None,
+    dtype: str,
+    device: str,
+) -> None:
+    """Draft a patch set from what `mm doctor` finds: one patch for each finding, with its why.
+
+    Nothing but the draft is written: into the current directory, unless -o says otherwise. Read it,
+    edit it, put it into patches/ beside the manifest, and try it with mm patch check.
+    """
+    from orchestrator.cli.doctor import subject_of
+    from orchestrator.doctor.drafting import check_command, draft, write_draft
+    from orchestrator.doctor.tables import load_tables
+
+    table = load_tables(context.catalog.directories)
+    subject = subject_of(context, target, device, dtype, python)
+    name = _set_name(subject.name, out)
+    made = draft(subject, context, table, name)
+    for finding in made.left:
+        context.say(f"no patch mends: {finding.finding}; {finding.remedy}")
+    if out == "-":
+        context.out(made.text.rstrip("\n"))
+        return
+    path = context.cwd / (out or f"{name}.yaml")
+    write_draft(made, path)
+    count = len(made.patches)
+    context.say(
+        f"{path}: {count} patch{'es' if count > 1 else ''}; read it, put it into patches/ beside "
+        f"the manifest, name {path.stem} under patches: there, and run: {check_command(subject)}"
+    )
+
+
 @command.command("revert")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--clear-cache", is_flag=True, help="Remove stale copies in the module cache.")
@@ -215,6 +259,20 @@ def revert(context: Context, directory: Path, *, clear_cache: bool) -> None:
     for name in (names := inplace.revert(root)):
         context.out(name)
     _stale(context, root, names, clear=clear_cache)
+
+
+def _set_name(subject: str, out: str | None) -> str:
+    """Return the name of a set: that of its file, else one made of the model's."""
+    from orchestrator.core.diagnosis.drafts import draft_id
+    from orchestrator.core.manifest_reader import name_problem
+    from orchestrator.errors import UsageError
+
+    if out is None or out == "-":
+        return draft_id(Path(subject).name, "draft")
+    if not out.endswith(".yaml") or (problem := name_problem(Path(out).stem)):
+        why = "its name must end in .yaml" if not out.endswith(".yaml") else problem
+        raise UsageError(str(why), where=f"-o {out}", fix="write -o patches/NAME.yaml")
+    return Path(out).stem
 
 
 def _view(
@@ -311,18 +369,15 @@ def _lines(data: bytes) -> list[str]:
 
 
 def _stale(context: Context, directory: Path, names: Sequence[str], *, clear: bool) -> None:
+    from orchestrator.doctor.caches import module_cache
     from orchestrator.sources import inplace
 
-    get = context.variables.get
-    cache = get("XDG_CACHE_HOME") or "~/.cache"
-    home = get("HF_HOME") or f"{cache}/huggingface"
-    modules = Path(get("HF_MODULES_CACHE") or f"{home}/modules").expanduser()
     files = {
         name: data
         for name in names
         if name.endswith(".py") and (data := inplace.read_inside(directory, name)) is not None
     }
-    stale = inplace.stale_copies(modules / "transformers_modules", directory, files)
+    stale = inplace.stale_copies(module_cache(context.variables), directory, files)
     if clear:
         inplace.clear(stale)
     for path in stale:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.errors import Cancelled, MMError, UsageError
+from orchestrator.errors import (
+    Cancelled,
+    Crashed,
+    EnvironmentFailure,
+    JobFailed,
+    MMError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -189,6 +196,11 @@ def _run(
     except (MMError, KeyboardInterrupt) as error:
         if options["as_json"]:
             context.out(_json_error(manifest.name, error))
+        if isinstance(error, (JobFailed, Crashed, EnvironmentFailure)):
+            from orchestrator.doctor.hint import hint
+
+            if line := hint(context, declared, error, options["device"], options["dtype"]):
+                context.say(line)
         raise
 
 

@@ -131,6 +131,11 @@ class RuntimeDirectory(msgspec.Struct, frozen=True):
                 # Its supervisor was killed, else it would have tidied up itself.
                 self.forget(record.id, ending=False)
 
+    def dead(self) -> list[WorkerRecord]:
+        """Return the records of workers whose supervisor is gone, and remove nothing."""
+        found = [record for path in self.path.glob("*.json") if (record := _read(path))]
+        return [each for each in found if not is_alive(each.supervisor, each.started)]
+
     def state(self, worker: str) -> WorkerState:
         """Return what a worker does now."""
         try:
@@ -195,13 +200,7 @@ def runtime_directory(variables: Mapping[str, str]) -> RuntimeDirectory:
         UsageError: When it is not a directory of this user's alone, or its path is too long.
     """
     path = _choose(variables)
-    room = SOCKET_PATH_LIMIT - SOCKET_NAME_LENGTH
-    if len(os.fsencode(path)) > room:
-        raise UsageError(
-            f"the path is longer than the {room} bytes that a socket's name leaves",
-            where=str(path),
-            fix="set MM_RUNTIME_DIR to a shorter one",
-        )
+    _check_length(path)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
@@ -211,6 +210,37 @@ def runtime_directory(variables: Mapping[str, str]) -> RuntimeDirectory:
             where=str(path),
             fix="set MM_RUNTIME_DIR to a directory of yours",
         ) from error
+    _check_rights(path, found)
+    return RuntimeDirectory(path)
+
+
+def look_at_runtime_directory(variables: Mapping[str, str]) -> RuntimeDirectory | None:
+    """Return what `runtime_directory` would, but make nothing: None where it is not there yet.
+
+    Raises:
+        UsageError: When `runtime_directory` would refuse it.
+    """
+    path = _choose(variables)
+    _check_length(path)
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    _check_rights(path, found)
+    return RuntimeDirectory(path)
+
+
+def _check_length(path: Path) -> None:
+    room = SOCKET_PATH_LIMIT - SOCKET_NAME_LENGTH
+    if len(os.fsencode(path)) > room:
+        raise UsageError(
+            f"the path is longer than the {room} bytes that a socket's name leaves",
+            where=str(path),
+            fix="set MM_RUNTIME_DIR to a shorter one",
+        )
+
+
+def _check_rights(path: Path, found: os.stat_result) -> None:
     ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
     if not ours or stat.S_IMODE(found.st_mode) & 0o077:
         raise UsageError(
@@ -218,7 +248,6 @@ def runtime_directory(variables: Mapping[str, str]) -> RuntimeDirectory:
             where=str(path),
             fix=f"run: chmod 700 {path}" if ours else "set MM_RUNTIME_DIR to another one",
         )
-    return RuntimeDirectory(path)
 
 
 def _choose(variables: Mapping[str, str]) -> Path:

@@ -153,9 +153,7 @@ def stale_copies(modules: Path, directory: Path, files: Mapping[str, bytes]) -> 
         directory: The patched directory.
         files: What its Python files hold now, by name.
     """
-    name = directory.name
-    spelled = {name, name.replace("-", "_hyphen_").replace(".", "_dot_"), name.replace(".", "_")}
-    places = [modules, *(modules / each for each in sorted(spelled))]
+    places = [modules, *(modules / each for each in sorted(spellings(directory.name)))]
     stale = []
     for file, data in files.items():
         base = file.rpartition("/")[2]
@@ -163,6 +161,12 @@ def stale_copies(modules: Path, directory: Path, files: Mapping[str, bytes]) -> 
             pattern = base if place == modules else f"**/{base}"
             stale += [path for path in place.glob(pattern) if path.read_bytes() != data]
     return sorted(set(stale))
+
+
+def spellings(name: str) -> set[str]:
+    """Return the folders under which releases of transformers cache a model called `name`."""
+    clean = name.replace("-", "_hyphen_").replace(".", "_dot_")
+    return {name, f"_{clean}" if clean[:1].isdigit() else clean, name.replace(".", "_")}
 
 
 def clear(copies: Iterable[Path]) -> None:

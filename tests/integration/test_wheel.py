@@ -23,8 +23,9 @@ def wheel(tmp_path_factory):
 def test_the_wheel_ships_the_manifests_and_what_belongs_to_them(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    for manifest in (ROOT / "manifests").glob("*.yaml"):
-        assert f"orchestrator/builtin/manifests/{manifest.name}" in names
+    for manifest in (ROOT / "manifests").rglob("*.yaml"):
+        below = manifest.relative_to(ROOT / "manifests").as_posix()
+        assert f"orchestrator/builtin/manifests/{below}" in names
     assert "orchestrator/pipelines/report/page.css" in names
     for runner in (ROOT / "envs").glob("*/runner.py"):
         folder = f"orchestrator/builtin/envs/{runner.parent.name}"

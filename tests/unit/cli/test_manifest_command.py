@@ -8,6 +8,16 @@ from orchestrator.errors import ManifestError
 from tests.unit.catalog.worlds import write_model
 
 
+def test_a_broken_table_of_the_doctor_is_a_problem(user):
+    given = user.root / "given"
+    (given / "doctor").mkdir(parents=True)
+    (given / "doctor" / "mine.yaml").write_text("name: yours\n")
+    with pytest.raises(ManifestError, match="1 problem in"):
+        user.mm("manifest", "check", manifests=[given])
+    (said,) = user.out
+    assert said.startswith(f"{given}/doctor/mine.yaml:1: name: 'yours' is not the file's name")
+
+
 def test_manifests_without_a_problem(user):
     write_model(user.root / "a", "a")
     assert user.mm("manifest", "check", manifests=[user.root / "a" / "manifests"]) == []

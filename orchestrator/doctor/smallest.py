@@ -1,0 +1,183 @@
+"""`mm doctor MODEL --run`: the smallest real job, and, if it fails, what that failure comes to."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.doctor.explain import Explanation, explain
+from orchestrator.errors import Cancelled, MMError, UsageError
+from orchestrator.session import JobOptions, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from orchestrator.catalog import Declared
+    from orchestrator.core.diagnosis.tables import Table
+    from orchestrator.core.manifest import Input, Manifest
+    from orchestrator.doctor.subject import Subject
+    from orchestrator.engines import EngineFactory
+    from orchestrator.workspace import Workspace
+
+SIDE = 64
+"""Pixels of the image's side."""
+
+RATE = 16000
+"""Samples a second of the sound, and their number: one second."""
+
+FEW = 8
+"""What an optional bound, such as `max_tokens`, is set to."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How the smallest job ended.
+
+    Attributes:
+        model: The model.
+        device: Where it ran.
+        dtype: In which dtype.
+        seconds: How long it took, load included; None where it failed.
+        error: What it failed with, or nothing.
+        explanations: What that comes to.
+    """
+
+    model: str
+    device: str
+    dtype: str
+    seconds: float | None
+    error: str = ""
+    explanations: tuple[Explanation, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether it ran to its end."""
+        return self.seconds is not None
+
+    @property
+    def sentence(self) -> str:
+        """How it ended, in one line."""
+        how = f"run: {self.model} on {self.device} in {self.dtype}"
+        if self.seconds is not None:
+            return f"{how}: done in {self.seconds:.1f} s"
+        known = "" if self.explanations else "; no known failure is in its words"
+        return f"{how}: failed: {self.error}{known}"
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        return {
+            "device": self.device,
+            "dtype": self.dtype,
+            "seconds": self.seconds,
+            "error": self.error or None,
+            "explanations": [each.document() for each in self.explanations],
+        }
+
+
+def run_smallest(
+    workspace: Workspace,
+    declared: Declared,
+    device: str,
+    dtype: str,
+    table: Table,
+    subject: Subject,
+    engine: EngineFactory | str = "local",
+) -> Ended:
+    """Run the smallest job that the manifest allows, in a worker of its own.
+
+    Raises:
+        UsageError: When no input can be made up.
+        Cancelled: When the user stopped it.
+    """
+    on, as_type = subject.conditions.device, subject.conditions.dtype
+    with Session(workspace=workspace, engine=engine) as session:
+        inputs = smallest_inputs(declared.manifest, session.spool())
+        try:
+            options = JobOptions(device=device, dtype=dtype)
+            result = session.execute(declared.name, inputs, options)
+        except Cancelled:
+            raise
+        except MMError as error:
+            found = explain(words_of(error), table, workspace, subject)
+            return Ended(declared.name, on, as_type, None, str(error), tuple(found))
+        return Ended(declared.name, on, as_type, sum(result.timings.values()))
+
+
+def words_of(error: MMError) -> str:
+    """Return everything that an error says, its sentence last."""
+    return f"{error.detail}\n{error.what}\n"
+
+
+def smallest_inputs(manifest: Manifest, directory: Path) -> dict[str, Any]:
+    """Return the smallest inputs that a model takes; files are made in `directory`.
+
+    Raises:
+        UsageError: For a required input of a kind that cannot be made up.
+    """
+    inputs: dict[str, Any] = {}
+    for name, spec in manifest.inputs.items():
+        if spec.required:
+            value = _made_up(manifest.name, name, spec, directory)
+            inputs[name] = [value] if spec.list else value
+        elif name.startswith("max_") and spec.type == "integer":
+            inputs[name] = max(FEW, int(spec.minimum or 0))
+    return inputs
+
+
+def _made_up(model: str, name: str, spec: Input, directory: Path) -> Any:
+    if spec.default is not msgspec.UNSET:
+        return spec.default
+    path = directory / name
+    if spec.type == "image":
+        return _written(path.with_suffix(".png"), blank_image())
+    if spec.type == "audio":
+        return _written(path.with_suffix(".wav"), silence())
+    low = spec.minimum if spec.minimum is not None else 1
+    values: Mapping[str, Any] = {
+        "text": "Hello.",
+        "integer": int(low),
+        "number": float(low),
+        "boolean": False,
+        "json": {},
+    }
+    if spec.type == "choice":
+        return spec.choices[0]
+    if spec.type not in values:
+        raise UsageError(
+            f"no {spec.type} can be made up for the input {name} of {model}",
+            fix=f"run a job of your own: mm run {model} --help",
+        )
+    return values[spec.type]
+
+
+def blank_image(side: int = SIDE) -> bytes:
+    """Return a white PNG with a black line, `side` pixels wide and high."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+
+    rows = b"".join(
+        b"\0" + (b"\0" if row == side // 2 else b"\xff") * (3 * side) for row in range(side)
+    )
+    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    parts = [chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def silence(samples: int = RATE, rate: int = RATE) -> bytes:
+    """Return a WAV file of silence: 16 bits, one channel."""
+    data = b"\0\0" * samples
+    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, 1,
+                       rate, 2 * rate, 2, 16)  # fmt: skip
+    return head + struct.pack("<4sI", b"data", len(data)) + data
+
+
+def _written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path

@@ -1,0 +1,646 @@
+"""One fault in a clean model in miniature, layer by layer: found, and nothing else with it."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from orchestrator.core.diagnosis.records import Effect
+from tests.unit.doctor.conftest import TRANSFORMERS, packages, safetensors, write
+
+
+def facts(report, layer):
+    return [fact.text for fact in report.facts if fact.layer.value == layer]
+
+
+def without(name, module):
+    """Return transformers without a class."""
+    text = TRANSFORMERS[module]
+    kept = "".join(line for line in text.splitlines(True) if f"class {name}" not in line)
+    assert kept != text
+    return {**TRANSFORMERS, module: kept}
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda", "mps"])
+def test_the_clean_model_has_no_finding(mini, device):
+    report = mini.look(device)
+    assert report.findings == ()
+    text = f"all 3 names that the code imports are in transformers 4.46.3 ({mini.python})"
+    assert facts(report, "environment") == [text]
+
+
+# 1. environment
+
+LLAMA = """
+from transformers.models.llama.modeling_llama import (
+    LlamaAttention,
+    LlamaFlashAttention2,
+)
+"""
+GONE = without("LlamaFlashAttention2", "models/llama/modeling_llama.py")
+
+
+def site(mini):
+    return mini.python.parent.parent / "lib" / "python3.12" / "site-packages"
+
+
+def test_a_name_that_is_gone(mini, another_environment):
+    mini.edit("modeling_x.py", "import torch\n", f"import torch\n{LLAMA}")
+    other = another_environment("4.57.3", GONE)
+    report = mini.look()
+    assert report.findings == ()
+    own, others = facts(report, "environment")
+    assert own == f"all 5 names that the code imports are in transformers 4.46.3 ({mini.python})"
+    assert others.startswith("of 5 names that the code imports, in transformers 4.57.3 ")
+    assert others.endswith(f"(the environment {other.name}): LlamaFlashAttention2 missing")
+    packages(site(mini), "4.57.3", GONE)
+    (site(mini) / "transformers-4.46.3.dist-info" / "METADATA").unlink()
+    found = mini.only("environment")
+    assert found.effect is Effect.STOPS
+    assert found.finding.startswith("transformers 4.57.3 has no LlamaFlashAttention2 in transfo")
+    assert [(each.where, each.quote) for each in found.evidence] == [
+        ("modeling_x.py:7", "LlamaFlashAttention2,")
+    ]
+    assert found.patch.python.rename == {"LlamaFlashAttention2": "LlamaAttention"}
+    assert found.patch.when == {"transformers": ">=4.48"}
+
+
+def test_a_directory_whose_names_no_environment_has(mini, another_environment):
+    mini.edit("modeling_x.py", "import torch\n", f"import torch\n{LLAMA}")
+    mini.python = None
+    report = mini.look()
+    assert report.findings == ()
+    assert facts(report, "environment")[0].startswith("no environment is built")
+    bare = another_environment("1.0", {}, "bare")
+    marker = json.loads((bare / "mm-environment.json").read_text())
+    del marker["packages"]["transformers"]
+    (bare / "mm-environment.json").write_text(json.dumps(marker))
+    assert mini.findings() == []
+    another_environment("4.57.3", GONE)
+    found = mini.only("environment")
+    assert "in transformers 4.57.3 LlamaFlashAttention2 missing" in found.finding
+    another_environment("4.46.3", TRANSFORMERS)
+    assert mini.findings() == []
+
+
+def test_a_pin_is_offered_where_an_environment_has_every_name(mini, another_environment):
+    mini.edit("modeling_x.py", "import torch\n", f"import torch\n{LLAMA}")
+    another_environment("4.46.3", TRANSFORMERS)
+    packages(site(mini), "4.57.3", GONE)
+    (site(mini) / "transformers-4.46.3.dist-info" / "METADATA").unlink()
+    assert "pin transformers==4.46.3" in mini.only("environment").remedy
+
+
+@pytest.mark.parametrize(
+    "guarded",
+    [
+        "try:\n    from transformers import Gone\nexcept ImportError:\n    Gone = None\n",
+        "if is_new():\n    from transformers import Gone\n",
+        "if TYPE_CHECKING:\n    from transformers import Gone\nelse:\n    Gone = None\n",
+    ],
+)
+def test_a_name_behind_a_guard_is_told_apart(mini, guarded):
+    mini.edit("modeling_x.py", "import torch\n", f"import torch\n{guarded}")
+    report = mini.look()
+    assert report.findings == ()
+    assert "Gone absent, behind a test or a try" in facts(report, "environment")[0]
+
+
+def test_a_name_that_a_function_imports_fails_when_it_is_called(mini):
+    mini.edit(
+        "modeling_x.py",
+        "        return self.line(x)",
+        "        from transformers import Gone\n        return self.line(x)",
+    )
+    found = mini.only("environment")
+    assert found.effect is Effect.RISK
+    assert "when the function that imports it is called" in found.consequence
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "Gone = getattr(transformers.cache_utils, 'Gone')",
+        "Gone = transformers.cache_utils.Gone",
+    ],
+)
+def test_a_name_that_is_reached_through_its_module(mini, use):
+    mini.edit("modeling_x.py", "import torch\n", f"import torch\nimport transformers\n{use}\n")
+    assert "has no Gone in transformers.cache_utils" in mini.only("environment").finding
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "def __getattr__(name): ...\n",
+        "globals().update(Gone=1)\n",
+        "from ._compiled import *\n",
+        "exec('Gone = 1')\n",
+        "def broken(:\n",
+    ],
+)
+def test_what_a_module_makes_while_it_runs_is_unknown_and_never_missing(mini, module):
+    write(site(mini) / "transformers", {"odd.py": module, "_compiled.cpython-312.so": b""})
+    mini.edit(
+        "modeling_x.py", "import torch\n", "import torch\nfrom transformers.odd import Gone\n"
+    )
+    report = mini.look()
+    assert report.findings == ()
+    assert "Gone not known from the text" in facts(report, "environment")[0]
+
+
+def test_names_of_a_structure_that_is_made_from_files(mini):
+    files = {
+        **TRANSFORMERS,
+        "__init__.py": TRANSFORMERS["__init__.py"]
+        .replace(
+            "    sys.modules", "    structure = define_import_structure('models')\n    sys.modules"
+        )
+        .replace("import _LazyModule", "import _LazyModule, define_import_structure"),
+        "models/new/configuration_new.py": '__all__ = ["NewConfig"]\nclass NewConfig: pass\n',
+    }
+    packages(site(mini), files=files)
+    mini.edit(
+        "modeling_x.py", "import torch\n", "import torch\nfrom transformers import NewConfig\n"
+    )
+    assert mini.findings() == []
+    mini.edit("modeling_x.py", "import NewConfig", "import OldConfig")
+    assert "no OldConfig" in mini.only("environment").finding
+
+
+def test_a_module_that_nothing_brings(mini):
+    mini.edit("modeling_x.py", "import torch\n", "import torch\nimport einops\nimport os.path\n")
+    found = mini.only("environment")
+    assert found.finding == "nothing in the environment brings the module einops"
+    assert found.evidence[0].where == "modeling_x.py:4"
+
+
+INNER = """\
+        if self.training:
+            import drawing.tools as tools
+        return self.line(x)
+"""
+
+
+def test_a_module_that_only_newer_releases_of_transformers_ask_for(mini):
+    mini.edit("modeling_x.py", "        return self.line(x)\n", INNER)
+    assert mini.findings() == []
+    write(site(mini) / "transformers", {"dynamic_module_utils.py": "tree = ast.parse(text)\n"})
+    found = mini.only("environment")
+    assert (found.effect, found.evidence[0].line) == (Effect.STOPS, 23)
+    assert found.consequence.startswith("ImportError: This modeling file requires")
+    guarded = INNER.replace("self.training", "is_drawing_available()")
+    mini.edit("modeling_x.py", INNER, guarded)
+    assert mini.findings() == []
+
+
+def test_a_file_that_is_imported_and_not_there(mini):
+    (mini.directory / "configuration_x.py").unlink()
+    mini.edit("config.json", '"AutoConfig": "configuration_x.XConfig",', "")
+    assert "imports configuration_x.py, which is not there" in mini.only("environment").finding
+
+
+def test_a_neighbour_that_is_imported_as_if_it_were_a_package(mini):
+    mini.edit("modeling_x.py", "from .configuration_x", "from configuration_x")
+    found = mini.only("environment")
+    assert "imports its neighbour configuration_x.py as if it were a package" in found.finding
+
+
+def test_requirements_that_the_environment_does_not_meet(mini):
+    lines = "# ours\ntransformers==4.57.3\ntorch>=2.0  # any\n-r more.txt\nnot a requirement!\n"
+    write(mini.directory, {"requirements.txt": lines})
+    found = mini.only("environment")
+    assert found.finding == "the model asks for transformers==4.57.3, and 4.46.3 is locked"
+    assert found.evidence[0].where == "requirements.txt:2"
+
+
+def test_a_file_that_is_no_python(mini):
+    mini.edit("configuration_x.py", "class XConfig", "class class")
+    found = mini.only("environment")
+    assert found.finding.startswith("configuration_x.py is not Python")
+    assert found.evidence[0].line == 4
+
+
+def test_files_that_import_each_other(mini):
+    mini.edit("configuration_x.py", "class", "from .modeling_x import XModel\n\n\nclass")
+    assert mini.findings() == []
+
+
+def test_files_that_nobody_imports_are_left_alone(mini):
+    write(mini.directory, {"infer.py": "import nowhere\nmodel.cuda().half()\n", "old.py": "def (:"})
+    assert mini.findings() == []
+
+
+# 2. API
+
+
+def test_an_attribute_that_is_gone(mini):
+    mini.edit(
+        "modeling_x.py",
+        "return self.part",
+        "n = past_key_values.seen_tokens\n        return self.part",
+    )
+    assert mini.findings() == []
+    packages(
+        site(mini),
+        "4.57.3",
+        {**TRANSFORMERS, "cache_utils.py": "class Cache: pass\nclass DynamicCache(Cache): pass\n"},
+    )
+    (site(mini) / "transformers-4.46.3.dist-info" / "METADATA").unlink()
+    found = mini.only("api")
+    assert "uses Cache.seen_tokens, which transformers has no more from 4.54 on" in found.finding
+    assert found.patch.python.replace == {".seen_tokens": ".get_seq_length()"}
+    assert found.patch.expect == 1
+    assert found.evidence[0].quote == "n = past_key_values.seen_tokens"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "n = past_key_values.seen_tokens if hasattr(past_key_values, 'seen_tokens') else 0",
+        "n = getattr(past_key_values, 'seen_tokens', 0)",
+        "past_key_values.seen_tokens = 0",
+        "n = 0 if version >= 4 else past_key_values.seen_tokens",
+    ],
+)
+def test_a_use_of_it_behind_a_guard_is_no_fault(mini, use):
+    mini.edit("modeling_x.py", "return self.part", f"{use}\n        return self.part")
+    packages(
+        site(mini),
+        "4.57.3",
+        {**TRANSFORMERS, "cache_utils.py": "class Cache: pass\nclass DynamicCache(Cache): pass\n"},
+    )
+    (site(mini) / "transformers-4.46.3.dist-info" / "METADATA").unlink()
+    assert mini.findings() == []
+
+
+# 3. device
+
+
+def before(mini, statement):
+    """Put a statement before the last of XModel.forward."""
+    last = "        return self.part(x.to(self.dtype))"
+    mini.edit("modeling_x.py", last, f"        {statement}\n{last}")
+
+
+@pytest.mark.parametrize(
+    ("statement", "old", "new"),
+    [
+        ("x = x.cuda()", ".cuda()", ".to(self.device)"),
+        ("x = x.cuda(non_blocking=True)", ".cuda(non_blocking=True)", ".to(self.device)"),
+        ("x = x.to('cuda:0')", ".to('cuda:0')", ".to(self.device)"),
+        (
+            "x = torch.zeros(1, device='cuda')",
+            "torch.zeros(1, device='cuda')",
+            "torch.zeros(1, device=self.device)",
+        ),
+        ("d = torch.device('cuda')", "torch.device('cuda')", "self.device"),
+        (
+            "torch.cuda.synchronize()",
+            "torch.cuda.synchronize()",
+            "torch.cuda.is_available() and torch.cuda.synchronize()",
+        ),
+    ],
+)
+def test_a_gpu_that_is_assumed(mini, statement, old, new):
+    before(mini, statement)
+    found = mini.only("device")
+    assert found.effect is Effect.STOPS
+    assert "in XModel.forward; self is at hand" in found.finding
+    assert found.patch.python.replace == {old: new}
+    assert mini.findings("cuda") == []
+
+
+def test_a_gpu_that_is_assumed_in_a_module_that_knows_no_device(mini):
+    mini.edit("modeling_x.py", "return self.line(x)", "return self.line(x.cuda())")
+    wanted = {".cuda()": ".to(next(self.parameters()).device)"}
+    assert mini.only("device").patch.python.replace == wanted
+
+
+def test_a_gpu_that_is_assumed_where_there_is_no_self(mini):
+    code = "\n\ndef move(x):\n    return x.cuda()\n"
+    (mini.directory / "modeling_x.py").write_text(
+        (mini.directory / "modeling_x.py").read_text() + code
+    )
+    found = mini.only("device")
+    assert "in move; self is not at hand" in found.finding
+    # Where the author asked for the GPU, the same edit would change nothing but be right on a CPU.
+    assert found.patch.python.replace == {".cuda()": '.to("cpu")'}
+    assert found.patch.when == {"device": "cpu"}
+
+
+def test_cuda_autocast_is_a_risk(mini):
+    before(mini, "with torch.autocast('cuda', dtype=torch.bfloat16):\n            x = self.part(x)")
+    found = mini.only("device")
+    assert found.effect is Effect.RISK
+    assert found.patch.when == {"device": "cpu"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x = x.cuda() if torch.cuda.is_available() else x",
+        "use = torch.cuda.is_available()\n        if use:\n            x = x.cuda()",
+        "if x.device.type == 'cuda':\n            torch.cuda.synchronize()",
+        "torch.cuda.is_available() and torch.cuda.synchronize()",
+        "if not torch.cuda.is_available():\n            return x\n        x = x.cuda()",
+        "try:\n            x = x.cuda()\n        except RuntimeError:\n            pass",
+        "torch.cuda.empty_cache()",
+        "if x.device.type != 'cpu':\n            x = x.cuda()",
+        "with torch.autocast(device_type='cuda', enabled=False):\n            x = self.part(x)",
+        "torch.cuda.manual_seed_all(0)",
+        "s = 'x.cuda()'  # x.cuda()",
+        "x = x.to(device)",
+    ],
+)
+def test_a_gpu_that_is_asked_for_first_is_no_fault(mini, code):
+    mini.edit(
+        "modeling_x.py", "        return self.part", f"        {code}\n        return self.part"
+    )
+    assert mini.findings() == []
+
+
+def test_a_kernel_that_is_optional_is_no_fault(mini):
+    before(mini, "d = 0 if flash_attn_func is None else torch.cuda.current_device()")
+    assert mini.findings() == []
+    mini.edit("modeling_x.py", "flash_attn_func is None", "self.training")
+    assert mini.only("device").patch is None
+
+
+def test_a_function_that_is_called_for_cuda_is_no_fault(mini):
+    path = mini.directory / "modeling_x.py"
+    path.write_text(f"{path.read_text()}\n\ndef forward_cuda(x):\n    return x.cuda()\n")
+    assert mini.findings() == []
+
+
+def test_what_only_a_script_does_is_no_fault(mini):
+    path = mini.directory / "modeling_x.py"
+    path.write_text(
+        path.read_text() + '\n\nif __name__ == "__main__":\n    XModel().cuda().half()\n'
+    )
+    assert mini.findings() == []
+
+
+# 4. configuration
+
+
+@pytest.mark.parametrize(
+    ("keys", "said", "path", "value"),
+    [
+        (
+            {"torch_dtype": "float16", "text_config": {}},
+            "names the dtype float16, and the model is to run on cpu",
+            "torch_dtype",
+            "float32",
+        ),
+        (
+            {"torch_dtype": "float8_e4m3fn", "text_config": {}},
+            "in which cpu does not compute",
+            "torch_dtype",
+            "float32",
+        ),
+        ({"dtype": "bfloat32"}, "torch has no such dtype", "dtype", "float32"),
+        (
+            {"vision_config": {"torch_dtype": "bfloat16"}},
+            "names bfloat16 inside vision_config, and float32 for the whole",
+            "vision_config.torch_dtype",
+            "float32",
+        ),
+        (
+            {"attn_implementation": "flash_attention_2"},
+            "asks for flash_attention_2, and flash-attn is not in the environment",
+            "attn_implementation",
+            "eager",
+        ),
+        (
+            {"vision_config": {"_attn_implementation": "flash_attention_2"}},
+            "flash_attention_2",
+            "vision_config._attn_implementation",
+            "eager",
+        ),
+    ],
+)
+def test_a_configuration_that_does_not_fit(mini, keys, said, path, value):
+    mini.edit("modeling_x.py", "Part(config)", "Part(config.vision_config)")
+    mini.configure(**keys)
+    found = mini.only("configuration")
+    assert said in found.finding
+    assert found.patch.json.set == {path: value}
+    assert found.evidence[0].line > 1
+    assert found.evidence[0].quote.startswith(f'"{path.rpartition(".")[2]}": ')
+
+
+def test_a_part_that_nobody_reads_may_have_any_dtype(mini):
+    mini.configure(language_config={"torch_dtype": "bfloat16"})
+    assert mini.findings() == []
+
+
+def test_quantised_weights_need_a_gpu(mini):
+    mini.configure(quantization_config={"quant_method": "awq", "bits": 4})
+    found = mini.only("configuration")
+    assert "are quantised by awq, which usually needs CUDA" in found.finding
+    assert found.evidence[0].quote == '"quant_method": "awq",'
+    assert mini.findings("cuda") == []
+
+
+def test_code_from_another_repository(mini):
+    mapping = {
+        "AutoConfig": "configuration_x.XConfig",
+        "AutoModel": "owner/other--modeling_x.XModel",
+    }
+    mini.configure(auto_map=mapping)
+    found = mini.only("configuration")
+    assert "takes AutoModel from another repository, owner/other" in found.finding
+    assert found.patch.json.set == {"auto_map.AutoModel": "modeling_x.XModel"}
+
+
+def test_code_that_is_not_there(mini):
+    mini.configure(auto_map={"AutoModel": "modeling_y.YModel"})
+    assert "modeling_y.py, which is not there" in mini.only("configuration").finding
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\xff", '{"a": 1} x'])
+def test_a_configuration_that_is_no_json(mini, text):
+    write(mini.directory, {"config.json": text.encode("latin-1")})
+    assert "config.json is " in mini.only("configuration").finding
+
+
+# 5. weights
+
+
+def index(mini, mapping):
+    write(mini.directory, {"model.safetensors.index.json": json.dumps({"weight_map": mapping})})
+
+
+def test_facts_from_headers(mini):
+    write(mini.directory, {"model-2.safetensors": safetensors({"b": 3_000_000}, "BF16", 2)})
+    assert facts(mini.look(), "weights") == [
+        "3.00 million parameters in 3 tensors (BF16 3.00 million, F32 20), 6 MB in 2 files"
+    ]
+
+
+def test_shards_that_are_missing(mini):
+    index(mini, {"part.line.weight": "model.safetensors", "b": "model-2.safetensors"})
+    mapping = {"part.line.weight": "model.safetensors", "part.line.bias": "model.safetensors"}
+    index(mini, {**mapping, "b": "model-2.safetensors"})
+    assert "names model-2.safetensors, which is not there" in mini.only("weights").finding
+    index(mini, mapping)
+    assert mini.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("mapping", "said", "effect"),
+    [
+        (
+            {"part.line.weight": 0, "part.line.bias": 0, "lost": 0},
+            "looks for lost in model",
+            "stops",
+        ),
+        ({"part.line.weight": 0}, "does not know part.line.bias", "risk"),
+    ],
+)
+def test_an_index_and_a_file_that_disagree(mini, mapping, said, effect):
+    index(mini, dict.fromkeys(mapping, "model.safetensors"))
+    found = mini.only("weights")
+    assert said in found.finding
+    assert found.effect.value == effect
+
+
+def test_parts_that_are_missing_without_an_index(mini):
+    (mini.directory / "model.safetensors").rename(
+        mini.directory / "model-00001-of-00003.safetensors"
+    )
+    assert "has 1 of its 3 parts" in mini.only("weights").finding
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (safetensors({"a": 8})[:-3], "is cut short: its tensors take 32 bytes, and 29 are there"),
+        (safetensors({"a": 8})[:20], "it is cut short, or no safetensors file"),
+        (b"", "has 0 bytes"),
+        (safetensors({"a": 8}) + b"x", "has 1 bytes that belong to no tensor"),
+        (b"version https://git-lfs.example/v1\noid sha256:00\nsize 7\n", "is a pointer of Git LFS"),
+        (b"PK\x03\x04" + bytes(100), "no safetensors file"),
+    ],
+)
+def test_weights_that_are_damaged(mini, data, said):
+    write(mini.directory, {"model.safetensors": data})
+    assert said in mini.only("weights").finding
+
+
+def test_pickled_weights_are_a_risk(mini):
+    write(mini.directory, {"pytorch_model.bin": b"\x80"})
+    assert mini.findings() == []
+    (mini.directory / "model.safetensors").unlink()
+    found = mini.only("weights")
+    assert (found.effect, found.finding) == (Effect.RISK, "pytorch_model.bin is pickled")
+
+
+def test_no_weights_at_all(mini):
+    (mini.directory / "model.safetensors").unlink()
+    assert mini.only("weights").finding == "config.json is here, and no weights are"
+
+
+# 6. code against data types
+
+
+@pytest.mark.parametrize(
+    ("cast", "pairs"),
+    [
+        (".to(torch.bfloat16)", {".to(torch.bfloat16)": ".to(self.dtype)"}),
+        (".half()", {".half()": ".to(self.dtype)"}),
+        (".to(dtype=torch.float16)", {".to(dtype=torch.float16)": ".to(self.dtype)"}),
+    ],
+)
+def test_a_cast_to_a_fixed_dtype(mini, cast, pairs):
+    mini.edit(
+        "modeling_x.py",
+        "        return self.part(x.to(self.dtype))",
+        f"        return self.part(x{cast})",
+    )
+    found = mini.only("dtypes")
+    assert "in XModel.forward, and the weights will be float32" in found.finding
+    assert found.patch.python.replace == pairs
+
+
+def test_a_cast_to_the_dtype_that_the_weights_have(mini):
+    mini.edit("modeling_x.py", "x.to(self.dtype)", "x.to(torch.bfloat16)")
+    mini.configure(torch_dtype="bfloat16", text_config={})
+    report = mini.look()
+    assert report.findings == ()
+    assert facts(report, "dtypes") == ["modeling_x.py: 1 cast to bfloat16, as the weights are"]
+
+
+@pytest.mark.parametrize(
+    "code", ["x.float()", "x.to(torch.float32)", "x.half() if x.dtype == torch.float16 else x"]
+)
+def test_casts_that_keep_the_numbers_safe_or_ask_first(mini, code):
+    mini.edit("modeling_x.py", "x.to(self.dtype)", code)
+    assert mini.findings() == []
+
+
+# 7. caches
+
+
+def cached(mini, name, text, folder="mini"):
+    home = mini.workspace.variables["HOME"]
+    path = f"{home}/.cache/huggingface/modules/transformers_modules/{folder}"
+    write(path, {name: text})
+    return path
+
+
+def test_a_stale_copy(mini):
+    same = (mini.directory / "modeling_x.py").read_text()
+    cached(mini, "modeling_x.py", same)
+    assert mini.findings() == []
+    path = cached(mini, "modeling_x.py", same + "# older\n")
+    found = mini.only("caches")
+    assert found.finding == "1 copy in transformers' module cache differs from the model's files"
+    assert found.remedy == f"remove {path}"
+
+
+def test_copies_of_another_model_of_the_same_name(mini):
+    cached(mini, "modeling_other.py", "")
+    assert "is no file of this model, and lies under its name" in mini.only("caches").finding
+
+
+# Sizes
+
+
+def test_a_directory_with_50000_files(mini):
+    folder = mini.directory / "many"
+    folder.mkdir()
+    for number in range(50_000):
+        (folder / f"{number}.txt").touch()
+    assert mini.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"), [("configuration_x.py", "environment"), ("config.json", "configuration")]
+)
+def test_an_enormous_file_of_code_or_configuration_is_not_read(mini, name, layer):
+    with (mini.directory / name).open("wb") as stream:
+        stream.truncate(1 << 40)
+    assert "has more than 16 MiB" in mini.only(layer).finding
+
+
+def test_code_that_is_nested_too_deep(mini):
+    terms = " + ".join(["x"] * 800)
+    before(mini, f"x = ({terms}).to(torch.bfloat16)")
+    assert {each.finding for each in mini.look().findings} == {
+        "the code is nested too deep to be looked at here"
+    }
+
+
+def test_what_is_no_file_is_not_waited_for(mini):
+    (mini.directory / "model.safetensors").unlink()
+    os.mkfifo(mini.directory / "model.safetensors")
+    assert "is no file" in mini.only("weights").finding
+
+
+def test_a_link_that_leads_nowhere(mini):
+    (mini.directory / "model-2.safetensors").symlink_to("gone")
+    assert "a link that leads nowhere" in mini.only("weights").finding

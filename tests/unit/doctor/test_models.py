@@ -1,0 +1,331 @@
+"""A model with a manifest, a lock and patch sets: looked at as a job would load it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from orchestrator.core.canonical import digest_bytes
+from orchestrator.core.diagnosis.records import Layer
+from orchestrator.core.lockfile import render_lock, shape_digest
+from orchestrator.doctor.examine import examine
+from orchestrator.doctor.explain import explain
+from orchestrator.doctor.hint import hint
+from orchestrator.doctor.smallest import blank_image, silence, smallest_inputs
+from orchestrator.doctor.subjects import model_subject
+from orchestrator.environments import Environments
+from orchestrator.environments.interpreters import Interpreters
+from orchestrator.errors import JobFailed, UsageError
+from orchestrator.sources.records import SourceRecord, describe, save_record
+from tests import models
+from tests.unit.core.diagnosis.traces import TRACES
+from tests.unit.doctor.conftest import packages, table, write
+
+MANIFEST = """\
+name: mini
+task: try
+summary: A model in miniature
+environment:
+  python: ">=3.10"
+  platforms: [linux-x86_64]
+  dependencies: [transformers==4.46.3, torch==2.6.0]
+source: {repo: owner/mini, revision: main}
+patches: [mini]
+devices: [cpu, cuda]
+memory: {cpu: {float32: 1 GiB, float16: 1 GiB}, cuda: {bfloat16: 1 GiB}}
+inputs:
+  image: {type: image, required: true}
+  voice: {type: audio, required: true}
+  text: {type: text, required: true}
+  many: {type: integer, required: true, minimum: 3, list: true}
+  mode: {type: choice, required: true, choices: [a, b]}
+  max_tokens: {type: integer, default: 8192, minimum: 1, maximum: 8192}
+outputs: {text: {type: text}}
+"""
+PATCHES = """\
+name: mini
+proved: {transformers: "==4.46.3"}
+patches:
+  - id: device
+    why: The author assumed a GPU.
+    file: modeling_x.py
+    python: {replace: {.cuda(): .to(self.device)}}
+    expect: 2
+"""
+LOCK = """\
+transformers==4.46.3 \\
+    --hash=sha256:{0}
+    # via mini
+torch==2.6.0 \\
+    --hash=sha256:{0}
+    # via mini
+"""
+
+
+@dataclass
+class Model:
+    """The miniature with a manifest; `look` looks at it anew."""
+
+    workspace: object
+    manifests: object
+    mini: object
+
+    @property
+    def declared(self):
+        self.workspace.__dict__.pop("catalog", None)
+        return self.workspace.catalog.model("mini")
+
+    def add(self):
+        self.workspace.sources.add(self.declared, self.mini.directory)
+
+    def subject(self, device="cpu", dtype="auto"):
+        return model_subject(self.workspace, self.declared, device, dtype)
+
+    def look(self, *arguments, layers=tuple(Layer)):
+        return examine(self.subject(*arguments), self.workspace, table(), layers)
+
+    def only(self, layer, *arguments):
+        report = self.look(*arguments)
+        assert [each.layer.value for each in report.findings] == [layer], report.findings
+        return report.findings[0]
+
+    def declare(self, old, new, file="mini.yaml"):
+        path = self.manifests / file
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.fixture
+def model(mini, workspace, tmp_path):
+    """A sound model whose environment is built and whose patches fit."""
+    mini.edit(
+        "modeling_x.py",
+        "        return self.part(x.to",
+        "        x = x.cuda()\n        return self.part(x.to",
+    )
+    manifests = tmp_path / "given" / "manifests"
+    write(manifests, {"mini.yaml": MANIFEST, "patches/mini.yaml": PATCHES})
+    workspace.manifests = (manifests,)
+    interpreters = Interpreters(
+        workspace.variables, tmp_path / "facts", asking=lambda path: models.facts()
+    )
+    workspace.environments = Environments(
+        workspace.home, workspace.variables, models.Notes(), interpreters=interpreters
+    )
+    made = Model(workspace, manifests, mini)
+    shape = shape_digest(made.declared.manifest.environment)
+    lock = render_lock(LOCK.format("0" * 64), shape=shape, command="mm env lock mini")
+    write(made.declared.lock.parent, {"requirements.lock": lock})
+    target = workspace.environments.target(made.declared)
+    path = models.built(workspace.environments.store, target.digest, "mini")
+    packages(path / "lib" / "python3.12" / "site-packages")
+    made.add()
+    return made
+
+
+def facts(report, layer):
+    return [fact.text for fact in report.facts if fact.layer.value == layer]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_patched_model_has_no_finding(model, device):
+    if device == "cuda":
+        model.mini.configure(torch_dtype="bfloat16", text_config={})
+        model.add()
+    report = model.look(device)
+    assert report.findings == ()
+    assert facts(report, "patches") == ["mini: 1 applied"]
+    assert facts(report, "environment") == [
+        "all 3 names that the code imports are in transformers 4.46.3 (its own environment)"
+    ]
+    # What the patch took away is not counted either.
+    assert facts(report, "device") == []
+
+
+def test_a_model_without_its_patches(model):
+    model.declare("patches: [mini]\n", "")
+    assert "calls .cuda() once" in model.only("device").finding
+
+
+def test_a_patch_that_does_not_fit(model):
+    model.declare("expect: 2", "expect: 3", "patches/mini.yaml")
+    report = model.look()
+    found = next(each for each in report.findings if each.layer is Layer.PATCHES)
+    assert "the patch set mini does not fit: the patch device looked for '.cuda()'" in found.finding
+
+
+def test_versions_that_were_not_proved(model):
+    model.declare("==4.46.3", "==4.40", "patches/mini.yaml")
+    assert "was proved with transformers==4.40, and transf" in model.only("patches").finding
+
+
+def test_a_patch_set_that_is_missing(model):
+    (model.manifests / "patches" / "mini.yaml").unlink()
+    assert [each.layer.value for each in model.look().findings] == ["device", "patches"]
+
+
+def test_files_that_changed_since_they_were_added(model):
+    with (model.mini.directory / "modeling_x.py").open("a") as stream:
+        stream.write("# edited\n")
+    found = model.only("weights")
+    assert "changed since it was pulled or added" in found.finding
+    assert found.remedy.startswith("run: mm model add mini")
+
+
+def test_weights_that_were_never_fetched(model):
+    model.workspace.sources.remove("mini")
+    found = model.only("weights")
+    assert (found.finding, found.remedy) == ("mini needs its weights", "run: mm model pull mini")
+
+
+def test_a_lock_that_no_longer_fits(model):
+    model.declare("torch==2.6.0", "torch==2.7.0")
+    assert model.look().findings[0].layer is Layer.ENVIRONMENT
+
+
+def test_an_environment_that_is_not_built_is_a_fact(model, workspace):
+    for stored in workspace.environments.store.all():
+        workspace.environments.store.clear(stored.path)
+    report = model.look()
+    assert report.findings == ()
+    assert facts(report, "environment")[0].startswith("its environment is not built yet")
+
+
+def test_a_dtype_that_the_manifest_lists_is_somebody_s_choice(model):
+    model.mini.configure(torch_dtype="float16", text_config={})
+    model.add()
+    assert model.look("cpu", "float16").findings == ()
+
+
+def test_a_device_that_the_manifest_does_not_list(model):
+    with pytest.raises(UsageError, match="does not run on mps"):
+        model.look("mps")
+
+
+def test_two_local_models_of_one_name(model, tmp_path):
+    other = tmp_path / "elsewhere" / "mini"
+    write(other, {"config.json": "{}"})
+    again = MANIFEST.replace("name: mini", "name: other\nenv: mini").replace(
+        "patches: [mini]\n", ""
+    )
+    write(model.manifests, {"other.yaml": again})
+    assert model.declared
+    model.workspace.sources.add(model.workspace.catalog.model("other"), other)
+    found = model.only("caches")
+    assert f"{other} has the same name as {model.mini.directory}" in found.finding
+
+
+def pulled(model, commit):
+    """Record the miniature's files as if they had been pulled."""
+    directory = model.mini.directory
+    files = {
+        path.name: describe(path, digest_bytes(path.read_bytes())) for path in directory.iterdir()
+    }
+    record = SourceRecord(
+        path=str(directory), files=files, repo="owner/mini", revision="main", commit=commit
+    )
+    save_record(model.workspace.home, "mini", record)
+
+
+def test_a_stale_copy_of_a_download(model):
+    pulled(model, "abc")
+    home = model.workspace.variables["HOME"]
+    modules = f"{home}/.cache/huggingface/modules/transformers_modules"
+    text = (model.mini.directory / "modeling_x.py").read_text()
+    write(f"{modules}/owner/mini/abc", {"modeling_x.py": text})
+    write(f"{modules}/owner/mini/other", {"modeling_x.py": "# of another commit"})
+    write(f"{modules}/mini", {"modeling_x.py": "# of a directory"})
+    assert model.look().findings == ()
+    write(f"{modules}/owner/mini/abc", {"modeling_x.py": "# older"})
+    found = model.only("caches")
+    assert [each.file for each in found.evidence] == [f"{modules}/owner/mini/abc/modeling_x.py"]
+
+
+def test_a_file_that_is_not_the_commit_s(model):
+    commit = "a" * 40
+    pulled(model, commit)
+    known = f"commits: {{{commit}: {{configuration_x.py: {{before: {'ab' * 32}}}}}}}\npatches:"
+    model.declare("patches:", known, "patches/mini.yaml")
+    found = model.only("patches")
+    assert found.effect.value == "risk"
+    assert "configuration_x.py is not the file of aaaaaaaaaaaa that mini" in found.finding
+
+
+# Failures, against this very model
+
+
+def test_the_hint_of_a_failed_job_is_what_the_model_confirms(model):
+    model.declare("patches: [mini]\n", "")
+    error = JobFailed("AssertionError: Torch not compiled", detail=TRACES["cuda-assumed"])
+    line = hint(model.workspace, model.declared, error, "cpu", "auto")
+    assert line.startswith("hint: The code asks for a CUDA GPU")
+    assert "(modeling_x.py:71); a patch that replaces .cuda() by .to(self.device)" in line
+    assert line.endswith("more: mm doctor mini")
+
+
+def test_no_hint_for_a_failure_that_nobody_knows(model):
+    error = JobFailed("ValueError: no", detail="Traceback …\nValueError: no")
+    assert hint(model.workspace, model.declared, error, "cpu", "auto") is None
+
+
+def test_no_hint_for_words_that_do_no_harm(model):
+    error = JobFailed("ValueError: no", detail=f"{TRACES['sox-missing']}ValueError: no")
+    assert hint(model.workspace, model.declared, error, "cpu", "auto") is None
+
+
+def test_a_table_that_is_broken_hides_no_failure(model):
+    write(model.manifests / "doctor", {"mine.yaml": "name: yours\n"})
+    error = JobFailed("AssertionError", detail=TRACES["cuda-assumed"])
+    line = hint(model.workspace, model.declared, error, "cpu", "auto")
+    assert line.startswith("no hint: ")
+
+
+def test_what_the_model_does_not_confirm_is_said_in_general(model):
+    text = TRACES["input-and-weight-dtypes"]
+    (found,) = explain(text, table(), model.workspace, model.subject())
+    assert found.confirmed == ()
+    assert found.remedy.endswith("by a patch of your own")
+
+
+def test_a_confirmed_finding_of_the_failure_s_own_layer_comes_first(model):
+    model.mini.edit("modeling_x.py", "x.to(self.dtype)", "x.half()")
+    model.mini.configure(attn_implementation="flash_attention_2")
+    model.add()
+    text = TRACES["input-and-weight-dtypes"]
+    (found,) = explain(text, table(), model.workspace, model.subject())
+    assert [each.layer for each in found.confirmed] == [Layer.DTYPES, Layer.CONFIGURATION]
+
+
+# The smallest job
+
+
+def test_the_smallest_inputs(model, tmp_path):
+    inputs = smallest_inputs(model.declared.manifest, tmp_path)
+    assert inputs == {
+        "image": tmp_path / "image.png",
+        "voice": tmp_path / "voice.wav",
+        "text": "Hello.",
+        "many": [3],
+        "mode": "a",
+        "max_tokens": 8,
+    }
+
+
+def test_an_input_that_nobody_can_make_up(model, tmp_path):
+    model.declare("{type: text, required: true}", "{type: file, required: true}")
+    with pytest.raises(UsageError, match="no file can be made up for the input text"):
+        smallest_inputs(model.declared.manifest, tmp_path)
+
+
+def test_the_image_and_the_sound_are_what_they_say(tmp_path):
+    import io
+    import wave
+
+    from PIL import Image
+
+    with Image.open(io.BytesIO(blank_image())) as image:
+        assert image.size == (64, 64)
+        assert sorted(color for _, color in image.getcolors()) == [(0, 0, 0), (255, 255, 255)]
+    with wave.open(io.BytesIO(silence())) as sound:
+        assert (sound.getnchannels(), sound.getnframes(), sound.getframerate()) == (1, 16000, 16000)
