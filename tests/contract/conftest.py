@@ -127,7 +127,7 @@ def workers(request, portable_package, tmp_path):
     shutil.rmtree(run)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_of_this_machine():
     """A Ray cluster of one node of four cores and a GPU, which need not be there."""
     import ray

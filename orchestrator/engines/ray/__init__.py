@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchestrator.client.rosters import Roster
 from orchestrator.engines.ray.cluster import Cluster
 from orchestrator.engines.ray.engine import RayEngine
 from orchestrator.engines.ray.placing import ClusterPreparer
-from orchestrator.engines.ray.roster import Roster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

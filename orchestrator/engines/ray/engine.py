@@ -31,9 +31,9 @@ from orchestrator.errors import Cancelled, Crashed, EnvironmentFailure, MMError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from orchestrator.client.rosters import Roster
     from orchestrator.engines.base import Task
     from orchestrator.engines.ray.cluster import Cluster
-    from orchestrator.engines.ray.roster import Roster
     from orchestrator.reporting import Reporter
     from orchestrator.scratch import Scratch
 
@@ -452,11 +452,13 @@ class RayEngine:
         self._shown = (state, now)
         self._roster.write(
             {
+                "id": slot.worker,
                 "model": _model(slot),
+                "pid": None,
                 "device": slot.task.worker.device,
                 "dtype": slot.task.worker.dtype,
+                "memory": None,
                 "node": slot.node,
-                "worker": slot.worker,
                 "state": "waiting" if not slot.node else "ready" if slot.ready else "starting",
                 "jobs": slot.jobs,
             }
