@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -193,6 +194,13 @@ def own(request, tmp_path):
     if request.param == "ray":
         request.getfixturevalue("ray_of_this_machine")
     made = World(tmp_path, request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def on_ray(ray_of_this_machine, tmp_path):
+    made = World(tmp_path, "ray")
     yield made
     made.close()
 
@@ -517,3 +525,49 @@ def test_a_client_whose_model_is_loaded_by_one_that_dies_loads_it_itself(kept):
     assert len(errors) == 1
     # It started a worker of its own, whose load took too long as well.
     assert "to load" in str(found[0])
+
+
+def test_files_that_a_node_does_not_see_travel_as_bytes(on_ray, tmp_path):
+    (tmp_path / "in.txt").write_text("text")
+    with (tmp_path / "in.txt").open() as stream:
+        ours_alone = Path(f"/dev/fd/{stream.fileno()}")
+        for _ in range(2):
+            assert on_ray.run("file", path=ours_alone)["file"].read() == b"text!"
+
+
+def test_models_on_one_gpu_wait_their_turn(on_ray):
+    specs = [replace(on_ray.spec, device="cuda", dtype=dtype) for dtype in ("float16", "bfloat16")]
+    found = []
+
+    def work(spec):
+        found.append(on_ray.run(spec=spec)["text"])
+
+    threads = [threading.Thread(target=work, args=(spec,)) for spec in specs * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(2 * SOON)
+    assert len(found) == 4
+    assert on_ray.loads >= 2
+    assert "stopped the idle worker of m to make room" in on_ray.notes.notes
+
+
+def test_an_actor_that_is_killed_under_its_job_is_replaced(on_ray):
+    cancellation = Cancellation()
+    heard = []
+
+    def hear(event):
+        if event.kind == "log":
+            heard.append(event)
+            if len(heard) == 1:
+                (record,) = on_ray.runtime.records()
+                command = ["ps", "-o", "ppid=", "-p", str(record.supervisor)]
+                actor = int(subprocess.check_output(command))
+                os.kill(actor, signal.SIGKILL)
+            else:
+                cancellation.request()
+
+    with pytest.raises(Cancelled):
+        on_ray.run("wait", keys={"on_event": hear, "cancellation": cancellation})
+    assert len(heard) == 2
+    assert on_ray.loads == 2

@@ -17,6 +17,7 @@ import orchestrator
 from orchestrator.client.supervisors import is_alive, start_time
 from orchestrator.engines.ray.cluster import QUIET
 from orchestrator.userenv import during
+from tests.hub import serving
 from tests.integration.conftest import MM, ROOT
 
 ITEMS = 60
@@ -56,6 +57,21 @@ RUNNERS = {
         def run(model, job, *, text):
             return {"text": text}
         """,
+    "other": """\
+        def load(context):
+            return None
+
+        def run(model, job, *, text):
+            return {"text": "again " + text.split()[1]}
+        """,
+    "weighted": """\
+        def load(context):
+            with open(context.model_dir + "/weights.safetensors") as stream:
+                return stream.read()
+
+        def run(model, job, *, text):
+            return {"text": f"{text} {len(model)}"}
+        """,
     "fragile": """\
         import os, signal
 
@@ -70,24 +86,52 @@ RUNNERS = {
 }
 
 
+PIPELINE = """\
+name: twice
+inputs:
+  words: {type: text, list: true, required: true}
+steps:
+  - {id: one, run: slow, foreach: "${{ inputs.words }}", with: {text: "${{ item }}"}}
+  - {id: two, run: other, foreach: "${{ steps.one.text }}", with: {text: "${{ item }}"}}
+outputs:
+  texts: "${{ steps.two.text }}"
+"""
+
+
 @pytest.fixture(scope="module")
 def manifests(declare):
-    """A directory of models; one asks for more memory than there is."""
+    """A directory of models; one asks for more memory than there is, one needs weights."""
     directory = declare(RUNNERS, MANIFEST.replace("{memory}", "64 MiB"))
     huge = directory / "huge.yaml"
     huge.write_text(huge.read_text().replace("64 MiB", "5000 GiB"))
+    weighted = directory / "weighted.yaml"
+    source = "source: {repo: owner/model, revision: main, size: 1 kB}\n"
+    weighted.write_text(weighted.read_text() + source)
+    (directory / "pipelines").mkdir()
+    (directory / "pipelines" / "twice.yaml").write_text(PIPELINE)
     return directory
+
+
+@pytest.fixture(scope="module")
+def hub():
+    """A hub of models that every node asks."""
+    with serving({"config.json": b"{}", "weights.safetensors": b"w" * 500}) as hub:
+        yield hub
 
 
 class Nodes:
     """Raylets on this machine, each with a home of its own, as if it were another."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, hub):
         from ray.cluster_utils import Cluster
 
         self.directory = directory
         self._cluster = Cluster()
-        self._variables = QUIET
+        self._hub = hub
+
+    @property
+    def homes(self):
+        return list(self.directory.glob("node*[0-9]"))
 
     @property
     def address(self):
@@ -98,6 +142,8 @@ class Nodes:
         own = {
             "MM_HOME": str(self.directory / name),
             "MM_RUNTIME_DIR": str(self.directory / f"{name}.run"),
+            "HF_HOME": str(self.directory / name / "hub"),
+            "HF_ENDPOINT": self._hub.url,
             **variables,
         }
         with during({**QUIET, **own}):
@@ -117,9 +163,9 @@ class Nodes:
 
 
 @pytest.fixture(scope="module")
-def three(workplace):
+def three(workplace, hub):
     """Three nodes of one core each."""
-    nodes = Nodes(Path(workplace["MM_HOME"]).parent)
+    nodes = Nodes(Path(workplace["MM_HOME"]).parent, hub)
     nodes.workers = [nodes.add(f"node{number}") for number in range(3)][1:]
     yield nodes
     nodes.close()
@@ -165,6 +211,47 @@ def test_a_node_with_another_mm_is_refused_and_both_versions_are_named(
     three.kill(node)
     assert ended.code == 3
     assert f"it has mm 0.0.9, and the machine that runs this has {version}" in ended.sentence
+
+
+def test_weights_are_pulled_by_each_node_once(mm, three, manifests, hub, texts, tmp_path):
+    for out in ("first.jsonl", "second.jsonl"):
+        ended = mm(
+            *("batch", "weighted", *texts[:6], "-o", out, "--manifests", manifests),
+            *("--workers", "3", "--engine", "ray", "--address", three.address),
+        )
+        assert ended.code == 0, ended
+        lines = lines_of(tmp_path / out)
+        assert {line["outputs"]["text"] for line in lines} == {f"{n} 500" for n in range(6)}
+        assert len({line["receipt"] for line in lines}) == 1
+    weights = [each for each in hub.downloads() if "weights" in each]
+    nodes = [node for node in three.homes if (node / "models" / "weighted").is_dir()]
+    assert 1 <= len(weights) == len(nodes) <= 3
+
+
+def test_a_mount_with_the_weights_needs_no_hub(mm, three, manifests, hub, texts, tmp_path):
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    (mount / "config.json").write_text("{}")
+    (mount / "weights.safetensors").write_text("m" * 40)
+    before = len(hub.requests)
+    ended = mm(
+        *("batch", "weighted", texts[0], "-o", "out.jsonl", "--manifests", manifests),
+        *("--engine", "ray", "--address", three.address, "--model-dir", f"weighted={mount}"),
+    )
+    assert ended.code == 0, ended
+    assert lines_of(tmp_path / "out.jsonl")[0]["outputs"]["text"] == "0 40"
+    assert len(hub.requests) == before
+
+
+def test_steps_of_a_pipeline_take_turns_on_one_core(mm, workplace, manifests):
+    ended = mm(
+        *("pipeline", "run", "twice", "--words", "a", "--words", "b", "--words", "c"),
+        *("--json", "--manifests", manifests, "--engine", "ray", "--address", "local"),
+        variables={"OMP_NUM_THREADS": str(os.cpu_count())},  # each model asks for all there are
+    )
+    assert ended.code == 0, ended
+    assert json.loads(ended.out)["outputs"]["texts"] == ["again a", "again b", "again c"]
+    assert "to make room" in ended.err
 
 
 def test_every_item_is_there_once_though_a_node_is_killed(

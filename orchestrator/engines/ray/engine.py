@@ -43,6 +43,9 @@ ATTEMPTS = 4
 LOOK_AGAIN = 10.0
 """Seconds after which it is asked again whether a worker that waits for a place can have one."""
 
+PATIENCE = 1.0
+"""Seconds for which a worker may be idle before another model may have its place."""
+
 GOODBYE = 10.0
 """Seconds that workers have to end when the session does."""
 
@@ -72,6 +75,7 @@ class Slot:
         load: Seconds of that load, likewise.
         jobs: How many jobs it has run.
         ready: Whether it may take jobs.
+        asked: When it was asked for (seconds of `time.monotonic`, as below).
         idle_since: When it had its last one.
     """
 
@@ -87,6 +91,7 @@ class Slot:
     load: float | None = None
     jobs: int = 0
     ready: bool = False
+    asked: float = field(default_factory=time.monotonic)
     idle_since: float = 0.0
 
 
@@ -231,18 +236,25 @@ class RayEngine:
         self._starters.add(thread)
         thread.start()
 
-    def _make_way(self, slot: Slot, *, waits: bool = False) -> None:
+    def _make_way(self, slot: Slot) -> None:
         """End the worker of another kind that has been idle longest, where there is no room else.
 
+        One whose next job may be on its way is left alone, for it would only have to be loaded
+        again. The lock is held.
+
         Args:
-            slot: What is to be placed. The lock is held.
-            waits: Whether it has waited for a while: what is free is then in pieces too small.
+            slot: What is to be placed.
         """
+        now = time.monotonic()
         others = [
             other
             for other in self._idle
-            if other.key != slot.key and not self._waiting.get(other.key)
+            if other.key != slot.key
+            and not self._waiting.get(other.key)
+            and now - other.idle_since >= PATIENCE
         ]
+        # After a while, what is free is in pieces too small, whatever their sum.
+        waits = now - slot.asked >= LOOK_AGAIN
         if others and (waits or not self._cluster.free(slot.demand)):
             other = min(others, key=lambda each: each.idle_since)
             self._reporter.note(f"stopped the idle worker of {_model(other)} to make room")
@@ -293,13 +305,15 @@ class RayEngine:
         import ray
 
         hello = slot.actor.hello.remote()
-        while not ray.wait([hello], timeout=LOOK_AGAIN)[0]:
+        looked = slot.asked
+        while not ray.wait([hello], timeout=PATIENCE)[0]:
             with self._changed:
                 if slot not in self._slots:
                     raise Lost("it is no longer wanted")
-                self._make_way(slot, waits=True)
+                self._make_way(slot)
                 alone = not any(each.node for each in self._slots if each.key == slot.key)
-            if alone:
+            if alone and time.monotonic() - looked >= LOOK_AGAIN:
+                looked = time.monotonic()
                 self._cluster.check(_model(slot), slot.demand)
                 self._reporter.progress(
                     "cluster", f"{_model(slot)} waits for a node with {slot.demand} free"
@@ -412,9 +426,6 @@ class RayEngine:
                 return  # whoever took it off the list, or `close`, ends it
             slot.idle_since = time.monotonic()
             self._idle.append(slot)
-            pending = [each for each in self._slots if not each.node]
-            if pending and not self._waiting.get(slot.key):
-                self._make_way(pending[0])
             self._show()
             self._changed.notify_all()
 
