@@ -119,6 +119,12 @@ class Cluster:
                 if address != LOCAL:
                     _init(address or AUTO)
             except (ConnectionError, ValueError) as error:
+                if "AuthenticationError" in f"{error} {error.__cause__}":
+                    raise UsageError(
+                        f"the Ray cluster at {address or AUTO} wants its token",
+                        fix="set RAY_AUTH_MODE=token; ray get-auth-token prints it on the head",
+                        detail=str(error.__cause__),
+                    ) from error
                 if address is not None:
                     raise UsageError(
                         f"no Ray cluster answers at {address}",
@@ -230,7 +236,11 @@ def is_scaled(report: bytes | None) -> bool:
     try:
         found = json.loads(report or b"{}")
         known = found["autoscaler_report"]
-        types = [*(known.get("active_nodes") or {}), *(known.get("pending_launches") or {})]
+        types = [
+            *(known.get("active_nodes") or {}),
+            *(known.get("pending_launches") or {}),
+            *(known.get("node_type_mapping") or {}).values(),
+        ]
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
     return any(not name.startswith("node_") for name in types)

@@ -81,6 +81,8 @@ def report(**parts):
         (b"[]", False),
         (report(active_nodes={"node_8f9d68": 1}, pending_launches={}), False),
         (report(active_nodes={"ray.head.default": 1}, pending_launches={}), True),
+        (report(active_nodes={}, node_type_mapping={"8f9d68": "node_8f9d68"}), False),
+        (report(active_nodes={}, node_type_mapping={"8f9d68": "ray.head.default"}), True),
         (report(active_nodes=None, pending_launches={"gpu": 2}), True),
     ],
 )
