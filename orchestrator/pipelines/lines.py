@@ -71,32 +71,35 @@ class Lines:
             ) from error
         stream: IO[bytes] = stack.enter_context(os.fdopen(file, "r+b", buffering=0))
         _hold(stream, self.path)
-        kept, whole = self._read(stream)
-        if not whole:
-            stream = stack.enter_context(_replaced(self.path, kept))
+        if not self._read(stream):
+            stream = stack.enter_context(_without_failures(self.path, stream))
         stream.seek(0, os.SEEK_END)
         self._stream = stream
 
-    def _read(self, stream: IO[bytes]) -> tuple[list[bytes], bool]:
-        """Note what is done; return the lines to keep, and whether they are all there are."""
-        kept: list[bytes] = []
+    def _read(self, stream: IO[bytes]) -> bool:
+        """Note what is done, line by line; return whether every line is of an item that is."""
         whole = True
-        for line in stream.read().splitlines(keepends=True):
+        for line in _buffered(stream):
             found = _result(line)
             if found is None:
                 whole = False
                 continue
-            kept.append(line)
-            name = found["input"]
-            self.done[key_of(name)] += 1
+            self.done[key_of(found["input"])] += 1
             self.receipts.add(str(found.get("receipt")))
-        return kept, whole
+        return whole
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append a line, whole."""
         assert self._stream is not None
         self._stream.write((json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8"))
         self._stream.flush()
+
+
+def _buffered(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of an unbuffered file from its start; it stays open."""
+    stream.seek(0)
+    with open(stream.fileno(), "rb", closefd=False) as buffered:
+        yield from buffered
 
 
 def _result(line: bytes) -> dict[str, Any] | None:
@@ -117,13 +120,17 @@ def _hold(stream: IO[bytes], path: Path) -> None:
         ) from error
 
 
-def _replaced(path: Path, lines: list[bytes]) -> IO[bytes]:
-    """Put a file with only `lines` in the place of `path`; it is held before it is there."""
+def _without_failures(path: Path, old: IO[bytes]) -> IO[bytes]:
+    """Put a file with the lines of what is done in the place of `path`.
+
+    It is held before it is there. Lines are copied one by one: there may be a million.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     stream = temporary.open("x+b", buffering=0)
     try:
         _hold(stream, path)
-        stream.write(b"".join(lines))
+        with open(stream.fileno(), "wb", closefd=False) as buffered:
+            buffered.writelines(line for line in _buffered(old) if _result(line) is not None)
         temporary.replace(path)
     except BaseException:
         stream.close()
