@@ -271,7 +271,11 @@ class RayEngine:
             if load:
                 self._load(slot)
         except Lost as lost:
-            self._lost[slot.key] = self._lost.get(slot.key, 0) + 1
+            with self._changed:
+                wanted = slot in self._slots and not self._closed  # else it was ended on purpose
+                self._lost[slot.key] = self._lost.get(slot.key, 0) + 1
+            if not wanted:
+                return
             if self._lost[slot.key] < ATTEMPTS:
                 self._reporter.note(f"{_model(slot)} is started again ({lost})")
                 self._drop(slot)
@@ -288,7 +292,7 @@ class RayEngine:
     def _fail(self, slot: Slot, error: MMError) -> None:
         """Let one of those who wait for such a worker have the error."""
         with self._changed:
-            known = slot in self._slots  # else it was ended on purpose
+            known = slot in self._slots and not self._closed
             if known and self._waiting.get(slot.key):
                 self._failed.setdefault(slot.key, []).append(error)
             elif known:
