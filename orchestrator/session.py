@@ -46,7 +46,8 @@ if TYPE_CHECKING:
 ENGINES = ("local", "ray")
 
 MAX_THREADS = 64
-"""Jobs of one session that may be under way at once; those beyond wait for a thread."""
+"""Jobs of one session that may be under way at once, unless it may have more than half as many
+workers; those beyond wait for a thread."""
 
 
 class JobOptions(msgspec.Struct, frozen=True):
@@ -123,16 +124,20 @@ class Session:
         self._scratch = Scratch(self.workspace.home)
         self._engine: Engine
         self._preparer: Preparer
-        if engine == "ray":
-            from orchestrator.engines.ray import ray_engine
+        try:
+            if engine == "ray":
+                from orchestrator.engines.ray import ray_engine
 
-            self._engine, self._preparer = ray_engine(
-                self.workspace, self._scratch, workers, address, model_dirs or {}
-            )
-        else:
-            make = local_engine if isinstance(engine, str) else engine
-            self._engine = make(self.workspace, self._scratch, workers)
-            self._preparer = LocalPreparer(self.workspace)
+                self._engine, self._preparer = ray_engine(
+                    self.workspace, self._scratch, workers, address, model_dirs or {}
+                )
+            else:
+                make = local_engine if isinstance(engine, str) else engine
+                self._engine = make(self.workspace, self._scratch, workers)
+                self._preparer = LocalPreparer(self.workspace)
+        except BaseException:
+            self._scratch.close()
+            raise
         self._workers = workers
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
@@ -218,7 +223,8 @@ class Session:
 
         with self._lock:
             if self._executor is None:
-                self._executor = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="mm-session")
+                threads = max(MAX_THREADS, 2 * self._workers)
+                self._executor = ThreadPoolExecutor(threads, thread_name_prefix="mm-session")
             return self._executor.submit(work)
 
     def map(

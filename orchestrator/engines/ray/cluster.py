@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.units import format_size
@@ -208,17 +209,20 @@ class Cluster:
 
     def start(self, demand: Demand) -> Any:
         """Ask for an actor and return it at once; Ray places it when there is room."""
-        import ray
-
-        from orchestrator.engines.ray.node import NodeWorker
-
-        actor: Any = ray.remote(concurrency_groups={"control": 1})(NodeWorker)
-        return actor.options(
+        return self._actor.options(
             num_cpus=demand.cpus,
             num_gpus=demand.gpus,
             memory=demand.memory or None,
             max_restarts=0,
         ).remote()
+
+    @cached_property
+    def _actor(self) -> Any:
+        import ray
+
+        from orchestrator.engines.ray.node import NodeWorker
+
+        return ray.remote(concurrency_groups={"control": 1})(NodeWorker)
 
     def close(self) -> None:
         """Leave the cluster, and end it where it is ours."""

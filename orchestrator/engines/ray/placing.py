@@ -57,7 +57,7 @@ class ClusterPreparer:
             ManifestError, EnvironmentFailure: When a file of the model is missing.
         """
         manifest = declared.manifest
-        chosen = choose_device(manifest, device, self._cluster.devices())
+        chosen = choose_device(manifest, device, self._cluster.devices(), "the cluster")
         total = self._cluster.memory() if chosen == "cpu" else None
         dtype = choose_dtype(manifest, chosen, dtype, total, native_dtypes())
         variables, declared_ones = self._workspace.variables, manifest.environment.variables
