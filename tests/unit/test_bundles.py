@@ -1,7 +1,6 @@
 """A model as content: packed here, laid out there, the same model again."""
 
-import dataclasses
-
+import msgspec
 import pytest
 
 from orchestrator.bundles import Bundle, pack, unpack
@@ -79,4 +78,4 @@ def test_nothing_is_written_outside(declared, tmp_path, name):
 
 
 def test_a_bundle_is_plain_content(declared):
-    assert dataclasses.asdict(pack(declared)).keys() == {"model", "files"}
+    assert msgspec.structs.asdict(pack(declared)).keys() == {"model", "files"}
