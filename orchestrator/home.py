@@ -80,6 +80,11 @@ class Home:
         return self.root / "partial"
 
     @property
+    def bundles(self) -> Path:
+        """Models that came as content from another machine: `bundles/<digest12>/`."""
+        return self.root / "bundles"
+
+    @property
     def settings(self) -> Path:
         """Trust and `mm use`."""
         return self.root / "settings.json"

@@ -16,20 +16,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator import machine
 from orchestrator.client.cancellation import Cancellation
-from orchestrator.client.launch import WorkerSpec
-from orchestrator.core.devices import AUTO, choose_device, choose_dtype
-from orchestrator.core.units import parse_size
+from orchestrator.core.devices import AUTO
 from orchestrator.core.values import check_inputs, check_output
-from orchestrator.core.worker_variables import wanted_threads, worker_variables
 from orchestrator.engines import local_engine
-from orchestrator.engines.base import Task, ignore_event
+from orchestrator.engines.base import Elsewhere, Task, ignore_event
 from orchestrator.engines.wire import finish
-from orchestrator.errors import Crashed, ManifestError, OutputError, UsageError
+from orchestrator.errors import Crashed, OutputError, UsageError
 from orchestrator.inputs import describe_inputs, resolve_files
-from orchestrator.processor import native_dtypes
-from orchestrator.receipts import produced_by, receipt
+from orchestrator.preparing import LocalPreparer
+from orchestrator.receipts import receipt
 from orchestrator.reporting import Reporter, Silent
 from orchestrator.results import Result
 from orchestrator.scratch import Scratch
@@ -42,16 +38,16 @@ if TYPE_CHECKING:
 
     from orchestrator.catalog import Declared
     from orchestrator.client.connection import Event
-    from orchestrator.core.manifest import Manifest
     from orchestrator.engines import EngineFactory
-    from orchestrator.engines.base import Completed
-    from orchestrator.environments import Environment
-    from orchestrator.flock import Held
-    from orchestrator.sources.overlays import Overlay
+    from orchestrator.engines.base import Completed, Engine
+    from orchestrator.preparing import Prepared, Preparer
 
+
+ENGINES = ("local", "ray")
 
 MAX_THREADS = 64
-"""Jobs of one session that may be under way at once; those beyond wait for a thread."""
+"""Jobs of one session that may be under way at once, unless it may have more than half as many
+workers; those beyond wait for a thread."""
 
 
 class JobOptions(msgspec.Struct, frozen=True):
@@ -83,26 +79,18 @@ class JobOptions(msgspec.Struct, frozen=True):
     workers: int = 1
 
 
-class _Prepared(msgspec.Struct, frozen=True):
-    """What a job of one model on one device needs, worked out once."""
-
-    declared: Declared
-    environment: Environment
-    worker: WorkerSpec
-    producer: dict[str, Any]
-    """The part of a receipt that does not depend on the inputs."""
-    keep_alive: float
-    """The manifest's, in seconds."""
-
-
 class Session:
     """Runs models; use it as a context manager. Threads may share one.
 
     Args:
         manifests: Directories of manifests, before every other.
         home: A directory to use instead of `MM_HOME`.
-        engine: Where jobs run: "local", or what makes an engine.
+        engine: Where jobs run: "local", "ray", or what makes an engine.
         workers: How many workers of one model may live at once.
+        address: The Ray cluster: "HOST:PORT" of its head, "auto" for the one that this machine is
+            in, "local" for one that is started here and ends with the session. By default the one
+            that this machine is in, else a local one.
+        model_dirs: Directories on the cluster's nodes that hold the files of models, by model.
         reporter: Who hears notes and progress of environments that are built.
         workspace: What the session stands on, made already; replaces `manifests` and `home`.
 
@@ -117,11 +105,15 @@ class Session:
         engine: str | EngineFactory = "local",
         *,
         workers: int = 1,
+        address: str | None = None,
+        model_dirs: Mapping[str, str | Path] | None = None,
         reporter: Reporter | None = None,
         workspace: Workspace | None = None,
     ) -> None:
-        if isinstance(engine, str) and engine != "local":
-            raise UsageError(f"there is no engine {engine!r}", fix="choose local")
+        if isinstance(engine, str) and engine not in ENGINES:
+            raise UsageError(f"there is no engine {engine!r}", fix=f"choose {' or '.join(ENGINES)}")
+        if engine != "ray" and (address is not None or model_dirs):
+            raise UsageError("an address and directories on nodes are for the engine ray alone")
         self.workspace = workspace or Workspace(
             variables=snapshot(),
             cwd=Path.cwd(),
@@ -130,14 +122,27 @@ class Session:
             reporter=reporter or Silent(),
         )
         self._scratch = Scratch(self.workspace.home)
-        make = local_engine if isinstance(engine, str) else engine
-        self._engine = make(self.workspace, self._scratch, workers)
+        self._engine: Engine
+        self._preparer: Preparer
+        try:
+            if engine == "ray":
+                from orchestrator.engines.ray import ray_engine
+
+                self._engine, self._preparer = ray_engine(
+                    self.workspace, self._scratch, workers, address, model_dirs or {}
+                )
+            else:
+                make = local_engine if isinstance(engine, str) else engine
+                self._engine = make(self.workspace, self._scratch, workers)
+                self._preparer = LocalPreparer(self.workspace)
+        except BaseException:
+            self._scratch.close()
+            raise
         self._workers = workers
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
-        self._held: dict[str, Held] = {}
         self._choices: dict[tuple[str, str | None], Declared] = {}
-        self._prepared: dict[tuple[str, str, str], _Prepared] = {}
+        self._prepared: dict[tuple[str, str, str], Prepared] = {}
         self._submitted: set[Cancellation] = set()
         self._cancelled = False
 
@@ -167,9 +172,7 @@ class Session:
             self._executor.shutdown(wait=True, cancel_futures=cancel)
         self._engine.close()
         self._scratch.close()
-        for held in self._held.values():
-            held.release()
-        self._held.clear()
+        self._preparer.close()
 
     def run(
         self,
@@ -220,7 +223,8 @@ class Session:
 
         with self._lock:
             if self._executor is None:
-                self._executor = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="mm-session")
+                threads = max(MAX_THREADS, 2 * self._workers)
+                self._executor = ThreadPoolExecutor(threads, thread_name_prefix="mm-session")
             return self._executor.submit(work)
 
     def map(
@@ -341,14 +345,17 @@ class Session:
         prepared = self._prepare(declared, options)
         timings = {"environment": time.perf_counter() - began}
         task = _task(prepared, values, options)
-        described = describe_inputs(manifest, values)
+        # Where a job runs elsewhere, the node that reads the files tells what they were.
+        elsewhere = isinstance(task.worker, Elsewhere)
+        described = {} if elsewhere else describe_inputs(manifest, values)
         completed = self._run(task, options.retries)
         timings.update(completed.timings)
+        producer = completed.produced_by or prepared.producer()
         return Result(
             completed.outputs,
             model=manifest.name,
             primary=manifest.primary_output,
-            receipt=partial(receipt, prepared.producer, described, timings),
+            receipt=partial(receipt, producer, completed.inputs or described, timings),
             timings=timings,
         )
 
@@ -361,12 +368,12 @@ class Session:
         prepared = self._prepare(self._choose(name, options.model), options)
         self._engine.prepare(_task(prepared, {}, options))
 
-    def produced_by(self, name: str, options: JobOptions) -> dict[str, Any]:
+    def produced_by(self, name: str, options: JobOptions) -> Mapping[str, Any]:
         """Return the part of a receipt that jobs of `name` have in common.
 
         A missing environment is built first, because it is part of the answer.
         """
-        return self._prepare(self._choose(name, options.model), options).producer
+        return self._prepare(self._choose(name, options.model), options).producer()
 
     def is_built(self, name: str) -> bool:
         """Return whether the environment of the model `name` is there."""
@@ -385,15 +392,11 @@ class Session:
             self.workspace.reporter.note(f"{error.what}; trying again ({retries} left)")
         return self._run(task, retries - 1)
 
-    def _prepare(self, declared: Declared, options: JobOptions) -> _Prepared:
+    def _prepare(self, declared: Declared, options: JobOptions) -> Prepared:
         key = (declared.manifest.name, options.device, options.dtype)
         prepared = self._prepared.get(key)
         if prepared is None:
-            environment = self._environment(declared)
-            worker, overlay = self._worker_spec(declared, environment, options)
-            producer = produced_by(declared, environment, worker, overlay)
-            keep_alive = declared.manifest.keep_alive_seconds
-            prepared = _Prepared(declared, environment, worker, producer, keep_alive)
+            prepared = self._preparer.prepare(declared, options.device, options.dtype)
             self._prepared[key] = prepared
         return prepared
 
@@ -405,78 +408,12 @@ class Session:
         declared = choice.declared
         if choice.reason:
             self.workspace.reporter.note(choice.reason)
-        if declared.manifest.source is not None:
-            self.workspace.sources.ready(declared)  # said before anything is built
+        self._preparer.check(declared)  # said before anything is built
         self._choices[name, model] = declared
         return declared
 
-    def _environment(self, declared: Declared) -> Environment:
-        """Return the model's environment, built if need be, and held for as long as we live."""
-        with self._lock:
-            environment = self.workspace.environments.ensure(declared)
-            if environment.digest not in self._held:
-                self._held[environment.digest] = environment.hold()
-            return environment
 
-    def _worker_spec(
-        self, declared: Declared, environment: Environment, options: JobOptions
-    ) -> tuple[WorkerSpec, Overlay | None]:
-        manifest = declared.manifest
-        device = choose_device(manifest, options.device, machine.available_devices())
-        total = self.workspace.memory.get(device)
-        dtype = choose_dtype(manifest, device, options.dtype, total, native_dtypes())
-        overlay = self._overlay(declared, environment, device, dtype)
-        home = self.workspace.home.worker_home
-        home.mkdir(parents=True, exist_ok=True)
-        try:
-            source = declared.runner.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ManifestError(
-                f"the runner of {manifest.name} cannot be read ({error})",
-                where=str(declared.runner),
-                fix=f"write it beside {declared.lock.name}",
-            ) from error
-        spec = WorkerSpec(
-            model=manifest.name,
-            python=environment.python,
-            environment=environment.digest,
-            variables={
-                **worker_variables(
-                    self.workspace.variables,
-                    manifest.environment.variables,
-                    manifest.environment.pass_,
-                    str(home),
-                ),
-                **(overlay.variables if overlay else {}),
-            },
-            runner=declared.runner,
-            source=source,
-            device=device,
-            dtype=dtype,
-            model_dir=overlay.path if overlay else None,
-            options=manifest.options,
-            manifest=declared.digest,
-            lock=environment.lock_digest,
-            overlay=overlay.path.name if overlay else "",
-            need=_need(manifest, device, dtype),
-            threads=wanted_threads(self.workspace.variables, manifest.environment.variables),
-            held=(self._held[environment.digest].fileno(),),
-        )
-        return spec, overlay
-
-    def _overlay(
-        self, declared: Declared, environment: Environment, device: str, dtype: str
-    ) -> Overlay | None:
-        """Return the directory that the worker loads; None where a package has the weights."""
-        if declared.manifest.source is None:
-            return None
-        from orchestrator.core.patching.conditions import Conditions
-
-        conditions = Conditions(device, dtype, versions=environment.versions)
-        return self.workspace.sources.overlay(declared, conditions, environment.python)
-
-
-def _task(prepared: _Prepared, values: Mapping[str, Any], options: JobOptions) -> Task:
+def _task(prepared: Prepared, values: Mapping[str, Any], options: JobOptions) -> Task:
     manifest = prepared.declared.manifest
     return Task(
         manifest=manifest,
@@ -498,12 +435,6 @@ def _seconds(asked: float | None, declared: float) -> float:
     if not (math.isfinite(asked) and asked > 0):
         raise UsageError(f"a time-out of {asked} seconds", fix="give a number above 0")
     return asked
-
-
-def _need(manifest: Manifest, device: str, dtype: str) -> int:
-    """Return the bytes of memory that the manifest says the model needs; 0 where it does not."""
-    size = manifest.memory.get(device, {}).get(dtype)  # type: ignore[call-overload]
-    return parse_size(size) if size else 0
 
 
 def _split(keywords: Mapping[str, Any]) -> tuple[JobOptions, dict[str, Any]]:

@@ -7,13 +7,30 @@ nothing depends on the moment at which a variable was read.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 def snapshot() -> Mapping[str, str]:
     """Return the variables of this process as they are now, read-only."""
     return MappingProxyType(dict(os.environ))
+
+
+@contextmanager
+def during(variables: Mapping[str, str]) -> Iterator[None]:
+    """Let a library that starts processes by itself start them with `variables` on top.
+
+    The one exception to the rule that a child's environment is data: such a library asks nobody.
+    What the user has set himself stays.
+    """
+    added = {name: value for name, value in variables.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.engines import ENGINE_OPTIONS, session_keys
 from orchestrator.cli.run import Models
 from orchestrator.errors import ItemsFailed, UsageError
 
@@ -33,7 +34,7 @@ OPTIONS = (
     click.Option(["--resume"], is_flag=True, help="Go on with FILE: run what it lacks or failed."),
     click.Option(
         ["--workers"],
-        type=click.IntRange(1, 256),
+        type=click.IntRange(1, 1024),
         default=1,
         metavar="N",
         help="How many items run at once, each in a worker of its own.",
@@ -53,6 +54,7 @@ OPTIONS = (
         help="auto, float32, bfloat16 or float16.  [default: auto]",
     ),
     click.Option(["--timeout"], type=float, metavar="SECONDS", help="How long one item may take."),
+    *ENGINE_OPTIONS,
 )
 
 
@@ -109,7 +111,7 @@ def _run(
     from orchestrator.session import Session
 
     with contextlib.ExitStack() as stack:
-        session = stack.enter_context(Session(workspace=context))
+        session = stack.enter_context(Session(workspace=context, **session_keys(options)))
         more = collect(manifest, given, session.spool())
         items, total = _items(context, manifest, words, more)
         lines = _lines(stack, manifest, options["out"], resume=options["resume"])

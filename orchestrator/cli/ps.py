@@ -25,9 +25,10 @@ def command(context: Context, *, as_json: bool) -> None:
     """Show the workers that have a model loaded or are loading one.
 
     MEMORY is what the worker's process has in this machine's memory; what it has on a GPU is not
-    counted.
+    counted. Workers that a session of this machine has on a cluster come with their NODE; what is
+    known of them here may be a second old.
     """
-    rows = [_row(context, record) for record in context.runtime.records()]
+    rows = _rows(context)
     if as_json:
         context.out(json.dumps({"version": JSON_VERSION, "workers": rows}, ensure_ascii=False))
         return
@@ -35,10 +36,27 @@ def command(context: Context, *, as_json: bool) -> None:
         context.say("no worker is running")
         return
     lines = [HEADINGS, *(_shown(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    if any("node" in row for row in rows):
+        nodes = ["NODE", *(row.get("node") or "-" for row in rows)]
+        lines = [(*line, node) for line, node in zip(lines, nodes, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         context.out("  ".join(cells).rstrip())
+
+
+def _rows(context: Context) -> list[dict[str, Any]]:
+    """Return the workers of this machine, then those that its sessions have on other nodes."""
+    from orchestrator.client.rosters import rosters
+
+    rows = [_row(context, record) for record in context.runtime.records()]
+    here = {row["id"]: row for row in rows}
+    for worker in rosters(context.runtime):
+        if worker["id"] in here:  # this machine is a node as well
+            here[worker["id"]]["node"] = worker["node"]
+        else:
+            rows.append({**worker, "until": "session", "left": None})
+    return rows
 
 
 def _row(context: Context, record: WorkerRecord) -> dict[str, Any]:
@@ -74,7 +92,7 @@ def _until(state: WorkerState) -> dict[str, Any]:
 def _shown(row: dict[str, Any]) -> tuple[str, ...]:
     from orchestrator.core.units import format_duration, format_size
 
-    waiting = f" +{row['waiting']}" if row["waiting"] else ""
+    waiting = f" +{row['waiting']}" if row.get("waiting") else ""
     if row["until"] == "session":
         until = "its session ends"
     elif row["until"] == "forever":
@@ -85,7 +103,7 @@ def _shown(row: dict[str, Any]) -> tuple[str, ...]:
         until = f"{format_duration(row['keep_alive'])} after its last job"
     return (
         row["model"],
-        str(row["pid"]),
+        str(row["pid"] or "-"),
         row["device"],
         row["dtype"],
         format_size(row["memory"], binary=True) if row["memory"] is not None else "?",

@@ -22,6 +22,7 @@ DESCRIPTIONS = {
     "jobs": "directories of running jobs",
     "partial": "what stopped jobs had streamed",
     "mine": "locks of your own",
+    "bundles": "models that came from another machine, for its jobs",
     "results": "finished pipeline steps",
     "runs": "records of pipeline runs",
     "settings.json": "trust, and the choices of mm use",

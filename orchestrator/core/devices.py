@@ -17,8 +17,16 @@ DEFAULT = "float32"
 """The data type of a model whose manifest lists none."""
 
 
-def choose_device(manifest: Manifest, asked: str, available: Sequence[str]) -> str:
+def choose_device(
+    manifest: Manifest, asked: str, available: Sequence[str], place: str = "this machine"
+) -> str:
     """Return the device: the one asked for, or the first that manifest and machine share.
+
+    Args:
+        manifest: The model's manifest.
+        asked: "auto", or a device.
+        available: What there is.
+        place: Where that is, for messages.
 
     Raises:
         UsageError: When the manifest does not list it, or this machine does not have it.
@@ -29,7 +37,7 @@ def choose_device(manifest: Manifest, asked: str, available: Sequence[str]) -> s
             if device in available and device != "mps":
                 return device
         raise UsageError(
-            f"{manifest.name} runs on {' or '.join(listed)}, and this machine has "
+            f"{manifest.name} runs on {' or '.join(listed)}, and {place} has "
             f"{' and '.join(available)}"
         )
     if asked not in listed:
@@ -37,7 +45,7 @@ def choose_device(manifest: Manifest, asked: str, available: Sequence[str]) -> s
             f"{manifest.name} does not run on {asked}", fix=f"choose --device {'|'.join(listed)}"
         )
     if asked not in available:
-        raise UsageError(f"this machine has no {asked}", fix="choose --device auto")
+        raise UsageError(f"{place} has no {asked}", fix="choose --device auto")
     return asked
 
 

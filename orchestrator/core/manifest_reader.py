@@ -39,7 +39,7 @@ VARIABLE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
 
 RESERVED_OPTIONS = frozenset(
     {"out", "json", "model", "device", "dtype", "keep-alive", "timeout", "receipt", "manifests"}
-    | {"debug", "force", "retries", "workers", "backend", "engine", "help"}
+    | {"debug", "force", "retries", "workers", "backend", "engine", "help", "address", "model-dir"}
 )
 """The options of `mm` itself, which no input may bear."""
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
+
+from orchestrator.core.canonical import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from orchestrator.bundles import Bundle
     from orchestrator.client.cancellation import Cancellation
     from orchestrator.client.connection import Event
     from orchestrator.client.launch import WorkerSpec
@@ -19,12 +23,41 @@ def ignore_event(event: Event) -> None:
     """Do nothing with what a job says on the way."""
 
 
+class Elsewhere(msgspec.Struct, frozen=True, dict=True):
+    """A worker that is prepared on the machine where it will run.
+
+    Attributes:
+        bundle: The model as content.
+        device: The device that was chosen for it.
+        dtype: The data type.
+        need: Bytes of memory that the manifest says it needs; 0 where it does not say.
+        threads: How many threads a job of it may use.
+        record: What is known here of the model's files (JSON); empty where they are not here.
+        model_dir: The directory over there that holds the model's files; empty for none.
+    """
+
+    bundle: Bundle
+    device: str
+    dtype: str
+    need: int = 0
+    threads: int | None = None
+    record: bytes = b""
+    model_dir: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of everything that its workers are started from."""
+        return digest(
+            [self.bundle.digest, self.device, self.dtype, self.record.decode(), self.model_dir]
+        )
+
+
 class Task(msgspec.Struct, frozen=True):
     """One job, ready to run: checked inputs and the worker that it needs.
 
     Attributes:
         manifest: The model's manifest.
-        worker: Everything its worker is started from.
+        worker: Everything its worker is started from, here or elsewhere.
         inputs: Checked values; files as absolute paths.
         load_seconds: How long the load may take.
         run_seconds: How long the run may take, from its turn on.
@@ -36,7 +69,7 @@ class Task(msgspec.Struct, frozen=True):
     """
 
     manifest: Manifest
-    worker: WorkerSpec
+    worker: WorkerSpec | Elsewhere
     inputs: Mapping[str, Any]
     load_seconds: float
     run_seconds: float
@@ -46,12 +79,26 @@ class Task(msgspec.Struct, frozen=True):
     cancellation: Cancellation | None = None
     on_event: Callable[[Event], None] = ignore_event
 
+    @property
+    def spec(self) -> WorkerSpec:
+        """What its worker is started from, for engines of this machine: these get no other."""
+        return cast("WorkerSpec", self.worker)
+
 
 class Completed(msgspec.Struct, frozen=True):
-    """What a task gave: checked outputs as they are handed to the user, and seconds by part."""
+    """What a task gave.
+
+    Attributes:
+        outputs: Checked, as they are handed to the user.
+        timings: Seconds by part.
+        produced_by: The receipt's part before the inputs, where only the worker's machine knows it.
+        inputs: What the receipt says of the inputs, where that machine has read them.
+    """
 
     outputs: dict[str, Any]
     timings: dict[str, float]
+    produced_by: Mapping[str, Any] | None = None
+    inputs: Mapping[str, Any] | None = None
 
 
 class Engine(Protocol):

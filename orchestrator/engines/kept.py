@@ -84,7 +84,7 @@ class KeptEngine:
 
         Its model may still be on its way; a job waits for it as for another client's.
         """
-        wanted = task.worker.digest
+        wanted = task.spec.digest
         for record in self._runtime.records():
             if not record.kept or record.digest != wanted:
                 continue
@@ -107,7 +107,7 @@ class KeptEngine:
             if found := self._find(task):
                 return found, False
             self._room.make(task, lambda _: False)
-            worker = start(task.worker, self._runtime, self._logs, kept=keep > 0)
+            worker = start(task.spec, self._runtime, self._logs, kept=keep > 0)
             call = load_call(task, self._room.threads(task), keep)
             # Sent before anybody else may connect, so that their jobs come after it.
             worker.begin_load(call)

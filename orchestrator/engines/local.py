@@ -46,7 +46,7 @@ class LocalEngine:
 
     def run(self, task: Task) -> Completed:
         """Run `task` in an idle worker of its kind, or in a new one."""
-        key = task.worker.digest
+        key = task.spec.digest
         timings: dict[str, float] = {}
         while True:
             worker = self._take(key, task, timings)
@@ -62,8 +62,14 @@ class LocalEngine:
 
     def prepare(self, task: Task) -> None:
         """Have a worker of the task's kind loaded, and idle unless others need it at once."""
-        key = task.worker.digest
+        key = task.spec.digest
         self._give_back(key, self._take(key, task, {}))
+
+    @property
+    def idle(self) -> list[WorkerRecord]:
+        """The records of workers that have nothing to do."""
+        with self._changed:
+            return [worker.record for idle in self._idle.values() for worker in idle]
 
     def close(self) -> None:
         """End every worker; a job that still runs ends as crashed."""
@@ -96,7 +102,7 @@ class LocalEngine:
         began = time.perf_counter()
         with self._runtime.starting():
             self._room.make(task, self._evict)
-            worker = start(task.worker, self._runtime, self._logs)
+            worker = start(task.spec, self._runtime, self._logs)
         worker.load(load_call(task, self._room.threads(task)), task.cancellation, task.on_event)
         timings["load"] = time.perf_counter() - began
         return worker

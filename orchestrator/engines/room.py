@@ -47,7 +47,7 @@ class Room:
         Raises:
             MemoryRefused: When it does not fit, and the task does not insist.
         """
-        device, need = task.worker.device, task.worker.need
+        device, need = task.spec.device, task.spec.need
         free = self._free(device)
         if not need or free is None:
             return
@@ -62,8 +62,8 @@ class Room:
 
     def threads(self, task: Task) -> int:
         """Return how many threads a job may use now."""
-        if task.worker.threads is not None:
-            return task.worker.threads
+        if task.spec.threads is not None:
+            return task.spec.threads
         now = time.monotonic()
         if now - self._counted >= COUNTED_FOR:
             self._counted = now
@@ -101,7 +101,7 @@ class Room:
         return True
 
     def _refusal(self, task: Task, free: int) -> MemoryRefused:
-        worker = task.worker
+        worker = task.spec
         smaller = [
             dtype
             for dtype, size in task.manifest.memory.get(worker.device, {}).items()  # type: ignore[call-overload]

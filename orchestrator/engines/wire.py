@@ -28,7 +28,7 @@ def load_call(task: Task, threads: int, keep_alive: float | None = -1) -> Call:
     """Return the request that loads the model of `task`; `keep_alive` as for `run_call`."""
     manifest = task.manifest
     params = {
-        **task.worker.load_parameters(),
+        **task.spec.load_parameters(),
         "inputs": {
             name: declared.type + ("[]" if declared.list else "")
             for name, declared in manifest.inputs.items()

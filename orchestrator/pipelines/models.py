@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from orchestrator.engines.base import ignore_event
 from orchestrator.session import JobOptions
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class SessionModels:
     def __init__(
         self,
         session: Session,
-        on_event: Callable[[str, Event], None] = lambda model, event: None,  # noqa: ARG005
+        on_event: Callable[[str, Event], None] | None = None,
     ) -> None:
         self._session = session
         self._on_event = on_event
@@ -92,11 +93,12 @@ class SessionModels:
         return self._session.execute(call.model, inputs, self._options(call, cancellation))
 
     def _options(self, call: Call, cancellation: Cancellation | None) -> JobOptions:
+        hear = self._on_event
         return JobOptions(
             device=call.device,
             dtype=call.dtype,
             timeout=call.timeout,
             workers=call.workers,
             cancellation=cancellation,
-            on_event=lambda event: self._on_event(call.model, event),
+            on_event=ignore_event if hear is None else lambda event: hear(call.model, event),
         )

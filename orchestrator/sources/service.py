@@ -121,12 +121,13 @@ class Sources:
             self._reporter.note(drift)
         return ensure_overlay(self.home, declared.name, record, sets, conditions, python)
 
-    def pull(self, declared: Declared, *, update: bool = False) -> SourceRecord:
+    def pull(self, declared: Declared, *, update: bool = False, commit: str = "") -> SourceRecord:
         """Download the model's files, or what is missing of them, and record their hashes.
 
         Args:
             declared: The model.
             update: Whether a branch is resolved anew, instead of at the first pull alone.
+            commit: What the revision is known to stand for, as another machine has resolved it.
 
         Raises:
             UsageError: When the model has no source.
@@ -140,6 +141,7 @@ class Sources:
             same = known and (known.repo, known.revision) == (source.repo, source.revision)
             if known and same and not update:
                 revision = known.commit
+            revision = commit or revision
             self._reporter.progress(declared.name, f"asking for {source.repo}")
             try:
                 return self._pull(declared, source, revision)

@@ -15,6 +15,8 @@ from orchestrator.client import launch
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.client.runtime import RuntimeDirectory
 from orchestrator.client.worker import Call
+from orchestrator.engines.ray.cluster import QUIET
+from orchestrator.userenv import during
 from orchestrator.worker import buffers
 from tests.pythons import pythons
 
@@ -123,3 +125,22 @@ def workers(request, portable_package, tmp_path):
     for worker in workers.started:
         worker.stop()
     shutil.rmtree(run)
+
+
+@pytest.fixture(scope="module")
+def ray_of_this_machine():
+    """A Ray cluster of one node of four cores and a GPU, which need not be there."""
+    import ray
+
+    with during(QUIET):
+        ray.init(
+            address="local",
+            num_cpus=4,
+            num_gpus=1,
+            object_store_memory=100_000_000,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="ERROR",
+        )
+    yield
+    ray.shutdown()

@@ -1,8 +1,9 @@
-"""What every engine does with its workers: those of a session, and those that are kept."""
+"""What every engine does with its workers: those of a session, those that are kept, on Ray."""
 
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.client.runtime import RuntimeDirectory
 from orchestrator.client.supervisors import start_time, wait_gone
@@ -22,7 +24,16 @@ from orchestrator.engines.base import Task
 from orchestrator.engines.kept import KeptEngine
 from orchestrator.engines.local import LocalEngine
 from orchestrator.engines.room import Room
-from orchestrator.errors import Crashed, JobFailed, MemoryRefused, OutputError, UsageError
+from orchestrator.errors import (
+    Cancelled,
+    Crashed,
+    JobFailed,
+    MemoryRefused,
+    OutputError,
+    Rejected,
+    TimedOut,
+    UsageError,
+)
 from orchestrator.home import Home
 from orchestrator.scratch import Scratch
 from tests.models import Notes, model
@@ -30,12 +41,14 @@ from tests.models import Notes, model
 SOON = 30.0
 
 SOURCE = """
-import os, time
+import os, signal, time
 def load(context):
     with open(os.environ["LOADS"], "a") as stream:
         stream.write("x")
     if context.options.get("slow"):
         time.sleep(0.5)
+    if context.options.get("broken"):
+        raise ValueError("as asked")
     return os.getpid()
 
 def run(model, job, *, what, array=None, path=None):
@@ -55,6 +68,18 @@ def run(model, job, *, what, array=None, path=None):
     if what == "array":
         assert not array.flags.writeable
         return {"text": str(array.dtype), "array": array}
+    if what == "reject":
+        job.reject("only haiku, please")
+    if what == "stream":
+        job.progress(1, 2, "half")
+        job.emit("text", "one")
+        job.emit("array", array)
+        return {"text": "two"}
+    if what == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        job.log("waiting")
+        while True:
+            time.sleep(60)
     if what == "wait":
         job.log("waiting")
         while not job.cancelled:
@@ -111,6 +136,15 @@ class World:
         )  # fmt: skip
 
     def new_engine(self):
+        if self.kind == "ray":
+            from orchestrator.engines.ray import Cluster, RayEngine
+
+            nodes = {
+                "MM_HOME": str(self.root / "node"),
+                "MM_RUNTIME_DIR": str(self.run_directory),
+            }
+            cluster = Cluster.connect(None, self.notes)
+            return RayEngine(cluster, self.scratch, self.notes, variables=nodes)
         room = Room(self.runtime, self.memory, self.notes)
         kind = {"local": LocalEngine, "kept": KeptEngine}[self.kind]
         return kind(self.runtime, self.root / "logs", self.scratch, room)
@@ -137,9 +171,36 @@ class World:
         shutil.rmtree(self.run_directory)
 
 
-@pytest.fixture(params=["local", "kept"])
+@pytest.fixture(params=["local", "kept", "ray"])
 def world(request, tmp_path):
+    if request.param == "ray":
+        request.getfixturevalue("ray_of_this_machine")
     made = World(tmp_path, request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["local", "kept"])
+def here(request, tmp_path):
+    """An engine whose workers share this process's view of the machine's memory."""
+    made = World(tmp_path, request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["local", "ray"])
+def own(request, tmp_path):
+    """An engine with workers of its own."""
+    if request.param == "ray":
+        request.getfixturevalue("ray_of_this_machine")
+    made = World(tmp_path, request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def on_ray(ray_of_this_machine, tmp_path):
+    made = World(tmp_path, "ray")
     yield made
     made.close()
 
@@ -219,7 +280,6 @@ def test_a_worker_killed_while_idle_costs_no_job(world):
 @pytest.mark.parametrize(
     "change",
     [
-        {"source": SOURCE + "# edited"},
         {"manifest": "other"},
         {"lock": "other"},
         {"overlay": "other"},
@@ -228,9 +288,15 @@ def test_a_worker_killed_while_idle_costs_no_job(world):
         {"options": {"x": 1}},
     ],
 )
-def test_an_edit_never_meets_a_stale_worker(world, change):
+def test_a_change_never_meets_a_stale_worker(here, change):
+    first = here.run()
+    assert here.run(spec=replace(here.spec, **change)) != first
+    assert here.run() == first
+
+
+def test_an_edit_never_meets_a_stale_worker(world):
     first = world.run()
-    assert world.run(spec=replace(world.spec, **change)) != first
+    assert world.run(spec=replace(world.spec, source=SOURCE + "# edited")) != first
     assert world.run() == first
 
 
@@ -239,22 +305,22 @@ def test_threads_and_what_is_held_do_not_change_the_digest(world):
     assert world.run(spec=replace(world.spec, threads=3, need=5)) == first
 
 
-def test_what_does_not_fit_is_refused_before_anything_starts(world):
-    world.memory.left = 5
+def test_what_does_not_fit_is_refused_before_anything_starts(here):
+    here.memory.left = 5
     with pytest.raises(MemoryRefused):
-        world.run(spec=replace(world.spec, need=6))
-    assert list(world.runtime.records()) == []
-    world.run(spec=replace(world.spec, need=6), keys={"force": True})
+        here.run(spec=replace(here.spec, need=6))
+    assert list(here.runtime.records()) == []
+    here.run(spec=replace(here.spec, need=6), keys={"force": True})
 
 
-def test_an_idle_worker_makes_room(world):
-    first = int(world.run()["text"])
-    world.memory.left = 5
+def test_an_idle_worker_makes_room(here):
+    first = int(here.run()["text"])
+    here.memory.left = 5
     began = start_time(first)
     with pytest.raises(MemoryRefused):
-        world.run(spec=replace(world.spec, need=6, dtype="float16"))
+        here.run(spec=replace(here.spec, need=6, dtype="float16"))
     assert wait_gone(first, began, SOON)
-    assert world.notes.notes == ["stopped the idle worker of m to free memory"]
+    assert here.notes.notes == ["stopped the idle worker of m to free memory"]
 
 
 def test_a_model_that_was_prepared_is_there_for_the_first_job(world):
@@ -321,32 +387,115 @@ def test_jobs_of_many_threads_share_one_worker(world):
     assert world.loads == 1
 
 
-def test_a_session_may_have_several_workers(tmp_path):
-    world = World(tmp_path, "local")
-    spec = replace(world.spec, options={"slow": True})
-    found = []
+def test_a_session_may_have_several_workers(own):
+    """Two jobs wait for each other, which they can in two workers alone."""
+    cancellations = [Cancellation(), Cancellation()]
+    started = threading.Barrier(3)
+    errors = []
 
-    def work():
-        found.append(world.run(spec=spec, keys={"workers": 2})["text"])
+    def hear(event):
+        if event.kind == "log":
+            started.wait(SOON)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    def work(cancellation):
+        keys = {"workers": 2, "on_event": hear, "cancellation": cancellation}
+        try:
+            own.run("wait", keys=keys)
+        except Cancelled as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(each,)) for each in cancellations]
     for thread in threads:
         thread.start()
+    started.wait(SOON)
+    for cancellation in cancellations:
+        cancellation.request()
     for thread in threads:
         thread.join(SOON)
-    assert len(found) == 4
-    assert len(set(found)) == 2
-    world.close()
+    assert len(errors) == 2
+    assert own.loads == 2
 
 
-def test_a_session_ends_its_workers(tmp_path):
-    world = World(tmp_path, "local")
-    pid = int(world.run()["text"])
+def test_a_session_ends_its_workers(own):
+    pid = int(own.run()["text"])
     began = start_time(pid)
-    world.engine.close()
+    own.engine.close()
     assert wait_gone(pid, began, SOON)
-    assert os.listdir(world.run_directory) == []
-    world.close()
+    assert os.listdir(own.run_directory) == []
+
+
+def requesting(cancellation, times=1):
+    """Return keys of a task that is cancelled once its job has begun."""
+
+    def hear(event):
+        if event.kind == "log":
+            for _ in range(times):
+                cancellation.request()
+
+    return {"cancellation": cancellation, "on_event": hear}
+
+
+def test_a_job_that_is_asked_to_stop_does_and_the_worker_goes_on(world):
+    first = world.run()
+    with pytest.raises(Cancelled):
+        world.run("wait", keys=requesting(Cancellation()))
+    assert world.run() == first
+
+
+def test_a_job_that_is_asked_again_ends_at_once(world):
+    first = world.run()
+    cancellation = Cancellation()
+    heard = threading.Event()
+
+    def insist():
+        heard.wait(SOON)
+        cancellation.request()
+
+    def hear(event):
+        if event.kind == "log":
+            cancellation.request()
+            heard.set()
+
+    thread = threading.Thread(target=insist)
+    thread.start()
+    with pytest.raises(Cancelled):
+        world.run("stubborn", keys={"cancellation": cancellation, "on_event": hear})
+    thread.join(SOON)
+    assert world.run() != first
+
+
+def test_a_job_that_takes_too_long_is_stopped(world):
+    task = replace(world.task("wait"), run_seconds=0.2)
+    with pytest.raises(TimedOut, match="longer than"):
+        world.engine.run(task)
+
+
+def test_what_the_runner_rejects_is_rejected(world):
+    with pytest.raises(Rejected, match="only haiku"):
+        world.run("reject")
+
+
+def test_what_the_runner_raises_comes_with_its_traceback(world):
+    with pytest.raises(JobFailed, match="as asked") as caught:
+        world.run("raise")
+    assert "ValueError: as asked" in caught.value.detail
+
+
+def test_a_model_that_does_not_load_says_why(world):
+    for _ in range(2):
+        with pytest.raises(JobFailed, match=r"failed while loading: .*as asked"):
+            world.run(spec=replace(world.spec, options={"broken": True}))
+
+
+def test_what_a_job_says_on_the_way_is_heard_in_order(world):
+    heard = []
+    array = np.arange(3)
+    task = world.task("stream", array=array, keys={"on_event": heard.append})
+    assert world.engine.run(task).outputs["text"] == "two"
+    said = [event for event in heard if event.kind in ("progress", "chunk")]
+    assert [event.kind for event in said] == ["progress", "chunk", "chunk"]
+    assert said[1].params["value"] == "one"
+    assert bytes(said[2].buffers[said[2].params["value"]["buffer"]]) == array.tobytes()
 
 
 def test_another_client_finds_the_kept_worker(kept):
@@ -428,3 +577,49 @@ def test_a_client_whose_model_is_loaded_by_one_that_dies_loads_it_itself(kept):
     assert len(errors) == 1
     # It started a worker of its own, whose load took too long as well.
     assert "to load" in str(found[0])
+
+
+def test_files_that_a_node_does_not_see_travel_as_bytes(on_ray, tmp_path):
+    (tmp_path / "in.txt").write_text("text")
+    with (tmp_path / "in.txt").open() as stream:
+        ours_alone = Path(f"/dev/fd/{stream.fileno()}")
+        for _ in range(2):
+            assert on_ray.run("file", path=ours_alone)["file"].read() == b"text!"
+
+
+def test_models_on_one_gpu_wait_their_turn(on_ray):
+    specs = [replace(on_ray.spec, device="cuda", dtype=dtype) for dtype in ("float16", "bfloat16")]
+    found = []
+
+    def work(spec):
+        found.append(on_ray.run(spec=spec)["text"])
+
+    threads = [threading.Thread(target=work, args=(spec,)) for spec in specs * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(2 * SOON)
+    assert len(found) == 4
+    assert on_ray.loads >= 2
+    assert "stopped the idle worker of m to make room" in on_ray.notes.notes
+
+
+def test_an_actor_that_is_killed_under_its_job_is_replaced(on_ray):
+    cancellation = Cancellation()
+    heard = []
+
+    def hear(event):
+        if event.kind == "log":
+            heard.append(event)
+            if len(heard) == 1:
+                (record,) = on_ray.runtime.records()
+                command = ["ps", "-o", "ppid=", "-p", str(record.supervisor)]
+                actor = int(subprocess.check_output(command))
+                os.kill(actor, signal.SIGKILL)
+            else:
+                cancellation.request()
+
+    with pytest.raises(Cancelled):
+        on_ray.run("wait", keys={"on_event": hear, "cancellation": cancellation})
+    assert len(heard) == 2
+    assert on_ray.loads == 2

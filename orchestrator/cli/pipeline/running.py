@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.engines import ENGINE_OPTIONS, session_keys
 from orchestrator.errors import Cancelled, ItemsFailed, MMError, UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ OPTIONS = (
     ),
     click.Option(["--explain"], is_flag=True, help="Say what would run, and why; run nothing."),
     click.Option(["--trace"], metavar="FILE", help="Write a trace for Chrome or Perfetto."),
+    *ENGINE_OPTIONS,
 )  # fmt: skip
 
 
@@ -177,7 +179,7 @@ def _execute(
     if options["trace"]:
         check_writable(options["trace"])
     declaration: Takes = graph.declaration
-    with Session(workspace=context) as session:
+    with Session(workspace=context, **session_keys(options)) as session:
         values = collect(declaration, given, session.spool())
         models = SessionModels(session, _notes(context))
         outcome = execute(graph, session, values, settings, models)

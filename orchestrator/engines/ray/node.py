@@ -1,0 +1,280 @@
+"""What runs on a node: an actor that owns one worker process, in the orchestrator's environment.
+
+It prepares what the worker needs on its own machine, runs jobs as a session there would, and checks
+what the worker says before it hands it on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from orchestrator import __version__
+from orchestrator.bundles import unpack
+from orchestrator.client.cancellation import Cancellation
+from orchestrator.engines.base import Elsewhere, Task, ignore_event
+from orchestrator.engines.local import LocalEngine
+from orchestrator.engines.ray.weights import ensure_weights
+from orchestrator.engines.ray.wire import (
+    Job,
+    Order,
+    Unseen,
+    decode_inputs,
+    encode_error,
+    encode_event,
+    encode_outputs,
+)
+from orchestrator.engines.room import Room
+from orchestrator.errors import Cancelled, MMError
+from orchestrator.inputs import describe_inputs
+from orchestrator.machine import MachineMemory
+from orchestrator.preparing import LocalPreparer
+from orchestrator.results import Artifact
+from orchestrator.scratch import Scratch
+from orchestrator.userenv import snapshot
+from orchestrator.workspace import Workspace
+
+if TYPE_CHECKING:
+    from orchestrator.client.connection import Event
+    from orchestrator.client.launch import WorkerSpec
+    from orchestrator.core.manifest import Manifest
+
+RAYS_OWN = ("PYTHONPATH", "PYTHONBREAKPOINT", "OMP_NUM_THREADS", "SPT_NOENV")
+"""Variables that Ray sets for its own processes, beside RAY_*."""
+
+
+ENDS = ("done", "unseen", "error")
+"""What comes last of what an actor says of one call."""
+
+PROGRESS_SECONDS = 1.0
+"""How often progress goes from a node to whoever asked for the work."""
+
+
+def node_variables(variables: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a node's user: those of an actor, without what Ray put there.
+
+    CUDA_VISIBLE_DEVICES stays: Ray sets it to the GPUs that the actor was given.
+    """
+    kept = {
+        name: value
+        for name, value in variables.items()
+        if not name.startswith("RAY_") and name not in RAYS_OWN
+    }
+    return {**kept, **more}
+
+
+class NodeWorker:
+    """One worker slot on one node; its jobs run one at a time, `cancel` beside them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._manifest: Manifest
+        self._running: dict[int, Cancellation] = {}
+        self._cancelled: set[int] = set()
+        self._engine: LocalEngine | None = None
+        self._preparer: LocalPreparer | None = None
+        self._scratch: Scratch
+        self._workspace: Workspace
+        self._spec: WorkerSpec
+        self._producer: Mapping[str, Any] | None = None
+
+    def hello(self) -> dict[str, Any]:
+        """Return which `mm` this is, and where; asked before anything else."""
+        import ray
+
+        return {"mm": __version__, "node": ray.get_runtime_context().get_node_id()}
+
+    def open(self, order: Order) -> Iterator[tuple[str, Any]]:
+        """Prepare what the worker is started from; yields notes, then how it ended."""
+
+        def prepare(say: Callable[[str, Any], None]) -> Any:
+            self._workspace = Workspace(
+                variables=node_variables(snapshot(), order.variables),
+                cwd=Path("/"),
+                reporter=_Teller(say),
+            )
+            self._manifest = order.manifest
+            self._scratch = Scratch(self._workspace.home)
+            self._spec = self._prepare(order)
+            room = Room(
+                self._workspace.runtime,
+                MachineMemory(self._workspace.variables),
+                self._workspace.reporter,
+            )
+            self._engine = LocalEngine(
+                self._workspace.runtime, self._workspace.worker_logs, self._scratch, room
+            )
+            return {"produced_by": self._producer}
+
+        yield from _told(prepare)
+
+    def _prepare(self, order: Order) -> WorkerSpec:
+        if not isinstance(order.worker, Elsewhere):
+            return replace(order.worker, held=())
+        wanted = order.worker
+        self._workspace.home.prepare()
+        declared = unpack(wanted.bundle, self._workspace.home.bundles)
+        ensure_weights(self._workspace, declared, wanted.record, wanted.model_dir)
+        self._preparer = LocalPreparer(self._workspace)
+        prepared = self._preparer.prepare(declared, wanted.device, wanted.dtype)
+        self._producer = prepared.producer()
+        assert not isinstance(prepared.worker, Elsewhere)
+        return replace(prepared.worker, threads=wanted.threads)
+
+    def load(self, job: Job) -> Iterator[tuple[str, Any]]:
+        """Have the model loaded; yields what it says on the way, then how it ended."""
+
+        def work(say: Callable[[str, Any], None]) -> Any:
+            assert self._engine is not None
+            self._engine.prepare(self._task(job, {}, None, _hearer(say)))
+            return {"worker": [record.id for record in self._engine.idle]}
+
+        yield from _told(work)
+
+    def run(self, job: Job, *blobs: bytes) -> tuple[str, Any]:
+        """Run a job whose words on the way nobody listens to, and return how it ended."""
+        return _ended(lambda: self._run(job, blobs, ignore_event))
+
+    def stream(self, job: Job, *blobs: bytes) -> Iterator[tuple[str, Any]]:
+        """Run a job; yields what it says on the way, then how it ended."""
+        yield from _told(lambda say: self._run(job, blobs, _hearer(say)))
+
+    def _run(self, job: Job, blobs: tuple[bytes, ...], hear: Callable[[Event], None]) -> Any:
+        assert self._engine is not None
+        made: list[Path] = []
+
+        def directory() -> Path:
+            made.append(self._scratch.new_job())
+            return made[-1]
+
+        cancellation = self._begin(job.id)
+        try:
+            inputs = decode_inputs(job, blobs, directory)
+            described = describe_inputs(self._manifest, inputs)
+            completed = self._engine.run(self._task(job, inputs, cancellation, hear))
+            outputs = encode_outputs(completed.outputs)
+            made += [
+                value.path.parent
+                for value in completed.outputs.values()
+                if isinstance(value, Artifact)
+            ]
+        finally:
+            self._end(job.id)
+            for path in made:
+                self._scratch.discard(str(path))
+        return {
+            "outputs": outputs,
+            "timings": completed.timings,
+            "produced_by": self._producer,
+            "inputs": described,
+        }
+
+    def _begin(self, number: int) -> Cancellation:
+        with self._lock:
+            if number in self._cancelled:
+                raise Cancelled(f"{self._manifest.name} was cancelled")
+            self._cancelled.clear()  # requests that came after their job had ended
+            return self._running.setdefault(number, Cancellation())
+
+    def _end(self, number: int) -> None:
+        with self._lock:
+            if found := self._running.pop(number, None):
+                found.close()
+
+    def _task(
+        self,
+        job: Job,
+        inputs: Mapping[str, Any],
+        cancellation: Cancellation | None,
+        hear: Callable[[Event], None],
+    ) -> Task:
+        return Task(
+            manifest=self._manifest,
+            worker=self._spec,
+            inputs=inputs,
+            load_seconds=job.load_seconds,
+            run_seconds=job.run_seconds,
+            force=job.force,
+            cancellation=cancellation,
+            on_event=hear,
+        )
+
+    def cancel(self, number: int) -> None:
+        """Ask a job to stop; asked again, it ends at once."""
+        with self._lock:
+            if found := self._running.get(number):
+                found.request()
+            else:
+                self._cancelled.add(number)
+
+    def close(self) -> None:
+        """End the worker and tidy up."""
+        if self._engine is not None:
+            self._engine.close()
+            self._scratch.close()
+        if self._preparer is not None:
+            self._preparer.close()
+
+
+class _Teller:
+    """A reporter whose words go to whoever asked for the work."""
+
+    def __init__(self, say: Callable[[str, Any], None]) -> None:
+        self._say = say
+        self._last = -PROGRESS_SECONDS
+
+    def note(self, text: str) -> None:
+        """Pass a note on."""
+        self._say("note", text)
+
+    def progress(self, key: str, text: str, done: float = 0, total: float = 0) -> None:
+        """Pass progress on, now and then."""
+        now = time.monotonic()
+        if now - self._last >= PROGRESS_SECONDS:
+            self._last = now
+            self._say("progress", (key, text, done, total))
+
+    def finish(self, key: str, text: str = "") -> None:
+        """Pass the end on."""
+        self._say("finish", (key, text))
+
+
+def _hearer(say: Callable[[str, Any], None]) -> Callable[[Event], None]:
+    return lambda event: say("event", encode_event(event))
+
+
+def _told(work: Callable[[Callable[[str, Any], None]], Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what `work` says while it runs in a thread, then how it ended."""
+    queue: SimpleQueue[tuple[str, Any] | BaseException] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            queue.put(_ended(lambda: work(lambda kind, value: queue.put((kind, value)))))
+        except BaseException as fault:  # noqa: BLE001 - raised in the caller's thread
+            queue.put(fault)
+
+    thread = threading.Thread(target=run, name="mm-node")
+    thread.start()
+    while True:
+        said = queue.get()
+        if isinstance(said, BaseException):
+            raise said
+        yield said
+        if said[0] in ENDS:
+            thread.join()
+            return
+
+
+def _ended(work: Callable[[], Any]) -> tuple[str, Any]:
+    try:
+        return "done", work()
+    except Unseen as unseen:
+        return "unseen", str(unseen)
+    except MMError as error:
+        return "error", encode_error(error)

@@ -1,0 +1,86 @@
+"""What goes to the nodes so that they can prepare a worker: the model as content, and choices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.bundles import pack
+from orchestrator.core.devices import choose_device, choose_dtype
+from orchestrator.core.worker_variables import wanted_threads
+from orchestrator.engines.base import Elsewhere, Task
+from orchestrator.engines.ray.cluster import demand_of
+from orchestrator.preparing import Prepared, memory_need
+from orchestrator.processor import native_dtypes
+from orchestrator.sources.records import record_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.catalog import Declared
+    from orchestrator.engines.ray.cluster import Cluster
+    from orchestrator.engines.ray.engine import RayEngine
+    from orchestrator.workspace import Workspace
+
+
+class ClusterPreparer:
+    """Prepares for the nodes of a cluster; nothing is built on this machine.
+
+    Args:
+        workspace: The user's world, here.
+        cluster: Says what its nodes have.
+        engine: Asks a node for what only a node knows.
+        model_dirs: Directories on the nodes that hold the files of models, by model.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        cluster: Cluster,
+        engine: RayEngine,
+        model_dirs: Mapping[str, str | Path],
+    ) -> None:
+        self._workspace = workspace
+        self._cluster = cluster
+        self._engine = engine
+        self._model_dirs = {model: str(path) for model, path in model_dirs.items()}
+
+    def check(self, declared: Declared) -> None:
+        """Do nothing: each node looks for the files, or fetches them."""
+
+    def prepare(self, declared: Declared, device: str, dtype: str) -> Prepared:
+        """Return what a node needs for `declared`, device and data type chosen for all nodes alike.
+
+        Raises:
+            UsageError: When the manifest does not list the device or data type.
+            MemoryRefused: When no node is large enough, and none will be added.
+            ManifestError, EnvironmentFailure: When a file of the model is missing.
+        """
+        manifest = declared.manifest
+        chosen = choose_device(manifest, device, self._cluster.devices(), "the cluster")
+        total = self._cluster.memory() if chosen == "cpu" else None
+        dtype = choose_dtype(manifest, chosen, dtype, total, native_dtypes())
+        variables, declared_ones = self._workspace.variables, manifest.environment.variables
+        worker = Elsewhere(
+            bundle=pack(declared),
+            device=chosen,
+            dtype=dtype,
+            need=memory_need(manifest, chosen, dtype),
+            threads=wanted_threads(variables, declared_ones) or 1,
+            record=self._record(declared),
+            model_dir=self._model_dirs.get(manifest.name, ""),
+        )
+        self._cluster.check(manifest.name, demand_of(worker))
+        task = Task(manifest, worker, {}, manifest.timeouts.load, manifest.timeouts.run)
+        keep_alive = manifest.keep_alive_seconds
+        return Prepared(declared, worker, lambda: self._engine.produced_by(task), keep_alive)
+
+    def close(self) -> None:
+        """Do nothing: nothing is held here."""
+
+    def _record(self, declared: Declared) -> bytes:
+        """Return what is known here of the model's files, as it is kept."""
+        if declared.manifest.source is None:
+            return b""
+        path = record_path(self._workspace.home, declared.name)
+        return path.read_bytes() if path.is_file() else b""

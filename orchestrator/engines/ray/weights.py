@@ -1,0 +1,61 @@
+"""A model's files on a node: already there, on a shared disk, in a mount, or pulled there once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.errors import SourceError
+from orchestrator.flock import wait_lock
+from orchestrator.sources import files
+from orchestrator.sources.records import SourceRecord, save_record
+
+if TYPE_CHECKING:
+    from orchestrator.catalog import Declared
+    from orchestrator.workspace import Workspace
+
+
+def ensure_weights(workspace: Workspace, declared: Declared, record: bytes, model_dir: str) -> None:
+    """See to it that the model's files are on this machine; one process at a time looks.
+
+    Args:
+        workspace: The node's.
+        declared: The model.
+        record: What is known of the files where the job comes from (JSON), or nothing.
+        model_dir: A directory of this machine that holds them, or nothing.
+
+    Raises:
+        SourceError: When they cannot be had, or are not the files that the other machine has.
+    """
+    if declared.manifest.source is None:
+        return
+    theirs = msgspec.json.decode(record, type=SourceRecord) if record else None
+    sources = workspace.sources
+    with wait_lock(workspace.home.locks / f"weights-{declared.name}.lock"):
+        known = sources.record(declared.name)
+        if model_dir:
+            if known is None or known.path != str(Path(model_dir).resolve()) or _broken(known):
+                sources.add(declared, Path(model_dir))
+        elif known is None or _broken(known) or not _same(known, theirs):
+            if theirs is not None and not _broken(theirs):
+                save_record(workspace.home, declared.name, theirs)  # the same disk
+            else:
+                sources.pull(declared, commit=theirs.commit if theirs else "")
+        found = sources.ready(declared)
+    if not _same(found, theirs) and not model_dir:
+        raise SourceError(
+            f"the files of {declared.name} are not those of the machine that runs mm",
+            where=found.path,
+            fix=f"run there and here: mm model verify {declared.name}",
+        )
+
+
+def _same(one: SourceRecord, other: SourceRecord | None) -> bool:
+    return other is None or one.digest == other.digest
+
+
+def _broken(record: SourceRecord) -> bool:
+    """Return whether files of a record are missing on this machine, or changed."""
+    return files.dangling(record) is not None or any(True for _ in files.changed(record))

@@ -1,0 +1,180 @@
+"""What the jobs of a model need on this machine: its environment, its overlay, its worker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from orchestrator import machine
+from orchestrator.client.launch import WorkerSpec
+from orchestrator.core.devices import choose_device, choose_dtype
+from orchestrator.core.units import parse_size
+from orchestrator.core.worker_variables import wanted_threads, worker_variables
+from orchestrator.errors import ManifestError
+from orchestrator.processor import native_dtypes
+from orchestrator.receipts import produced_by
+
+if TYPE_CHECKING:
+    from orchestrator.catalog import Declared
+    from orchestrator.core.manifest import Manifest
+    from orchestrator.engines.base import Elsewhere
+    from orchestrator.environments import Environment
+    from orchestrator.flock import Held
+    from orchestrator.sources.overlays import Overlay
+    from orchestrator.workspace import Workspace
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """What a job of one model on one device needs, worked out once.
+
+    Attributes:
+        declared: The model.
+        worker: What its worker is started from.
+        producer: Returns the part of a receipt that does not depend on the inputs.
+        keep_alive: Seconds that a worker stays after its last job, as the manifest says.
+    """
+
+    declared: Declared
+    worker: WorkerSpec | Elsewhere
+    producer: Callable[[], Mapping[str, Any]]
+    keep_alive: float
+
+
+class Preparer(Protocol):
+    """Works out what jobs need; called from several threads."""
+
+    def check(self, declared: Declared) -> None:
+        """Look, before anything is built, whether the model's files are there.
+
+        Raises:
+            SourceError: When they are not.
+        """
+
+    def prepare(self, declared: Declared, device: str, dtype: str) -> Prepared:
+        """Return what jobs of `declared` need, what is missing built first.
+
+        Args:
+            declared: The model.
+            device: "auto", or one that the manifest lists.
+            dtype: "auto", or one that the manifest lists for the device.
+
+        Raises:
+            MMError: When it cannot be had.
+        """
+
+    def close(self) -> None:
+        """Let go of what is held."""
+
+
+class LocalPreparer:
+    """Prepares on this machine.
+
+    Args:
+        workspace: The user's world.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._lock = threading.Lock()
+        self._held: dict[str, Held] = {}
+
+    def check(self, declared: Declared) -> None:
+        """Look whether the model's files are there and as they were."""
+        if declared.manifest.source is not None:
+            self._workspace.sources.ready(declared)
+
+    def prepare(self, declared: Declared, device: str, dtype: str) -> Prepared:
+        """Build what is missing, and return what a worker is started from here."""
+        environment = self._environment(declared)
+        worker, overlay = self._worker_spec(declared, environment, device, dtype)
+        producer = produced_by(declared, environment, worker, overlay)
+        keep_alive = declared.manifest.keep_alive_seconds
+        return Prepared(declared, worker, lambda: producer, keep_alive)
+
+    def close(self) -> None:
+        """Hold the environments no longer."""
+        for held in self._held.values():
+            held.release()
+        self._held.clear()
+
+    def _environment(self, declared: Declared) -> Environment:
+        """Return the model's environment, built if need be, and held for as long as we live."""
+        with self._lock:
+            environment = self._workspace.environments.ensure(declared)
+            if environment.digest not in self._held:
+                self._held[environment.digest] = environment.hold()
+            return environment
+
+    def _worker_spec(
+        self, declared: Declared, environment: Environment, asked: str, dtype: str
+    ) -> tuple[WorkerSpec, Overlay | None]:
+        manifest = declared.manifest
+        device = choose_device(manifest, asked, machine.available_devices())
+        total = self._workspace.memory.get(device)
+        dtype = choose_dtype(manifest, device, dtype, total, native_dtypes())
+        overlay = self._overlay(declared, environment, device, dtype)
+        home = self._workspace.home.worker_home
+        home.mkdir(parents=True, exist_ok=True)
+        spec = WorkerSpec(
+            model=manifest.name,
+            python=environment.python,
+            environment=environment.digest,
+            variables={
+                **worker_variables(
+                    self._workspace.variables,
+                    manifest.environment.variables,
+                    manifest.environment.pass_,
+                    str(home),
+                ),
+                **(overlay.variables if overlay else {}),
+            },
+            runner=declared.runner,
+            source=read_runner(declared),
+            device=device,
+            dtype=dtype,
+            model_dir=overlay.path if overlay else None,
+            options=manifest.options,
+            manifest=declared.digest,
+            lock=environment.lock_digest,
+            overlay=overlay.path.name if overlay else "",
+            need=memory_need(manifest, device, dtype),
+            threads=wanted_threads(self._workspace.variables, manifest.environment.variables),
+            held=(self._held[environment.digest].fileno(),),
+        )
+        return spec, overlay
+
+    def _overlay(
+        self, declared: Declared, environment: Environment, device: str, dtype: str
+    ) -> Overlay | None:
+        """Return the directory that the worker loads; None where a package has the weights."""
+        if declared.manifest.source is None:
+            return None
+        from orchestrator.core.patching.conditions import Conditions
+
+        conditions = Conditions(device, dtype, versions=environment.versions)
+        return self._workspace.sources.overlay(declared, conditions, environment.python)
+
+
+def read_runner(declared: Declared) -> str:
+    """Return the text of a model's runner.
+
+    Raises:
+        ManifestError: When it cannot be read.
+    """
+    try:
+        return declared.runner.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(
+            f"the runner of {declared.manifest.name} cannot be read ({error})",
+            where=str(declared.runner),
+            fix=f"write it beside {declared.lock.name}",
+        ) from error
+
+
+def memory_need(manifest: Manifest, device: str, dtype: str) -> int:
+    """Return the bytes of memory that the manifest says the model needs; 0 where it does not."""
+    size = manifest.memory.get(device, {}).get(dtype)  # type: ignore[call-overload]
+    return parse_size(size) if size else 0

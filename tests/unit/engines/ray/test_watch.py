@@ -1,0 +1,72 @@
+"""Requests to stop are heard in another thread, for as long as somebody listens."""
+
+import threading
+from queue import SimpleQueue
+
+import pytest
+
+from orchestrator.client.cancellation import Cancellation
+from orchestrator.engines.ray.watch import Watch
+
+SOON = 30.0
+
+
+@pytest.fixture
+def watch():
+    made = Watch()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def cancellation():
+    made = Cancellation()
+    yield made
+    made.close()
+
+
+def test_each_request_is_heard_while_the_body_runs(watch, cancellation):
+    heard = SimpleQueue()
+    with watch.over(cancellation, lambda: heard.put(threading.current_thread())):
+        assert cancellation.armed
+        for _ in range(2):
+            cancellation.request()
+            assert heard.get(timeout=SOON) is not threading.current_thread()
+    assert not cancellation.armed
+
+
+def test_a_request_of_before_is_heard_as_well(watch, cancellation):
+    cancellation.request()
+    heard = SimpleQueue()
+    with watch.over(cancellation, lambda: heard.put(1)):
+        assert heard.get(timeout=SOON) == 1
+
+
+def test_many_are_told_apart(watch):
+    heard = SimpleQueue()
+    one, other = Cancellation(), Cancellation()
+    with watch.over(one, lambda: heard.put("one")), watch.over(other, lambda: heard.put("other")):
+        other.request()
+        assert heard.get(timeout=SOON) == "other"
+        one.request()
+        assert heard.get(timeout=SOON) == "one"
+    one.close()
+    other.close()
+
+
+def test_after_the_body_nobody_hears(watch, cancellation):
+    heard = SimpleQueue()
+    with watch.over(cancellation, lambda: heard.put("first")):
+        pass
+    cancellation.request()
+    later = Cancellation()
+    with watch.over(later, lambda: heard.put("later")):
+        later.request()
+        assert heard.get(timeout=SOON) == "later"
+    later.close()
+    assert heard.empty()
+
+
+def test_without_a_cancellation_there_is_nothing_to_hear(watch):
+    with watch.over(None, lambda: None):
+        assert "mm-watch" not in [thread.name for thread in threading.enumerate()]
