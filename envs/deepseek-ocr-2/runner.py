@@ -6,6 +6,7 @@ are streamed, a job can be stopped, and the number of tokens is the caller's.
 
 import json
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 PROMPTS = {
@@ -82,6 +83,16 @@ def load(context):
     return Reader(model.eval().to(context.device), tokenizer)
 
 
+def check(job, *, image, mode, prompt=None, locate=None, **_):
+    """Reject what could not be read, before the model is loaded for it."""
+    from PIL import Image
+
+    prompt_for(job, mode, locate, prompt)
+
+    with rejecting(job):
+        Image.open(image).close()
+
+
 def run(reader, job, *, image, mode, image_size, crop, max_tokens, prompt=None, locate=None):
     """Read one image."""
     picture = opened(job, image)
@@ -131,11 +142,19 @@ def opened(job, path):
     """Return the picture as the model will see it, or reject a file that is none."""
     from PIL import Image, ImageOps
 
+    with rejecting(job):
+        return ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+
+
+@contextmanager
+def rejecting(job):
+    """Reject the job where the image turns out to be none."""
+    from PIL import Image
+
     try:
-        picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+        yield
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         job.reject(f"not an image that can be read ({error})")
-    return picture
 
 
 # What the model wrote

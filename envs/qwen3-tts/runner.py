@@ -141,6 +141,16 @@ def without_onednn(call):
     return called
 
 
+# -- before loading --------------------------------------------------------------------------------
+
+
+def check(job, *, text, reference=None, **_):
+    """Rejects what could not be spoken, before the model is loaded for it."""
+    checked(text, (), job)
+    if reference is not None:
+        recording(reference, job)
+
+
 # -- running ---------------------------------------------------------------------------------------
 
 

@@ -115,6 +115,19 @@ def test_combinations_without_a_meaning_are_rejected(runner, mode, locate, promp
         runner.prompt_for(Job(), mode, locate, prompt)
 
 
+def test_inputs_are_looked_at_before_the_model_is_loaded(runner, tmp_path):
+    page = tmp_path / "page.png"
+    Image.new("RGB", (10, 10)).save(page)
+    runner.check(Job(), image=page, mode="markdown", crop=True)
+    with pytest.raises(Rejected, match="--mode locate needs --locate TEXT"):
+        runner.check(Job(), image=page, mode="locate")
+    with pytest.raises(Rejected, match="must hold <image> once"):
+        runner.check(Job(), image=page, mode="markdown", prompt="Read this.")
+    page.write_text("no picture")
+    with pytest.raises(Rejected, match="not an image that can be read"):
+        runner.check(Job(), image=page, mode="markdown")
+
+
 def test_a_file_that_is_no_image_is_rejected(runner, tmp_path):
     (tmp_path / "x.png").write_bytes(b"no image")
     with pytest.raises(Rejected, match="not an image that can be read"):
