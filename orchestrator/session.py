@@ -460,20 +460,26 @@ class Session:
             overlay=overlay.path.name if overlay else "",
             need=_need(manifest, device, dtype),
             threads=wanted_threads(self.workspace.variables, manifest.environment.variables),
-            held=(self._held[environment.digest].fileno(),),
+            held=tuple(self._held[each.digest].fileno() for each in (environment, overlay) if each),
         )
         return spec, overlay
 
     def _overlay(
         self, declared: Declared, environment: Environment, device: str, dtype: str
     ) -> Overlay | None:
-        """Return the directory that the worker loads; None where a package has the weights."""
+        """Return the directory that the worker loads, held for as long as we live.
+
+        None where a package has the weights.
+        """
         if declared.manifest.source is None:
             return None
         from orchestrator.core.patching.conditions import Conditions
 
         conditions = Conditions(device, dtype, versions=environment.versions)
-        return self.workspace.sources.overlay(declared, conditions, environment.python)
+        overlay = self.workspace.sources.overlay(declared, conditions, environment.python)
+        if self._held.setdefault(overlay.digest, overlay.held) is not overlay.held:
+            overlay.held.release()
+        return overlay
 
 
 def _task(prepared: _Prepared, values: Mapping[str, Any], options: JobOptions) -> Task:

@@ -103,7 +103,9 @@ def run_in(worker: Worker, task: Task, call: Call, scratch: Scratch) -> Complete
 
 def _inputs(task: Task, parts: list[memoryview]) -> dict[str, Any]:
     declared = task.manifest.inputs
-    return {name: _encode(declared[name], name, value, parts) for name, value in task.inputs.items()}
+    return {
+        name: _encode(declared[name], name, value, parts) for name, value in task.inputs.items()
+    }
 
 
 def _encode(declared: Input, name: str, value: Any, parts: list[memoryview]) -> Any:
