@@ -427,11 +427,14 @@ def test_a_checkpoint_of_another_type_is_refused(mm, changed, checkpoints):
     assert "is for cloned voices (Base), and this model needs one for described" in ended.sentence
 
 
-def test_a_file_that_is_missing_in_a_checkpoint_is_named(mm, changed, checkpoints, tmp_path):
+def test_a_file_that_is_missing_in_a_checkpoint_is_named(
+    mm, changed, checkpoints, recording, tmp_path
+):
     shutil.copytree(checkpoints / "base", tmp_path / "broken")
     (tmp_path / "broken" / "speech_tokenizer" / "model.safetensors").unlink()
     added = changed("qwen3-tts-clone", tmp_path / "broken")
-    ended = mm("run", "qwen3-tts-clone", "--text", "Hi.", "--reference", SCRIPT, "-o", "x.wav")
+    words = ("--text", "Hi.", "--reference", recording(2), "-o", "x.wav")
+    ended = mm("run", "qwen3-tts-clone", *words)
     assert (added.code, ended.code) == (0, 1)
     assert "has no file speech_tokenizer/model.safetensors" in ended.sentence
     (tmp_path / "broken" / "vocab.json").unlink()
