@@ -240,7 +240,7 @@ class Watch:
         self._steps = 0
         self._tokens = 0
         self._raw = ""
-        self._sent = ""
+        self._sent = {"raw": "", "text": ""}
 
     def check(self):
         """Stop a job that was cancelled, at the next layer and not the next token."""
@@ -267,19 +267,20 @@ class Watch:
 
     def text(self, piece):
         """Stream a piece of what is written, and of the text where it is certain already."""
-        self._job.emit("raw", piece)
         self._raw += piece
+        self._emit("raw", self._raw.strip())  # as `infer` returns it
         if not self.labels:
-            self._emit(document(finished(self._raw)))
+            self._emit("text", document(finished(self._raw)))
 
     def end(self, text):
         """Stream what is left of the whole text."""
-        self._emit(text)
+        self._emit("text", text)
 
-    def _emit(self, text):
-        if text.startswith(self._sent) and len(text) > len(self._sent):
-            self._job.emit("text", text[len(self._sent) :])
-            self._sent = text
+    def _emit(self, output, text):
+        sent = self._sent[output]
+        if text.startswith(sent) and len(text) > len(sent):
+            self._job.emit(output, text[len(sent) :])
+            self._sent[output] = text
 
 
 def streamer(watch, tokenizer):
