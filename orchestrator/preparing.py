@@ -95,7 +95,7 @@ class LocalPreparer:
         return Prepared(declared, worker, lambda: producer, keep_alive)
 
     def close(self) -> None:
-        """Hold the environments no longer."""
+        """Hold environments and overlays no longer."""
         for held in self._held.values():
             held.release()
         self._held.clear()
@@ -142,20 +142,26 @@ class LocalPreparer:
             overlay=overlay.path.name if overlay else "",
             need=memory_need(manifest, device, dtype),
             threads=wanted_threads(self._workspace.variables, manifest.environment.variables),
-            held=(self._held[environment.digest].fileno(),),
+            held=tuple(self._held[each.digest].fileno() for each in (environment, overlay) if each),
         )
         return spec, overlay
 
     def _overlay(
         self, declared: Declared, environment: Environment, device: str, dtype: str
     ) -> Overlay | None:
-        """Return the directory that the worker loads; None where a package has the weights."""
+        """Return the directory that the worker loads, held for as long as we live.
+
+        None where a package has the weights.
+        """
         if declared.manifest.source is None:
             return None
         from orchestrator.core.patching.conditions import Conditions
 
         conditions = Conditions(device, dtype, versions=environment.versions)
-        return self._workspace.sources.overlay(declared, conditions, environment.python)
+        overlay = self._workspace.sources.overlay(declared, conditions, environment.python)
+        if self._held.setdefault(overlay.digest, overlay.held) is not overlay.held:
+            overlay.held.release()
+        return overlay
 
 
 def read_runner(declared: Declared) -> str:

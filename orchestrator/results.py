@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from orchestrator.core.values import AUDIO_ITEM_SIZES
 from orchestrator.errors import OutputError
 from orchestrator.worker.values import array_view
 
@@ -153,6 +154,17 @@ class Audio:
         """How long it lasts, in seconds."""
         return self.raw.shape[0] / self.rate
 
+    def pcm(self) -> bytes:
+        """Return the samples as a WAV file holds them: little-endian, 16 bits, channels in turn."""
+        return _pcm16(self.raw)
+
+    def after(self, frames: int) -> Audio:
+        """Return what comes after so many frames."""
+        total, *channels = self.raw.shape
+        begin = min(frames, total)
+        data = self.raw.data[begin * AUDIO_ITEM_SIZES[self.raw.dtype] * self.channels :]
+        return Audio(replace(self.raw, data=data, shape=(total - begin, *channels)))
+
     def read(self) -> bytes:
         """Return it as the bytes of a WAV file."""
         import io
@@ -180,7 +192,7 @@ class Audio:
             writer.setnchannels(self.channels)
             writer.setsampwidth(2)
             writer.setframerate(self.rate)
-            writer.writeframes(_pcm16(self.raw))
+            writer.writeframes(self.pcm())
 
 
 def _pcm16(value: AudioValue) -> bytes:

@@ -6,6 +6,7 @@ are streamed, a job can be stopped, and the number of tokens is the caller's.
 
 import json
 import re
+from contextlib import contextmanager
 from pathlib import Path
 
 PROMPTS = {
@@ -82,6 +83,16 @@ def load(context):
     return Reader(model.eval().to(context.device), tokenizer)
 
 
+def check(job, *, image, mode, prompt=None, locate=None, **_):
+    """Reject what could not be read, before the model is loaded for it."""
+    from PIL import Image
+
+    prompt_for(job, mode, locate, prompt)
+
+    with rejecting(job):
+        Image.open(image).close()
+
+
 def run(reader, job, *, image, mode, image_size, crop, max_tokens, prompt=None, locate=None):
     """Read one image."""
     picture = opened(job, image)
@@ -131,11 +142,19 @@ def opened(job, path):
     """Return the picture as the model will see it, or reject a file that is none."""
     from PIL import Image, ImageOps
 
+    with rejecting(job):
+        return ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+
+
+@contextmanager
+def rejecting(job):
+    """Reject the job where the image turns out to be none."""
+    from PIL import Image
+
     try:
-        picture = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+        yield
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         job.reject(f"not an image that can be read ({error})")
-    return picture
 
 
 # What the model wrote
@@ -221,7 +240,7 @@ class Watch:
         self._steps = 0
         self._tokens = 0
         self._raw = ""
-        self._sent = ""
+        self._sent = {"raw": "", "text": ""}
 
     def check(self):
         """Stop a job that was cancelled, at the next layer and not the next token."""
@@ -248,19 +267,20 @@ class Watch:
 
     def text(self, piece):
         """Stream a piece of what is written, and of the text where it is certain already."""
-        self._job.emit("raw", piece)
         self._raw += piece
+        self._emit("raw", self._raw.strip())  # as `infer` returns it
         if not self.labels:
-            self._emit(document(finished(self._raw)))
+            self._emit("text", document(finished(self._raw)))
 
     def end(self, text):
         """Stream what is left of the whole text."""
-        self._emit(text)
+        self._emit("text", text)
 
-    def _emit(self, text):
-        if text.startswith(self._sent) and len(text) > len(self._sent):
-            self._job.emit("text", text[len(self._sent) :])
-            self._sent = text
+    def _emit(self, output, text):
+        sent = self._sent[output]
+        if text.startswith(sent) and len(text) > len(sent):
+            self._job.emit(output, text[len(sent) :])
+            self._sent[output] = text
 
 
 def streamer(watch, tokenizer):

@@ -141,6 +141,16 @@ def without_onednn(call):
     return called
 
 
+# -- before loading --------------------------------------------------------------------------------
+
+
+def check(job, *, text, reference=None, **_):
+    """Rejects what could not be spoken, before the model is loaded for it."""
+    checked(text, (), job)
+    if reference is not None:
+        recording(reference, job)
+
+
 # -- running ---------------------------------------------------------------------------------------
 
 
@@ -307,10 +317,9 @@ def cloned(model, job, path, text, marks):
     """
     job.progress(0, 0, "listening to the reference")
     text = readable(text or "", marks)
+    heard = resampled(*recording(path, job), model.tts.model.speaker_encoder_sample_rate)
     listen = without_onednn(model.tts.create_voice_clone_prompt)
-    return listen(
-        ref_audio=recording(path, job), ref_text=text or None, x_vector_only_mode=not text
-    )
+    return listen(ref_audio=heard, ref_text=text or None, x_vector_only_mode=not text)
 
 
 def recording(path, job):
@@ -334,6 +343,19 @@ def recording(path, job):
     if not np.isfinite(peak) or peak < QUIET:
         job.reject(f"reference: nothing can be heard in {path}")
     return samples / max(1.0, peak), rate
+
+
+def resampled(samples, rate, wanted):
+    """Returns the samples at the rate `wanted` (Hz), and that rate.
+
+    The package would do it by `librosa.resample`, which does the same, and compiles for 20 s first
+    in every new home.
+    """
+    import soxr
+
+    if rate == wanted:
+        return samples, rate
+    return soxr.resample(samples, rate, wanted, quality="HQ"), wanted
 
 
 # -- text: pure functions --------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from orchestrator.results import Artifact, Audio
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orchestrator.cli.streaming import Stream
     from orchestrator.core.manifest import Manifest
     from orchestrator.results import Result
 
@@ -106,8 +107,8 @@ def check_writable(path: str) -> None:
         )
 
 
-def deliver(result: Result, destinations: Destinations) -> None:
-    """Write the outputs where they go."""
+def deliver(result: Result, destinations: Destinations, stream: Stream | None = None) -> None:
+    """Write the outputs where they go; of what was streamed, the rest."""
     for name, path in destinations.paths.items():
         if name not in result:
             click.echo(f"mm: {result.model} gave no {name!r} this time", err=True)
@@ -117,7 +118,9 @@ def deliver(result: Result, destinations: Destinations) -> None:
     if printed is None or printed not in result:
         return
     value = result[printed]
-    if isinstance(value, str):
+    if stream is not None and stream.began:
+        stream.end(value)
+    elif isinstance(value, str):
         click.echo(value)
     else:
         sys.stdout.flush()

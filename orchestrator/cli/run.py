@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from orchestrator.catalog import Declared
+    from orchestrator.cli.streaming import Stream
     from orchestrator.client.cancellation import Cancellation
     from orchestrator.client.connection import Event
     from orchestrator.results import Result
@@ -35,7 +37,8 @@ OPTIONS = (
         ["-o", "--out"],
         multiple=True,
         metavar="[NAME=]OUT",
-        help="Write an output to a file (the primary one, or NAME); - is standard output.",
+        help="Write an output to a file (the primary one, or NAME); - is standard output, and has "
+        "text and sound while they are made.",
     ),
     click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object."),
     click.Option(["--model"], metavar="MODEL", help="The model that stands for the task."),
@@ -141,7 +144,7 @@ def _command(context: Context, name: str, model: str | None) -> click.Command:
 def _run(
     context: Context, declared: Declared, given: dict[str, Any], options: dict[str, Any]
 ) -> None:
-    from orchestrator.cli import inputs, outputs, partial
+    from orchestrator.cli import inputs, outputs, partial, streaming
     from orchestrator.engines import kept_engine
     from orchestrator.session import JobOptions, Session
 
@@ -159,6 +162,11 @@ def _run(
         ):
             values = inputs.collect(manifest, given, session.spool())
             listener = _Listener(context, declared, session)
+            # A job that may be run again must not have said anything yet.
+            name = streaming.wanted(manifest, destinations, options["out"])
+            if name and not options["retries"]:
+                target = sys.stdout.buffer
+                listener.stream = streaming.Stream(name, target, cancellation.request)
             job = JobOptions(
                 model=manifest.name,
                 device=options["device"],
@@ -172,15 +180,17 @@ def _run(
             )
             try:
                 result = session.execute(manifest.name, values, job)
-            except MMError:
+            except MMError as error:
                 listener.end()
                 chunks = listener.chunks
+                if listener.stream is not None and listener.stream.broken:
+                    raise BrokenPipeError from error
                 for path in partial.save(manifest.name, chunks, destinations, context.home):
                     context.say(f"what had been streamed by then is kept in {path}")
                 raise
             finally:
                 listener.end()
-            outputs.deliver(result, destinations)
+            outputs.deliver(result, destinations, listener.stream)
             if options["receipt"]:
                 data = json.dumps(result.receipt, indent=2, ensure_ascii=False) + "\n"
                 outputs.write_file(options["receipt"], data.encode("utf-8"))
@@ -194,14 +204,21 @@ def _run(
                     )
                 )
     except (MMError, KeyboardInterrupt) as error:
-        if options["as_json"]:
-            context.out(_json_error(manifest.name, error))
-        if isinstance(error, (JobFailed, Crashed, EnvironmentFailure)):
-            from orchestrator.doctor.hint import hint
-
-            if line := hint(context, declared, error, options["device"], options["dtype"]):
-                context.say(line)
+        _tell(context, declared, error, options)
         raise
+
+
+def _tell(
+    context: Context, declared: Declared, error: BaseException, options: dict[str, Any]
+) -> None:
+    """Say of a job that failed what its error, which is raised after this, does not say."""
+    if options["as_json"]:
+        context.out(_json_error(declared.manifest.name, error))
+    if isinstance(error, (JobFailed, Crashed, EnvironmentFailure)):
+        from orchestrator.doctor.hint import hint
+
+        if line := hint(context, declared, error, options["device"], options["dtype"]):
+            context.say(line)
 
 
 class _Listener:
@@ -212,23 +229,35 @@ class _Listener:
         self._declared = declared
         self._model = declared.manifest.name
         self._session = session
+        self.stream: Stream | None = None
         self.chunks: list[tuple[str, Any]] = []
 
     def hear(self, event: Event) -> None:
         params = event.params
         if event.kind == "chunk":
             value = self._session.chunk(self._declared, event)
-            self.chunks.append((str(params.get("output")), value))
+            output = str(params.get("output"))
+            if self.stream is None or self.stream.name != output:
+                self.chunks.append((output, value))
+                return
+            if not self.stream.began and sys.stdout.isatty():
+                self._context.reporter.finish(self._model)  # a bar and text would mix
+            self.stream.chunk(value)
         elif event.kind == "waiting":
             place = params.get("place")
             self._context.reporter.progress(self._model, f"waiting; {place} before this job")
         elif event.kind == "log":
             self._context.reporter.note(f"{self._model}: {params.get('text')}")
-        elif event.kind == "progress":
+        elif event.kind == "progress" and not (self._is_shown and sys.stdout.isatty()):
             done, total = params.get("done"), params.get("total")
             if isinstance(done, (int, float)) and isinstance(total, (int, float)):
                 text = str(params.get("text") or "")
                 self._context.reporter.progress(self._model, text, done, total)
+
+    @property
+    def _is_shown(self) -> bool:
+        """Whether the output itself shows how far the job is."""
+        return self.stream is not None and self.stream.began
 
     def end(self) -> None:
         self._context.reporter.finish(self._model)

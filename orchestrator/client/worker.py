@@ -135,11 +135,19 @@ class Worker:
         self.finish_load(call, cancellation, on_event)
 
     def begin_load(self, call: Call) -> None:
-        """Send the request, so that every other request comes after it."""
+        """Send the request, so that every other request comes after it.
+
+        Raises:
+            Crashed: When the worker has ended.
+            UsageError: When the inputs of the first job do not fit into a message.
+        """
         try:
             self.connection.send("load", call.params)
         except ConnectionLost as error:
             raise self.crashed() from error
+        except (ValueError, TypeError, RecursionError) as error:
+            self.stop()
+            raise UsageError(f"the inputs cannot be sent ({error})") from error
 
     def finish_load(
         self,

@@ -37,6 +37,9 @@ def load_call(task: Task, threads: int, keep_alive: float | None = -1) -> Call:
         "primary": manifest.primary_output,
         **_terms(task.load_seconds, threads, keep_alive),
     }
+    if task.inputs and not any(manifest.inputs[name].type == "array" for name in task.inputs):
+        # For a runner that checks inputs before it loads; arrays would have to be sent twice.
+        params["first"] = _inputs(task, [])
     return Call(params, task.load_seconds)
 
 
@@ -54,12 +57,8 @@ def run_call(task: Task, directory: str, threads: int, keep_alive: float | None 
         UsageError: When an input is no array and should be one.
     """
     parts: list[memoryview] = []
-    declared = task.manifest.inputs
-    inputs = {
-        name: _encode(declared[name], name, value, parts) for name, value in task.inputs.items()
-    }
     params = {
-        "inputs": inputs,
+        "inputs": _inputs(task, parts),
         "directory": directory,
         **_terms(task.run_seconds, threads, keep_alive),
     }
@@ -100,6 +99,13 @@ def run_in(worker: Worker, task: Task, call: Call, scratch: Scratch) -> Complete
         if made and not keep:
             scratch.discard(call.directory)
     return Completed(outputs, {"run": seconds})
+
+
+def _inputs(task: Task, parts: list[memoryview]) -> dict[str, Any]:
+    declared = task.manifest.inputs
+    return {
+        name: _encode(declared[name], name, value, parts) for name, value in task.inputs.items()
+    }
 
 
 def _encode(declared: Input, name: str, value: Any, parts: list[memoryview]) -> Any:

@@ -1,13 +1,16 @@
 """Overlays: the directory that a worker loads, patched, beside an untouched download.
 
 Code and configuration are real files, weights are links. Each overlay is named for what it was made
-from and has a module cache of its own, so that nothing stale is ever imported.
+from and has a module cache of its own, so that nothing stale is ever imported. Whoever loads one
+holds its lock, shared, and so does the worker; one that is out of date goes when the next is made,
+unless somebody holds it.
 """
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +19,7 @@ import msgspec
 from orchestrator.core import patching
 from orchestrator.core.canonical import digest, short
 from orchestrator.errors import SourceError
-from orchestrator.flock import wait_lock
+from orchestrator.flock import try_lock, wait_lock
 from orchestrator.home import write_json
 from orchestrator.sources.interpreter import check_compiles
 
@@ -24,11 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchestrator.core.patching import Conditions, Patched, PatchSet
+    from orchestrator.flock import Held
     from orchestrator.home import Home
     from orchestrator.sources.records import SourceRecord
 
 MARKER = "overlay.json"
-FORMAT = 1
+FORMAT = 2
 
 REAL_SUFFIXES = frozenset({".py", ".json", ".txt", ".jinja", ".yaml", ".yml", ".md", ".cfg"})
 """Of code and configuration, which may be patched; everything else is linked."""
@@ -39,6 +43,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
 
     digest: str
     commit: str
+    path: str
+    """Where the source lies."""
     source: str
     sets: dict[str, str]
     """The digest of each patch set."""
@@ -60,6 +66,7 @@ class Overlay:
         source: The digest of the source's files.
         sets: The digest of each patch set, by name.
         patches: How each patch ended, by set and id.
+        held: The lock that keeps it from being removed; whoever loads it releases it.
     """
 
     digest: str
@@ -69,6 +76,7 @@ class Overlay:
     source: str
     sets: Mapping[str, str]
     patches: Mapping[str, str]
+    held: Held = field(compare=False)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -112,13 +120,72 @@ def ensure_overlay(
     """
     name = overlay_digest(record, sets, conditions)
     directory = home.models / model / short(name)
-    found = _read(directory, name)
-    if found is not None:
-        return found
     home.prepare()
-    with wait_lock(home.locks / f"overlay-{model}.lock"):
-        found = _read(directory, name)
-        return found or _build(directory, name, record, sets, conditions, python)
+    held = wait_lock(_use_lock(home, directory), shared=True)
+    try:
+        marker = _read(directory, name)
+        if marker is None:
+            with wait_lock(home.locks / f"overlays-of-{model}.lock"):
+                marker = _read(directory, name)
+                if marker is None:
+                    marker = _build(directory, name, record, sets, conditions, python)
+                    _discard_old(home, directory.parent, record, sets)
+    except BaseException:
+        held.release()
+        raise
+    return Overlay(
+        digest=marker.digest,
+        path=directory / "model",
+        modules=directory / "modules",
+        commit=marker.commit,
+        source=marker.source,
+        sets=marker.sets,
+        patches=marker.patches,
+        held=held,
+    )
+
+
+def remove_overlays(home: Home, model: str) -> None:
+    """Remove every overlay of a model, or none.
+
+    Raises:
+        SourceError: When somebody has one of them loaded.
+    """
+    with ExitStack() as locks:
+        directories = _directories(home.models / model)
+        for directory in directories:
+            held = try_lock(_use_lock(home, directory))
+            if held is None:
+                raise SourceError(f"{model} is loaded by somebody", fix=f"run: mm stop {model}")
+            locks.enter_context(held)
+        for directory in directories:
+            shutil.rmtree(directory)
+
+
+def _discard_old(
+    home: Home, overlays: Path, record: SourceRecord, sets: Sequence[PatchSet]
+) -> None:
+    """Remove the overlays of other files or other patch sets, but for those that are in use."""
+    current = (record.path, record.digest, {each.name: each.digest for each in sets})
+    for directory in _directories(overlays):
+        marker = _marker(directory)
+        if marker is not None and (marker.path, marker.source, marker.sets) == current:
+            continue
+        held = try_lock(_use_lock(home, directory))
+        if held is not None:
+            with held:
+                shutil.rmtree(directory, ignore_errors=True)  # the next one tries again
+
+
+def _directories(overlays: Path) -> list[Path]:
+    try:
+        return sorted(each for each in overlays.iterdir() if each.is_dir())
+    except OSError:
+        return []
+
+
+def _use_lock(home: Home, directory: Path) -> Path:
+    return home.locks / f"overlay-{directory.name}.lock"
 
 
 def apply_or_refuse(
@@ -149,29 +216,26 @@ def read_file(record: SourceRecord, name: str) -> bytes | None:
     return record.file(name).read_bytes()
 
 
-def _read(directory: Path, name: str) -> Overlay | None:
-    """Return the overlay in `directory` where it is whole and unchanged, or None."""
+def _read(directory: Path, name: str) -> Marker | None:
+    """Return the marker of the overlay in `directory` where it is whole and unchanged, or None."""
+    marker = _marker(directory)
+    if marker is None or marker.digest != name:
+        return None
     try:
-        marker = msgspec.json.decode((directory / MARKER).read_bytes(), type=Marker)
         for file, (size, modified) in marker.real.items():
             status = (directory / "model" / file).stat()
             if (status.st_size, status.st_mtime_ns) != (size, modified):
                 return None
+    except OSError:
+        return None
+    return marker
+
+
+def _marker(directory: Path) -> Marker | None:
+    try:
+        return msgspec.json.decode((directory / MARKER).read_bytes(), type=Marker)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return _overlay(directory, marker) if marker.digest == name else None
-
-
-def _overlay(directory: Path, marker: Marker) -> Overlay:
-    return Overlay(
-        digest=marker.digest,
-        path=directory / "model",
-        modules=directory / "modules",
-        commit=marker.commit,
-        source=marker.source,
-        sets=marker.sets,
-        patches=marker.patches,
-    )
 
 
 def _build(
@@ -181,7 +245,7 @@ def _build(
     sets: Sequence[PatchSet],
     conditions: Conditions,
     python: Path,
-) -> Overlay:
+) -> Marker:
     model = directory.parent.name
     patched = apply_or_refuse(record, sets, conditions, model)
     check_compiles(python, {n: d for n, d in patched.files.items() if n.endswith(".py")}, model)
@@ -203,6 +267,7 @@ def _build(
         marker = Marker(
             digest=name,
             commit=record.commit,
+            path=record.path,
             source=record.digest,
             sets={each.name: each.digest for each in sets},
             patches={f"{o.set_name}/{o.patch.id}": o.state.value for o in patched.outcomes},
@@ -213,4 +278,4 @@ def _build(
         raise SourceError(
             f"the overlay cannot be written ({error.strerror})", where=str(directory)
         ) from error
-    return _overlay(directory, marker)
+    return marker

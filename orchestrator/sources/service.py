@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -251,17 +252,20 @@ class Sources:
 
         A directory that the user added is never touched; a download is removed from the hub's
         cache only when asked for, because other programs use that cache too.
+
+        Raises:
+            SourceError: When somebody has the model loaded; nothing is removed then.
         """
-        from shutil import rmtree
+        from orchestrator.sources.overlays import remove_overlays
 
         record = self.record(model)
         freed = 0
+        remove_overlays(self.home, model)
         if download and record is not None and record.commit:
             freed = self.hub.remove(record.commit)
         record_path(self.home, model).unlink(missing_ok=True)
-        directory = self.home.models / model
-        if directory.is_dir():
-            rmtree(directory)
+        with contextlib.suppress(OSError):  # what is in it is not ours
+            (self.home.models / model).rmdir()
         return freed
 
     def _save(self, model: str, record: SourceRecord) -> None:

@@ -70,6 +70,7 @@ PARAMETERS: dict[str, dict[str, tuple[Any, bool]]] = {
         "inputs": (dict, True),
         "outputs": (dict, True),
         "primary": (str, True),
+        "first": (dict, False),
         "model_dir": ((str, type(None)), False),
         "seconds": (NUMBER, False),
         "threads": ((int, type(None)), False),
@@ -128,6 +129,7 @@ class Server:
         self._line = Line()
         self._state = shared
         self._runner: types.ModuleType | None = None
+        self._check: Any = None
         self._model: Any = None
         self._inputs: dict[str, str] = {}
         self._outputs: dict[str, str] = {}
@@ -305,6 +307,11 @@ class Server:
             self._enter(state.LOADING, seconds + SLACK, request.client)
             self._adopt(params)
             loaded = runner.import_runner(params["runner"], params["source"])
+            self._check = getattr(loaded, "check", None)
+            if self._check is not None and "first" in params:
+                # What is bad about a job's inputs is said before a model is loaded for it.
+                job = jobs.Job("", {}, self._threads, request.notify)
+                self._check(job, **values.decode_inputs(params["first"], params["inputs"], []))
             self._model = loaded.load(jobs.Context(params, request.notify))
             self._inputs, self._outputs = params["inputs"], params["outputs"]
             self._primary = params["primary"]
@@ -330,6 +337,8 @@ class Server:
             job.cancelled = request.cancelled
             inputs = values.decode_inputs(params["inputs"], self._inputs, request.buffers)
             request.buffers = []
+            if self._check is not None:
+                self._check(job, **inputs)
             returned = self._runner.run(self._model, job, **inputs)
             if job.cancelled:
                 self._finish_job()

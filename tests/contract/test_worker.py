@@ -275,6 +275,37 @@ def test_a_load_that_takes_too_long_is_ended(workers):
     assert gone(worker.pid)
 
 
+CHECKS = """
+def check(job, *, what, **others):
+    if what == "bad":
+        job.reject("nothing bad, please")
+
+def load(context):
+    assert not context.options, "loaded"
+
+def run(model, job, *, what, **others):
+    return {"text": "ran"}
+"""
+
+
+def test_inputs_are_checked_before_a_model_is_loaded_for_them_and_before_each_run(workers):
+    spec = replace(workers.spec, source=CHECKS)
+    worker = workers.start(load=False)
+    call = workers.load_call(replace(spec, options={"fail": True}))
+    call.params["first"] = {"what": "bad"}
+    with pytest.raises(Rejected, match="nothing bad, please"):
+        worker.load(call)
+    assert gone(worker.pid)
+
+    worker = workers.start(load=False)
+    call = workers.load_call(spec)
+    call.params["first"] = {"what": "good"}
+    worker.load(call)
+    with pytest.raises(Rejected, match="nothing bad, please"):
+        workers.run(worker, "bad")
+    assert workers.run(worker, "good") == "ran"
+
+
 def test_several_clients_are_served_in_order_and_told_their_place(workers):
     first = workers.start()
     second, third = workers.connect(first), workers.connect(first)

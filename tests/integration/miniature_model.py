@@ -37,7 +37,8 @@ def build(directory: Path) -> Path:
     name = "model-00001-of-000001.safetensors"
     tensors = weights()
     (directory / name).write_bytes(safetensors(tensors))
-    write(directory, "model.safetensors.index.json", {"weight_map": dict.fromkeys(tensors, name)})
+    index = {"metadata": {}, "weight_map": dict.fromkeys(tensors, name)}
+    write(directory, "model.safetensors.index.json", index)
     return directory
 
 
@@ -98,7 +99,7 @@ def weights() -> dict[str, tuple[list[int], list[float]]]:
 
 def safetensors(tensors: dict[str, tuple[list[int], list[float]]]) -> bytes:
     """Return a file of weights in float32."""
-    header, body = {}, b""
+    header, body = {"__metadata__": {"format": "pt"}}, b""
     for name, (shape, values) in tensors.items():
         data = struct.pack(f"<{len(values)}f", *values)
         header[name] = {

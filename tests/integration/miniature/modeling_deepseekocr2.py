@@ -80,7 +80,7 @@ class DeepseekOCR2ForCausalLM(DeepseekV2ForCausalLM):
 
     def infer(
         self, tokenizer, prompt="", image_file="", output_path="", base_size=1024,
-        image_size=640, crop_mode=True, eval_mode=False,
+        image_size=640, crop_mode=True, save_results=False, eval_mode=False,
     ):  # fmt: skip
         self.disable_torch_init()
         os.makedirs(output_path, exist_ok=True)
@@ -114,4 +114,7 @@ class DeepseekOCR2ForCausalLM(DeepseekV2ForCausalLM):
                 use_cache=False,
             )
         written = output_ids.cuda()[0, input_ids.cuda().shape[0] :]
-        return tokenizer.decode(written.cuda()).replace(tokenizer.eos_token, "").strip()
+        outputs = tokenizer.decode(written.cuda()).replace(tokenizer.eos_token, "").strip()
+        if save_results:
+            places(outputs.partition("<|det|>")[2].partition("<|/det|>")[0])
+        return outputs

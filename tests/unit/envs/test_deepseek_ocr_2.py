@@ -87,7 +87,7 @@ def test_chunks_of_text_add_up_to_the_text(runner, size):
     watch = runner.Watch(job, None, 10, labels=False)
     for start in range(0, len(RAW), size):
         watch.text(RAW[start : start + size])
-    assert "".join(job.chunks["raw"]) == RAW
+    assert "".join(job.chunks["raw"]) == RAW.strip()
     watch.end(runner.plain(RAW, labels=False))
     assert "".join(job.chunks["text"]) == TEXT
     assert size == 50 or len(job.chunks["text"]) > 2
@@ -113,6 +113,19 @@ def test_prompts(runner):
 def test_combinations_without_a_meaning_are_rejected(runner, mode, locate, prompt, said):
     with pytest.raises(Rejected, match=said):
         runner.prompt_for(Job(), mode, locate, prompt)
+
+
+def test_inputs_are_looked_at_before_the_model_is_loaded(runner, tmp_path):
+    page = tmp_path / "page.png"
+    Image.new("RGB", (10, 10)).save(page)
+    runner.check(Job(), image=page, mode="markdown", crop=True)
+    with pytest.raises(Rejected, match="--mode locate needs --locate TEXT"):
+        runner.check(Job(), image=page, mode="locate")
+    with pytest.raises(Rejected, match="must hold <image> once"):
+        runner.check(Job(), image=page, mode="markdown", prompt="Read this.")
+    page.write_text("no picture")
+    with pytest.raises(Rejected, match="not an image that can be read"):
+        runner.check(Job(), image=page, mode="markdown")
 
 
 def test_a_file_that_is_no_image_is_rejected(runner, tmp_path):

@@ -51,6 +51,12 @@ def test_text_that_cannot_be_spoken_is_refused(runner, text, said):
         runner.checked(text, MARKS, Job())
 
 
+def test_inputs_are_looked_at_before_the_model_is_loaded(runner):
+    runner.check(Job(), text="Hi.", speaker="vivian")
+    with pytest.raises(Rejected, match="no text to speak"):
+        runner.check(Job(), text=" ")
+
+
 @pytest.mark.parametrize(
     ("text", "readable"),
     [

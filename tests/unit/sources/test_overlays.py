@@ -11,7 +11,7 @@ from orchestrator.core.patching import Conditions, read_patch_set
 from orchestrator.errors import SourceError
 from orchestrator.home import Home
 from orchestrator.sources import files
-from orchestrator.sources.overlays import ensure_overlay
+from orchestrator.sources.overlays import ensure_overlay, remove_overlays
 from orchestrator.sources.records import SourceRecord, describe
 
 SET = """\
@@ -78,6 +78,40 @@ def test_the_same_is_made_once(make):
     before = (first.path / "config.json").stat().st_mtime_ns
     assert make() == first
     assert (first.path / "config.json").stat().st_mtime_ns == before
+
+
+def test_one_out_of_date_goes_when_the_next_is_made_and_nobody_holds_it(make):
+    other, third = (patch_set(SET.replace("a: 1", f"a: {each}")) for each in (2, 3))
+    first, same = make(), make(BFLOAT16)
+    second = make(sets=[other])  # the first two are held
+    assert all(each.path.is_dir() for each in (first, same, second))
+    first.held.release()
+    second.held.release()
+    make(sets=[third])
+    assert not first.path.parent.exists()
+    assert not second.path.parent.exists()
+    assert same.path.is_dir()
+
+
+def test_those_of_other_conditions_stay(make):
+    first = make()
+    first.held.release()
+    make(BFLOAT16)
+    assert first.path.is_dir()
+
+
+def test_none_is_removed_while_one_is_loaded(make, tmp_path):
+    first, second = make(), make(BFLOAT16)
+    first.held.release()
+    home = Home(tmp_path / "home")
+    with pytest.raises(SourceError) as caught:
+        remove_overlays(home, "tiny")
+    assert caught.value.fix == "run: mm stop tiny"
+    assert first.path.is_dir()
+    second.held.release()
+    remove_overlays(home, "tiny")
+    assert not first.path.exists()
+    assert not second.path.exists()
 
 
 def test_whatever_changes_makes_another(make, record, tmp_path):

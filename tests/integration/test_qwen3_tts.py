@@ -1,7 +1,7 @@
 """Qwen3-TTS in its real environment, on tiny checkpoints of its real architecture.
 
 Everything but the weights is real. The models share one session, because importing the package
-takes a while.
+takes many seconds; they are added to the home of all tests, and forgotten when these are over.
 """
 # ruff: noqa: RUF001 - marks that look alike are what this is about
 
@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import wave
 from array import array
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -20,19 +21,25 @@ from PIL import Image
 
 import orchestrator
 from orchestrator.errors import Rejected, UsageError
+from orchestrator.session import JobOptions
 from tests.integration.conftest import MM, ROOT
 from tests.integration.miniature_model import BRIGHT, build
 
 SCRIPT = ROOT / "tests" / "checkpoints" / "qwen3_tts.py"
+DIRECTED = "qwen3-tts-1.7b"
 MODELS = {
     "qwen3-tts": "custom_voice",
-    "qwen3-tts-1.7b": "directed",
+    DIRECTED: "directed",
     "qwen3-tts-design": "voice_design",
     "qwen3-tts-clone": "base",
 }
+DTYPES = {DIRECTED: "bfloat16"}
+"""Of those that are not to run in float32."""
 READER = "deepseek-ocr-2"
 FRAME = 1920
 """Samples."""
+LONGEST = "Hi.\n\n" * 20_000
+"""As many characters as may be spoken."""
 
 CLASH = """\
 name: clash
@@ -68,7 +75,7 @@ def with_memory(name, size, directory):
     manifest = (ROOT / "manifests" / f"{name}.yaml").read_text()
     changed, count = re.subn(
         r"^memory:.*\n(  .*\n)*",
-        f"memory: {{cpu: {{float32: {size}}}}}\n",
+        f"memory: {{cpu: {{{DTYPES.get(name, 'float32')}: {size}}}}}\n",
         manifest,
         flags=re.MULTILINE,
     )
@@ -103,19 +110,24 @@ def checkpoints(variables, tmp_path_factory):
     shutil.copytree(directory / "custom_voice", directory / "directed")
     config = directory / "directed" / "config.json"
     config.write_text(config.read_text().replace('"0b6"', '"1b7"'))
-    for model, kind in MODELS.items():
-        run_mm(variables, "model", "add", model, directory / kind)
-    yield directory
-    for model in MODELS:
-        run_mm(variables, "model", "remove", model)
+    try:
+        for model, kind in MODELS.items():
+            run_mm(variables, "model", "add", model, directory / kind)
+        yield directory
+    finally:  # or they would stand for their tasks in the tests that follow
+        for model in MODELS:
+            run_mm(variables, "model", "remove", model)
 
 
 @pytest.fixture(scope="module")
 def reader(variables, tmp_path_factory):
     """The model that needs transformers 4.46.3, with the miniature for its weights."""
-    run_mm(variables, "model", "add", READER, build(tmp_path_factory.mktemp("reader") / "model"))
-    yield
-    run_mm(variables, "model", "remove", READER)
+    try:
+        directory = build(tmp_path_factory.mktemp("reader") / "model")
+        run_mm(variables, "model", "add", READER, directory)
+        yield
+    finally:
+        run_mm(variables, "model", "remove", READER)
 
 
 @pytest.fixture(scope="module")
@@ -128,11 +140,15 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def session(variables, checkpoints, reader):
-    """One session for all tests; each model's worker starts when a test first needs it."""
+    """One session for all tests, with a worker of each model, loaded side by side."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
-        with orchestrator.Session() as session:
+        with orchestrator.Session() as session, ThreadPoolExecutor(2) as pool:
+            for load in [
+                pool.submit(session.prepare, each, JobOptions()) for each in (READER, *MODELS)
+            ]:
+                load.result()
             yield session
 
 
@@ -205,7 +221,7 @@ def test_speech_is_bounded_by_the_length_of_the_text(session):
         if event.kind == "log":
             said.append(event.params["text"])
 
-    options = orchestrator.session.JobOptions(on_event=listen)
+    options = JobOptions(on_event=listen)
     result = session.execute("qwen3-tts", endless, options)
     assert result["audio"].duration < 5
     assert said == ["cut off, as it found no end: piece 1"]
@@ -234,7 +250,7 @@ def test_progress_is_told_step_by_step(session):
         if event.kind == "progress":
             steps.append((event.params["done"], event.params["total"], event.params["text"]))
 
-    options = orchestrator.session.JobOptions(on_event=listen)
+    options = JobOptions(on_event=listen)
     session.execute("qwen3-tts", {"text": "Hello."}, options)
     assert steps[0][2] == "speaking 1 of 1"
     assert steps == sorted(steps)
@@ -244,7 +260,7 @@ def test_progress_is_told_step_by_step(session):
 def test_a_job_that_is_given_up_leaves_the_model_as_it_was(session, speak, variables):
     before = speak("Go on.")
     workers = [each["pid"] for each in workers_of(variables)]
-    stream = session.stream("qwen3-tts", text="Hi.\n\n" * 100)
+    stream = session.stream("qwen3-tts", text=LONGEST)
     next(stream)
     stream.close()
     assert bytes(speak("Go on.").samples) == bytes(before.samples)
@@ -291,10 +307,11 @@ def test_unusual_text_is_spoken(speak, text):
 # -- the other models ------------------------------------------------------------------------------
 
 
-def test_the_larger_model_follows_instructions(session):
-    plain = session.run("qwen3-tts-1.7b", text="Hi.")["audio"]
-    sad = session.run("qwen3-tts-1.7b", text="Hi.", instruct="Sadly.")["audio"]
-    assert bytes(plain.samples) != bytes(sad.samples)
+def test_the_larger_model_follows_instructions_and_is_heard_in_bfloat16(session):
+    plain, sad = (session.run(DIRECTED, text="Hi.", **how) for how in ({}, {"instruct": "Sadly."}))
+    assert plain.receipt["produced_by"]["dtype"] == "bfloat16"
+    assert max(map(abs, plain["audio"].samples)) > 0.02
+    assert bytes(plain["audio"].samples) != bytes(sad["audio"].samples)
 
 
 def test_a_described_voice_follows_its_description(session):
@@ -410,11 +427,14 @@ def test_a_checkpoint_of_another_type_is_refused(mm, changed, checkpoints):
     assert "is for cloned voices (Base), and this model needs one for described" in ended.sentence
 
 
-def test_a_file_that_is_missing_in_a_checkpoint_is_named(mm, changed, checkpoints, tmp_path):
+def test_a_file_that_is_missing_in_a_checkpoint_is_named(
+    mm, changed, checkpoints, recording, tmp_path
+):
     shutil.copytree(checkpoints / "base", tmp_path / "broken")
     (tmp_path / "broken" / "speech_tokenizer" / "model.safetensors").unlink()
     added = changed("qwen3-tts-clone", tmp_path / "broken")
-    ended = mm("run", "qwen3-tts-clone", "--text", "Hi.", "--reference", SCRIPT, "-o", "x.wav")
+    words = ("--text", "Hi.", "--reference", recording(2), "-o", "x.wav")
+    ended = mm("run", "qwen3-tts-clone", *words)
     assert (added.code, ended.code) == (0, 1)
     assert "has no file speech_tokenizer/model.safetensors" in ended.sentence
     (tmp_path / "broken" / "vocab.json").unlink()

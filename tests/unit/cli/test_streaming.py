@@ -1,0 +1,72 @@
+"""What `-o -` writes: chunks as they come, then the rest."""
+
+import io
+import struct
+import wave
+
+import pytest
+
+from orchestrator.cli.streaming import Stream
+from orchestrator.core.values import AudioValue
+from orchestrator.errors import OutputError
+from orchestrator.results import Audio
+
+
+def audio(*samples, rate=8000, channels=1):
+    data = memoryview(struct.pack(f"<{len(samples)}h", *samples))
+    shape = (len(samples) // channels, channels) if channels > 1 else (len(samples),)
+    return Audio(AudioValue(data, "<i2", shape, rate))
+
+
+class Left(io.BytesIO):
+    """A pipe whose reader has left."""
+
+    def write(self, data):
+        raise BrokenPipeError
+
+
+def streamed(*chunks, whole):
+    target = io.BytesIO()
+    stream = Stream("out", target, lambda: None)
+    for chunk in chunks:
+        stream.chunk(chunk)
+    stream.end(whole)
+    return target.getvalue()
+
+
+def test_text_ends_with_a_line_end_and_comes_once():
+    assert streamed("a", "bü", whole="abüc") == "abüc\n".encode()
+    assert streamed("abc", whole="abc") == b"abc\n"
+
+
+def test_the_samples_are_those_of_the_whole():
+    sent = streamed(audio(1, 2), audio(3), whole=audio(1, 2, 3, 4))
+    assert sent[44:] == struct.pack("<4h", 1, 2, 3, 4)
+    wide = streamed(audio(1, 2, channels=2), whole=audio(1, 2, 3, 4, channels=2))
+    assert wide[44:] == struct.pack("<4h", 1, 2, 3, 4)
+    with wave.open(io.BytesIO(wide)) as sound:
+        assert (sound.getnchannels(), sound.getframerate(), sound.getsampwidth()) == (2, 8000, 2)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "whole"),
+    [
+        (["a"], "b"),
+        ([audio(1, 2)], audio(1, 3)),
+        ([audio(1, 2)], audio(1)),
+        ([audio(1, 2)], audio(1, 2, rate=16000)),
+        ([audio(1), audio(2, rate=16000)], audio(1, 2)),
+    ],
+)
+def test_chunks_that_are_not_the_beginning_are_a_fault_of_the_model(chunks, whole):
+    with pytest.raises(OutputError):
+        streamed(*chunks, whole=whole)
+
+
+def test_a_reader_that_has_left_is_told_once():
+    told = []
+    stream = Stream("out", Left(), lambda: told.append(1))
+    stream.chunk("a")
+    stream.chunk("b")
+    assert stream.broken
+    assert told == [1]
