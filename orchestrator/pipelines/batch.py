@@ -20,8 +20,9 @@ from orchestrator.arrays import npy_bytes
 from orchestrator.core.canonical import digest, digest_bytes, short
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.home import write_atomically
+from orchestrator.pipelines.flight import InFlight, end_pool
 from orchestrator.pipelines.lines import FAILED, OK, key_of, mark_of
-from orchestrator.pipelines.work import InFlight, Loading, StepUnusable, end_pool, run_job
+from orchestrator.pipelines.work import Loading, StepUnusable, run_job
 from orchestrator.results import MEDIA_TYPES, Artifact, Audio
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from orchestrator.pipelines.cleaning import LOCK
 from orchestrator.pipelines.explaining import Explainer, StepPlan
 from orchestrator.pipelines.failing import in_words
 from orchestrator.pipelines.finding import find, graph_of
+from orchestrator.pipelines.flight import InFlight
 from orchestrator.pipelines.models import Models, SessionModels
 from orchestrator.pipelines.outcome import Outcome
 from orchestrator.pipelines.runs import RunRecord
@@ -29,7 +30,7 @@ from orchestrator.pipelines.scheduler import Scheduler
 from orchestrator.pipelines.store import ResultStore
 from orchestrator.pipelines.values import Values, given
 from orchestrator.pipelines.watching import Watch, repeating
-from orchestrator.pipelines.work import Desk, InFlight
+from orchestrator.pipelines.work import Desk
 from orchestrator.session import Session
 
 if TYPE_CHECKING:

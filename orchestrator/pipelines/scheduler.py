@@ -15,10 +15,11 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.errors import Cancelled, MMError
+from orchestrator.pipelines.flight import InFlight, end_pool
 from orchestrator.pipelines.flow import Flow
 from orchestrator.pipelines.states import Failure, State, Turn
 from orchestrator.pipelines.values import Value
-from orchestrator.pipelines.work import Desk, Done, InFlight, StepUnusable, end_pool
+from orchestrator.pipelines.work import Desk, Done, StepUnusable
 
 if TYPE_CHECKING:
     from orchestrator.pipelines.board import Board

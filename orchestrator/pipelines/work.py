@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchestrator.client.cancellation import Cancellation
 from orchestrator.core.pipelines.keys import Recipe
 from orchestrator.core.pipelines.references import Reference, value_of
 from orchestrator.errors import (
@@ -31,13 +30,12 @@ from orchestrator.errors import (
     SourceError,
     TimedOut,
 )
+from orchestrator.pipelines.flight import InFlight, Laps
 from orchestrator.pipelines.models import Call, Models, call_of
 from orchestrator.pipelines.values import Value, Values, described, for_step, given
 from orchestrator.results import Artifact, Audio
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from orchestrator.core.pipelines.checking import Node
     from orchestrator.pipelines.store import ResultStore
     from orchestrator.results import Result
@@ -97,53 +95,6 @@ class Done:
     reused: bool
     timings: Mapping[str, float]
     recipe: Recipe
-
-
-class Laps:
-    """Seconds by part of one piece of work, in the order in which the parts came."""
-
-    def __init__(self) -> None:
-        self.parts: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def end(self, part: str, within: Mapping[str, float] | None = None) -> None:
-        """End a part: what is left of the time since the last end, after the parts in `within`."""
-        now = time.perf_counter()
-        inner = within or {}
-        self.parts[part] = max(0.0, now - self._last - sum(inner.values()))
-        self.parts.update(inner)
-        self._last = now
-
-
-class InFlight:
-    """What may be asked to stop: the jobs that run now."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: set[Cancellation] = set()
-        self.stopped = False
-
-    @contextmanager
-    def cancellation(self) -> Iterator[Cancellation]:
-        """Yield what stops one job; it is asked at once where everything was stopped before."""
-        one = Cancellation()
-        try:
-            with self._lock:
-                if self.stopped:
-                    raise Cancelled("stopped before it began")
-                self._running.add(one)
-            yield one
-        finally:
-            with self._lock:
-                self._running.discard(one)
-            one.close()
-
-    def stop(self) -> None:
-        """Ask every job to stop; asked again, they end at once."""
-        with self._lock:
-            self.stopped = True
-            for one in self._running:
-                one.request()
 
 
 class Loading:
@@ -382,15 +333,6 @@ class Desk:
         if value.is_relative_to(directory):
             return self._store.keep_file(kind, value, label)
         return Value(kind, file=value, label=label)
-
-
-def end_pool(pool: ThreadPoolExecutor, flight: InFlight) -> None:
-    """Wait for the threads of a pool; an interrupt meanwhile ends their jobs at once."""
-    while True:
-        with suppress(KeyboardInterrupt):
-            pool.shutdown(wait=True, cancel_futures=True)
-            return
-        flight.stop()
 
 
 def run_job(

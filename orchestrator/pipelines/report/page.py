@@ -16,10 +16,10 @@ from orchestrator.pipelines.report import graph, timeline
 from orchestrator.pipelines.report.html import Markup, Part, join, tag
 from orchestrator.pipelines.report.items import Album, Group, Item, Made, inputs_of
 from orchestrator.pipelines.report.media import Media
+from orchestrator.pipelines.report.table import line, table
 from orchestrator.pipelines.report.values import shown
 from orchestrator.pipelines.report.words import count, moment, seconds
 from orchestrator.pipelines.runs import DONE, FAILED, KEPT
-from orchestrator.pipelines.tracing import TRANSFERS
 
 if TYPE_CHECKING:
     from orchestrator.pipelines.history import Entry, Run
@@ -193,24 +193,17 @@ class _Page:
             title = f"{step} · {name}" if name != step else step
             if its or own:
                 rows.append(timeline.rows_of(title, its, own, start))
-            lines.append(_line(step, name, its, sum(each.seconds for each in own)))
+            lines.append(line(step, name, its, sum(each.seconds for each in own)))
         moments = [*(each.ended for each in self._entries)]
         moments += [each.began + each.seconds for each in preparations]
         length = max(moments, default=start) - start
         kinds = [bar.kind for row in rows for lane in (row.loads, *row.lanes) for bar in lane]
         kinds += ["queue" for row in rows if row.queue]
-        heads = ["step", "runs", "done", "kept", "failed", "working", "an item", "transfers",
-                 "waited in line", "load"]  # fmt: skip
-        table = tag(
-            "table",
-            tag("thead", tag("tr", [tag("th", each) for each in heads])),
-            tag("tbody", lines),
-        )
         return join(
             tag("div", timeline.picture(rows, length), class_="wide"),
             timeline.legend(kinds),
             tag("h2", "Steps"),
-            tag("div", table, class_="wide"),
+            tag("div", table(lines), class_="wide"),
         )
 
     # -- what failed -------------------------------------------------------------------------------
@@ -341,34 +334,6 @@ def _ended(entries: Iterable[Entry]) -> str:
     statuses = [each.status for each in entries]
     counts = {status: statuses.count(status) for status in (DONE, KEPT, FAILED)}
     return " · ".join(f"{number:,} {status}" for status, number in counts.items() if number)
-
-
-def _line(step: str, name: str, entries: Sequence[Entry], load: float) -> Markup:
-    """Return a step's line in the table of times."""
-    ran = [each for each in entries if each.status != KEPT]
-    work = [_working(each) for each in ran]
-    moved = sum(
-        length for each in ran for part, length in each.timings.items() if part in TRANSFERS
-    )
-    line = [max(0.0, each.began - each.ready) for each in ran if each.ready]
-    counts = [sum(1 for each in entries if each.status == one) for one in (DONE, KEPT, FAILED)]
-    cells = [
-        step,
-        name,
-        *(f"{number:,}" if number else "" for number in counts),
-        seconds(sum(work)) if work else "",
-        seconds(sum(work) / len(work)) if work else "",
-        seconds(moved) if work else "",
-        f"{seconds(sum(line) / len(line))} each" if line else "",
-        seconds(load) if load else "",
-    ]
-    return tag("tr", [tag("td", cell) for cell in cells])
-
-
-def _working(entry: Entry) -> float:
-    parts = entry.timings.items()
-    waits = sum(length for part, length in parts if part in timeline.WAITING)
-    return max(0.0, entry.seconds - waits)
 
 
 def _failure(entry: Entry) -> Markup:

@@ -7,11 +7,11 @@ from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines import Kind, Port, Signature, check, read_pipeline
 from orchestrator.core.pipelines.signatures import port_of
 from orchestrator.pipelines.board import Board
+from orchestrator.pipelines.flight import InFlight
 from orchestrator.pipelines.pipeline import RunOptions, desks_of
 from orchestrator.pipelines.scheduler import Scheduler
 from orchestrator.pipelines.store import ResultStore
 from orchestrator.pipelines.values import given
-from orchestrator.pipelines.work import InFlight
 from orchestrator.results import Result
 from orchestrator.steps import NAMES, builtin
 

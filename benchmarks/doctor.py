@@ -1,0 +1,101 @@
+"""What `mm doctor` finds where nothing is wrong, and what reading headers costs.
+
+    python benchmarks/doctor.py SITE_PACKAGES
+
+The models that transformers itself ships are looked at as if each file were a model's own code, on
+a CPU in float32: what is found there is false, or a fault of theirs. SITE_PACKAGES is that of an
+environment, as in `$(mm env path qwen3-tts)/lib/python3.12/site-packages`.
+"""
+
+import json
+import statistics
+import struct
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from orchestrator.catalog.directories import ManifestDirectory, Origin, builtin_directory
+from orchestrator.core.diagnosis import apis, casts, devices, weights
+from orchestrator.core.diagnosis.code import read_code
+from orchestrator.core.diagnosis.imports import imports_of
+from orchestrator.core.diagnosis.lookup import Answer, Lookup
+from orchestrator.core.patching import Conditions
+from orchestrator.doctor.packages import SitePackages
+from orchestrator.doctor.subject import Subject
+from orchestrator.doctor.tables import load_tables
+
+TENSORS, SIZE = 2700, 7_000_000_000
+
+
+def main(site_packages):
+    headers()
+    alarms(Path(site_packages))
+
+
+def headers():
+    """Read the header of a file of 7 GB, most of it a hole."""
+    each = SIZE // TENSORS // 2 * 2
+    header = {
+        f"model.layers.{number}.weight": {
+            "dtype": "BF16",
+            "shape": [each // 2],
+            "data_offsets": [number * each, (number + 1) * each],
+        }
+        for number in range(TENSORS)
+    }
+    text = json.dumps(header).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.safetensors")
+        with path.open("wb") as stream:
+            stream.write(struct.pack("<Q", len(text)) + text)
+            stream.truncate(8 + len(text) + TENSORS * each)
+        times = []
+        for _ in range(21):
+            subject = Subject(
+                "model", Path(folder), {path.name: path}, Conditions("cpu", "float32")
+            )
+            began = time.perf_counter()
+            assert weights.look(subject.weights, "").findings == []
+            times.append(time.perf_counter() - began)
+    print(f"a file of 7 GB, {TENSORS} tensors: {statistics.median(times) * 1000:.1f} ms (median)")
+
+
+def alarms(site_packages):
+    """Look at the model files that transformers ships."""
+    table = load_tables([ManifestDirectory(builtin_directory(), Origin.BUILT_IN)])
+    packages = SitePackages(site_packages)
+    lookup = Lookup(packages)
+    metadata = next(site_packages.glob("transformers-*.dist-info"))
+    version = metadata.name.removeprefix("transformers-").removesuffix(".dist-info")
+    conditions = Conditions("cpu", "float32", {"transformers": version})
+
+    def text_of(module):
+        source = packages.source(module)
+        return source.text if source is not None else None
+
+    files = [
+        path
+        for path in sorted((site_packages / "transformers" / "models").glob("*/*.py"))
+        if not any(part in path.name for part in ("_flax_", "_tf_", "convert"))
+    ]
+    counts = Counter()
+    for path in files:
+        code = read_code(path.name, path.read_bytes())
+        for looked in (
+            devices.look([code], conditions),
+            casts.look([code], conditions),
+            apis.look([code], table.gone, conditions, text_of),
+        ):
+            for finding in looked.findings:
+                counts[finding.layer.value] += 1
+                print(f"  {finding.evidence[0].where}: {finding.evidence[0].quote}")
+        for wanted in imports_of(code):
+            if wanted.level == 0 and wanted.top == "transformers" and not wanted.guarded:
+                counts["names"] += lookup.find(wanted.module, wanted.name) is Answer.MISSING
+    print(f"transformers {version}: {len(files)} files, findings: {dict(counts)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
