@@ -30,6 +30,10 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "
 sees none."""
 
 
+MUTE = {"RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+"""Read as Ray is imported: what it says of its own processes is not printed among our results."""
+
+
 @dataclass(frozen=True)
 class Demand:
     """What a worker asks Ray for."""
@@ -100,7 +104,8 @@ class Cluster:
             UsageError: When Ray is not installed, or no cluster answers there.
         """
         try:
-            import ray
+            with during(MUTE):
+                import ray
         except ImportError as error:
             raise UsageError(
                 "the engine ray needs the package ray",
