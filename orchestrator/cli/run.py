@@ -209,7 +209,10 @@ def _run(
 
 
 def _tell(
-    context: Context, declared: Declared, error: BaseException, options: dict[str, Any]
+    context: Context,
+    declared: Declared,
+    error: MMError | KeyboardInterrupt,
+    options: dict[str, Any],
 ) -> None:
     """Say of a job that failed what its error, which is raised after this, does not say."""
     if options["as_json"]:

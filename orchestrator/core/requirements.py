@@ -14,15 +14,18 @@ OLDEST_PYTHON = (3, 9)
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _VERSION = r"[0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc)[0-9]+)?(?:\.post[0-9]+)?(?:\.dev[0-9]+)?"
-_CLAUSE = rf"(?:(?:>=|<=|<|>)\s*{_VERSION}|(?:==|!=)\s*(?:{_VERSION}|[0-9]+(?:\.[0-9]+)*\.\*))"
-_CLAUSES = rf"{_CLAUSE}(?:\s*,\s*{_CLAUSE})*"
+_CLAUSE = (
+    rf"(?:(?:>=|<=|<|>)[ \t]*{_VERSION}|(?:==|!=)[ \t]*(?:{_VERSION}|[0-9]+(?:\.[0-9]+)*\.\*))"
+)
+_CLAUSES = rf"{_CLAUSE}(?:[ \t]*,[ \t]*{_CLAUSE})*"
 _USUAL_SPECIFIER = re.compile(_CLAUSES, re.ASCII)
 _MARKER = (
     r"(?:python_version|python_full_version|sys_platform|platform_system|platform_machine)"
-    r"\s*(?:<=|>=|==|!=|<|>)\s*(?:'[\w.-]*'|\"[\w.-]*\")"
+    r"[ \t]*(?:<=|>=|==|!=|<|>)[ \t]*(?:'[\w.-]*'|\"[\w.-]*\")"
 )
 _USUAL_REQUIREMENT = re.compile(
-    rf"{_NAME}(?:\[{_NAME}(?:,\s*{_NAME})*\])?\s*(?:{_CLAUSES})?(?:\s*;\s*{_MARKER})?", re.ASCII
+    rf"{_NAME}(?:\[{_NAME}(?:,[ \t]*{_NAME})*\])?[ \t]*(?:{_CLAUSES})?(?:[ \t]*;[ \t]*{_MARKER})?",
+    re.ASCII,
 )
 _PACKAGE = re.compile(_NAME, re.ASCII)
 _LOWER = re.compile(r"(?:>=|==|~=)\s*([0-9]+(?:\.[0-9]+)*)", re.ASCII)
