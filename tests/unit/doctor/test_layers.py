@@ -256,6 +256,19 @@ def test_an_attribute_that_is_gone(mini):
     assert found.evidence[0].quote == "n = past_key_values.seen_tokens"
 
 
+def test_an_inherited_method_that_is_gone(mini):
+    before(mini, "past = self._extract_past_from_model_output(x)")
+    assert mini.findings() == []
+    packages(site(mini), "4.57.3", TRANSFORMERS)
+    (site(mini) / "transformers-4.46.3.dist-info" / "METADATA").unlink()
+    found = mini.only("api")
+    assert found.remedy == "use outputs.past_key_values, or pin transformers<4.49"
+    path = mini.directory / "modeling_x.py"
+    own = "\n    def _extract_past_from_model_output(self, x):\n        return x\n"
+    path.write_text(path.read_text() + own)
+    assert mini.findings() == []
+
+
 @pytest.mark.parametrize(
     "use",
     [

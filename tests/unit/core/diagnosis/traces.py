@@ -56,6 +56,10 @@ TRACES = {
         "    past_length = past_key_values.seen_tokens",
         "AttributeError: 'DynamicCache' object has no attribute 'seen_tokens'",
     ),
+    "method-gone-from-transformers": ending(
+        "AttributeError: 'ChatGLMForConditionalGeneration' object has no attribute "
+        "'_extract_past_from_model_output'"
+    ),
     "generate-gone": ending(
         "AttributeError: 'DeepseekV2ForCausalLM' object has no attribute 'generate'"
     ),
