@@ -4,7 +4,9 @@ They stand on Python's audit events (PEP 578), so that no module has to be patch
 """
 
 import contextlib
+import gc
 import sys
+import warnings
 from pathlib import Path
 
 PROCESSES = frozenset({"subprocess.Popen", "os.system", "os.posix_spawn", "os.fork", "os.exec"})
@@ -47,3 +49,12 @@ def protected(*directories: Path):
         yield
     finally:
         del _protected[-len(paths) :]
+
+
+@contextlib.contextmanager
+def ray_at_work():
+    """Let Ray drop the handles of processes that it has started and ends by other means."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()

@@ -15,9 +15,10 @@ from orchestrator.client import launch
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.client.runtime import RuntimeDirectory
 from orchestrator.client.worker import Call
-from orchestrator.engines.ray.cluster import QUIET
+from orchestrator.engines.ray.cluster import MUTE, QUIET
 from orchestrator.userenv import during
 from orchestrator.worker import buffers
+from tests.guards import ray_at_work
 from tests.pythons import pythons
 
 RUNNER = Path(__file__).with_name("runner.py")
@@ -130,9 +131,9 @@ def workers(request, portable_package, tmp_path):
 @pytest.fixture(scope="module")
 def ray_of_this_machine():
     """A Ray cluster of one node of four cores and a GPU, which need not be there."""
-    import ray
-
-    with during(QUIET):
+    with during({**QUIET, **MUTE}):
+        import ray
+    with during(QUIET), ray_at_work():
         ray.init(
             address="local",
             num_cpus=4,
@@ -143,4 +144,5 @@ def ray_of_this_machine():
             logging_level="ERROR",
         )
     yield
-    ray.shutdown()
+    with ray_at_work():
+        ray.shutdown()

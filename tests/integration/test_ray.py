@@ -18,6 +18,7 @@ import orchestrator
 from orchestrator.client.supervisors import is_alive, start_time
 from orchestrator.engines.ray.cluster import QUIET
 from orchestrator.userenv import during
+from tests.guards import ray_at_work
 from tests.hub import serving
 from tests.integration.conftest import MM, ROOT
 
@@ -148,7 +149,7 @@ class Nodes:
             "HF_ENDPOINT": self._hub.url,
             **variables,
         }
-        with during({**QUIET, **own}):
+        with during({**QUIET, **own}), ray_at_work():
             return self._cluster.add_node(
                 num_cpus=cpus,
                 memory=1 << 30,
@@ -158,10 +159,12 @@ class Nodes:
             )
 
     def kill(self, node):
-        self._cluster.remove_node(node, allow_graceful=False)
+        with ray_at_work():
+            self._cluster.remove_node(node, allow_graceful=False)
 
     def close(self):
-        self._cluster.shutdown()
+        with ray_at_work():
+            self._cluster.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 LOCAL, AUTO = "local", "auto"
 """Addresses that are words: a cluster of our own, the one that this machine is in."""
 
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1"}
-"""For a cluster that is started here: nothing is reported to anybody, and an actor without a GPU
-sees none."""
-
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""For a cluster that is started here: nothing is reported to anybody, and Ray does not warn that it
+is about to leave the GPUs of an actor that has none to that actor (`node.py` sees to them)."""
 
 MUTE = {"RAY_DEDUP_LOGS_SKIP_REGEX": "."}
 """Read as Ray is imported: what it says of its own processes is not printed among our results."""

@@ -56,17 +56,21 @@ PROGRESS_SECONDS = 1.0
 """How often progress goes from a node to whoever asked for the work."""
 
 
-def node_variables(variables: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+def node_variables(
+    variables: Mapping[str, str], more: Mapping[str, str], device: str = "cuda"
+) -> dict[str, str]:
     """Return the variables of a node's user: those of an actor, without what Ray put there.
 
-    CUDA_VISIBLE_DEVICES stays: Ray sets it to the GPUs that the actor was given.
+    CUDA_VISIBLE_DEVICES stays where the device is a GPU: Ray sets it to those that the actor was
+    given. Elsewhere it names none.
     """
     kept = {
         name: value
         for name, value in variables.items()
         if not name.startswith("RAY_") and name not in RAYS_OWN
     }
-    return {**kept, **more}
+    none = {} if device == "cuda" else {"CUDA_VISIBLE_DEVICES": ""}
+    return {**kept, **more, **none}
 
 
 class NodeWorker:
@@ -95,7 +99,7 @@ class NodeWorker:
 
         def prepare(say: Callable[[str, Any], None]) -> Any:
             self._workspace = Workspace(
-                variables=node_variables(snapshot(), order.variables),
+                variables=node_variables(snapshot(), order.variables, order.worker.device),
                 cwd=Path("/"),
                 reporter=_Teller(say),
             )

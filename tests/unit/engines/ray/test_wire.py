@@ -80,3 +80,7 @@ def test_what_ray_sets_does_not_reach_a_model():
     assert node_variables(variables, {"MM_HOME": "/h"}) == {
         "PATH": "/bin", "CUDA_VISIBLE_DEVICES": "1", "OMP_PROC_BIND": "true", "MM_HOME": "/h",
     }  # fmt: skip
+
+
+def test_a_model_without_a_gpu_sees_none():
+    assert node_variables({"CUDA_VISIBLE_DEVICES": "1"}, {}, "cpu") == {"CUDA_VISIBLE_DEVICES": ""}
