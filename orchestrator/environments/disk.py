@@ -65,11 +65,12 @@ def check_room(
     """
     there = free(directory)
     room = there - MARGIN
-    if _together(orders, lambda order: frozenset(order.packages)) <= room:
+    whole = _together(orders, lambda order: frozenset(order.packages))
+    if whole <= room or not whole:  # it fits, or nothing is known of it
         return
     absent = {order.digest: missing(order) for order in orders}
     needed = _together(orders, lambda order: absent[order.digest] or frozenset())
-    if needed <= room or None in absent.values():
+    if needed <= room or not needed or None in absent.values():
         return
     names = ", ".join(order.model for order in orders)
     raise EnvironmentFailure(

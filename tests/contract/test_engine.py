@@ -337,9 +337,12 @@ def test_what_cannot_be_loaded_cannot_be_prepared(world):
     broken = replace(world.spec, source=SOURCE.replace("return os.getpid()", "return 1 / 0"))
     with pytest.raises(JobFailed, match="while loading: ZeroDivisionError"):
         world.engine.prepare(world.task(spec=broken))
-    world.memory.left = 5
+
+
+def test_what_does_not_fit_cannot_be_prepared(here):
+    here.memory.left = 5
     with pytest.raises(MemoryRefused):
-        world.engine.prepare(world.task(spec=replace(world.spec, need=6)))
+        here.engine.prepare(here.task(spec=replace(here.spec, need=6)))
 
 
 def test_a_job_waits_for_the_load_that_was_prepared(world):
