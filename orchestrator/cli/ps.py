@@ -89,8 +89,16 @@ def _until(state: WorkerState) -> dict[str, Any]:
     return {"until": "idle", "left": left, "keep_alive": state.keep}
 
 
+def _memory(row: dict[str, Any]) -> str:
+    from orchestrator.core.units import format_size
+
+    if row["memory"] is not None:
+        return format_size(row["memory"], binary=True)
+    return "-" if row["pid"] is None else "?"  # on another machine, or not known
+
+
 def _shown(row: dict[str, Any]) -> tuple[str, ...]:
-    from orchestrator.core.units import format_duration, format_size
+    from orchestrator.core.units import format_duration
 
     waiting = f" +{row['waiting']}" if row.get("waiting") else ""
     if row["until"] == "session":
@@ -106,7 +114,7 @@ def _shown(row: dict[str, Any]) -> tuple[str, ...]:
         str(row["pid"] or "-"),
         row["device"],
         row["dtype"],
-        format_size(row["memory"], binary=True) if row["memory"] is not None else "?",
+        _memory(row),
         row["state"] + waiting,
         str(row["jobs"]),
         until,
