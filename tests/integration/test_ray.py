@@ -345,13 +345,21 @@ def test_a_crash_on_a_node_fails_its_item_alone(mm, three, manifests, texts, tmp
     assert len(lines_of(tmp_path / "out.jsonl")) == 12
 
 
-def test_without_a_cluster_there_its_address_is_named(mm, manifests, texts):
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("ray://127.0.0.1:1", "--address auto"),
+        ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1"),
+        ("head", "no Ray cluster answers at head"),
+    ],
+)
+def test_without_a_cluster_there_its_address_is_named(mm, manifests, texts, address, words):
     ended = mm(
         *("batch", "slow", texts[0], "-o", "-", "--manifests", manifests),
-        *("--engine", "ray", "--address", "ray://127.0.0.1:1"),
+        *("--engine", "ray", "--address", address),
     )
     assert ended.code == 2
-    assert "--address auto" in ended.sentence
+    assert words in ended.sentence
 
 
 def test_without_ray_the_command_that_installs_it_is_named(manifests, workplace, texts, tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ is about to leave the GPUs of an actor that has none to that actor (`node.py` se
 
 MUTE = {"RAY_DEDUP_LOGS_SKIP_REGEX": "."}
 """Read as Ray is imported: what it says of its own processes is not printed among our results."""
+
+
+KNOCK = 10.0
+"""Seconds that the head of a cluster has to take a connection."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,8 @@ class Cluster:
             ) from error
         if ray.is_initialized():
             return cls(own=False, connected=False)
-        if address is not None and address.startswith("ray://"):
-            raise UsageError(
-                f"{address} is an address of the Ray client, which passes no streams on",
-                fix="run mm on a node of the cluster, with --address auto",
-            )
+        if address not in (None, AUTO, LOCAL):
+            _look_for(str(address))
         own = False
         with during(QUIET):
             try:
@@ -252,6 +254,26 @@ def is_scaled(report: bytes | None) -> bool:
     except (ValueError, KeyError, TypeError, AttributeError):
         return False
     return any(not name.startswith("node_") for name in types)
+
+
+def _look_for(address: str) -> None:
+    """Look whether anybody listens at `HOST:PORT`; Ray itself would try for minutes.
+
+    Raises:
+        UsageError: When nobody does, or the address is of another kind.
+    """
+    if address.startswith("ray://"):
+        raise UsageError(
+            f"{address} is an address of the Ray client, which passes no streams on",
+            fix="run mm on a node of the cluster, with --address auto",
+        )
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise UsageError(
+            f"no Ray cluster answers at {address} ({error})", fix="run there: ray start --head"
+        ) from error
 
 
 def _init(address: str, **keys: Any) -> None:
