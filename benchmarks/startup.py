@@ -10,9 +10,10 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 BASE = [sys.executable, "-c", "import click"]
-MM = [sys.executable, "-m", "orchestrator"]
+MM = [str(Path(sys.executable).with_name("mm"))]  # what users run, of this interpreter
 COMMANDS = {
     "mm --version": ([*MM, "--version"], 1.5),
     "mm run ocr --help": ([*MM, "run", "ocr", "--help"], 3.0),

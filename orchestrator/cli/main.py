@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -17,6 +18,9 @@ from orchestrator.userenv import snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+GARBAGE = 20_000
+"""Objects made before Python looks for cycles: nearly all that a short command makes stays."""
 
 COMMANDS = {
     "run": ("Run a model on inputs and print or save what it makes", "run:command"),
@@ -55,6 +59,7 @@ def command() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `mm` with `arguments` (by default the process's own) and exit."""
+    gc.set_threshold(GARBAGE)
     given = list(sys.argv[1:] if arguments is None else arguments)
     context = Context(variables=snapshot(), cwd=Path.cwd())
     context.debug = context.variables.get("MM_DEBUG", "") not in ("", "0")
