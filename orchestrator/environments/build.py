@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from orchestrator.backends.indexes import IndexSettings
     from orchestrator.core.identity import Interpreter
     from orchestrator.core.lockfile import Pin
+    from orchestrator.environments.expected import WheelSize
     from orchestrator.environments.mine import Places
-    from orchestrator.environments.wheel_sizes import WheelSize
     from orchestrator.flock import Held
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter

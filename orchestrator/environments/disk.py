@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.lockfile import Pin
     from orchestrator.environments.build import Order
-    from orchestrator.environments.wheel_sizes import WheelSize
+    from orchestrator.environments.expected import WheelSize
     from orchestrator.reporting import Reporter
 
 MARGIN = 64 << 20

@@ -14,17 +14,29 @@ from orchestrator.home import read_json, write_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from orchestrator.environments.expected import WheelSize
     from orchestrator.home import Home
 
 
-def gpu_only_bytes(directory: Path) -> int:
-    """Return the bytes of the packages in an environment that serve NVIDIA GPUs alone."""
+def gpu_only_bytes(directory: Path, sizes: Mapping[str, WheelSize]) -> int:
+    """Return the bytes of the packages in an environment that serve NVIDIA GPUs alone.
+
+    Args:
+        directory: The environment.
+        sizes: What is known of its packages; where nothing is, their records are added up.
+    """
+    if sizes:
+        return sum(size.disk for name, size in sizes.items() if _for_gpus(name))
     return sum(
         recorded.size or 0
         for name, package in installed(directory).items()
-        if name.startswith("nvidia-") or name == "triton"
+        if _for_gpus(name)
         for recorded in recorded_files(package)
     )
+
+
+def _for_gpus(name: str) -> bool:
+    return name.startswith("nvidia-") or name == "triton"
 
 
 def once(home: Home, subject: str) -> bool:

@@ -14,8 +14,9 @@ from orchestrator.core.lockfile import LockError, parse_lock, render_lock, shape
 from orchestrator.core.platforms import lowest_python
 from orchestrator.environments.advice import tool_failure
 from orchestrator.environments.build_lock import requirements_of, sources
-from orchestrator.environments.expected import SIZES, load_sizes, measured, representative
+from orchestrator.environments.expected import SIZES, load_sizes
 from orchestrator.environments.locks import BUILD_LOCK
+from orchestrator.environments.measuring import measured, representative
 from orchestrator.environments.resolver import lines, locked_text, scratch
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.home import write_atomically

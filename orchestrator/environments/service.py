@@ -237,8 +237,9 @@ class Environments:
                     future.cancel()
                 children.stop()
                 raise
-        for stored in built.values():
-            self._mind_the_gpu(stored)
+        for order in orders:
+            if order.digest in built:
+                self._mind_the_gpu(order, built[order.digest])
         if len(failed) == 1:
             raise failed[0][1]
         if failed:
@@ -285,14 +286,14 @@ class Environments:
             )
         return reason is not None
 
-    def _mind_the_gpu(self, stored: Stored) -> None:
+    def _mind_the_gpu(self, order: Order, stored: Stored) -> None:
         """Say once what a CPU build would save on a machine without an NVIDIA GPU."""
         from orchestrator.core.units import format_size
         from orchestrator.environments.hints import gpu_only_bytes, once
 
         if "cuda" in available_devices():
             return
-        wasted = gpu_only_bytes(stored.path)
+        wasted = gpu_only_bytes(stored.path, order.sizes)
         model = _marker(stored).model
         if wasted > _WORTH_SAVING and once(self.home, "cpu-build"):
             self.reporter.note(

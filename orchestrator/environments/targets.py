@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from orchestrator.environments.build import Order
     from orchestrator.environments.declared import Declared
-    from orchestrator.environments.wheel_sizes import WheelSize
+    from orchestrator.environments.expected import WheelSize
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter
 

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import Request
 
 from orchestrator.environments.build_lock import PATIENCE, opener
+from orchestrator.environments.expected import WheelSize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,13 +38,6 @@ class Wheel(NamedTuple):
 
     package: str
     place: str
-
-
-class WheelSize(NamedTuple):
-    """Bytes of a wheel as it is fetched, and of its files on a disk."""
-
-    download: int
-    disk: int
 
 
 def wheels(pylock: str, folder: Path) -> list[Wheel]:

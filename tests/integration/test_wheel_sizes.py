@@ -4,7 +4,8 @@ import zipfile
 
 import pytest
 
-from orchestrator.environments.wheel_sizes import Wheel, WheelSize, measure, wheels
+from orchestrator.environments.expected import WheelSize
+from orchestrator.environments.wheel_sizes import Wheel, measure, wheels
 from tests.packages import Index, make_wheel, serving
 
 PYLOCK = """\

@@ -4,7 +4,7 @@ from orchestrator.core.identity import Interpreter
 from orchestrator.core.lockfile import Pin
 from orchestrator.environments.build import Order
 from orchestrator.environments.disk import MARGIN, check_room
-from orchestrator.environments.wheel_sizes import WheelSize
+from orchestrator.environments.expected import WheelSize
 from orchestrator.errors import EnvironmentFailure
 
 GB = 1_000_000_000
