@@ -194,7 +194,8 @@ def _is_copy(found: ManifestDirectory, builtin: Path, user: int | None) -> bool:
     shipped = ManifestDirectory(builtin, Origin.BUILT_IN)
     owner = builtin.stat().st_uid
     try:
-        return inspect_tree(found, user).digest == inspect_tree(shipped, owner).digest
+        here = inspect_tree(found, user, bytecode=False)
+        return here.digest == inspect_tree(shipped, owner, bytecode=False).digest
     except ManifestError:
         return False
 

@@ -40,12 +40,15 @@ class Contents(msgspec.Struct, frozen=True):
     digest: str
 
 
-def inspect_tree(directory: ManifestDirectory, user: int | None = None) -> Contents:
+def inspect_tree(
+    directory: ManifestDirectory, user: int | None = None, *, bytecode: bool = True
+) -> Contents:
     """Return what `directory` and the `envs/` beside it hold now.
 
     Args:
         directory: The manifests.
         user: The uid that they must belong to, by default that of this process.
+        bytecode: Whether `__pycache__` counts, which an installer adds to the same sources.
 
     Raises:
         ManifestError: When it cannot be trusted: it belongs to somebody else, holds a link, is too
@@ -56,6 +59,8 @@ def inspect_tree(directory: ManifestDirectory, user: int | None = None) -> Conte
     room = MAX_BYTES
     try:
         for path in _files(directory, user):
+            if not bytecode and "__pycache__" in path.relative_to(root).parts:
+                continue
             data = path.read_bytes()
             entries.append((path.relative_to(root).as_posix(), digest_bytes(data)))
             room -= len(data)

@@ -161,6 +161,10 @@ def test_a_name_that_is_nowhere_is_unknown_all_the_same(world, found):
 
 def test_a_checkout_beside_an_installation_of_the_same_is_passed_over_in_silence(world):
     shutil.copytree(world.builtin.parent, world.project, dirs_exist_ok=True)
+    # Installers compile what they install.
+    compiled = world.builtin.parent / "envs" / "built-in" / "__pycache__"
+    compiled.mkdir()
+    (compiled / "runner.cpython-311.pyc").write_bytes(b"compiled")
     catalog = world.load()
     assert catalog.notes == ()
     assert catalog.model("built-in").origin is Origin.BUILT_IN
