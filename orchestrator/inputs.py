@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.manifest import FILE_TYPES
+from orchestrator.core.manifest import FILE_TYPES, PATH_TYPES
 from orchestrator.errors import UsageError
 from orchestrator.worker.values import encode_array
 
@@ -28,10 +28,11 @@ def resolve_files(manifest: Takes, values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: When a file is missing, empty, no regular file, or may not be read.
     """
-    return {
-        name: _resolve(name, value) if manifest.inputs[name].type in FILE_TYPES else value
-        for name, value in values.items()
-    }
+    resolved = {}
+    for name, value in values.items():
+        is_file = manifest.inputs[name].type in FILE_TYPES
+        resolved[name] = _resolve(name, value) if is_file else value
+    return resolved
 
 
 def _resolve(name: str, value: Any) -> Any:
@@ -77,9 +78,11 @@ def describe_inputs(manifest: Takes, values: Mapping[str, Any]) -> dict[str, Any
     Raises:
         UsageError: When an array is none.
     """
-    return {
-        name: _describe(name, manifest.inputs[name].type, value) for name, value in values.items()
-    }
+    described = {}
+    for name, value in values.items():
+        kind = manifest.inputs[name].type
+        described[name] = _describe(name, kind, value) if kind in PATH_TYPES else value
+    return described
 
 
 def _describe(name: str, kind: str, value: Any) -> Any:
@@ -87,12 +90,10 @@ def _describe(name: str, kind: str, value: Any) -> Any:
         return [_describe(name, kind, item) for item in value]
     if kind in FILE_TYPES:
         return {"sha256": file_digest(value), "size": Path(value).stat().st_size}
-    if kind == "array":
-        try:
-            return _describe_array(value)
-        except TypeError as error:
-            raise UsageError(f"input {name!r} is {error}") from error
-    return value
+    try:
+        return _describe_array(value)
+    except TypeError as error:
+        raise UsageError(f"input {name!r} is {error}") from error
 
 
 def _describe_array(value: Any) -> dict[str, Any]:

@@ -47,13 +47,12 @@ class Result(Mapping[str, Any]):
     def __init__(
         self,
         outputs: Mapping[str, Any],
-        *,
         model: str,
         primary: str,
         receipt: Callable[[], dict[str, Any]],
         timings: dict[str, float],
     ) -> None:
-        self._outputs = dict(outputs)
+        self._outputs = outputs
         self.model = model
         self.primary = primary
         self.timings = timings

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -340,23 +339,27 @@ class Session:
         """Run one job with every option there is; `run` is the short form."""
         declared = self._choose(name, options.model)
         manifest = declared.manifest
-        values = resolve_files(manifest, check_inputs(manifest, inputs))
+        values = check_inputs(manifest, inputs)
+        if manifest.takes_paths:
+            values = resolve_files(manifest, values)
         began = time.perf_counter()
         prepared = self._prepare(declared, options)
         timings = {"environment": time.perf_counter() - began}
         task = _task(prepared, values, options)
-        # Where a job runs elsewhere, the node that reads the files tells what they were.
-        elsewhere = isinstance(task.worker, Elsewhere)
-        described = {} if elsewhere else describe_inputs(manifest, values)
-        completed = self._run(task, options.retries)
+        described: Mapping[str, Any] = values
+        if isinstance(task.worker, Elsewhere):
+            described = {}  # the node that reads the files tells what they were
+        elif manifest.takes_paths:
+            described = describe_inputs(manifest, values)
+        completed = self._run(task, options.retries) if options.retries else self._engine.run(task)
         timings.update(completed.timings)
-        producer = completed.produced_by or prepared.producer()
+
+        def make_receipt() -> dict[str, Any]:
+            producer = completed.produced_by or prepared.producer()
+            return receipt(producer, completed.inputs or described, timings)
+
         return Result(
-            completed.outputs,
-            model=manifest.name,
-            primary=manifest.primary_output,
-            receipt=partial(receipt, producer, completed.inputs or described, timings),
-            timings=timings,
+            completed.outputs, manifest.name, manifest.primary_output, make_receipt, timings
         )
 
     def prepare(self, name: str, options: JobOptions) -> None:
@@ -420,7 +423,9 @@ def _task(prepared: Prepared, values: Mapping[str, Any], options: JobOptions) ->
         worker=prepared.worker,
         inputs=values,
         load_seconds=manifest.timeouts.load,
-        run_seconds=_seconds(options.timeout, manifest.timeouts.run),
+        run_seconds=(
+            manifest.timeouts.run if options.timeout is None else _seconds(options.timeout)
+        ),
         keep_alive=prepared.keep_alive if options.keep_alive is None else options.keep_alive,
         force=options.force,
         workers=options.workers,
@@ -429,9 +434,7 @@ def _task(prepared: Prepared, values: Mapping[str, Any], options: JobOptions) ->
     )
 
 
-def _seconds(asked: float | None, declared: float) -> float:
-    if asked is None:
-        return declared
+def _seconds(asked: float) -> float:
     if not (math.isfinite(asked) and asked > 0):
         raise UsageError(f"a time-out of {asked} seconds", fix="give a number above 0")
     return asked

@@ -14,7 +14,8 @@ from orchestrator.worker.frames import ProtocolError
 
 if TYPE_CHECKING:
     from orchestrator.client.cancellation import Cancellation
-    from orchestrator.worker.channel import Channel, Message
+    from orchestrator.worker.channel import Channel
+    from orchestrator.worker.frames import Message
 
 TICK = 1.0
 """Seconds after which a wait that nothing else can end looks at its deadline."""
@@ -79,6 +80,7 @@ class Connection:
         tick = struct.pack("@ll", int(TICK), 0)
         channel.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, tick)
         self._last = 0
+        self._came: list[Message] = []  # read, and not looked at yet
         self._listening: Cancellation | None = None
         self._listen(None)
 
@@ -133,12 +135,12 @@ class Connection:
             ProtocolError: When it sent what the protocol does not allow.
         """
         while True:
-            while not self._channel.waiting():
+            while not self._came:
                 # Where only an answer or the deadline can end the wait, the read itself waits.
                 if cancellation is not None or deadline - time.monotonic() <= TICK:
                     self._await_input(deadline, cancellation)
                 try:
-                    alive = self._channel.pump()
+                    came = self._channel.read(0, directory)
                 except BlockingIOError:  # a tick has passed
                     continue
                 except ConnectionResetError as error:
@@ -146,9 +148,10 @@ class Connection:
                     raise ConnectionLost(str(error), unread=True) from error
                 except OSError as error:
                     raise ConnectionLost(str(error)) from error
-                if not alive:
+                if came is None:
                     raise ConnectionLost("the worker closed the connection")
-            said = self._sort(self._channel.pop(directory))
+                self._came = came
+            said = self._sort(self._came.pop(0))
             if said is not None:
                 return said
 

@@ -20,7 +20,7 @@ from orchestrator.client.connection import (
     Event,
     RemoteError,
 )
-from orchestrator.client.parsing import parse
+from orchestrator.client.fast_json import encode, parse
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.supervisors import Own, start_time
 from orchestrator.client.worker import Worker
@@ -218,7 +218,7 @@ def connect(worker: Worker, large: Any = None) -> None:
     if owner != os.getuid():
         sock.close()
         raise ConnectionLost("its socket belongs to another user")
-    worker.connection = Connection(Channel(sock, large, parse))
+    worker.connection = Connection(Channel(sock, large, encode, parse))
     worker.pid = _greet(worker.connection, worker.record.environment)
 
 

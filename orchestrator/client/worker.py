@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from orchestrator.client.cancellation import Cancellation
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.client.supervisors import Supervisor
-    from orchestrator.worker.channel import Message
+    from orchestrator.worker.frames import Message
 
 GRACE = 5.0
 """Seconds in which a runner that was asked to stop may do so by itself."""
@@ -47,7 +47,7 @@ class NotBegun(Exception):
     """The worker ended, or lost its model, before this job's turn came; another may run it."""
 
 
-class Call(msgspec.Struct, frozen=True):
+class Call(msgspec.Struct):
     """One request to a worker, with what bounds it.
 
     Attributes:
@@ -55,52 +55,46 @@ class Call(msgspec.Struct, frozen=True):
         seconds: How long it may take, from its turn on.
         parts: The buffers that it refers to.
         directory: The job's directory; empty for a load.
-    """
-
-    params: dict[str, Any]
-    seconds: float
-    parts: list[memoryview] = msgspec.field(default_factory=list)
-    directory: str = ""
-
-
-class _Clock:
-    """When a request has had enough time, and what it ends as when it has not ended by itself.
-
-    Attributes:
-        until: The `time.monotonic` time of the next step.
+        until: The `time.monotonic` time of the next step when it has not ended by itself.
         waits: Whether other requests are before it; its time does not run then.
         final: The error that it will end as; None while all is well.
     """
 
-    def __init__(self, model: str, method: str, seconds: float, grace: float) -> None:
-        self._model = model
-        self._method = method
-        self._seconds = seconds
-        self._grace = grace
-        self.until = time.monotonic() + seconds
-        self.waits = False
-        self.final: MMError | None = None
+    params: dict[str, Any]
+    seconds: float
+    parts: list[memoryview] = []
+    directory: str = ""
+    until: float = math.inf
+    waits: bool = False
+    final: MMError | None = None
 
     def hear(self, event: Event) -> None:
-        """Stop or start the clock."""
+        """Stop or start its clock."""
         if event.kind in ("waiting", "started") and self.final is None:
             self.waits = event.kind == "waiting"
-            self.until = math.inf if self.waits else time.monotonic() + self._seconds
+            self.until = math.inf if self.waits else time.monotonic() + self.seconds
 
-    def strike(self, reason: Exception) -> bool:
-        """Take note of a deadline or a request to stop; return whether patience has ended."""
+    def strike(self, reason: Exception, what: str, model: str, grace: float) -> bool:
+        """Take note of a deadline or a request to stop; return whether patience has ended.
+
+        Args:
+            reason: DeadlinePassed or CancelRequested.
+            what: "load" or "run".
+            model: The model.
+            grace: Seconds that it may then take to end by itself.
+        """
         if self.final is not None:
             return True
         if isinstance(reason, CancelRequested):
-            self.final = Cancelled(f"{self._model} was cancelled")
+            self.final = Cancelled(f"{model} was cancelled")
         else:
-            load = self._method == "load"
+            allow = "timeouts.load in its manifest" if what == "load" else "--timeout"
             self.final = TimedOut(
-                f"{self._model} took longer than {self._seconds:g} seconds to {self._method}",
-                fix=f"allow more with {'timeouts.load in its manifest' if load else '--timeout'}",
+                f"{model} took longer than {self.seconds:g} seconds to {what}",
+                fix=f"allow more with {allow}",
             )
-        self.until = time.monotonic() + self._grace
-        return self._grace == 0 and not self.waits
+        self.until = time.monotonic() + grace
+        return grace == 0 and not self.waits
 
 
 class Worker:
@@ -200,25 +194,25 @@ class Worker:
         on_event: Callable[[Event], None],
         grace: float,
     ) -> Message:
-        clock = _Clock(self.record.model, method, call.seconds, grace)
+        call.until = time.monotonic() + call.seconds
         if cancellation is not None:
             cancellation.armed = True
         try:
             while True:
                 try:
-                    said = self.connection.next(clock.until, cancellation, call.directory)
+                    said = self.connection.next(call.until, cancellation, call.directory)
                 except (DeadlinePassed, CancelRequested) as reason:
-                    if clock.strike(reason):
+                    if call.strike(reason, method, self.record.model, grace):
                         self.stop()
-                        raise clock.final from None  # type: ignore[misc]
+                        raise call.final from None  # type: ignore[misc]
                     self.connection.cancel()
                     continue
                 if not isinstance(said, Event):
                     return said
-                clock.hear(said)
+                call.hear(said)
                 on_event(said)
         except (RemoteError, ConnectionLost, ProtocolError) as error:
-            raise self._failed(method, clock, error) from error
+            raise self._failed(method, call, error) from error
         except BaseException:
             # An exception from outside, such as an interrupt, leaves an answer on its way that
             # nobody would match with its question.
@@ -228,20 +222,20 @@ class Worker:
             if cancellation is not None:
                 cancellation.armed = False
 
-    def _failed(self, method: str, clock: _Clock, error: Exception) -> Exception:
+    def _failed(self, method: str, call: Call, error: Exception) -> Exception:
         if isinstance(error, RemoteError):
             if error.code == NOT_LOADED:
                 self.leave()
                 return NotBegun()
-            return clock.final or self._remote(method, error)
-        if clock.final is not None:
+            return call.final or self._remote(method, error)
+        if call.final is not None:
             self.stop()
-            return clock.final
+            return call.final
         if isinstance(error, ProtocolError):
             return self.crashed(f"broke the protocol ({error})")
-        # Nothing but the request was on its way: a cancel would have set `clock.final`.
+        # Nothing but the request was on its way: a cancel would have set `call.final`.
         never_read = method == "run" and isinstance(error, ConnectionLost) and error.unread
-        if clock.waits or never_read:
+        if call.waits or never_read:
             self.leave()
             return NotBegun()
         return self.crashed()

@@ -8,6 +8,7 @@ docs/manifest.md and, for editors, in `orchestrator.core.manifest_schema`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -95,7 +96,7 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     run: float = 1800
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """One model, as its YAML file declares it."""
 
     name: str
@@ -121,13 +122,18 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     timeouts: Timeouts = Timeouts()
     keep_alive: str = "5m"
 
-    @property
+    @cached_property
     def primary_output(self) -> str:
         """The output that `mm run` prints or that `-o OUT` names."""
         for name, output in self.outputs.items():
             if output.primary:
                 return name
         return next(iter(self.outputs))
+
+    @cached_property
+    def takes_paths(self) -> bool:
+        """Whether any input is a path on the command line: a file or an array."""
+        return any(declared.type in PATH_TYPES for declared in self.inputs.values())
 
     @property
     def keep_alive_seconds(self) -> float:

@@ -22,7 +22,13 @@ AUDIO_ITEM_SIZES = {"<f4": 4, "<i2": 2}
 MAX_RATE = 1_000_000
 PLAIN: dict[str, Any] = {
     "text": str, "choice": str, "boolean": bool, "integer": int, "number": (int, float),
+    "json": object,
 }  # fmt: skip
+"""What JSON itself can hold, by the types of Python that it comes as."""
+
+BOOLEAN = ("boolean", "json")
+"""The types that a truth value may have, which Python counts among the whole numbers."""
+
 MAX_DIMENSIONS = 32
 
 
@@ -60,18 +66,19 @@ def check_inputs(manifest: Takes, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: For an input that is not declared, is missing, or is not of its type.
     """
-    import msgspec
-
-    unknown = [name for name in given if name not in manifest.inputs]
-    if unknown:
-        raise UsageError(
-            f"{manifest.name} has no input {unknown[0]!r}",
-            fix=f"its inputs are {', '.join(manifest.inputs)}",
-        )
+    inputs = manifest.inputs
+    for name in given:
+        if name not in inputs:
+            raise UsageError(
+                f"{manifest.name} has no input {name!r}",
+                fix=f"its inputs are {', '.join(inputs)}",
+            )
     values: dict[str, Any] = {}
-    for name, declared in manifest.inputs.items():
-        if given.get(name) is not None:
-            values[name] = _check_input(name, declared, given[name])
+    for name, declared in inputs.items():
+        value = given.get(name)
+        if value is not None:
+            check = _check_list if declared.list else _check_one
+            values[name] = check(name, declared, value)
         elif declared.default is not msgspec.UNSET:
             values[name] = declared.default
         elif declared.required:
@@ -82,9 +89,7 @@ def check_inputs(manifest: Takes, given: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _check_input(name: str, declared: Input, value: Any) -> Any:
-    if not declared.list:
-        return _check_one(name, declared, value)
+def _check_list(name: str, declared: Input, value: Any) -> Any:
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         raise UsageError(f"input {name!r} takes a list")
     return [_check_one(name, declared, item) for item in value]
@@ -92,16 +97,18 @@ def _check_input(name: str, declared: Input, value: Any) -> Any:
 
 def _check_one(name: str, declared: Input, value: Any) -> Any:
     kind = declared.type
-    if kind in ("image", "file", "audio"):
+    if kind in ("text", "choice"):
+        _check_text(name, declared, value)
+    elif kind in ("image", "file", "audio"):
         if not hasattr(value, "__fspath__") and not isinstance(value, str):
             raise UsageError(f"input {name!r} takes a path, not {type(value).__name__}")
-    elif kind in ("text", "choice"):
-        _check_text(name, declared, value)
     elif kind == "boolean":
         if not isinstance(value, bool):
             raise UsageError(f"input {name!r} takes true or false, not {value!r}")
     elif kind in ("integer", "number"):
         _check_number(name, declared, value)
+    elif kind == "json":
+        _check_json(name, value)
     return value
 
 
@@ -114,6 +121,13 @@ def _check_text(name: str, declared: Input, value: Any) -> None:
         raise UsageError(
             f"input {name!r} cannot be {value!r}", fix=f"choose from {', '.join(declared.choices)}"
         )
+
+
+def _check_json(name: str, value: Any) -> None:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"input {name!r} is not JSON: {error}") from error
 
 
 def _check_number(name: str, declared: Input, value: Any) -> None:
@@ -142,28 +156,32 @@ def check_output(
         OutputError: When the worker sent what the manifest does not allow.
     """
     kind = declared.type
-    if kind in ("image", "file") or (kind == "audio" and _is_path(value)):
-        if not _is_path(value):
+    plain = PLAIN.get(kind)
+    if plain is not None:
+        if not isinstance(value, plain) or (isinstance(value, bool) and kind not in BOOLEAN):
             raise _wrong(model, name, kind)
-        return FileValue(value["path"])
-    if kind == "audio":
-        return _check_audio(model, name, value, buffers)
+        if not _is_unicode(value):
+            raise OutputError(f"output {name!r} holds half of a surrogate pair", where=model)
+        return value
     if kind == "array":
         data = _buffer(model, name, value, buffers)
         return ArrayValue(data, value.get("dtype"), _shape(model, name, value))
-    if kind != "json" and (
-        not isinstance(value, PLAIN[kind]) or (isinstance(value, bool) and kind != "boolean")
-    ):
+    if kind == "audio" and not _is_path(value):
+        return _check_audio(model, name, value, buffers)
+    if not _is_path(value):
         raise _wrong(model, name, kind)
-    if not _is_unicode(value):
-        raise OutputError(f"output {name!r} holds half of a surrogate pair", where=model)
-    return value
+    return FileValue(value["path"])
 
 
 def _is_unicode(value: Any) -> bool:
     """Return whether all text in a value can be written anywhere: no half of a surrogate pair."""
+    if isinstance(value, str):
+        if value.isascii():
+            return True
+        text = value
+    else:
+        text = json.dumps(value, ensure_ascii=False)
     try:
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         text.encode("utf-8")
     except UnicodeEncodeError:
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from orchestrator.client.launch import start
@@ -39,9 +40,11 @@ class LocalEngine:
         self._scratch = scratch
         self._room = room
         self._limit = limit
-        self._changed = threading.Condition()
-        self._idle: dict[str, list[Worker]] = {}
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._idle: defaultdict[str, list[Worker]] = defaultdict(list)
         self._count: dict[str, int] = {}
+        self._waiting = 0  # threads
         self._closed = False
 
     def run(self, task: Task) -> Completed:
@@ -68,12 +71,12 @@ class LocalEngine:
     @property
     def idle(self) -> list[WorkerRecord]:
         """The records of workers that have nothing to do."""
-        with self._changed:
+        with self._lock:
             return [worker.record for idle in self._idle.values() for worker in idle]
 
     def close(self) -> None:
         """End every worker; a job that still runs ends as crashed."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             workers = [worker for idle in self._idle.values() for worker in idle]
             self._idle.clear()
@@ -82,16 +85,20 @@ class LocalEngine:
             worker.stop()
 
     def _take(self, key: str, task: Task, timings: dict[str, float]) -> Worker:
-        with self._changed:
+        with self._lock:
             while True:
                 if self._closed:
                     raise Cancelled(f"{task.manifest.name} was cancelled: its session has ended")
-                if idle := self._idle.get(key):
+                if idle := self._idle[key]:
                     return idle.pop()
                 if self._count.get(key, 0) < max(self._limit, task.workers):
                     self._count[key] = self._count.get(key, 0) + 1
                     break
-                self._changed.wait()
+                self._waiting += 1
+                try:
+                    self._changed.wait()
+                finally:
+                    self._waiting -= 1
         try:
             return self._start(task, timings)
         except BaseException:
@@ -109,7 +116,7 @@ class LocalEngine:
 
     def _evict(self, record: WorkerRecord) -> bool:
         """End an idle worker of ours to make room for another."""
-        with self._changed:
+        with self._lock:
             found = next(
                 (
                     (key, worker)
@@ -128,15 +135,16 @@ class LocalEngine:
         return True
 
     def _give_back(self, key: str, worker: Worker) -> None:
-        with self._changed:
+        with self._lock:
             if worker.alive and not self._closed:
-                self._idle.setdefault(key, []).append(worker)
-                self._changed.notify()
+                self._idle[key].append(worker)
+                if self._waiting:
+                    self._changed.notify()
                 return
         worker.stop()
         self._drop(key)
 
     def _drop(self, key: str) -> None:
-        with self._changed:
+        with self._lock:
             self._count[key] -= 1
             self._changed.notify()

@@ -17,11 +17,12 @@ from orchestrator.worker.buffers import THRESHOLD
 from orchestrator.worker.values import encode_array
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestrator.client.connection import Event
     from orchestrator.client.worker import Worker
     from orchestrator.core.manifest import Input
     from orchestrator.scratch import Scratch
-    from orchestrator.worker.channel import Message
 
 
 def load_call(task: Task, threads: int, keep_alive: float | None = -1) -> Call:
@@ -91,30 +92,42 @@ def run_in(worker: Worker, task: Task, call: Call, scratch: Scratch) -> Complete
         began = time.perf_counter()
         message = worker.run(call, task.cancellation, hear)
         seconds = time.perf_counter() - began
-        large = any(len(part) >= THRESHOLD for part in (*call.parts, *message.buffers))
-        made = large or bool(message.body["result"].get("directory", True))
-        outputs = _outputs(task, message, call.directory)
-        keep = keep or any(isinstance(value, Artifact) for value in outputs.values())
+        result = message.body["result"]
+        made = result.get("directory") is not False or _any_large(call.parts, message.buffers)
+        outputs = _outputs(task, result.get("outputs"), message.buffers, call.directory)
+        if made and not keep:
+            keep = any(isinstance(value, Artifact) for value in outputs.values())
     finally:
         if made and not keep:
             scratch.discard(call.directory)
     return Completed(outputs, {"run": seconds})
 
 
-def _inputs(task: Task, parts: list[memoryview]) -> dict[str, Any]:
+def _any_large(*parts: list[memoryview]) -> bool:
+    """Return whether any buffer may have gone as a file in the job's directory."""
+    for each in parts:
+        for part in each:
+            if len(part) >= THRESHOLD:
+                return True
+    return False
+
+
+def _inputs(task: Task, parts: list[memoryview]) -> Mapping[str, Any]:
+    if not task.manifest.takes_paths:
+        return task.inputs
     declared = task.manifest.inputs
     return {
-        name: _encode(declared[name], name, value, parts) for name, value in task.inputs.items()
+        name: _encode(declared[name], name, value, parts)
+        if declared[name].type in PATH_TYPES
+        else value
+        for name, value in task.inputs.items()
     }
 
 
 def _encode(declared: Input, name: str, value: Any, parts: list[memoryview]) -> Any:
-    kind = declared.type
-    if kind not in PATH_TYPES:
-        return value
     if declared.list:
-        return [_encode_one(kind, name, item, parts) for item in value]
-    return _encode_one(kind, name, value, parts)
+        return [_encode_one(declared.type, name, item, parts) for item in value]
+    return _encode_one(declared.type, name, value, parts)
 
 
 def _encode_one(kind: str, name: str, value: Any, parts: list[memoryview]) -> Any:
@@ -126,18 +139,18 @@ def _encode_one(kind: str, name: str, value: Any, parts: list[memoryview]) -> An
         raise UsageError(f"input {name!r} is {error}") from error
 
 
-def _outputs(task: Task, message: Message, directory: str) -> dict[str, Any]:
-    model = task.manifest.name
-    sent = message.body["result"].get("outputs")
-    if not isinstance(sent, dict) or task.manifest.primary_output not in sent:
-        raise OutputError("the worker sent no outputs", where=model)
+def _outputs(task: Task, sent: Any, buffers: list[memoryview], directory: str) -> dict[str, Any]:
+    manifest = task.manifest
+    if not isinstance(sent, dict) or manifest.primary_output not in sent:
+        raise OutputError("the worker sent no outputs", where=manifest.name)
     outputs: dict[str, Any] = {}
     for name, value in sent.items():
-        if name not in task.manifest.outputs:
-            raise OutputError(f"the worker sent an output {name!r} of its own", where=model)
-        declared = task.manifest.outputs[name]
-        checked = check_output(model, name, declared, value, message.buffers)
-        outputs[name] = finish(model, name, checked, directory)
+        declared = manifest.outputs.get(name)
+        if declared is None:
+            raise OutputError(f"the worker sent an output {name!r} of its own", where=manifest.name)
+        checked = check_output(manifest.name, name, declared, value, buffers)
+        plain = checked is value
+        outputs[name] = checked if plain else finish(manifest.name, name, checked, directory)
     return outputs
 
 

@@ -13,7 +13,7 @@ import threading
 from collections import deque
 
 from . import buffers, frames
-from .frames import BufferSpec, Decoder, Frame, ProtocolError
+from .frames import BufferSpec, Decoder, Message, ProtocolError
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
@@ -31,22 +31,13 @@ _CLOSE_ON_EXEC = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 """Linux: received descriptors are never inherited, not even by a process started meanwhile."""
 
 
-class Message:
-    """A JSON-RPC object and its buffers: flat, read-only memory."""
-
-    __slots__ = ("body", "buffers")
-
-    def __init__(self, body: dict[str, Any], buffers: list[memoryview]) -> None:
-        self.body = body
-        self.buffers = buffers
-
-
 class Channel:
     """Sends and receives messages over the connected Unix socket `sock`.
 
     Args:
         sock: A stream socket of the Unix family; the channel owns it from now on.
         large: How large buffers travel; by default as this system does best.
+        encode: `frames.encode`, or what does the same with less work.
         parse: As for `Decoder`.
     """
 
@@ -54,18 +45,19 @@ class Channel:
         self,
         sock: socket.socket,
         large: Any = None,
-        parse: Callable[[bytes], dict[str, Any]] = frames.parse,
+        encode: Callable[..., bytes] = frames.encode,
+        parse: Callable[[bytes | memoryview], dict[str, Any]] = frames.parse,
     ) -> None:
         self.sock = sock
         self._large = large or buffers.port()
+        self._encode = encode
         self._decoder = Decoder(parse)
         self._descriptors: deque[int] = deque()
-        self._frames: deque[Frame] = deque()
         self._sending = threading.Lock()
         self.more = False
-        """Whether there may be more to read than the last `pump` has read."""
-        self._read_buffer = bytearray(READ_SIZE)
-        self._read_view = memoryview(self._read_buffer)
+        """Whether there may be more to read than the last `read` has read."""
+        self._read_view = memoryview(bytearray(READ_SIZE))
+        self._read_into = [self._read_view]
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for `select`."""
@@ -86,13 +78,7 @@ class Channel:
             ValueError, TypeError, RecursionError: When the message is too large or not JSON.
         """
         if not parts:
-            data = frames.encode(body)
-            with self._sending:
-                try:
-                    self.sock.sendall(data)
-                except BaseException:
-                    self._hang_up()
-                    raise
+            self.send_frame(self._encode(body))
             return
         if len(parts) > frames.MAX_BUFFERS:
             raise ValueError(f"{len(parts)} buffers; {frames.MAX_BUFFERS} are allowed")
@@ -111,10 +97,10 @@ class Channel:
                     specs.append(spec)
                     if descriptor is not None:
                         descriptors.append(descriptor)
-            data = frames.encode(body, specs)
+            data = self._encode(body, specs)
             with self._sending:
                 try:
-                    self._send_frame([memoryview(data), *inline], descriptors)
+                    self._send_pieces([memoryview(data), *inline], descriptors)
                 except BaseException:
                     self._hang_up()
                     raise
@@ -122,7 +108,20 @@ class Channel:
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def _send_frame(self, pieces: list[memoryview], descriptors: list[int]) -> None:
+    def send_frame(self, data: bytes) -> None:
+        """Send a frame that is encoded already and has no buffers.
+
+        Raises:
+            OSError: When the peer is gone.
+        """
+        with self._sending:
+            try:
+                self.sock.sendall(data)
+            except BaseException:
+                self._hang_up()
+                raise
+
+    def _send_pieces(self, pieces: list[memoryview], descriptors: list[int]) -> None:
         # The descriptors ride on the frame's first bytes, so that they have come when it is whole.
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
         sent = self.sock.sendmsg(pieces, [rights] if descriptors else [])
@@ -138,29 +137,22 @@ class Channel:
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
 
-    def receive(self, directory: str = "") -> Message | None:
-        """Wait for the next message; None when the peer has closed the connection.
+    def read(self, wait: int = 0, directory: str = "") -> list[Message] | None:
+        """Read once, and return the messages that are whole by now; None when the peer has left.
 
-        The socket's time-out holds for each read.
-
-        Raises:
-            ProtocolError: When the peer broke the protocol, or left in the middle of a frame.
-            TimeoutError: When the socket has a time-out and it passed (socket.timeout on 3.9).
-            OSError: When the connection broke.
-        """
-        while not self._frames:
-            if not self.pump():
-                return None
-        return self.pop(directory)
-
-    def pump(self, wait: int = 0) -> bool:
-        """Read once what has come, and return whether the peer is still there.
+        The socket's time-out holds.
 
         Args:
             wait: `DONT_WAIT` to raise BlockingIOError when nothing has come.
+            directory: As for `send`; a request names its own among its parameters.
+
+        Raises:
+            ProtocolError: When the peer broke the protocol, or left in the middle of a frame.
+            BlockingIOError: When nothing came in time.
+            OSError: When the connection broke.
         """
         count, ancillary, flags, _ = self.sock.recvmsg_into(
-            [self._read_buffer], _ROOM, _CLOSE_ON_EXEC | wait
+            self._read_into, _ROOM, wait | _CLOSE_ON_EXEC
         )
         if ancillary:
             for level, kind, payload in ancillary:
@@ -171,10 +163,13 @@ class Channel:
         if not count:
             if not self._decoder.idle:
                 raise ProtocolError("the peer left in the middle of a message")
-            return False
+            return None
         self.more = count == READ_SIZE
-        self._frames.extend(self._decoder.feed(self._read_view[:count]))
-        return True
+        messages = self._decoder.feed(self._read_view, count)
+        for message in messages:
+            if message.specs:
+                self._complete(message, directory)
+        return messages
 
     def _keep_descriptors(self, payload: bytes) -> None:
         numbers = array.array("i")
@@ -184,35 +179,22 @@ class Channel:
                 os.set_inheritable(number, False)  # noqa: FBT003 - the function's own form
             self._descriptors.append(number)
 
-    def waiting(self) -> bool:
-        """Return whether `pop` would return a message without reading."""
-        return bool(self._frames)
-
-    def pop(self, directory: str = "") -> Message:
-        """Return the next message that has come.
-
-        Args:
-            directory: As for `send`; a request names its own among its parameters.
+    def _complete(self, message: Message, directory: str) -> None:
+        """Put the buffers that did not come inline in their places.
 
         Raises:
-            ProtocolError: When a buffer is not what was announced.
+            ProtocolError: When one is not what was announced.
         """
-        frame = self._frames.popleft()
-        if not frame.specs:
-            return Message(frame.body, [])
-        params = frame.body.get("params")
+        params = message.body.get("params")
         if not directory and isinstance(params, dict):
             directory = str(params.get("directory", ""))
-        inline = iter(frame.inline)
-        return Message(
-            frame.body,
-            [
-                memoryview(next(inline)).toreadonly()
-                if spec.kind == "inline"
-                else self._take(spec, directory)
-                for spec in frame.specs
-            ],
-        )
+        inline = iter(message.buffers)
+        message.buffers = [
+            memoryview(next(inline)).toreadonly()
+            if spec.kind == "inline"
+            else self._take(spec, directory)
+            for spec in message.specs
+        ]
 
     def _take(self, spec: BufferSpec, directory: str) -> memoryview:
         wanted = spec.kind == "memory"

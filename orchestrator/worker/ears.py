@@ -11,10 +11,14 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import time
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
     from typing import Any
+
+PATIENCE = 0.001
+"""Seconds that the reader leaves a message to the main thread, should that be about to wait."""
 
 SHARED = hasattr(select, "EPOLLEXCLUSIVE")
 
@@ -51,19 +55,29 @@ class Ears:
             self._main.unregister(descriptor)
         self._reader.unregister(descriptor)
 
-    def wait_in_main(self, seconds: float | None) -> list[int]:
-        """Return the readable descriptors; none when woken, or after `seconds`."""
-        ready = self._main.poll(None if seconds is None else seconds * self._second)
-        found = [descriptor for descriptor, _ in ready]
-        if self._wake_reader in found:
-            found.remove(self._wake_reader)
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._wake_reader, 4096)
-        return found
+    def wait_in_main(self, seconds: float | None) -> list[tuple[int, int]]:
+        """Return pairs of a readable descriptor and its events; none after `seconds`.
 
-    def wait_in_reader(self) -> list[int]:
-        """Return the readable descriptors."""
-        return [descriptor for descriptor, _ in self._reader.poll()]
+        When woken, there is among them one that nobody has added.
+        """
+        ready: list[tuple[int, int]]
+        ready = self._main.poll(None if seconds is None else seconds * self._second)
+        for descriptor, _ in ready:
+            if descriptor == self._wake_reader:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wake_reader, 4096)
+        return ready
+
+    def wait_in_reader(self) -> list[tuple[int, int]]:
+        """Return pairs of a readable descriptor and its events."""
+        while True:
+            ready: list[tuple[int, int]] = self._reader.poll()
+            if self._shared:
+                # What comes while the main thread is between two waits is better left to it.
+                time.sleep(PATIENCE)
+                ready = self._reader.poll(0)
+            if ready:
+                return ready
 
     def wake(self) -> None:
         """Let `wait_in_main` return."""

@@ -14,10 +14,12 @@ Everything that arrives is checked here before anybody believes it: sizes, JSON,
 from __future__ import annotations
 
 import json
+import re
+import struct
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
 PROTOCOL = 1
@@ -36,6 +38,7 @@ MAX_BUFFER = 1 << 40
 """Bytes of one memory file or file."""
 
 HEADER = 4
+_length = struct.Struct(">I").unpack_from
 
 FAILED, REJECTED, CANCELLED, MISMATCH, NOT_LOADED = 1, 2, 3, 4, 5
 """Codes of errors: how a load or a run ended without a result."""
@@ -59,25 +62,30 @@ class BufferSpec:
         self.name = name
 
 
-class Frame:
-    """One decoded frame. `inline` holds the bytes of the inline buffers, in order."""
+class Message:
+    """A JSON-RPC object and its buffers.
 
-    __slots__ = ("body", "inline", "specs")
+    Attributes:
+        body: The object, without its member `buffers`.
+        specs: Where each buffer is, as that member said.
+        buffers: From the decoder, the bytes of the inline buffers, in order; from a channel, all
+            buffers, as flat, read-only memory.
+    """
 
-    def __init__(
-        self, body: dict[str, Any], specs: list[BufferSpec], inline: list[bytearray]
-    ) -> None:
+    __slots__ = ("body", "buffers", "specs")
+
+    def __init__(self, body: dict[str, Any], specs: Sequence[BufferSpec] = ()) -> None:
         self.body = body
         self.specs = specs
-        self.inline = inline
+        self.buffers: list[Any] = []
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def _text_encoder() -> Callable[[Any], str]:
-    """Return what makes JSON of an object, made once.
+def _encoder() -> Callable[[Any, int], Iterable[str]]:
+    """Return what makes JSON of an object, in pieces; the second argument is 0.
 
     `JSONEncoder.encode` makes its inner encoder anew for each message, which costs as much as a
     small message itself. An interpreter without that inner encoder gets the standard one.
@@ -87,20 +95,21 @@ def _text_encoder() -> Callable[[Any], str]:
     )
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
-        return standard.encode
+        return lambda body, _: standard.encode(body)
     quote = json.encoder.encode_basestring
     flags = (False, False, False)  # sort_keys, skipkeys, allow_nan
-    pieces = make(None, standard.default, quote, None, ":", ",", *flags)
-    return lambda body: "".join(pieces(body, 0))
+    made: Callable[[Any, int], Iterable[str]]
+    made = make(None, standard.default, quote, None, ":", ",", *flags)
+    return made
 
 
-_encode_text = _text_encoder()
-_encode_escaped = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+_pieces = _encoder()
+_LONE = re.compile("[\ud800-\udfff]")
 _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 _scan: Any = _decoder.scan_once  # type: ignore[attr-defined]
 
 
-def encode(body: dict[str, Any], specs: list[BufferSpec] | None = None) -> bytes:
+def encode(body: dict[str, Any], specs: Sequence[BufferSpec] = ()) -> bytes:
     """Return header and JSON of a frame; the inline buffers' bytes are to follow it.
 
     Raises:
@@ -110,12 +119,27 @@ def encode(body: dict[str, Any], specs: list[BufferSpec] | None = None) -> bytes
     """
     if specs:
         body = {**body, "buffers": [_describe(spec) for spec in specs]}
+    return _frame("".join(_pieces(body, 0)))
+
+
+def encode_result(identity: int | str, result: Any) -> bytes:
+    """Return the frame of an answer without buffers: as `encode` does, in two thirds of the time.
+
+    Raises:
+        ValueError, TypeError, RecursionError: As `encode`.
+    """
+    number = identity if identity.__class__ is int else "".join(_pieces(identity, 0))
+    text = "".join(_pieces(result, 0))
+    return _frame(f'{{"jsonrpc":"2.0","id":{number},"result":{text}}}')
+
+
+def _frame(text: str) -> bytes:
     try:
-        data = _encode_text(body).encode("utf-8")
+        data = text.encode("utf-8")
     except UnicodeEncodeError:
         # Half a surrogate pair, as in the name of a file that is not UTF-8, has no UTF-8; JSON has
         # an escape for it.
-        data = _encode_escaped(body).encode("ascii")
+        data = _LONE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8")
     if len(data) > MAX_MESSAGE:
         raise ValueError(f"a message of {len(data)} bytes; {MAX_MESSAGE} are allowed")
     return len(data).to_bytes(HEADER, "big") + data
@@ -129,14 +153,14 @@ def _describe(spec: BufferSpec) -> Any:
     return {"file": spec.name, "size": spec.size}
 
 
-def parse(data: bytes) -> dict[str, Any]:
+def parse(data: bytes | memoryview) -> dict[str, Any]:
     """Return the JSON object that `data` holds.
 
     Raises:
         ProtocolError: When it is not JSON, not an object, or nested too deeply.
     """
     try:
-        text = data.decode("utf-8")
+        text = str(data, "utf-8")
         try:
             body, end = _scan(text, 0)
         except StopIteration:
@@ -159,10 +183,10 @@ class Decoder:
         parse: `parse`, or what does the same with less work.
     """
 
-    def __init__(self, parse: Callable[[bytes], dict[str, Any]] = parse) -> None:
+    def __init__(self, parse: Callable[[bytes | memoryview], dict[str, Any]] = parse) -> None:
         self._parse = parse
         self._buffer = bytearray()
-        self._partial: Frame | None = None
+        self._partial: Message | None = None
         self._sizes: list[int] = []  # of the inline buffers that are still to come
         self._filled = 0
 
@@ -171,30 +195,38 @@ class Decoder:
         """Whether no frame has begun without ending."""
         return not self._buffer and self._partial is None
 
-    def feed(self, data: bytes | memoryview) -> list[Frame]:
-        """Take `data`, which may be used again afterwards, and return the frames whole by now.
+    def feed(self, data: bytes | memoryview, count: int | None = None) -> list[Message]:
+        """Take some of the stream and return the messages that are whole by now.
+
+        Args:
+            data: The bytes; the memory may be used again afterwards.
+            count: How many of them count; by default all.
 
         Raises:
             ProtocolError: For anything that the protocol does not allow.
         """
+        if count is None:
+            count = len(data)
         if (
-            not self._buffer
+            HEADER < count <= MAX_MESSAGE
+            and not self._buffer
             and self._partial is None
-            and 0 < int.from_bytes(data[:HEADER], "big") == len(data) - HEADER <= MAX_MESSAGE
+            and _length(data)[0] == count - HEADER
         ):
             # By far the most common: one whole message and nothing else.
-            body = self._parse(bytes(data[HEADER:]))
+            body = self._parse(data[HEADER:count])
             if "buffers" not in body:
-                return [Frame(body, [], [])]
+                return [Message(body)]
+        data = data[:count]
         self._buffer += data
-        frames: list[Frame] = []
+        messages: list[Message] = []
         while True:
             if self._partial is None and not self._take_message():
-                return frames
+                return messages
             if not self._take_inline():
-                return frames
+                return messages
             assert self._partial is not None
-            frames.append(self._partial)
+            messages.append(self._partial)
             self._partial = None
 
     def _take_message(self) -> bool:
@@ -209,14 +241,14 @@ class Decoder:
         body = self._parse(bytes(self._buffer[HEADER:end]))
         del self._buffer[:end]
         specs = _specs(body.pop("buffers")) if "buffers" in body else []
-        self._partial = Frame(body, specs, [])
+        self._partial = Message(body, specs)
         self._sizes = [spec.size for spec in specs if spec.kind == "inline"]
         self._filled = 0
         return True
 
     def _take_inline(self) -> bool:
         assert self._partial is not None
-        inline = self._partial.inline
+        inline = self._partial.buffers
         while True:
             if inline and self._filled < len(inline[-1]):
                 part = self._buffer[: len(inline[-1]) - self._filled]

@@ -6,7 +6,8 @@ import contextlib
 import threading
 
 from . import frames
-from .channel import Channel, Message
+from .channel import Channel
+from .frames import Message
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
@@ -19,13 +20,19 @@ MAX_WAITING = 1000
 class Request:
     """A `load`, `run` or `shutdown` of one client."""
 
+    __slots__ = (
+        "buffers", "cancelled", "channel", "client", "id", "job", "line", "method", "params",
+        "place",
+    )  # fmt: skip
+
     def __init__(self, channel: Channel, message: Message, client: int, line: Line) -> None:
+        body = message.body
         self.channel = channel
         self.client = client
-        self._line = line
-        self.id = message.body["id"]
-        self.method: str = message.body["method"]
-        self.params: dict[str, Any] = message.body["params"]
+        self.line = line
+        self.id = body["id"]
+        self.method: str = body["method"]
+        self.params: dict[str, Any] = body["params"]
         self.buffers = message.buffers
         self.job: Any = None
         self.cancelled = False
@@ -49,16 +56,19 @@ class Request:
             ValueError, TypeError, RecursionError: When it does not fit into a message.
         """
         # Out of the line first: the client's next request may come before `send` returns.
-        self._line.end(self)
+        self.line.end(self)
         body = {"jsonrpc": "2.0", "id": self.id, "result": result}
         try:
-            self.channel.send(body, buffers, self.params.get("directory", ""))
+            if buffers:
+                self.channel.send(body, buffers, self.params.get("directory", ""))
+            else:
+                self.channel.send(body)
         except OSError:
             return
 
     def fail(self, code: int, message: str, trace: str = "") -> None:
         """Send an error."""
-        self._line.end(self)
+        self.line.end(self)
         send_error(self.channel, self.id, code, message, trace)
 
     def mark_cancelled(self) -> None:
@@ -87,7 +97,7 @@ class Line:
 
     @property
     def waiting(self) -> int:
-        """How many wait behind the one that runs."""
+        """How many wait behind the first one."""
         return max(0, len(self._all) - 1)
 
     def add(self, request: Request) -> None:
@@ -106,9 +116,11 @@ class Line:
 
     def begin(self) -> Request | None:
         """Begin the first request and return it; None when there is none."""
+        if not self._all:
+            return None
         with self._lock:
             if not self._all:
-                return None
+                return None  # cancelled just now
             request = self._running = self._all[0]
         if request.place:
             request.notify("started", {})
@@ -122,6 +134,8 @@ class Line:
             if self._running is request:
                 self._running = None
             self._all.remove(request)
+            if not self._all:
+                return
             moved = list(self._all)
         # The first of them begins now and is told so by `next`.
         for place, request in enumerate(moved):
@@ -154,7 +168,7 @@ class Line:
 def reply(channel: Channel, identity: Any, result: Any) -> None:
     """Answer a request; a client that has gone is none of our business."""
     with contextlib.suppress(OSError):
-        channel.send({"jsonrpc": "2.0", "id": identity, "result": result})
+        channel.send_frame(frames.encode_result(identity, result))
 
 
 def send_error(channel: Channel, identity: Any, code: int, message: str, trace: str = "") -> None:

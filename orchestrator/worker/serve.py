@@ -17,8 +17,9 @@ import time
 import types
 
 from . import frames, jobs, leash, peers, runner, state, values
-from .channel import DONT_WAIT, Channel, Message
+from .channel import DONT_WAIT, Channel
 from .ears import Ears
+from .frames import Message
 from .requests import Line, Request, reply, send_error
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
@@ -59,40 +60,42 @@ def main(settings: dict[str, str], leash_reader: int) -> None:
 
 
 NUMBER = (int, float)
+OR_NULL = type(None)
 
-PARAMETERS: dict[str, dict[str, tuple[Any, bool]]] = {
-    "load": {
-        "runner": (str, True),
-        "source": (str, True),
-        "device": (str, True),
-        "dtype": (str, True),
-        "options": (dict, True),
-        "inputs": (dict, True),
-        "outputs": (dict, True),
-        "primary": (str, True),
-        "first": (dict, False),
-        "model_dir": ((str, type(None)), False),
-        "seconds": (NUMBER, False),
-        "threads": ((int, type(None)), False),
-        "keep_alive": ((*NUMBER, type(None)), False),
-    },
-    "run": {
-        "inputs": (dict, True),
-        "directory": (str, True),
-        "seconds": (NUMBER, False),
-        "threads": ((int, type(None)), False),
-        "keep_alive": ((*NUMBER, type(None)), False),
-    },
-    "shutdown": {},
+PARAMETERS: dict[str, tuple[tuple[str, tuple[type, ...], bool], ...]] = {
+    "load": (
+        ("runner", (str,), True),
+        ("source", (str,), True),
+        ("device", (str,), True),
+        ("dtype", (str,), True),
+        ("options", (dict,), True),
+        ("inputs", (dict,), True),
+        ("outputs", (dict,), True),
+        ("primary", (str,), True),
+        ("first", (dict,), False),
+        ("model_dir", (str, OR_NULL), False),
+        ("seconds", NUMBER, False),
+        ("threads", (int, OR_NULL), False),
+        ("keep_alive", (*NUMBER, OR_NULL), False),
+    ),
+    "run": (
+        ("inputs", (dict,), True),
+        ("directory", (str,), True),
+        ("seconds", NUMBER, False),
+        ("threads", (int, OR_NULL), False),
+        ("keep_alive", (*NUMBER, OR_NULL), False),
+    ),
+    "shutdown": (),
 }
 """The parameters of the requests that wait their turn: their types, and whether they must come."""
 
 
 def wrong_parameter(method: str, params: dict[str, Any]) -> str:
     """Return the name of a parameter that is missing or of the wrong type, or nothing."""
-    for name, (kind, required) in PARAMETERS[method].items():
+    for name, kinds, required in PARAMETERS[method]:
         if name in params:
-            if not isinstance(params[name], kind):
+            # The class itself: JSON brings no others, and a truth value is no number here.
+            if params[name].__class__ not in kinds:
                 return name
         elif required:
             return name
@@ -121,8 +124,9 @@ class Server:
     def __init__(self, listener: socket.socket, environment: str, shared: Any, ears: Ears) -> None:
         self._listener = listener
         listener.settimeout(0)
+        self._listening = listener.fileno()
         self._ears = ears
-        ears.add(listener.fileno())
+        ears.add(self._listening)
         self._environment = environment
         self._clients: dict[int, Client] = {}  # by descriptor
         self._reading = threading.Lock()
@@ -145,11 +149,13 @@ class Server:
         while True:
             request = self._line.begin()
             if request is None:
-                left = self._idle_seconds_left()
+                left = None if self._clients else self._idle_seconds_left()
                 if left is not None and left <= 0:
                     break
                 self._hear(self._ears.wait_in_main(left))
                 continue
+            if request.place:
+                self._state[state.WAITING] = self._line.waiting
             if request.method == "shutdown":
                 self._enter(state.ENDING, GRACE, 0)
                 request.answer({})
@@ -164,7 +170,7 @@ class Server:
 
     def _idle_seconds_left(self) -> float | None:
         keep = self._state[state.KEEP]
-        if keep < 0 or keep == state.FOREVER or self._clients or self._line.busy:
+        if keep < 0 or keep == state.FOREVER or self._line.busy:
             return None
         return float(self._state[state.SINCE] + keep - time.monotonic())
 
@@ -182,7 +188,7 @@ class Server:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         with contextlib.suppress(OSError):
-            os.close(self._listener.fileno())
+            os.close(self._listening)
 
     # What either thread does with what has come
 
@@ -191,13 +197,15 @@ class Server:
             self._hear(self._ears.wait_in_reader())
             self._ears.wake()
 
-    def _hear(self, readable: list[int]) -> None:
-        for descriptor in readable:
+    def _hear(self, ready: list[tuple[int, int]]) -> None:
+        for descriptor, _ in ready:
             with self._reading:
-                if descriptor == self._listener.fileno():
+                client = self._clients.get(descriptor)
+                if client is not None:
+                    self._receive(client)
+                elif descriptor == self._listening:
                     self._accept()
-                elif descriptor in self._clients:  # else the other thread has closed it
-                    self._receive(self._clients[descriptor])
+                # Else the other thread has closed it, or somebody woke this one.
 
     def _accept(self) -> None:
         try:
@@ -213,33 +221,32 @@ class Server:
         self._ears.add(sock.fileno())
 
     def _receive(self, client: Client) -> None:
-        channel = client.channel
+        channel, alive = client.channel, False
         try:
-            alive = self._read_messages(client)
             # All of it: nobody may be woken for the rest while a job runs.
-            while alive and channel.more:
-                alive = self._read_messages(client)
+            while not alive and (messages := channel.read(DONT_WAIT)) is not None:
+                for message in messages:
+                    self._take(client, message)
+                alive = not channel.more
         except BlockingIOError:
             alive = True
         except OSError:
             alive = False
         except frames.ProtocolError as error:
             send_error(channel, None, frames.INVALID_REQUEST, str(error))
-            alive = False
         if not alive:
-            self._ears.remove(channel.fileno())
-            if self._line.cancel(channel) is not None:
-                self._state[state.DEADLINE] = time.monotonic() + GRACE
-            if not self._line.busy:
-                self._state[state.SINCE] = time.monotonic()
-            del self._clients[channel.fileno()]
-            channel.close()
+            self._lose(channel)
 
-    def _read_messages(self, client: Client) -> bool:
-        alive = client.channel.pump(DONT_WAIT)
-        while client.channel.waiting():
-            self._take(client, client.channel.pop())
-        return alive
+    def _lose(self, channel: Channel) -> None:
+        """Forget a client that has gone, or that broke the protocol."""
+        self._ears.remove(channel.fileno())
+        if self._line.cancel(channel) is not None:
+            self._state[state.DEADLINE] = time.monotonic() + GRACE
+        self._state[state.WAITING] = self._line.waiting
+        if not self._line.busy:
+            self._state[state.SINCE] = time.monotonic()
+        del self._clients[channel.fileno()]
+        channel.close()
 
     def _take(self, client: Client, message: Message) -> None:
         body, channel = message.body, client.channel
@@ -249,6 +256,7 @@ class Server:
         if method == "cancel":
             if "id" in params:
                 self._line.cancel(channel, params["id"])
+                self._state[state.WAITING] = self._line.waiting
             return
         if isinstance(identity, bool) or not isinstance(identity, (int, str)):
             raise frames.ProtocolError("a request without an id")
@@ -258,17 +266,19 @@ class Server:
             raise frames.ProtocolError("the first message must be hello")
         elif method == "status":
             reply(channel, identity, self._status())
-        elif method in PARAMETERS:
-            wrong = wrong_parameter(method, params)
-            if wrong:
-                send_error(channel, identity, frames.INVALID_PARAMS, f"{method} needs {wrong}")
-                return
-            self._line.add(Request(channel, message, client.pid, self._line))
-            self._state[state.WAITING] = self._line.waiting
-        else:
+        elif method not in PARAMETERS:
             send_error(
                 channel, identity, frames.METHOD_NOT_FOUND, f"there is no method {method[:80]!r}"
             )
+        elif wrong := wrong_parameter(method, params):
+            send_error(channel, identity, frames.INVALID_PARAMS, f"{method} needs {wrong}")
+        else:
+            self._queue(Request(channel, message, client.pid, self._line))
+
+    def _queue(self, request: Request) -> None:
+        self._line.add(request)
+        if request.place:
+            self._state[state.WAITING] = self._line.waiting
 
     def _hello(self, client: Client, identity: Any, params: dict[str, Any]) -> None:
         if params.get("protocol") != frames.PROTOCOL:
@@ -346,7 +356,10 @@ class Server:
                 return
             result, buffers = values.encode_outputs(returned, self._outputs, self._primary)
             self._finish_job()
-            self._answer(request, {"outputs": result, "directory": job.made_directory}, buffers)
+            try:
+                request.answer({"outputs": result, "directory": job.made_directory}, buffers)
+            except (ValueError, TypeError, RecursionError) as error:
+                raise values.OutputMismatch(f"the outputs cannot be sent: {error}") from error
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer
             self._finish_job()
             self._report(request, error)
@@ -356,7 +369,6 @@ class Server:
         if self._state[state.PHASE] == state.BUSY:
             self._state[state.JOBS] += 1
             self._enter(state.IDLE, state.FOREVER, 0)
-        self._state[state.WAITING] = self._line.waiting
 
     def _adopt(self, params: dict[str, Any]) -> None:
         """Take over what a request says about threads and about how long to stay."""
@@ -367,12 +379,6 @@ class Server:
         if "keep_alive" in params:
             keep = params["keep_alive"]
             self._state[state.KEEP] = state.FOREVER if keep is None else float(keep)
-
-    def _answer(self, request: Request, result: Any, buffers: list[memoryview]) -> None:
-        try:
-            request.answer(result, buffers)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise values.OutputMismatch(f"the outputs cannot be sent: {error}") from error
 
     def _report(self, request: Request, error: BaseException) -> None:
         if request.cancelled:

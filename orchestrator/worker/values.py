@@ -16,7 +16,11 @@ TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a
 if TYPE_CHECKING:
     from typing import Any
 
-TEXTS = ("text", "choice")
+SCALARS: dict[str, Any] = {
+    "text": str, "choice": str, "integer": int, "number": (int, float), "boolean": bool,
+}  # fmt: skip
+"""Types that travel as they are, and what Python has for them."""
+
 PATHS = ("image", "file")
 AUDIO_FORMATS = {"f": "<f4", "h": "<i2"}
 
@@ -35,7 +39,11 @@ def decode_inputs(
         types: The type of each input, with `[]` behind it where it is a list.
         buffers: What arrays refer to.
     """
-    return {name: _decode(types[name], value, buffers) for name, value in inputs.items()}
+    decoded = {}
+    for name, value in inputs.items():
+        kind = types[name]
+        decoded[name] = value if kind in SCALARS else _decode(kind, value, buffers)
+    return decoded
 
 
 def _decode(kind: str, value: Any, buffers: list[memoryview]) -> Any:
@@ -120,13 +128,18 @@ def encode_outputs(
             f"run must return a dict of its outputs ({', '.join(types)}), "
             f"and it returned {_name(returned)}"
         )
-    extra = [str(key) for key in returned if key not in types]
-    if extra:
-        raise OutputMismatch(f"run returned {extra[0]!r}, which the manifest does not declare")
     if primary not in returned:
         raise OutputMismatch(f"run returned no {primary!r}, the manifest's primary output")
+    encoded = {}
     buffers: list[memoryview] = []
-    encoded = {name: encode(name, types[name], value, buffers) for name, value in returned.items()}
+    for name, value in returned.items():
+        if name not in types:
+            raise OutputMismatch(f"run returned {name!r}, which the manifest does not declare")
+        kind = types[name]
+        if kind in SCALARS:
+            encoded[name] = _encode_scalar(name, kind, value)
+        else:
+            encoded[name] = encode(name, kind, value, buffers)
     return encoded, buffers
 
 
@@ -136,6 +149,8 @@ def encode(name: str, kind: str, value: Any, buffers: list[memoryview]) -> Any:
     Raises:
         OutputMismatch: When `value` is not of the type `kind`.
     """
+    if kind in SCALARS:
+        return _encode_scalar(name, kind, value)
     if kind == "audio" and not isinstance(value, (str, os.PathLike)):
         return _encode_audio(name, value, buffers)
     if kind in PATHS or kind == "audio":
@@ -150,21 +165,16 @@ def encode(name: str, kind: str, value: Any, buffers: list[memoryview]) -> Any:
             return encode_array(value, buffers)
         except (TypeError, ValueError) as error:
             raise OutputMismatch(f"output {name!r} is {error}, and must be an array") from None
-    if kind == "json":
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise OutputMismatch(f"output {name!r} is not JSON: {error}") from None
-        return value
-    return _encode_scalar(name, kind, value)
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise OutputMismatch(f"output {name!r} is not JSON: {error}") from None
+    return value
 
 
 def _encode_scalar(name: str, kind: str, value: Any) -> Any:
-    wanted: dict[str, Any] = {"integer": int, "number": (int, float), "boolean": bool}
-    if not isinstance(value, wanted.get(kind, str)) or (
-        isinstance(value, bool) and kind != "boolean"
-    ):
-        raise _mismatch(name, kind if kind not in TEXTS else "text", value)
+    if not isinstance(value, SCALARS[kind]) or (isinstance(value, bool) and kind != "boolean"):
+        raise _mismatch(name, "text" if kind == "choice" else kind, value)
     if isinstance(value, float) and not -float("inf") < value < float("inf"):
         raise OutputMismatch(f"output {name!r} is {value}, which is no number")
     return value

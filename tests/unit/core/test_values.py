@@ -23,6 +23,7 @@ MANIFEST = Manifest(
         "x": Input(type="number"),
         "b": Input(type="boolean", default=False),
         "files": Input(type="file", list=True),
+        "j": Input(type="json"),
     },
     outputs={"text": Output(type="text", primary=True)},
 )
@@ -48,6 +49,9 @@ def test_defaults_are_filled_in_and_what_has_none_is_left_out():
         {"text": "a", "b": 1},
         {"text": "a", "files": "one"},
         {"text": "a", "files": [3]},
+        {"text": "a", "j": {"a": [math.nan]}},
+        {"text": "a", "j": b"bytes"},
+        {"text": "a", "j": {1, 2}},
         {"text": "a", "unknown": 1},
     ],
 )

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.client import parsing
+from orchestrator.client import fast_json
 from orchestrator.worker import frames
 from orchestrator.worker.frames import BufferSpec, Decoder, ProtocolError, encode
 
 # Some minutes by hand: MM_TEST_EXAMPLES=100000 pytest tests/unit/worker
 EXAMPLES = settings(max_examples=int(os.environ.get("MM_TEST_EXAMPLES", "60")), deadline=None)
 
-BOTH = pytest.mark.parametrize("parse", [frames.parse, parsing.parse], ids=["worker", "client"])
+BOTH = pytest.mark.parametrize("parse", [frames.parse, fast_json.parse], ids=["worker", "client"])
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 values = st.recursive(
@@ -45,7 +45,7 @@ def test_whatever_the_pieces_the_messages_come_out_as_they_went_in(sent, data):
         size = data.draw(st.integers(1, len(stream)))
         came += decoder.feed(memoryview(stream[:size]))
         stream = stream[size:]
-    assert [(each.body, [bytes(part) for part in each.inline]) for each in came] == sent
+    assert [(each.body, [bytes(part) for part in each.buffers]) for each in came] == sent
     assert decoder.idle
 
 
@@ -111,14 +111,42 @@ def test_a_number_of_a_million_digits_is_refused(parse):
 @given(st.dictionaries(texts, values, max_size=5), st.booleans())
 def test_both_parsers_say_the_same(value, escaped):
     data = json.dumps(value, ensure_ascii=escaped).encode()
-    assert repr(parsing.parse(data)) == repr(frames.parse(data))
+    assert repr(fast_json.parse(data)) == repr(frames.parse(data))
+
+
+@EXAMPLES
+@given(bodies)
+def test_both_writers_say_the_same(body):
+    assert parsed(fast_json.encode(body)) == parsed(encode(body)) == body
+
+
+@EXAMPLES
+@given(st.integers(-(2**70), 2**70) | texts, values)
+def test_an_answer_is_written_as_every_other_message(identity, result):
+    body = {"jsonrpc": "2.0", "id": identity, "result": result}
+    assert frames.encode_result(identity, result) == encode(body)
+
+
+@pytest.mark.parametrize("write", [encode, fast_json.encode], ids=["worker", "client"])
+def test_half_a_surrogate_pair_a_huge_number_and_too_much_are_written_or_refused(write):
+    odd = {"path": "caf\udce9 é", "number": 2**80}
+    assert parsed(write(odd)) == odd
+    with pytest.raises(ValueError, match="allowed"):
+        write({"text": "a" * frames.MAX_MESSAGE})
+    with pytest.raises(TypeError):
+        write({"value": object()})
+
+
+def parsed(data):
+    (message,) = Decoder().feed(data)
+    return message.body
 
 
 @EXAMPLES
 @given(st.text(alphabet='{}[]":,\\u0dc8e19.-+tfnNaI \x00\ud83d', max_size=30))
 def test_both_parsers_refuse_the_same(noise):
     data = ('{"a":' + noise + "}").encode("utf-8", "surrogatepass")
-    assert outcome(parsing.parse, data) == outcome(frames.parse, data)
+    assert outcome(fast_json.parse, data) == outcome(frames.parse, data)
 
 
 def outcome(parse, data):
@@ -130,7 +158,7 @@ def outcome(parse, data):
 
 def test_half_a_surrogate_pair_is_read_by_both():
     data = b'{"name": "\\udc80"}'
-    assert parsing.parse(data) == frames.parse(data) == {"name": "\udc80"}
+    assert fast_json.parse(data) == frames.parse(data) == {"name": "\udc80"}
 
 
 def test_a_frame_that_announces_too_much_is_refused_before_it_comes():
