@@ -56,7 +56,7 @@ class Scratch:
 
     def reserve(self) -> str:
         """Return the path of a directory for one job, which whoever needs it makes."""
-        return f"{self._prefix}{next(self._jobs):x}"
+        return f"{self._prefix}{next(self._jobs)}"
 
     def discard(self, job: str) -> None:
         """Remove a job's directory, if it was made."""

@@ -342,9 +342,8 @@ class Session:
         values = check_inputs(manifest, inputs)
         if manifest.takes_paths:
             values = resolve_files(manifest, values)
-        began = time.perf_counter()
-        prepared = self._prepare(declared, options)
-        timings = {"environment": time.perf_counter() - began}
+        prepared, seconds = self._prepare(declared, options)
+        timings = {"environment": seconds}
         task = _task(prepared, values, options)
         described: Mapping[str, Any] = values
         if isinstance(task.worker, Elsewhere):
@@ -368,7 +367,7 @@ class Session:
         Raises:
             MMError: As `execute`, for what goes wrong before a job begins.
         """
-        prepared = self._prepare(self._choose(name, options.model), options)
+        prepared, _ = self._prepare(self._choose(name, options.model), options)
         self._engine.prepare(_task(prepared, {}, options))
 
     def produced_by(self, name: str, options: JobOptions) -> Mapping[str, Any]:
@@ -376,7 +375,8 @@ class Session:
 
         A missing environment is built first, because it is part of the answer.
         """
-        return self._prepare(self._choose(name, options.model), options).producer()
+        prepared, _ = self._prepare(self._choose(name, options.model), options)
+        return prepared.producer()
 
     def is_built(self, name: str) -> bool:
         """Return whether the environment of the model `name` is there."""
@@ -395,13 +395,16 @@ class Session:
             self.workspace.reporter.note(f"{error.what}; trying again ({retries} left)")
         return self._run(task, retries - 1)
 
-    def _prepare(self, declared: Declared, options: JobOptions) -> Prepared:
+    def _prepare(self, declared: Declared, options: JobOptions) -> tuple[Prepared, float]:
+        """Return what the jobs of a model need, and the seconds that it took to make it."""
         key = (declared.manifest.name, options.device, options.dtype)
         prepared = self._prepared.get(key)
-        if prepared is None:
-            prepared = self._preparer.prepare(declared, options.device, options.dtype)
-            self._prepared[key] = prepared
-        return prepared
+        if prepared is not None:
+            return prepared, 0.0
+        began = time.perf_counter()
+        prepared = self._preparer.prepare(declared, options.device, options.dtype)
+        self._prepared[key] = prepared
+        return prepared, time.perf_counter() - began
 
     def _choose(self, name: str, model: str | None) -> Declared:
         known = self._choices.get((name, model))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from orchestrator.client.launch import start
@@ -42,14 +41,14 @@ class LocalEngine:
         self._limit = limit
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._idle: defaultdict[str, list[Worker]] = defaultdict(list)
+        self._idle: dict[str, list[Worker]] = {}
         self._count: dict[str, int] = {}
         self._waiting = 0  # threads
         self._closed = False
 
     def run(self, task: Task) -> Completed:
         """Run `task` in an idle worker of its kind, or in a new one."""
-        key = task.spec.digest
+        key = task.worker.digest
         timings: dict[str, float] = {}
         while True:
             worker = self._take(key, task, timings)
@@ -65,7 +64,7 @@ class LocalEngine:
 
     def prepare(self, task: Task) -> None:
         """Have a worker of the task's kind loaded, and idle unless others need it at once."""
-        key = task.spec.digest
+        key = task.worker.digest
         self._give_back(key, self._take(key, task, {}))
 
     @property
@@ -85,12 +84,22 @@ class LocalEngine:
             worker.stop()
 
     def _take(self, key: str, task: Task, timings: dict[str, float]) -> Worker:
+        """Return an idle worker, a new one where there may be more, or wait for one."""
+        try:
+            return self._idle[key].pop()  # without the lock: whoever comes first has it
+        except LookupError:
+            return self._await_worker(key, task, timings)
+
+    def _await_worker(self, key: str, task: Task, timings: dict[str, float]) -> Worker:
         with self._lock:
             while True:
                 if self._closed:
                     raise Cancelled(f"{task.manifest.name} was cancelled: its session has ended")
-                if idle := self._idle[key]:
-                    return idle.pop()
+                if idle := self._idle.get(key):
+                    try:
+                        return idle.pop()
+                    except IndexError:
+                        continue
                 if self._count.get(key, 0) < max(self._limit, task.workers):
                     self._count[key] = self._count.get(key, 0) + 1
                     break
@@ -129,7 +138,10 @@ class LocalEngine:
             if found is None:
                 return False
             key, worker = found
-            self._idle[key].remove(worker)
+            try:
+                self._idle[key].remove(worker)
+            except ValueError:
+                return False  # a job has taken it just now
         worker.stop()
         self._drop(key)
         return True
@@ -137,7 +149,7 @@ class LocalEngine:
     def _give_back(self, key: str, worker: Worker) -> None:
         with self._lock:
             if worker.alive and not self._closed:
-                self._idle[key].append(worker)
+                self._idle.setdefault(key, []).append(worker)
                 if self._waiting:
                     self._changed.notify()
                 return

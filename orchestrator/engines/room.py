@@ -62,8 +62,9 @@ class Room:
 
     def threads(self, task: Task) -> int:
         """Return how many threads a job may use now."""
-        if task.spec.threads is not None:
-            return task.spec.threads
+        wanted = task.worker.threads
+        if wanted is not None:
+            return wanted
         now = time.monotonic()
         if now - self._counted >= COUNTED_FOR:
             self._counted = now

@@ -11,7 +11,10 @@ from .frames import Message
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
+
+BEFORE = "cancelled before it began"
 
 MAX_WAITING = 1000
 """Requests that may wait at once."""
@@ -57,12 +60,12 @@ class Request:
         """
         # Out of the line first: the client's next request may come before `send` returns.
         self.line.end(self)
-        body = {"jsonrpc": "2.0", "id": self.id, "result": result}
         try:
             if buffers:
+                body = {"jsonrpc": "2.0", "id": self.id, "result": result}
                 self.channel.send(body, buffers, self.params.get("directory", ""))
             else:
-                self.channel.send(body)
+                self.channel.send_frame(frames.encode_result(self.id, result))
         except OSError:
             return
 
@@ -81,14 +84,13 @@ class Request:
 class Line:
     """The requests of all clients, in the order in which they came.
 
-    Any thread adds and cancels; the main thread begins them. The first in line is the one that
-    runs.
+    Any thread adds and cancels. The first in line is the one that runs, or is about to; the main
+    thread alone begins and ends it.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._all: list[Request] = []
-        self._running: Request | None = None
 
     @property
     def busy(self) -> bool:
@@ -118,35 +120,33 @@ class Line:
         """Begin the first request and return it; None when there is none."""
         if not self._all:
             return None
-        with self._lock:
-            if not self._all:
-                return None  # cancelled just now
-            request = self._running = self._all[0]
+        request = self._all[0]
         if request.place:
             request.notify("started", {})
         return request
 
     def end(self, request: Request) -> None:
-        """Take out a request that is being answered, and tell the others their new places."""
+        """Take out the first request, when it is being answered, and tell the others."""
         with self._lock:
-            if request not in self._all:
-                return
-            if self._running is request:
-                self._running = None
-            self._all.remove(request)
+            if not self._all or self._all[0] is not request:
+                return  # it is out: its result could not be sent, and its error follows
+            del self._all[0]
             if not self._all:
                 return
-            moved = list(self._all)
-        # The first of them begins now and is told so by `next`.
-        for place, request in enumerate(moved):
-            if place and request.place > place:
-                request.place = place
-                request.notify("waiting", {"place": place})
+            left = list(self._all)
+        self._tell(left)
 
-    def cancel(self, channel: Channel, identity: Any = None) -> Request | None:
+    def cancel(
+        self, channel: Channel, identity: Any = None, on_first: Callable[[], None] | None = None
+    ) -> None:
         """Cancel the requests of a client: the one named, or all.
 
-        Those that wait are answered at once; the one that runs is asked to stop, and returned.
+        Those that wait are answered at once; the first in line is asked to stop.
+
+        Args:
+            channel: The client.
+            identity: The id of its request; by default all.
+            on_first: Called when the first in line is among them, before that can end.
         """
         with self._lock:
             meant = [
@@ -154,15 +154,26 @@ class Line:
                 for request in self._all
                 if request.channel is channel and identity in (None, request.id)
             ]
-            running = self._running if self._running in meant else None
             for request in meant:
                 request.mark_cancelled()
-                if request is not running:
-                    self._all.remove(request)
+            if meant and meant[0] is self._all[0]:
+                del meant[0]
+                if on_first is not None:
+                    on_first()
+            for request in meant:
+                self._all.remove(request)
+            left = list(self._all)
         for request in meant:
-            if request is not running:
-                request.fail(frames.CANCELLED, "cancelled before it began")
-        return running
+            send_error(request.channel, request.id, frames.CANCELLED, BEFORE)
+        if meant:
+            self._tell(left)
+
+    def _tell(self, left: list[Request]) -> None:
+        """Tell those that wait their new places; the first of them is told when it begins."""
+        for place, request in enumerate(left):
+            if place and request.place > place:
+                request.place = place
+                request.notify("waiting", {"place": place})
 
 
 def reply(channel: Channel, identity: Any, result: Any) -> None:

@@ -20,7 +20,7 @@ from . import frames, jobs, leash, peers, runner, state, values
 from .channel import DONT_WAIT, Channel
 from .ears import Ears
 from .frames import Message
-from .requests import Line, Request, reply, send_error
+from .requests import BEFORE, Line, Request, reply, send_error
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
@@ -160,10 +160,14 @@ class Server:
                 self._enter(state.ENDING, GRACE, 0)
                 request.answer({})
                 return
-            if request.method == "load":
+            if request.cancelled:
+                request.fail(frames.CANCELLED, BEFORE)
+            elif request.method == "load":
                 self._load(request)
             else:
                 self._run(request)
+            # A client that left shortly before the end has set one.
+            self._state[state.DEADLINE] = state.FOREVER
         # Nobody is connected; whoever connects from now on is refused and starts another worker.
         self._enter(state.ENDING, GRACE, 0)
         self._listener.close()
@@ -240,13 +244,16 @@ class Server:
     def _lose(self, channel: Channel) -> None:
         """Forget a client that has gone, or that broke the protocol."""
         self._ears.remove(channel.fileno())
-        if self._line.cancel(channel) is not None:
-            self._state[state.DEADLINE] = time.monotonic() + GRACE
+        self._line.cancel(channel, on_first=self._hurry)
         self._state[state.WAITING] = self._line.waiting
         if not self._line.busy:
             self._state[state.SINCE] = time.monotonic()
         del self._clients[channel.fileno()]
         channel.close()
+
+    def _hurry(self) -> None:
+        """Let the supervisor end the job whose client has gone, should it not end by itself."""
+        self._state[state.DEADLINE] = time.monotonic() + GRACE
 
     def _take(self, client: Client, message: Message) -> None:
         body, channel = message.body, client.channel
