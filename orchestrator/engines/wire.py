@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.scratch import Scratch
 
 
-def load_call(task: Task, threads: int, keep_alive: float | None = -1) -> Call:
+def load_call(task: Task, threads: int, keep_alive: float = -1) -> Call:
     """Return the request that loads the model of `task`; `keep_alive` as for `run_call`."""
     manifest = task.manifest
     params = {
@@ -36,15 +37,18 @@ def load_call(task: Task, threads: int, keep_alive: float | None = -1) -> Call:
         },
         "outputs": {name: output.type for name, output in manifest.outputs.items()},
         "primary": manifest.primary_output,
-        **_terms(task.load_seconds, threads, keep_alive),
+        "seconds": task.load_seconds,
+        "threads": threads,
     }
+    if keep_alive != -1:
+        params["keep_alive"] = _keep_alive(keep_alive)
     if task.inputs and not any(manifest.inputs[name].type == "array" for name in task.inputs):
         # For a runner that checks inputs before it loads; arrays would have to be sent twice.
         params["first"] = _inputs(task, [])
     return Call(params, task.load_seconds)
 
 
-def run_call(task: Task, directory: str, threads: int, keep_alive: float | None = -1) -> Call:
+def run_call(task: Task, directory: str, threads: int, keep_alive: float = -1) -> Call:
     """Return the request that runs `task`.
 
     Args:
@@ -61,17 +65,17 @@ def run_call(task: Task, directory: str, threads: int, keep_alive: float | None 
     params = {
         "inputs": _inputs(task, parts),
         "directory": directory,
-        **_terms(task.run_seconds, threads, keep_alive),
+        "seconds": task.run_seconds,
+        "threads": threads,
     }
+    if keep_alive != -1:
+        params["keep_alive"] = _keep_alive(keep_alive)
     return Call(params, task.run_seconds, parts, directory)
 
 
-def _terms(seconds: float, threads: int, keep_alive: float | None) -> dict[str, Any]:
-    terms: dict[str, Any] = {"seconds": seconds, "threads": threads}
-    if keep_alive is None or keep_alive >= 0:
-        # JSON has no infinity.
-        terms["keep_alive"] = None if keep_alive in (None, float("inf")) else keep_alive
-    return terms
+def _keep_alive(seconds: float) -> float | None:
+    # JSON has no infinity.
+    return None if seconds == math.inf else seconds
 
 
 def run_in(worker: Worker, task: Task, call: Call, scratch: Scratch) -> Completed:

@@ -78,7 +78,13 @@ class Channel:
             ValueError, TypeError, RecursionError: When the message is too large or not JSON.
         """
         if not parts:
-            self.send_frame(self._encode(body))
+            data = self._encode(body)
+            with self._sending:
+                try:
+                    self.sock.sendall(data)
+                except BaseException:
+                    self._hang_up()
+                    raise
             return
         if len(parts) > frames.MAX_BUFFERS:
             raise ValueError(f"{len(parts)} buffers; {frames.MAX_BUFFERS} are allowed")
@@ -107,19 +113,6 @@ class Channel:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
-
-    def send_frame(self, data: bytes) -> None:
-        """Send a frame that is encoded already and has no buffers.
-
-        Raises:
-            OSError: When the peer is gone.
-        """
-        with self._sending:
-            try:
-                self.sock.sendall(data)
-            except BaseException:
-                self._hang_up()
-                raise
 
     def _send_pieces(self, pieces: list[memoryview], descriptors: list[int]) -> None:
         # The descriptors ride on the frame's first bytes, so that they have come when it is whole.

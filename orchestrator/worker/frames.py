@@ -119,21 +119,7 @@ def encode(body: dict[str, Any], specs: Sequence[BufferSpec] = ()) -> bytes:
     """
     if specs:
         body = {**body, "buffers": [_describe(spec) for spec in specs]}
-    return _frame("".join(_pieces(body, 0)))
-
-
-def encode_result(identity: int | str, result: Any) -> bytes:
-    """Return the frame of an answer without buffers: as `encode` does, in two thirds of the time.
-
-    Raises:
-        ValueError, TypeError, RecursionError: As `encode`.
-    """
-    number = identity if identity.__class__ is int else "".join(_pieces(identity, 0))
-    text = "".join(_pieces(result, 0))
-    return _frame(f'{{"jsonrpc":"2.0","id":{number},"result":{text}}}')
-
-
-def _frame(text: str) -> bytes:
+    text = "".join(_pieces(body, 0))
     try:
         data = text.encode("utf-8")
     except UnicodeEncodeError:

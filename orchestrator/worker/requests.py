@@ -60,12 +60,10 @@ class Request:
         """
         # Out of the line first: the client's next request may come before `send` returns.
         self.line.end(self)
+        body = {"jsonrpc": "2.0", "id": self.id, "result": result}
+        directory = self.params.get("directory", "") if buffers else ""
         try:
-            if buffers:
-                body = {"jsonrpc": "2.0", "id": self.id, "result": result}
-                self.channel.send(body, buffers, self.params.get("directory", ""))
-            else:
-                self.channel.send_frame(frames.encode_result(self.id, result))
+            self.channel.send(body, buffers, directory)
         except OSError:
             return
 
@@ -179,7 +177,7 @@ class Line:
 def reply(channel: Channel, identity: Any, result: Any) -> None:
     """Answer a request; a client that has gone is none of our business."""
     with contextlib.suppress(OSError):
-        channel.send_frame(frames.encode_result(identity, result))
+        channel.send({"jsonrpc": "2.0", "id": identity, "result": result})
 
 
 def send_error(channel: Channel, identity: Any, code: int, message: str, trace: str = "") -> None:

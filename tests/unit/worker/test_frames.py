@@ -120,13 +120,6 @@ def test_both_writers_say_the_same(body):
     assert parsed(fast_json.encode(body)) == parsed(encode(body)) == body
 
 
-@EXAMPLES
-@given(st.integers(-(2**70), 2**70) | texts, values)
-def test_an_answer_is_written_as_every_other_message(identity, result):
-    body = {"jsonrpc": "2.0", "id": identity, "result": result}
-    assert frames.encode_result(identity, result) == encode(body)
-
-
 @pytest.mark.parametrize("write", [encode, fast_json.encode], ids=["worker", "client"])
 def test_half_a_surrogate_pair_a_huge_number_and_too_much_are_written_or_refused(write):
     odd = {"path": "caf\udce9 é", "number": 2**80}
