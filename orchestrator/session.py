@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -33,6 +32,7 @@ from orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future, ThreadPoolExecutor
     from types import TracebackType
 
     from orchestrator.catalog import Declared
@@ -222,6 +222,9 @@ class Session:
 
         with self._lock:
             if self._executor is None:
+                # Only here: a command needs none, and it brings `logging` with it.
+                from concurrent.futures import ThreadPoolExecutor
+
                 threads = max(MAX_THREADS, 2 * self._workers)
                 self._executor = ThreadPoolExecutor(threads, thread_name_prefix="mm-session")
             return self._executor.submit(work)
