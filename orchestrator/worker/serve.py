@@ -16,7 +16,7 @@ import threading
 import time
 import types
 
-from . import frames, jobs, leash, peers, runner, state, values
+from . import bell, frames, jobs, leash, peers, runner, state, values
 from .channel import DONT_WAIT, Channel
 from .ears import Ears
 from .frames import Message
@@ -132,6 +132,7 @@ class Server:
         self._reading = threading.Lock()
         self._line = Line()
         self._state = shared
+        self._bell = bell.Bell()
         self._runner: types.ModuleType | None = None
         self._check: Any = None
         self._model: Any = None
@@ -185,6 +186,7 @@ class Server:
         shared[state.CLIENT] = client
         shared[state.DEADLINE] = now + seconds
         shared[state.PHASE] = phase
+        self._bell.ring(now)
 
     def _forget(self) -> None:
         # A child that the model forks must hold no end of the protocol.

@@ -18,8 +18,11 @@ PATIENCE = 0.5
 GRACE = 5.0
 """Seconds that a job may go on after its client has died."""
 
-TICK, IDLE_TICK = 1.0, 2.0
-"""Seconds between two looks at the worker's state and log, while a job runs and while none does."""
+TICK, IDLE_TICK = 0.05, 2.0
+"""Seconds between two looks at the worker's state and log, while it works and while it does not."""
+
+AWAKE = 1.0
+"""Seconds for which it counts as working after it has rung; it rings again within half of that."""
 
 LOG_LIMIT = 10 * 1024 * 1024
 """Bytes beyond which the log is cut to its head and its tail."""
@@ -27,11 +30,14 @@ LOG_LIMIT = 10 * 1024 * 1024
 LOG_HEAD = 1024 * 1024
 LOG_TAIL = 4 * 1024 * 1024
 
+LOG_STEP = 4 * 1024 * 1024
+"""Bytes by which the log may grow between two looks, as fast as it grew between the last two."""
+
 KEEP = b"k"
 """What a client writes into the lifeline when the worker is to outlive it."""
 
 DEADLINE, CLIENT, PHASE = 5, 6, 7
-BUSY_PHASES = (1, 3)
+QUIET_PHASES = (0, 2)
 """The same as in `state`, which would bring in `mmap`."""
 
 
@@ -49,12 +55,13 @@ class Supervisor:
         self._worker = worker
         self._lifeline = int(settings["lifeline"])
         self._place = settings["place"]
-        self._log = settings["log"]
+        self._log = Log(settings["log"])
         self._state = os.open(self._place + ".state", os.O_RDONLY)
         self._why = ""
         self._kill_at = 0.0
         self._lost_since = 0.0
         self._lost: float | None = None
+        self._awake_until = 0.0
         self._wake, wake_writer = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(wake_writer, False)
@@ -82,7 +89,7 @@ class Supervisor:
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
         poller.register(self._lifeline, select.POLLIN)
-        wait = TICK
+        wait = 0.0
         while True:
             ended, status = os.waitpid(self._worker, os.WNOHANG)
             if ended:
@@ -90,6 +97,7 @@ class Supervisor:
             ready = [descriptor for descriptor, _ in poller.poll(wait * 1000)]
             if self._wake in ready:
                 os.read(self._wake, 512)
+                self._awake_until = time.monotonic() + AWAKE
             if self._lifeline in ready:
                 said = os.read(self._lifeline, 512)
                 if KEEP in said or not said:
@@ -103,19 +111,20 @@ class Supervisor:
                     self._kill_at = time.monotonic() + PATIENCE
             else:
                 wait = self._look()
-            cut_log(self._log)
+            wait = self._log.watch(wait)
         # Whatever the worker had started ends with it. Its own id may be somebody else's by now;
         # that of its group is not, while the group has members.
         signal_group(self._worker, signal.SIGKILL)
+        self._log.watch(0.0)
         self._record(status)
 
     def _look(self) -> float:
         """Enforce what the worker's state says, and return when to look again, in seconds."""
+        now = time.monotonic()
         data = os.pread(self._state, 64, 0)
         if len(data) != 64:
-            return TICK
+            return IDLE_TICK
         state = memoryview(data).cast("d")
-        now = time.monotonic()
         client = state[CLIENT]
         if now >= state[DEADLINE]:
             self.stop("deadline")
@@ -125,7 +134,8 @@ class Supervisor:
             self._lost, self._lost_since = client, now
         elif now - self._lost_since >= GRACE:
             self.stop("client")
-        return TICK if state[PHASE] in BUSY_PHASES else IDLE_TICK
+        working = now < self._awake_until or state[PHASE] not in QUIET_PHASES
+        return TICK if working else IDLE_TICK
 
     def _record(self, status: int) -> None:
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
@@ -194,26 +204,49 @@ def signal_group(group: int, number: int) -> bool:
     return True
 
 
-def cut_log(path: str) -> None:
-    """Keep the head and the tail of the log at `path` when it has passed `LOG_LIMIT`.
+class Log:
+    """The worker's log, of which the head and the tail are kept when it has passed `LOG_LIMIT`.
+
+    Args:
+        path: Where it is. Somebody may remove it; the worker writes on into a file without a name.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._size = 0
+        self._seen = time.monotonic()
+
+    def watch(self, wait: float) -> float:
+        """Cut it if it is too long; return `wait`, or less if it would grow too much by then."""
+        now = time.monotonic()
+        try:
+            size = os.stat(self._path).st_size
+            grown, passed = size - self._size, now - self._seen
+            self._size, self._seen = cut(self._path) if size > LOG_LIMIT else size, now
+        except OSError:
+            # It was removed, or the disk is at fault: no reason to end a worker.
+            return wait
+        return min(wait, passed * LOG_STEP / grown) if grown > 0 else wait
+
+
+def cut(path: str) -> int:
+    """Keep the head and the tail of the file at `path`; return its new size.
 
     The worker appends to it all the while; what it writes between the last read and the cut is
     lost, what it writes later follows the tail.
     """
+    log = os.open(path, os.O_RDWR)
     try:
-        if os.stat(path).st_size <= LOG_LIMIT:
-            return
-        log = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        # Somebody has removed the log; the worker writes on into a file without a name.
-        return
-    start = os.fstat(log).st_size - LOG_TAIL
-    note = f"\n[mm: {start - LOG_HEAD} bytes cut here]\n".encode()
-    os.pwrite(log, note, LOG_HEAD)
-    # In small pieces: memory that was large once is not given back.
-    moved = 0
-    while data := os.pread(log, 65536, start + moved):
-        os.pwrite(log, data, LOG_HEAD + len(note) + moved)
-        moved += len(data)
-    os.ftruncate(log, LOG_HEAD + len(note) + moved)
-    os.close(log)
+        start = os.fstat(log).st_size - LOG_TAIL
+        note = f"\n[mm: {start - LOG_HEAD} bytes cut here]\n".encode()
+        end = LOG_HEAD + os.pwrite(log, note, LOG_HEAD)
+        # In small pieces: memory that was large once is not given back. Not for ever: it may grow
+        # faster than we copy.
+        while end < LOG_LIMIT and (data := os.pread(log, 65536, start)):
+            os.pwrite(log, data, end)
+            start += len(data)
+            end += len(data)
+        os.ftruncate(log, end)
+    finally:
+        os.close(log)
+    return end

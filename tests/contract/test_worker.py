@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -26,6 +27,7 @@ from orchestrator.errors import (
     TimedOut,
 )
 from orchestrator.worker import frames
+from orchestrator.worker.supervise import LOG_LIMIT
 from tests.pythons import NEEDED, pythons
 
 MIB = 1 << 20
@@ -96,6 +98,34 @@ def test_nothing_that_is_printed_reaches_the_protocol(workers):
     text = log.read_bytes()
     for line in (b"printed while loading", b"from python", b"from c", b"from the descriptor"):
         assert line in text
+
+
+def test_the_log_is_cut_while_a_job_fills_it(workers):
+    # A supervisor that looks at no log of its own accord: whoever works has to wake it.
+    package = workers.root / "drowsy" / "worker"
+    shutil.copytree(workers.spec.package, package)
+    supervise_py = package / "supervise.py"
+    text = supervise_py.read_text()
+    assert "IDLE_TICK = 0.05, 2.0" in text
+    supervise_py.write_text(text.replace("IDLE_TICK = 0.05, 2.0", "IDLE_TICK = 0.05, 1e6"))
+    worker = workers.start(package=package)
+    workers.run(worker, "print", n=15)
+    until = time.monotonic() + SOON
+    while os.path.getsize(worker.record.log) > LOG_LIMIT and time.monotonic() < until:
+        time.sleep(0.01)
+    assert os.path.getsize(worker.record.log) <= LOG_LIMIT
+
+
+def test_a_log_that_is_too_long_is_cut_when_its_worker_ends(workers):
+    source = (
+        "import os\ndef load(c): pass\ndef run(m, j, *, what):\n"
+        "    os.write(1, b'x' * 15_000_000 + b'\\nthe end')\n    os._exit(3)"
+    )
+    worker = workers.start(source=source)
+    with pytest.raises(Crashed, match="exit status 3") as caught:
+        workers.run(worker, "x")
+    assert caught.value.detail.endswith("x\nthe end")
+    assert os.path.getsize(worker.record.log) <= LOG_LIMIT
 
 
 def test_arrays_arrive_whole_and_read_only(workers):

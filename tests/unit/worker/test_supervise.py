@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.worker import state, supervise
+from orchestrator.worker import bell, state, supervise
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def log(tmp_path):
 
 def test_a_log_of_the_allowed_size_is_left_alone(log):
     log.write_bytes(b"x" * supervise.LOG_LIMIT)
-    supervise.cut_log(str(log))
+    supervise.Log(str(log)).watch(1.0)
     assert log.stat().st_size == supervise.LOG_LIMIT
 
 
@@ -20,7 +20,7 @@ def test_of_a_longer_one_the_head_and_the_tail_stay(log):
     head, tail = b"h" * supervise.LOG_HEAD, b"t" * supervise.LOG_TAIL
     middle = b"m" * (supervise.LOG_LIMIT - len(head) - len(tail) + 1)
     log.write_bytes(head + middle + tail)
-    supervise.cut_log(str(log))
+    supervise.Log(str(log)).watch(1.0)
     assert log.read_bytes() == head + b"\n[mm: %d bytes cut here]\n" % len(middle) + tail
 
 
@@ -28,15 +28,37 @@ def test_what_is_appended_afterwards_follows_the_tail(log):
     with log.open("ab") as writer:
         writer.write(b"x" * (supervise.LOG_LIMIT + 1))
         writer.flush()
-        supervise.cut_log(str(log))
+        supervise.Log(str(log)).watch(1.0)
         writer.write(b"the end")
     assert log.read_bytes().endswith(b"xthe end")
     assert log.stat().st_size < supervise.LOG_LIMIT
 
 
 def test_a_log_that_was_removed_is_no_error(log):
-    supervise.cut_log(str(log))
+    supervise.Log(str(log)).watch(1.0)
     assert not log.exists()
+
+
+def test_a_log_that_grows_is_looked_at_again_before_it_has_grown_by_much(log):
+    log.write_bytes(b"")
+    watch = supervise.Log(str(log)).watch
+    assert watch(1e9) == 1e9
+    log.write_bytes(b"x" * 1000)
+    assert watch(1e9) < 1e9
+    assert watch(1e9) == 1e9
+    log.write_bytes(b"x" * (supervise.LOG_LIMIT + 1))
+    assert watch(1e9) < 1e9
+    assert watch(1e9) == 1e9
+
+
+def test_the_bell_is_rung_for_the_first_of_many_jobs():
+    rung = []
+    rings = bell.Bell(lambda: rung.append(1))
+    for now in (0.0, 0.1, bell.PAUSE - 0.1):
+        rings.ring(now)
+    assert len(rung) == 1
+    rings.ring(bell.PAUSE)
+    assert len(rung) == 2
 
 
 def test_both_halves_agree_on_the_state_and_its_places(tmp_path):
@@ -44,11 +66,12 @@ def test_both_halves_agree_on_the_state_and_its_places(tmp_path):
     shared = state.attach(str(tmp_path / "x.state"))
     shared[supervise.DEADLINE] = 5.0
     shared[supervise.CLIENT] = 77
-    shared[supervise.PHASE] = supervise.BUSY_PHASES[1]
+    shared[supervise.PHASE] = supervise.QUIET_PHASES[1]
     numbers = state.decode((tmp_path / "x.state").read_bytes())
     assert (numbers[state.DEADLINE], numbers[state.CLIENT]) == (5.0, 77)
-    assert state.PHASES[int(numbers[state.PHASE])] == "busy"
-    assert state.PHASES[supervise.BUSY_PHASES[0]] == "loading"
+    assert state.PHASES[int(numbers[state.PHASE])] == "idle"
+    assert state.PHASES[supervise.QUIET_PHASES[0]] == "new"
+    assert supervise.AWAKE >= 2 * bell.PAUSE
 
 
 def test_a_damaged_state_is_that_of_a_worker_that_does_nothing():
