@@ -154,9 +154,10 @@ def start(
             [
                 str(spec.python),
                 "-I",
+                "-S",  # not before the worker has left its supervisor: `worker.startup`
                 "-X",
                 "utf8",
-                str(spec.package),
+                str(spec.package / "__main__.py"),
                 *(f"{name}={value}" for name, value in arguments.items()),
             ],
             variables=spec.variables,

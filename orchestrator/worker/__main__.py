@@ -1,38 +1,43 @@
 """Start of a worker: fork once, become half supervisor and half worker.
 
-Nothing but what the interpreter has loaded anyway may be imported before the fork, so that the
-supervisor stays as small as an interpreter can be.
+Of every page that the halves share after the fork, and to which the worker writes, the supervisor
+keeps the old one for itself; in the end that is nearly all that lived at the fork. So nothing may
+be loaded before it but what an interpreter has loaded anyway. Hence this is run as a file and not
+as a package, under `-S`, and imports `posix` instead of `os`; and it is short, because a script is
+compiled at every start.
 """
 
 import gc
-import os
+import posix
 import sys
 
 
 def main(arguments: list[str]) -> None:
     """Read `name=value` arguments, fork, and run the two halves."""
     settings = dict(word.split("=", 1) for word in arguments)
-    # The package is made by hand, under a name of its own, and its directory leaves `sys.path`, so
-    # that no module of ours can stand in the way of a module that the model imports.
+    # The package is made by hand, under a name of its own, and its directory is not in `sys.path`,
+    # so that no module of ours can stand in the way of a module that the model imports.
     package = type(sys)("mm_worker")
-    package.__path__ = [os.path.dirname(os.path.abspath(__file__))]
+    package.__path__ = [__file__.rpartition("/")[0]]
     sys.modules["mm_worker"] = package
-    del sys.path[0]
 
-    leash_reader, leash_writer = os.pipe()
+    leash_reader, leash_writer = posix.pipe()
     # What lives now is never collected again, in either half: a collection writes to every object,
     # and so would copy every page that the halves share.
     gc.freeze()
-    worker = os.fork()
+    worker = posix.fork()
     if worker == 0:
-        os.close(leash_writer)
-        os.close(int(settings["lifeline"]))
+        posix.close(leash_writer)
+        posix.close(int(settings["lifeline"]))
+        from mm_worker import startup
+
+        startup.finish()
         from mm_worker import serve
 
         serve.main(settings, leash_reader)
     else:
-        os.close(leash_reader)
-        os.close(int(settings["listener"]))
+        posix.close(leash_reader)
+        posix.close(int(settings["listener"]))
         from mm_worker import supervise
 
         # `leash_writer` stays open for as long as this process lives, and says so to the worker.

@@ -1,11 +1,13 @@
 """What every worker does, whatever its Python and its way with large buffers."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
 import socket
 import stat
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -15,6 +17,7 @@ from msgspec.structs import replace
 
 from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.connection import ConnectionLost
+from orchestrator.client.launch import WORKER_PACKAGE
 from orchestrator.client.supervisors import start_time, wait_gone
 from orchestrator.client.worker import NotBegun
 from orchestrator.errors import (
@@ -37,6 +40,24 @@ SOON = 30.0
 
 def test_there_are_enough_interpreters():
     assert len(pythons()) >= NEEDED
+
+
+LOADED = """
+import sys
+before = set(sys.modules)
+for path in sys.argv[1:]:
+    with open(path, "rb") as stream:
+        exec(compile(stream.read(), path, "exec"), {"__name__": "other"})
+print(*sorted(set(sys.modules) - before - set(sys.builtin_module_names)))
+"""
+
+
+@pytest.mark.parametrize("version", list(pythons()))
+def test_a_supervisor_loads_nothing_that_is_not_part_of_an_interpreter(version):
+    files = [WORKER_PACKAGE / "__main__.py", WORKER_PACKAGE / "supervise.py"]
+    command = [pythons()[version], "-I", "-S", "-c", LOADED, *files]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert set(loaded) <= {"select"}
 
 
 def gone(*pids):
@@ -98,6 +119,46 @@ def test_nothing_that_is_printed_reaches_the_protocol(workers):
     text = log.read_bytes()
     for line in (b"printed while loading", b"from python", b"from c", b"from the descriptor"):
         assert line in text
+
+
+FACTS = """
+def facts():
+    import builtins, json, site, sys
+    flags = {name: getattr(sys.flags, name) for name in ("no_site", "isolated", "utf8_mode")}
+    return json.dumps([
+        sys.path, sys.prefix, sys.base_prefix, sys.executable, sys._xoptions, flags,
+        list(sys.flags), repr(sys.flags), sorted(vars(builtins)), site.ENABLE_USER_SITE,
+        sys.from_pth, sys.from_custom,
+    ])
+"""
+
+SEEN = """
+def load(context):
+    pass
+
+def run(model, job, *, what):
+    import multiprocessing
+    if what == "here":
+        return {"text": facts()}
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        code = FACTS + "import sys; sys.told = facts()"
+        pool.apply(exec, (code, {}))
+        return {"text": pool.apply(eval, ("__import__('sys').told",))}
+"""
+
+
+def test_a_model_finds_the_interpreter_as_one_of_its_own_would_be(workers):
+    venv = workers.root / "venv"
+    python = venv / "bin" / "python"
+    subprocess.run([workers.spec.python, "-I", "-m", "venv", "--without-pip", venv], check=True)
+    (packages,) = venv.glob("lib/python*/site-packages")
+    (packages / "x.pth").write_text(f"import sys; sys.from_pth = 1\n{workers.root}\n")
+    (packages / "sitecustomize.py").write_text("import sys; sys.from_custom = 1\n")
+    command = [python, "-I", "-X", "utf8", "-c", FACTS + "print(facts())"]
+    alone = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    worker = workers.start(python=python, source=FACTS + f"FACTS = {FACTS!r}" + SEEN)
+    assert json.loads(workers.run(worker, "here")) == json.loads(alone)
+    assert json.loads(workers.run(worker, "spawned")) == json.loads(alone)
 
 
 def test_the_log_is_cut_while_a_job_fills_it(workers):
