@@ -29,12 +29,17 @@ def main(arguments: list[str]) -> None:
     if worker == 0:
         posix.close(leash_writer)
         posix.close(int(settings["lifeline"]))
+        from mm_worker import leash
+
+        # Before anything that takes time: `.pth` files may do what they like.
+        posix.setpgid(0, 0)
+        leash.attach(leash_reader)
         from mm_worker import startup
 
         startup.finish()
         from mm_worker import serve
 
-        serve.main(settings, leash_reader)
+        serve.main(settings)
     else:
         posix.close(leash_reader)
         posix.close(int(settings["listener"]))

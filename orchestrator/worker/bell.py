@@ -29,14 +29,18 @@ def wake_parent() -> None:
 
 
 class Bell:
-    """Rings when the worker begins to work, but not at every one of a thousand small jobs."""
+    """Rings when the worker begins to work, but not at every one of a thousand small jobs.
+
+    Attributes:
+        due: The time of `time.monotonic` before which it is not to ring again.
+    """
 
     def __init__(self, wake: Callable[[], None] = wake_parent) -> None:
         self._wake = wake
-        self._rung = -PAUSE
+        self.due = 0.0
 
     def ring(self, now: float) -> None:
-        """Ring, if the last time was long ago; `now` is the time of `time.monotonic`."""
-        if now - self._rung >= PAUSE:
-            self._rung = now
+        """Ring, if it is due; `now` is the time of `time.monotonic`."""
+        if now >= self.due:
+            self.due = now + PAUSE
             self._wake()

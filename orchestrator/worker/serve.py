@@ -16,7 +16,7 @@ import threading
 import time
 import types
 
-from . import bell, frames, jobs, leash, peers, runner, state, values
+from . import bell, frames, jobs, peers, runner, state, values
 from .channel import DONT_WAIT, Channel
 from .ears import Ears
 from .frames import Message
@@ -38,16 +38,13 @@ SLACK = 30.0
 """Seconds after a deadline in which the client's own ladder comes first."""
 
 
-def main(settings: dict[str, str], leash_reader: int) -> None:
+def main(settings: dict[str, str]) -> None:
     """Be the worker; returns when it was asked to shut down or nobody needs it any more.
 
     Args:
         settings: `listener` (descriptor of the listening socket), `environment` (its digest),
             `place` (path of its files in the runtime directory, without their suffixes).
-        leash_reader: The pipe whose end of file means that the supervisor is dead.
     """
-    os.setpgid(0, 0)
-    leash.attach(leash_reader)
     # Not the directory of whoever started us: it must not be kept from being removed.
     os.chdir(os.environ.get("HOME") or "/")  # noqa: TID251 - the worker's own variables
     faulthandler.enable()
@@ -186,7 +183,8 @@ class Server:
         shared[state.CLIENT] = client
         shared[state.DEADLINE] = now + seconds
         shared[state.PHASE] = phase
-        self._bell.ring(now)
+        if now >= self._bell.due:
+            self._bell.ring(now)
 
     def _forget(self) -> None:
         # A child that the model forks must hold no end of the protocol.
