@@ -32,6 +32,11 @@ class TerminalReporter:
                 self._noted.add(text)
                 self._write(f"mm: {text}")
 
+    def line(self, text: str) -> None:
+        """Write one line, whether or not it was written before."""
+        with self._lock:
+            self._write(f"mm: {text}")
+
     def progress(self, key: str, text: str, done: float = 0, total: float = 0) -> None:
         """Draw or move the bar of `key`; off a terminal, write a line now and then."""
         with self._lock:
