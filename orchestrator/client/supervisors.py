@@ -75,8 +75,9 @@ class Own:
 
     def _let_go(self) -> None:
         _owned.discard(self)
+        lifeline, self._lifeline = self._lifeline, -1  # its number may be another's afterwards
         with contextlib.suppress(OSError):  # somebody has closed every descriptor
-            os.close(self._lifeline)
+            os.close(lifeline)
 
 
 _owned: weakref.WeakSet[Own] = weakref.WeakSet()
