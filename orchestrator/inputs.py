@@ -80,20 +80,26 @@ def describe_inputs(manifest: Takes, values: Mapping[str, Any]) -> dict[str, Any
     """
     described = {}
     for name, value in values.items():
-        kind = manifest.inputs[name].type
-        described[name] = _describe(name, kind, value) if kind in PATH_TYPES else value
+        declared = manifest.inputs[name]
+        kind = declared.type
+        if kind not in PATH_TYPES:
+            described[name] = value
+        elif declared.list:
+            described[name] = [_describe(name, kind, item) for item in value]
+        else:
+            described[name] = _describe(name, kind, value)
     return described
 
 
 def _describe(name: str, kind: str, value: Any) -> Any:
-    if isinstance(value, list):
-        return [_describe(name, kind, item) for item in value]
     if kind in FILE_TYPES:
         return {"sha256": file_digest(value), "size": Path(value).stat().st_size}
     try:
         return _describe_array(value)
     except TypeError as error:
         raise UsageError(f"input {name!r} is {error}") from error
+    except ValueError as error:  # NumPy describes no fields that overlap or are out of order
+        raise UsageError(f"input {name!r} cannot be sent ({error})") from error
 
 
 def _describe_array(value: Any) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class Scratch:
 
     def __init__(self, home: Home) -> None:
         home.prepare()
+        self._owner = os.getpid()
         self._root = home.jobs
         try:
             self._root.mkdir(exist_ok=True)
@@ -64,9 +65,11 @@ class Scratch:
             shutil.rmtree(job, ignore_errors=True)
 
     def close(self) -> None:
-        """Remove everything."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._lock)
+        """Remove everything, once; a process that we forked removes nothing."""
+        lock, self._lock = self._lock, -1
+        if lock >= 0 and os.getpid() == self._owner:
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(lock)
 
     def _sweep(self) -> None:
         for other in self._root.iterdir():

@@ -4,6 +4,12 @@ Commands live one module each and are imported when they are asked for, because 
 for what is imported at the top.
 """
 
-from orchestrator.cli.main import main
+import sys
+
+try:
+    from orchestrator.cli.main import main
+except KeyboardInterrupt:  # Ctrl-C while the modules are still read
+    sys.stderr.write("mm: interrupted\n")
+    sys.exit(130)
 
 __all__ = ["main"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import click
 
 from orchestrator.cli.progress import TerminalReporter
+from orchestrator.cli.terminal import write_result
 from orchestrator.workspace import Workspace
 
 
@@ -24,7 +25,7 @@ class Context(Workspace):
 
     def out(self, text: str) -> None:
         """Write a result and a newline to standard output."""
-        click.echo(text)
+        write_result(f"{text}\n")
 
     def say(self, text: str) -> None:
         """Write a line that is not a result to standard error, once."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.terminal import discard_output, plain
 from orchestrator.errors import JobFailed, MMError
 
 if TYPE_CHECKING:
@@ -34,8 +33,8 @@ def conclude(error: BaseException, context: Context, arguments: Sequence[str]) -
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, BrokenPipeError):
-        # The reader of our output has left, as `head` does. Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output has left, as `head` does.
+        discard_output()
         return 0
     return _unknown(error, context, arguments)
 
@@ -89,4 +88,4 @@ def _traceback(error: BaseException) -> str:
 
 
 def _write(text: str) -> None:
-    click.echo(text, err=True)
+    click.echo(plain(text), err=True)

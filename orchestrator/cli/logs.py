@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.terminal import write_result
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ def _print(log: Path, writer: WorkerRecord | None) -> None:
             if stream.tell() > os.fstat(stream.fileno()).st_size:
                 stream.seek(0, os.SEEK_END)  # its supervisor has cut it
             while data := stream.read(CHUNK):
-                sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+                write_result(data)
             if ended:
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -60,6 +61,8 @@ def command() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `mm` with `arguments` (by default the process's own) and exit."""
     gc.set_threshold(GARBAGE)
+    if sys.stdout is None:  # closed by whoever started us
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until we exit
     given = list(sys.argv[1:] if arguments is None else arguments)
     context = Context(variables=snapshot(), cwd=Path.cwd())
     context.debug = context.variables.get("MM_DEBUG", "") not in ("", "0")

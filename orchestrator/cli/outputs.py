@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from orchestrator.arrays import npy_bytes
+from orchestrator.cli.terminal import write_result
 from orchestrator.errors import UsageError
 from orchestrator.home import write_atomically
 from orchestrator.results import Artifact, Audio
@@ -121,10 +122,9 @@ def deliver(result: Result, destinations: Destinations, stream: Stream | None = 
     if stream is not None and stream.began:
         stream.end(value)
     elif isinstance(value, str):
-        click.echo(value)
+        write_result(f"{value}\n")
     else:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(as_bytes(value))
+        write_result(as_bytes(value))
 
 
 def as_bytes(value: Any) -> bytes:

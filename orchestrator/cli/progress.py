@@ -6,6 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from orchestrator.cli.terminal import plain
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -32,12 +34,18 @@ class TerminalReporter:
                 self._noted.add(text)
                 self._write(f"mm: {text}")
 
+    def line(self, text: str) -> None:
+        """Write one line, whether or not it was written before."""
+        with self._lock:
+            self._write(f"mm: {text}")
+
     def progress(self, key: str, text: str, done: float = 0, total: float = 0) -> None:
         """Draw or move the bar of `key`; off a terminal, write a line now and then."""
         with self._lock:
             if not self._stream.isatty():
                 self._quiet_line(key, text)
                 return
+            text = plain(text)
             bars = self._display()
             if key not in self._tasks:
                 self._tasks[key] = bars.add_task(key, total=None, text=text)
@@ -88,6 +96,7 @@ class TerminalReporter:
         return self._bars
 
     def _write(self, line: str) -> None:
+        line = plain(line)
         if self._bars is not None:
             self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:

@@ -250,7 +250,7 @@ class _Listener:
             place = params.get("place")
             self._context.reporter.progress(self._model, f"waiting; {place} before this job")
         elif event.kind == "log":
-            self._context.reporter.note(f"{self._model}: {params.get('text')}")
+            self._context.reporter.line(f"{self._model}: {params.get('text')}")
         elif event.kind == "progress" and not (self._is_shown and sys.stdout.isatty()):
             done, total = params.get("done"), params.get("total")
             if isinstance(done, (int, float)) and isinstance(total, (int, float)):

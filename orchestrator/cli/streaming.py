@@ -12,6 +12,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.cli.terminal import writing
 from orchestrator.errors import OutputError
 from orchestrator.results import Audio
 
@@ -102,8 +103,9 @@ class Stream:
         if self.broken:
             return
         try:
-            self._target.write(data)
-            self._target.flush()
+            with writing():
+                self._target.write(data)
+                self._target.flush()
         except BrokenPipeError:
             self.broken = True
             self._left()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orchestrator import machine
+from orchestrator.client.supervisors import is_alive
 from orchestrator.home import read_json
 
 if TYPE_CHECKING:
@@ -60,7 +61,12 @@ def read_ending(runtime: RuntimeDirectory, record: WorkerRecord, pid: int) -> En
         return Ending(f"was killed by {name}", why)
     if isinstance(code, int):
         return Ending(f"ended with exit status {code} before it answered", why)
-    return Ending("ended before it answered", why)
+    if known or runtime.end(record.id).exists() or is_alive(record.supervisor, record.started):
+        return Ending("ended before it answered", why)
+    # A supervisor writes nothing about exit status 0, and takes the record away before it ends.
+    if runtime.record(record.id).exists():
+        return Ending("ended with its supervisor, which somebody has killed")
+    return Ending("ended with exit status 0 before it answered")
 
 
 def signal_name(number: int) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import sys
 import time
+import weakref
 from pathlib import Path
 from typing import Protocol
 
@@ -33,16 +35,23 @@ class Supervisor(Protocol):
 
 
 class Own:
-    """A supervisor that we started: it ends when we let go of its lifeline, or die."""
+    """A supervisor that we started: it ends when we let go of its lifeline, or die.
+
+    A process that we fork holds no lifeline, and ends no worker of ours.
+    """
 
     def __init__(self, process: processes.Process, started: str, lifeline: int) -> None:
         self._process = process
         self._started = started
         self._lifeline = lifeline
+        self._owner = os.getpid()
+        _owned.add(self)
 
     def end(self) -> None:
         """Let go and wait."""
-        os.close(self._lifeline)
+        if os.getpid() != self._owner:
+            return
+        self._let_go()
         self.wait(LET_GO)
         processes.stop(self._process)
 
@@ -56,8 +65,31 @@ class Own:
     def keep(self) -> None:
         """Have the worker outlive us. From now on it ends as anybody's does."""
         os.write(self._lifeline, KEEP)
-        os.close(self._lifeline)
+        self._let_go()
         processes.disown(self._process)
+
+    def forked(self) -> None:
+        """Be in a child: a lifeline that it held would keep the worker when we are killed."""
+        self._let_go()
+        processes.disown(self._process)
+
+    def _let_go(self) -> None:
+        _owned.discard(self)
+        lifeline, self._lifeline = self._lifeline, -1  # its number may be another's afterwards
+        with contextlib.suppress(OSError):  # somebody has closed every descriptor
+            os.close(lifeline)
+
+
+_owned: weakref.WeakSet[Own] = weakref.WeakSet()
+"""Those whose lifelines this process holds."""
+
+
+def _forked() -> None:
+    for supervisor in list(_owned):
+        supervisor.forked()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class Foreign:

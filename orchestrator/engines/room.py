@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,11 @@ class Room:
         free = self._free(device)
         if not need or free is None:
             return
-        for record in self._idle(device):
+        idle = self._idle(device)
+        if not task.force and free + self._held(idle, device) < need:
+            # Nobody is stopped for nothing.
+            raise self._refusal(task, free)
+        for record in idle:
             if free >= need:
                 return
             if evict(record) or self._stop(record):
@@ -92,6 +97,18 @@ class Room:
             if record.device == device and (state := self._runtime.state(record.id)).idle
         ]
         return [record for _, record in sorted(found, key=lambda pair: pair[0])]
+
+    def _held(self, idle: list[WorkerRecord], device: str) -> float:
+        """Return the most that idle workers could give back; infinity where nobody knows."""
+        if device == "cuda":
+            return math.inf
+        total = 0
+        for record in idle:
+            has = machine.resident_memory(self._runtime.state(record.id).pid)
+            if has is None:
+                return math.inf
+            total += max(has, record.need)  # its children's memory is not seen
+        return total
 
     def _stop(self, record: WorkerRecord) -> bool:
         """End a worker that is kept for nobody in particular; those of others' sessions stay."""

@@ -22,13 +22,24 @@ THRESHOLD = 1024 * 1024
 CHUNK = 1 << 30
 """Bytes of one write; Linux writes at most 2 GiB at once."""
 
+UNTRACKED: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+"""What keeps a mapping from holding a descriptor of its own, where Python can do so."""
+
 
 class MemoryFiles:
     """Linux: a memory file, written once, sealed for good, its descriptor passed over the socket.
 
     The seals are what makes a mapping safe: a peer that could shrink a mapped file would kill its
     reader with SIGBUS.
+
+    Args:
+        most: Descriptors in use from which buffers are copied and not mapped, where a mapping
+            keeps one open (Python before 3.13); by default half of those that may be open. Whoever
+            keeps a thousand results shall not run out of them.
     """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = open_limit() // 2 if most is None else most
 
     def give(self, data: memoryview, directory: str) -> tuple[BufferSpec, int | None]:
         """Return where `data` (flat bytes) is now, and the descriptor to send along and close."""
@@ -67,10 +78,14 @@ class MemoryFiles:
             size = os.fstat(descriptor).st_size
             if size != spec.size:
                 raise ProtocolError(f"a memory file of {size} bytes; {spec.size} were announced")
+            if not UNTRACKED and next_descriptor(descriptor) >= self._most:
+                return memoryview(read_all(descriptor, size)).toreadonly()
             # Private, because kernels before 6.7 refuse shared mappings of write-sealed files; the
             # seals keep anybody from changing what is seen.
             return memoryview(
-                mmap.mmap(descriptor, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+                mmap.mmap(
+                    descriptor, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ, **UNTRACKED
+                )
             )
         finally:
             os.close(descriptor)
@@ -114,6 +129,34 @@ class DirectoryFiles:
             raise ProtocolError(f"a buffer of {size} bytes; {spec.size} were announced")
         os.unlink(path)
         return memoryview(data)
+
+
+def open_limit() -> int:
+    """Return how many descriptors this process may have open."""
+    most = os.sysconf("SC_OPEN_MAX")
+    return most if most > 0 else sys.maxsize
+
+
+def next_descriptor(descriptor: int) -> int:
+    """Return the number that a copy of `descriptor` would get: the lowest that is free."""
+    try:
+        copy = os.dup(descriptor)
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        return sys.maxsize
+    os.close(copy)
+    return copy
+
+
+def read_all(descriptor: int, size: int) -> bytearray:
+    """Return the `size` bytes of a file, whatever its position; fewer when it has fewer."""
+    data = bytearray(size)
+    view = memoryview(data)
+    done = 0
+    while count := os.preadv(descriptor, [view[done : done + CHUNK]], done):
+        done += count
+    return data
 
 
 def port() -> Any:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 PROGRESS_INTERVAL = 0.05
 """Seconds between two progress messages; a runner may report far more often."""
 
+TEXT_LIMIT = 64 * 1024
+"""Characters of one line that a job logs; what it prints has no limit."""
+
 Send = Callable[..., None]
 
 
@@ -44,7 +47,7 @@ class Context:
 
     def log(self, text: object) -> None:
         """Send one line to whoever waits for the load."""
-        self._send("log", {"text": str(text)})
+        self._send("log", {"text": shown(text)})
 
 
 class Job:
@@ -81,11 +84,11 @@ class Job:
         if now - self._reported < PROGRESS_INTERVAL and done != total:
             return
         self._reported = now
-        self._send("progress", {"done": float(done), "total": float(total), "text": str(text)})
+        self._send("progress", {"done": finite(done), "total": finite(total), "text": shown(text)})
 
     def log(self, text: object) -> None:
         """Send one line to whoever waits for the job."""
-        self._send("log", {"text": str(text)})
+        self._send("log", {"text": shown(text)})
 
     def emit(self, output: str, chunk: Any) -> None:
         """Stream `chunk`, a part of the output named `output`, before `run` returns.
@@ -102,6 +105,18 @@ class Job:
     def reject(self, message: str) -> NoReturn:
         """End the job: the input is at fault, as `message` says in one sentence."""
         raise Rejection(str(message))
+
+
+def finite(number: float) -> float:
+    """Return a number as JSON has it: 0, which is not known, for what is none."""
+    value = float(number)
+    return value if -float("inf") < value < float("inf") else 0.0
+
+
+def shown(text: object) -> str:
+    """Return what is told of a job as text that fits into a message: no job fails for it."""
+    said = str(text)
+    return said if len(said) <= TEXT_LIMIT else f"{said[:TEXT_LIMIT]}…"
 
 
 def use_threads(count: int | None) -> None:

@@ -25,6 +25,10 @@ def import_runner(path: str, source: str) -> types.ModuleType:
     return module
 
 
+LINE_LIMIT = 2000
+"""Characters of what an error says that go into one line; its traceback has them all."""
+
+
 def last_line(error: BaseException) -> str:
     """Return the line that ends a traceback: the type and what it says."""
     try:
@@ -32,7 +36,10 @@ def last_line(error: BaseException) -> str:
     except Exception as worse:  # noqa: BLE001 - an error whose text cannot be made is one too
         said = f"(its text cannot be shown: {type(worse).__name__})"
     lines = said.splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    line = lines[0] if len(lines[0]) <= LINE_LIMIT else f"{lines[0][:LINE_LIMIT]}…"
+    return f"{type(error).__name__}: {line}"
 
 
 def traceback_of(error: BaseException) -> str:

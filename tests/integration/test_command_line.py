@@ -3,9 +3,13 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 import wave
 
 import pytest
+
+from tests.integration.conftest import MM
 
 MANIFEST = """\
 name: {name}
@@ -299,3 +303,31 @@ def test_a_runtime_directory_open_to_others_is_refused(parrot, tmp_path):
     ended = parrot("--text", "x", variables={"MM_RUNTIME_DIR": str(shared)})
     assert ended.code == 2
     assert f"chmod 700 {shared}" in ended.sentence
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a disk that is full")
+@pytest.mark.parametrize(
+    "more", [(), ("--json",), ("-o", "-"), ("-o", "sound=-", "-o", "text.txt")]
+)
+def test_a_full_disk_is_said_in_one_sentence(manifests, workplace, tmp_path, more):
+    command = [*MM, "--manifests", str(manifests), "run", "parrot", "--text", "x", *more]
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            command, check=False, cwd=tmp_path, env={**os.environ, **workplace},
+            stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        "mm: standard output: cannot be written (No space left on device); "
+        "make room, or choose another place\n"
+    )
+
+
+def test_a_closed_standard_output_is_no_fault(manifests, workplace):
+    program = "import os, sys; os.close(1); os.execv(sys.argv[1], sys.argv[1:])"
+    command = [*MM, "--manifests", str(manifests), "run", "parrot", "--text", "x"]
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *command], check=False,
+        env={**os.environ, **workplace}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")

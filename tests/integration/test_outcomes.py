@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -23,6 +24,13 @@ RUNNERS = {
         def load(context):
             raise RuntimeError("no weights\\nof any kind")
         def run(model, job, *, text): ...
+        """,
+    "says-much": """
+        def load(context): ...
+        def run(model, job, *, text):
+            for _ in range(3):
+                job.log("the same line")
+            raise ValueError("x" * 10_000_000)
         """,
     "raises-in-run": """
         def load(context): ...
@@ -174,6 +182,31 @@ def test_the_traceback_is_for_debug(run):
     assert ended.code == 1
     assert 'runner.py", line' in ended.err
     assert 'raise ValueError("seven is no colour")' in ended.err
+
+
+def test_a_line_is_no_longer_than_anybody_reads_and_none_is_left_out(run):
+    ended = run("says-much")
+    assert ended.code == 1
+    assert ended.err.count("the same line") == 3
+    assert len(ended.err) < 5000
+
+
+def test_an_interrupt_while_the_modules_are_read_is_no_traceback():
+    program = """if True:
+        import sys
+        class Interrupts:
+            def find_spec(self, name, *rest):
+                if name == "click":
+                    raise KeyboardInterrupt
+        sys.modules.pop("click", None)
+        sys.meta_path.insert(0, Interrupts())
+        from orchestrator.cli import main
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert ended.returncode == 130
+    assert ended.stderr == "mm: interrupted\n"
 
 
 def test_a_crash_shows_the_end_of_the_log(run):

@@ -1,5 +1,7 @@
 """Directories of jobs: there while their client lives, gone when it does not."""
 
+import os
+
 from orchestrator.home import Home
 from orchestrator.scratch import Scratch
 
@@ -26,3 +28,12 @@ def test_what_a_killed_client_left_is_swept_and_a_living_ones_is_not(tmp_path):
     assert alive.path.is_dir()
     other.close()
     alive.close()
+
+
+def test_it_is_closed_once(tmp_path):
+    scratch = Scratch(Home(tmp_path))
+    scratch.close()
+    other = os.open(tmp_path, os.O_RDONLY)
+    scratch.close()
+    os.close(other)  # still ours
+    assert not scratch.path.exists()

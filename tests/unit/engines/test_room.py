@@ -41,14 +41,16 @@ class World:
         self.evicted = []
         self.manifest = model(tmp_path, "wants").manifest
 
-    def worker(self, name, *, since=0.0, phase=state.IDLE, device="cpu", need=0, waiting=0):
+    def worker(
+        self, name, *, since=0.0, phase=state.IDLE, device="cpu", need=0, waiting=0, pid=2**22 + 1
+    ):
         # Its supervisor is this very process, so that it counts as alive.
         record = WorkerRecord(
             id=name, model=name, supervisor=os.getpid(), started=start_time(os.getpid()),
             environment="", socket="", log="", device=device, need=need,
         )  # fmt: skip
         self.runtime.write(record)
-        numbers = [2**22 + 1, 0, waiting, since, 300, state.FOREVER, 0, phase]
+        numbers = [pid, 0, waiting, since, 300, state.FOREVER, 0, phase]
         self.runtime.state_file(name).write_bytes(state.encode(numbers))
 
     def evict(self, record):
@@ -139,3 +141,12 @@ def test_cores_are_shared_evenly_among_live_workers(world, tmp_path):
 
     share = world.room.threads(Task(world.manifest, spec, {}, 1, 1))
     assert share == max(1, machine.cores() // 3)
+
+
+def test_nobody_is_stopped_for_what_cannot_fit_anyway(world):
+    world.worker("old", since=10.0, pid=os.getpid())
+    with pytest.raises(MemoryRefused):
+        world.make(1000 * GIB)
+    assert world.evicted == []
+    world.make(1000 * GIB, force=True)
+    assert world.evicted == ["old"]

@@ -201,3 +201,17 @@ def test_a_file_of_another_size_is_refused(ends, tmp_path):
     send_raw(ends[0], {}, specs=[frames.BufferSpec("file", 1, "b1")])
     with pytest.raises(ProtocolError, match="announced"):
         receive(Channel(ends[1], buffers.DirectoryFiles()), str(tmp_path))
+
+
+@linux
+@pytest.mark.parametrize("most", [0, 1 << 20])
+def test_a_buffer_costs_a_descriptor_only_while_there_are_enough(ends, most):
+    one, two = (Channel(sock, buffers.MemoryFiles(most)) for sock in ends)
+    data = os.urandom(2 * MIB)
+    before = descriptors()
+    one.send({}, [memoryview(data)])
+    message = receive(two)
+    assert bytes(message.buffers[0]) == data
+    assert message.buffers[0].readonly
+    kept = descriptors() - before
+    assert len(kept) == (1 if most and not buffers.UNTRACKED else 0)

@@ -1,0 +1,32 @@
+"""What a receipt says of a job's inputs, and what is no input at all."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from orchestrator.core.manifest import Input
+from orchestrator.errors import UsageError
+from orchestrator.inputs import describe_inputs
+
+TAKES = SimpleNamespace(inputs={"one": Input(type="array"), "many": Input(type="array", list=True)})
+
+
+def test_each_array_of_a_list_is_described():
+    described = describe_inputs(TAKES, {"many": [np.zeros(2, "i2"), np.ones((1, 3))]})
+    assert [(each["dtype"], each["shape"]) for each in described["many"]] == [
+        ("<i2", [2]),
+        ("<f8", [1, 3]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([1, 2], "no array but a list"),
+        (np.zeros(2, {"names": ["a", "b"], "formats": ["i4", "i4"], "offsets": [0, 0]}), "overlap"),
+    ],
+)
+def test_what_is_no_array_is_said_as_it_was_given(value, said):
+    with pytest.raises(UsageError, match=said):
+        describe_inputs(TAKES, {"one": value})

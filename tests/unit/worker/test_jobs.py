@@ -1,0 +1,43 @@
+"""What a runner tells of its job; none of it can fail the job."""
+
+import json
+
+import pytest
+
+from orchestrator.worker import frames
+from orchestrator.worker.jobs import Context, Job
+
+
+@pytest.fixture
+def sent():
+    return []
+
+
+@pytest.fixture
+def job(sent):
+    def send(method, params, buffers=None):
+        frames.encode({"method": method, "params": params}, [])
+        sent.append((method, json.loads(json.dumps(params))))
+
+    return Job("/job", {"text": "text"}, 1, send)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_progress_that_is_no_number_is_not_known(job, sent, number):
+    job.progress(number, number, "half")
+    assert sent == [("progress", {"done": 0.0, "total": 0.0, "text": "half"})]
+
+
+def test_a_line_without_end_is_cut(job, sent):
+    job.log("x" * 20_000_000)
+    job.log("short")
+    (_, long), (_, short) = sent
+    assert long["text"].startswith("xxx")
+    assert long["text"].endswith("…")
+    assert short == {"text": "short"}
+
+
+def test_a_load_logs_likewise(sent):
+    settings = {"device": "cpu", "dtype": "float32", "options": {}}
+    Context(settings, lambda method, params: sent.append(params)).log("y" * 1_000_000)
+    assert len(sent[0]["text"]) < 100_000
