@@ -98,8 +98,6 @@ def _describe(name: str, kind: str, value: Any) -> Any:
         return _describe_array(value)
     except TypeError as error:
         raise UsageError(f"input {name!r} is {error}") from error
-    except ValueError as error:  # NumPy describes no fields that overlap or are out of order
-        raise UsageError(f"input {name!r} cannot be sent ({error})") from error
 
 
 def _describe_array(value: Any) -> dict[str, Any]:

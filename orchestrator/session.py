@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections import deque
@@ -20,7 +21,7 @@ from orchestrator.core.values import check_inputs, check_output
 from orchestrator.engines import local_engine
 from orchestrator.engines.base import Elsewhere, Task, ignore_event
 from orchestrator.engines.wire import finish
-from orchestrator.errors import Crashed, OutputError, UsageError
+from orchestrator.errors import Cancelled, Crashed, OutputError, UsageError
 from orchestrator.inputs import describe_inputs, resolve_files
 from orchestrator.preparing import LocalPreparer
 from orchestrator.receipts import receipt
@@ -113,6 +114,7 @@ class Session:
             raise UsageError(f"there is no engine {engine!r}", fix=f"choose {' or '.join(ENGINES)}")
         if engine != "ray" and (address is not None or model_dirs):
             raise UsageError("an address and directories on nodes are for the engine ray alone")
+        _check_workers(workers)
         self.workspace = workspace or Workspace(
             variables=snapshot(),
             cwd=Path.cwd(),
@@ -144,6 +146,8 @@ class Session:
         self._prepared: dict[tuple[str, str, str], Prepared] = {}
         self._submitted: set[Cancellation] = set()
         self._cancelled = False
+        self._closed = False
+        self._pid = os.getpid()
 
     def __enter__(self) -> Session:  # noqa: PYI034 - Self is typing's from 3.11 on
         return self
@@ -162,6 +166,9 @@ class Session:
         Args:
             cancel: Whether to cancel what was submitted and has not ended, instead of waiting.
         """
+        if self._closed or os.getpid() != self._pid:
+            return
+        self._closed = True
         if self._executor is not None:
             if cancel:
                 with self._lock:
@@ -221,6 +228,8 @@ class Session:
                 cancellation.close()
 
         with self._lock:
+            if self._closed:
+                raise Cancelled(f"{name} was cancelled: its session has ended")
             if self._executor is None:
                 # Only here: a command needs none, and it brings `logging` with it.
                 from concurrent.futures import ThreadPoolExecutor
@@ -253,11 +262,11 @@ class Session:
             MMError: The first error of an item, when its turn comes.
         """
         count = self._workers if workers is None else workers
-        if count < 1:
-            raise UsageError(f"{count} workers", fix="give at least 1")
+        _check_workers(count)
         waiting: deque[Future[Result]] = deque()
         try:
             for item in items:
+                _check_item(item)
                 options, inputs = _split({**keywords, **item})
                 waiting.append(self._submit(name, inputs, replace(options, workers=count)))
                 if len(waiting) >= 2 * count:
@@ -340,6 +349,14 @@ class Session:
 
     def execute(self, name: str, inputs: Mapping[str, Any], options: JobOptions) -> Result:
         """Run one job with every option there is; `run` is the short form."""
+        if os.getpid() != self._pid:
+            # Two processes on one connection would read each other's answers.
+            raise UsageError(
+                "this session belongs to the process that forked this one",
+                fix="make a session of its own here",
+            )
+        if options.timeout is not None:
+            _check_timeout(options.timeout)
         declared = self._choose(name, options.model)
         manifest = declared.manifest
         values = check_inputs(manifest, inputs)
@@ -429,9 +446,7 @@ def _task(prepared: Prepared, values: Mapping[str, Any], options: JobOptions) ->
         worker=prepared.worker,
         inputs=values,
         load_seconds=manifest.timeouts.load,
-        run_seconds=(
-            manifest.timeouts.run if options.timeout is None else _seconds(options.timeout)
-        ),
+        run_seconds=manifest.timeouts.run if options.timeout is None else options.timeout,
         keep_alive=prepared.keep_alive if options.keep_alive is None else options.keep_alive,
         force=options.force,
         workers=options.workers,
@@ -440,10 +455,23 @@ def _task(prepared: Prepared, values: Mapping[str, Any], options: JobOptions) ->
     )
 
 
-def _seconds(asked: float) -> float:
-    if not (math.isfinite(asked) and asked > 0):
-        raise UsageError(f"a time-out of {asked} seconds", fix="give a number above 0")
-    return asked
+def _check_workers(asked: int) -> None:
+    if not isinstance(asked, int) or asked < 1:
+        raise UsageError(f"{asked!r} workers", fix="give at least 1")
+
+
+def _check_item(item: object) -> None:
+    if not isinstance(item, Mapping):
+        kind = type(item).__name__
+        raise UsageError(
+            f"an item of `map` is a mapping of inputs, not {kind}",
+            fix='give each as {"text": "..."}, by the names of the inputs',
+        )
+
+
+def _check_timeout(asked: float) -> None:
+    if not isinstance(asked, (int, float)) or not (math.isfinite(asked) and asked > 0):
+        raise UsageError(f"a time-out of {asked!r} seconds", fix="give a number above 0")
 
 
 def _split(keywords: Mapping[str, Any]) -> tuple[JobOptions, dict[str, Any]]:

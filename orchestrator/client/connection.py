@@ -13,6 +13,8 @@ import msgspec
 from orchestrator.worker.frames import ProtocolError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orchestrator.client.cancellation import Cancellation
     from orchestrator.worker.channel import Channel
     from orchestrator.worker.frames import Message
@@ -75,8 +77,9 @@ class Connection:
     Any thread may `cancel`; one thread sends requests and waits.
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, ended: Callable[[], bool] = lambda: False) -> None:
         self._channel = channel
+        self._ended = ended
         tick = struct.pack("@ll", int(TICK), 0)
         channel.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, tick)
         self._last = 0
@@ -142,6 +145,7 @@ class Connection:
                 try:
                     came = self._channel.read(0, directory)
                 except BlockingIOError:  # a tick has passed
+                    self._look()
                     continue
                 except ConnectionResetError as error:
                     # A local socket is reset, and not ended, when its peer left something unread.
@@ -163,14 +167,21 @@ class Connection:
         if cancellation is not self._listening:
             self._listen(cancellation)
         left = deadline - time.monotonic()
-        ready = self._poller.poll(max(0, min(left, 86_400)) * 1000)
+        ready = self._poller.poll(max(0, min(left, TICK)) * 1000)
         if cancellation is not None:
             number = cancellation.fileno()
             if any(descriptor == number for descriptor, _ in ready):
                 cancellation.drain()
                 raise CancelRequested
-        if not ready and deadline <= time.monotonic():
-            raise DeadlinePassed
+        if not ready:
+            self._look()
+            if deadline <= time.monotonic():
+                raise DeadlinePassed
+
+    def _look(self) -> None:
+        """See whether the worker is gone although a child of its holds its end of the socket."""
+        if self._ended():
+            raise ConnectionLost("the worker has ended")
 
     def _listen(self, cancellation: Cancellation | None) -> None:
         self._poller = select.poll()

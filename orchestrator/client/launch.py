@@ -191,7 +191,8 @@ def start(
         runtime.write(record)
         connect(worker, large)
     except (ConnectionLost, DeadlinePassed, RemoteError, ProtocolError, OSError) as error:
-        raise worker.crashed(f"did not start ({error})") from error
+        said = str(error) or f"no answer within {HELLO_SECONDS:g} seconds"
+        raise worker.crashed(f"did not start ({said})") from error
     except BaseException:
         worker.stop()
         raise
@@ -219,7 +220,7 @@ def connect(worker: Worker, large: Any = None) -> None:
     if owner != os.getuid():
         sock.close()
         raise ConnectionLost("its socket belongs to another user")
-    worker.connection = Connection(Channel(sock, large, encode, parse))
+    worker.connection = Connection(Channel(sock, large, encode, parse), worker.ended)
     worker.pid = _greet(worker.connection, worker.record.environment)
 
 

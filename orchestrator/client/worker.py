@@ -117,6 +117,8 @@ class Worker:
         self._ended = False
         self._runtime = runtime
         self._supervisor = supervisor
+        # One that nobody else may use has no line to wait in, whatever it says.
+        self._shared = record.kept or not isinstance(supervisor, Own)
 
     def load(
         self,
@@ -209,7 +211,8 @@ class Worker:
                     continue
                 if not isinstance(said, Event):
                     return said
-                call.hear(said)
+                if self._shared:
+                    call.hear(said)
                 on_event(said)
         except (RemoteError, ConnectionLost, ProtocolError) as error:
             raise self._failed(method, call, error) from error
@@ -296,6 +299,14 @@ class Worker:
             self.alive = False
             with contextlib.suppress(AttributeError):  # it was never connected
                 self.connection.close()
+
+    def ended(self) -> bool:
+        """Return whether the process that holds the worker is gone."""
+        return self._supervisor.wait(0)
+
+    def interrupt(self) -> None:
+        """End the process from another thread; whoever waits for its job is told."""
+        self._supervisor.end()
 
     def stop(self) -> None:
         """End the worker and its children, and forget its files. May be called more than once."""

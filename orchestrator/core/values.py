@@ -29,7 +29,8 @@ PLAIN: dict[str, Any] = {
 BOOLEAN = ("boolean", "json")
 """The types that a truth value may have, which Python counts among the whole numbers."""
 
-MAX_DIMENSIONS = 32
+MAX_DIMENSIONS = 64
+"""As many as NumPy 2 allows."""
 
 
 class FileValue(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import msgspec
 
 from orchestrator.core.canonical import digest
+from orchestrator.errors import Crashed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
     from orchestrator.client.connection import Event
     from orchestrator.client.launch import WorkerSpec
     from orchestrator.core.manifest import Manifest
+
+
+ATTEMPTS = 10
+"""How often a worker that ends before a job's turn is replaced."""
+
+
+def never_began(model: str) -> Crashed:
+    """Return the error of a job for which worker after worker ended before its turn."""
+    return Crashed(
+        f"the workers of {model} end before they begin the job", fix=f"run: mm logs {model}"
+    )
 
 
 def ignore_event(event: Event) -> None:

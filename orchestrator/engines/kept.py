@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from orchestrator.client.connection import ConnectionLost, DeadlinePassed, RemoteError
 from orchestrator.client.launch import connect, start
 from orchestrator.client.worker import NotBegun, Worker
+from orchestrator.engines.base import ATTEMPTS, never_began
 from orchestrator.engines.wire import load_call, run_call, run_in
-from orchestrator.errors import Crashed
 from orchestrator.worker.frames import ProtocolError
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from orchestrator.engines.base import Completed, Task
     from orchestrator.engines.room import Room
     from orchestrator.scratch import Scratch
-
-ATTEMPTS = 10
-"""How often a worker that ends before our turn is replaced."""
 
 
 class KeptEngine:
@@ -64,10 +61,7 @@ class KeptEngine:
                     worker.stop()
                 else:
                     worker.leave()
-        raise Crashed(
-            f"the workers of {task.manifest.name} end before they begin the job",
-            fix=f"run: mm logs {task.manifest.name}",
-        )
+        raise never_began(task.manifest.name)
 
     def prepare(self, task: Task) -> None:
         """Have a worker loaded, where one would stay; it is found again by its digest."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.client.launch import start
 from orchestrator.client.worker import NotBegun, Worker
+from orchestrator.engines.base import ATTEMPTS, never_began
 from orchestrator.engines.wire import load_call, run_call, run_in
 from orchestrator.errors import Cancelled
 
@@ -42,7 +43,8 @@ class LocalEngine:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._idle: dict[str, list[Worker]] = {}
-        self._count: dict[str, int] = {}
+        self._all: set[Worker] = set()
+        self._count: dict[str, int] = {}  # of those that live or are about to
         self._waiting = 0  # threads
         self._closed = False
 
@@ -50,7 +52,7 @@ class LocalEngine:
         """Run `task` in an idle worker of its kind, or in a new one."""
         key = task.worker.digest
         timings: dict[str, float] = {}
-        while True:
+        for _ in range(ATTEMPTS):
             worker = self._take(key, task, timings)
             try:
                 call = run_call(task, self._scratch.reserve(), self._room.threads(task))
@@ -61,6 +63,7 @@ class LocalEngine:
                 continue  # it had died while it was idle
             finally:
                 self._give_back(key, worker)
+        raise never_began(task.manifest.name)
 
     def prepare(self, task: Task) -> None:
         """Have a worker of the task's kind loaded, and idle unless others need it at once."""
@@ -74,13 +77,16 @@ class LocalEngine:
             return [worker.record for idle in self._idle.values() for worker in idle]
 
     def close(self) -> None:
-        """End every worker; a job that still runs ends as crashed."""
+        """End every worker; a job that still runs ends as cancelled."""
         with self._lock:
             self._closed = True
-            workers = [worker for idle in self._idle.values() for worker in idle]
+            idle = {worker for each in self._idle.values() for worker in each}
+            busy = self._all - idle
             self._idle.clear()
             self._changed.notify_all()
-        for worker in workers:
+        for worker in busy:
+            worker.interrupt()
+        for worker in idle:
             worker.stop()
 
     def _take(self, key: str, task: Task, timings: dict[str, float]) -> Worker:
@@ -94,7 +100,7 @@ class LocalEngine:
         with self._lock:
             while True:
                 if self._closed:
-                    raise Cancelled(f"{task.manifest.name} was cancelled: its session has ended")
+                    raise _session_ended(task)
                 if idle := self._idle.get(key):
                     try:
                         return idle.pop()
@@ -119,9 +125,25 @@ class LocalEngine:
         with self._runtime.starting():
             self._room.make(task, self._evict)
             worker = start(task.spec, self._runtime, self._logs)
-        worker.load(load_call(task, self._room.threads(task)), task.cancellation, task.on_event)
+        with self._lock:
+            self._all.add(worker)
+            closed = self._closed
+        if closed:
+            self._end(worker)
+            raise _session_ended(task)
+        try:
+            call = load_call(task, self._room.threads(task))
+            worker.load(call, task.cancellation, task.on_event)
+        except BaseException:
+            self._end(worker)
+            raise
         timings["load"] = time.perf_counter() - began
         return worker
+
+    def _end(self, worker: Worker) -> None:
+        worker.stop()
+        with self._lock:
+            self._all.discard(worker)
 
     def _evict(self, record: WorkerRecord) -> bool:
         """End an idle worker of ours to make room for another."""
@@ -142,7 +164,7 @@ class LocalEngine:
                 self._idle[key].remove(worker)
             except ValueError:
                 return False  # a job has taken it just now
-        worker.stop()
+        self._end(worker)
         self._drop(key)
         return True
 
@@ -153,10 +175,14 @@ class LocalEngine:
                 if self._waiting:
                     self._changed.notify()
                 return
-        worker.stop()
+        self._end(worker)
         self._drop(key)
 
     def _drop(self, key: str) -> None:
         with self._lock:
             self._count[key] -= 1
             self._changed.notify()
+
+
+def _session_ended(task: Task) -> Cancelled:
+    return Cancelled(f"{task.manifest.name} was cancelled: its session has ended")

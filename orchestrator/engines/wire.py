@@ -171,7 +171,11 @@ def finish(model: str, name: str, value: Any, directory: str) -> Any:
     if not isinstance(value, FileValue):
         return value
     # Nothing that a worker names outside its job's directory is followed.
-    path = Path(value.path).resolve()
-    if not path.is_relative_to(Path(directory).resolve()) or not path.is_file():
+    try:
+        path = Path(value.path).resolve()
+        inside = path.is_relative_to(Path(directory).resolve()) and path.is_file()
+    except (OSError, ValueError):  # a loop of links, a name with a zero in it
+        inside = False
+    if not inside:
         raise OutputError(f"output {name!r} is no file in the job's directory", where=model)
     return Artifact(path)

@@ -6,6 +6,7 @@ the supervisor is gone, killed by signal 9 included.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -31,11 +32,18 @@ def attach_by_kernel(leash: int) -> None:
     """
     import fcntl
 
-    fcntl.fcntl(leash, fcntl.F_SETOWN, -os.getpgrp())
-    fcntl.fcntl(leash, fcntl.F_SETSIG, signal.SIGKILL)
-    fcntl.fcntl(leash, fcntl.F_SETFL, fcntl.fcntl(leash, fcntl.F_GETFL) | os.O_ASYNC)
-    poller = _readable(leash)
-    if poller:
+    def bind(descriptor: int, owner: int) -> None:
+        fcntl.fcntl(descriptor, fcntl.F_SETOWN, owner)
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGKILL)
+        flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+        fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC)
+
+    bind(leash, -os.getpgrp())
+    with contextlib.suppress(OSError):  # there is no /proc
+        # This process once more by itself: a model may leave the group. An owner belongs to an
+        # open file, so that a second one is needed.
+        bind(os.open(f"/proc/self/fd/{leash}", os.O_RDONLY | os.O_NONBLOCK), os.getpid())
+    if _readable(leash):
         # The supervisor died before the arrangement stood.
         os.killpg(os.getpgrp(), signal.SIGKILL)
 

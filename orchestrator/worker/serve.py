@@ -24,7 +24,7 @@ from .requests import BEFORE, Line, Request, reply, send_error
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
 SEND_SECONDS = 30
 """How long a client may leave its answers unread before it counts as gone."""
@@ -99,6 +99,12 @@ def wrong_parameter(method: str, params: dict[str, Any]) -> str:
     return ""
 
 
+def log(text: str) -> None:
+    """Write into the log, unless the runner has closed it or the disk is full."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the log is our output
+
+
 class Client:
     """One connection, and what is known of who made it."""
 
@@ -137,6 +143,7 @@ class Server:
         self._outputs: dict[str, str] = {}
         self._primary = ""
         self._threads: int | None = None
+        self._forked = False
         shared[state.PID] = os.getpid()
         shared[state.KEEP] = -1  # for as long as whoever started us
         os.register_at_fork(after_in_child=self._forget)
@@ -187,6 +194,7 @@ class Server:
             self._bell.ring(now)
 
     def _forget(self) -> None:
+        self._forked = True
         # A child that the model forks must hold no end of the protocol.
         for descriptor in self._clients:
             with contextlib.suppress(OSError):
@@ -330,10 +338,14 @@ class Server:
                 job = jobs.Job("", {}, self._threads, request.notify)
                 self._check(job, **values.decode_inputs(params["first"], params["inputs"], []))
             self._model = loaded.load(jobs.Context(params, request.notify))
+            if self._forked:
+                self._leave_fork()
             self._inputs, self._outputs = params["inputs"], params["outputs"]
             self._primary = params["primary"]
             self._runner = loaded
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer
+            if self._forked:
+                self._leave_fork(error)
             self._enter(state.NEW, state.FOREVER, 0)
             self._report(request, error)
             return
@@ -357,6 +369,8 @@ class Server:
             if self._check is not None:
                 self._check(job, **inputs)
             returned = self._runner.run(self._model, job, **inputs)
+            if self._forked:
+                self._leave_fork()
             if job.cancelled:
                 self._finish_job()
                 request.fail(frames.CANCELLED, "cancelled")
@@ -368,8 +382,23 @@ class Server:
             except (ValueError, TypeError, RecursionError) as error:
                 raise values.OutputMismatch(f"the outputs cannot be sent: {error}") from error
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer
+            if self._forked:
+                self._leave_fork(error)
             self._finish_job()
             self._report(request, error)
+
+    def _leave_fork(self, error: BaseException | None = None) -> NoReturn:
+        """End this process, which is a child that the runner has forked, and no second worker."""
+        status = 0
+        if isinstance(error, SystemExit):
+            status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        elif error is not None:
+            log(runner.traceback_of(error))
+            status = 1
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
+        os._exit(status)
 
     def _finish_job(self) -> None:
         # Before the answer, so that whoever has it sees an idle worker.
@@ -396,6 +425,5 @@ class Server:
             request.fail(frames.MISMATCH, str(error))
         else:
             trace = runner.traceback_of(error)
-            # The runner's author reads it in the log as well.
-            print(trace, file=sys.stderr, flush=True)  # noqa: T201 - the log is our output
+            log(trace)  # where the runner's author reads it as well
             request.fail(frames.FAILED, runner.last_line(error), trace)

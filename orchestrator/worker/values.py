@@ -225,9 +225,11 @@ def encode_array(value: Any, buffers: list[memoryview]) -> dict[str, Any]:
     array = np.asarray(value)
     if array.dtype.hasobject:
         raise TypeError("an array of Python objects")
-    if array.dtype.kind == "V" and array.dtype.type is not np.void:
+    if array.dtype.kind == "V" and not issubclass(array.dtype.type, np.void):
         # NumPy would describe it as nameless bytes.
         raise TypeError(f"an array of {array.dtype}, which has no description outside its package")
+    if array.dtype.names is not None:
+        array = _describable(np, array)
     whole = np.ascontiguousarray(array)
     data = whole.reshape(-1).view("u1") if whole.nbytes else b""
     buffers.append(memoryview(data))
@@ -236,6 +238,20 @@ def encode_array(value: Any, buffers: list[memoryview]) -> dict[str, Any]:
         "dtype": np.lib.format.dtype_to_descr(array.dtype),
         "shape": list(array.shape),
     }
+
+
+def _describable(np: Any, array: Any) -> Any:
+    """Return an array of records as one whose type `np.lib.format` can describe."""
+    if array.dtype.type is not np.void:
+        array = array.view(np.dtype((np.void, array.dtype)))  # a record array is one with methods
+    try:
+        np.lib.format.dtype_to_descr(array.dtype)
+    except ValueError:
+        # Fields that overlap or are out of order: the values travel, their places do not.
+        from numpy.lib import recfunctions
+
+        return recfunctions.repack_fields(array, recurse=True)
+    return array
 
 
 def _encode_buffer(value: Any, buffers: list[memoryview]) -> dict[str, Any]:

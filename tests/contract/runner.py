@@ -100,6 +100,53 @@ def do_children(model, job, n, array, path):
         time.sleep(0.01)
 
 
+def do_fork(model, job, n, array, path):
+    """Fork a child that goes on as this function does: it returns, raises or exits."""
+    child = os.fork()
+    if child:
+        return str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    if n == 1:
+        raise ValueError("in the child")
+    if n == 2:
+        sys.exit(7)
+    return None
+
+
+def do_mute(model, job, n, array, path):
+    """Fail with nowhere to print it."""
+    with open("/dev/full", "w") as full:
+        sys.stderr = full
+        os.dup2(full.fileno(), 2)
+        raise ValueError("as asked")
+
+
+def do_queue(model, job, n, array, path):
+    """Say that others are served first."""
+    job._send("waiting", {"place": 1})
+    while not job.cancelled:
+        time.sleep(0.01)
+
+
+def do_leave(model, job, n, array, path):
+    """Leave the process group, and wait."""
+    os.setpgid(0, os.getppid() if n else 0)
+    job.log(str(os.getpid()))
+    while True:
+        time.sleep(60)
+
+
+def do_orphan(model, job, n, array, path):
+    """Die while a child of C code, in a session of its own, holds all that we hold."""
+    libc = ctypes.PyDLL(None)
+    child = libc.fork()
+    if not child:
+        libc.setsid()
+        libc.sleep(600)
+    job.log(str(child))
+    time.sleep(0.2)
+    os._exit(4)
+
+
 def do_print(model, job, n, array, path):
     """Print from Python and from C, and on the descriptor itself."""
     print("from python")

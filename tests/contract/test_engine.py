@@ -29,6 +29,7 @@ from orchestrator.errors import (
     Crashed,
     JobFailed,
     MemoryRefused,
+    MMError,
     OutputError,
     Rejected,
     TimedOut,
@@ -194,6 +195,13 @@ def own(request, tmp_path):
     if request.param == "ray":
         request.getfixturevalue("ray_of_this_machine")
     made = World(tmp_path, request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def local(tmp_path):
+    made = World(tmp_path, "local")
     yield made
     made.close()
 
@@ -425,6 +433,48 @@ def test_a_session_ends_its_workers(own):
     own.engine.close()
     assert wait_gone(pid, began, SOON)
     assert os.listdir(own.run_directory) == []
+
+
+@pytest.mark.parametrize("what", ["wait", "load"])
+def test_a_job_that_runs_when_its_session_ends_is_cancelled(local, what):
+    ends, begun = [], threading.Event()
+    spec = local.spec
+    if what == "load":
+        spec = replace(
+            spec,
+            source="import time\ndef load(c):\n c.log(0)\n time.sleep(600)\ndef run(m, j): 0\n",
+        )
+    task = replace(local.task("wait", spec=spec), on_event=lambda _: begun.set())
+
+    def work():
+        try:
+            local.engine.run(task)
+        except MMError as error:
+            ends.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(SOON)
+    (record,) = local.runtime.records()
+    local.engine.close()
+    thread.join(SOON)
+    assert isinstance(ends[0], Cancelled)
+    assert wait_gone(record.supervisor, record.started, SOON)
+    with pytest.raises(Cancelled, match="session has ended"):
+        local.run()
+
+
+LIAR = """
+import sys
+def load(context):
+    sys.modules["mm_worker.serve"].Server._run = lambda self, request: request.fail(5, "no model")
+def run(model, job, *, what): return {}
+"""
+
+
+def test_workers_that_never_begin_are_not_replaced_for_ever(here):
+    with pytest.raises(Crashed, match="before they begin"):
+        here.run(spec=replace(here.spec, source=LIAR))
 
 
 def requesting(cancellation, times=1):

@@ -6,8 +6,10 @@ import os
 import pytest
 
 from orchestrator.client.supervisors import Own
+from orchestrator.errors import UsageError
 from orchestrator.home import Home
 from orchestrator.scratch import Scratch
+from tests.unit.test_session import FakeWorkspace, session
 
 GONE = 2**22 + 1
 """Above the largest id that Linux gives."""
@@ -72,3 +74,20 @@ def test_a_fork_removes_no_directories_of_jobs(tmp_path):
     assert scratch.path.is_dir()
     scratch.close()
     assert not scratch.path.exists()
+
+
+def test_a_fork_does_not_use_the_session_of_its_parent(tmp_path):
+    with session(FakeWorkspace(tmp_path)) as mm:
+
+        def fork():
+            try:
+                mm.run("echo", text="a")
+            except UsageError as error:
+                mm.close()
+                return f"{error} {mm.engine.closed}".encode()
+            return b"it ran"
+
+        said = in_a_fork(fork).decode()
+        assert "forked" in said
+        assert said.endswith(" 0")
+        assert mm.run("echo", text="a")["text"] == "A"

@@ -308,6 +308,48 @@ def test_a_worker_and_its_children_end_with_their_supervisor(workers, holds):
         assert gone(*pids)
 
 
+def test_a_worker_that_left_its_group_ends_with_its_supervisor(workers):
+    worker = workers.start()
+    with running(workers, worker, "leave") as (ticker, ends, _, thread):
+        pid = int(ticker.wait())
+        os.kill(worker.record.supervisor, signal.SIGKILL)
+        thread.join(SOON)
+        assert isinstance(ends[0], Crashed)
+        assert gone(pid)
+
+
+def test_a_death_is_noticed_though_a_child_in_another_session_holds_the_socket(workers):
+    worker = workers.start()
+    with running(workers, worker, "orphan") as (ticker, ends, _, thread):
+        child = int(ticker.wait())
+        thread.join(SOON)
+        assert isinstance(ends[0], Crashed)
+        assert "exit status 4" in str(ends[0])
+        os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("n", "status"), [(0, "0"), (1, "1"), (2, "7")])
+def test_a_child_that_the_runner_forks_is_no_second_worker(workers, n, status):
+    worker = workers.start()
+    assert workers.run(worker, "fork", n=n) == status
+    assert workers.runtime.state(worker.record.id).jobs == 1
+    assert workers.run(worker, "count") == "2"
+
+
+def test_a_failure_that_cannot_be_printed_is_a_failure(workers):
+    worker = workers.start()
+    with pytest.raises(JobFailed, match="as asked"):
+        workers.run(worker, "mute")
+    assert workers.run(worker, "count") == "2"
+
+
+def test_what_a_worker_of_ones_own_says_of_a_line_stops_no_clock(workers):
+    worker = workers.start()
+    with pytest.raises(TimedOut):
+        workers.run(worker, "queue", seconds=0.2)
+    assert workers.run(worker, "count") == "2"
+
+
 def test_a_worker_ends_when_its_client_lets_go(workers):
     worker = workers.start()
     with running(workers, worker, "children", n=1) as (ticker, _, _, _):
@@ -430,6 +472,22 @@ def test_a_job_cancelled_while_it_waits_never_begins(workers):
             stop.request()
             thread.join(SOON)
             assert workers.run(first, "count") == "2"
+
+
+def test_whoever_waits_behind_a_job_that_is_cancelled_moves_up(workers):
+    first = workers.start()
+    second, third = workers.connect(first), workers.connect(first)
+    with running(workers, first, "wait") as (ticker, _, _, _):
+        ticker.wait()
+        with running(workers, second, "count") as (told, ends, stop, thread):
+            told.wait()
+            third.connection.send("run", workers.call("count").params)
+            assert third.connection.next(time.monotonic() + SOON).params["place"] == 2
+            stop.request()
+            thread.join(SOON)
+            assert isinstance(ends[0], Cancelled)
+            assert third.connection.next(time.monotonic() + SOON).params["place"] == 1
+            assert workers.runtime.state(first.record.id).waiting == 1
 
 
 def test_a_client_that_is_lost_cancels_its_job_and_no_other(workers):

@@ -125,9 +125,26 @@ def test_bad_input_is_said_before_anything_is_built(world):
         for wrong in ({}, {"text": 3}, {"text": "a", "other": 1}, {"text": "a", "n": "x"}):
             with pytest.raises(UsageError):
                 mm.run("echo", **wrong)
-        with pytest.raises(UsageError, match="time-out"):
-            mm.run("echo", text="a", timeout=0)
+        for seconds in (0, -1, float("nan"), float("inf"), "3"):
+            with pytest.raises(UsageError, match="time-out"):
+                mm.run("echo", text="a", timeout=seconds)
+        with pytest.raises(UsageError, match="mapping"):
+            next(mm.map("echo", ["a"]))
+        with pytest.raises(UsageError, match="at least 1"):
+            next(mm.map("echo", [{"text": "a"}], workers="2"))
     assert mm.engine.tasks == []
+    assert world.built == 0
+    with pytest.raises(UsageError, match="at least 1"):
+        session(world, workers=0)
+
+
+def test_a_session_that_has_ended_takes_no_job_and_ends_once(world):
+    with session(world) as mm:
+        assert mm.submit("echo", text="a").result()["text"] == "A"
+    mm.close()
+    assert mm.engine.closed == 1
+    with pytest.raises(Cancelled, match="has ended"):
+        mm.submit("echo", text="a")
 
 
 def test_a_crash_is_tried_again_as_often_as_was_asked(world):

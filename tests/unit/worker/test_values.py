@@ -77,6 +77,28 @@ def test_order_stride_byte_order_and_kind_do_not_matter(array):
     assert back.dtype == np.asarray(array).dtype
 
 
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        {"names": ["a", "b"], "formats": ["<i4", "<i2"], "offsets": [0, 2], "itemsize": 4},
+        {"names": ["a", "b"], "formats": ["<i4", "<i2"], "offsets": [4, 0], "itemsize": 8},
+        np.dtype((np.record, [("a", "<i4"), ("b", "<i2")])),
+    ],
+    ids=["overlapping", "out of order", "record"],
+)
+def test_of_records_that_have_no_description_the_values_travel(dtype):
+    array = np.frombuffer(bytes(range(24)), dtype=dtype)
+    back = there_and_back(array)
+    assert back.dtype.names == ("a", "b")
+    for name in back.dtype.names:
+        np.testing.assert_array_equal(back[name], array[name])
+
+
+def test_as_many_dimensions_travel_as_there_can_be():
+    array = np.ones((1,) * 64)
+    assert there_and_back(array).shape == array.shape
+
+
 def test_arrays_of_objects_are_refused_both_ways():
     with pytest.raises(TypeError, match="Python objects"):
         encode_array(np.array([None]), [])
