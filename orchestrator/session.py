@@ -6,6 +6,7 @@ import math
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -147,7 +148,8 @@ class Session:
         self._submitted: set[Cancellation] = set()
         self._cancelled = False
         self._closed = False
-        self._pid = os.getpid()
+        self._forked = False
+        _sessions.add(self)
 
     def __enter__(self) -> Session:  # noqa: PYI034 - Self is typing's from 3.11 on
         return self
@@ -166,7 +168,7 @@ class Session:
         Args:
             cancel: Whether to cancel what was submitted and has not ended, instead of waiting.
         """
-        if self._closed or os.getpid() != self._pid:
+        if self._closed or self._forked:
             return
         self._closed = True
         if self._executor is not None:
@@ -349,7 +351,7 @@ class Session:
 
     def execute(self, name: str, inputs: Mapping[str, Any], options: JobOptions) -> Result:
         """Run one job with every option there is; `run` is the short form."""
-        if os.getpid() != self._pid:
+        if self._forked:
             # Two processes on one connection would read each other's answers.
             raise UsageError(
                 "this session belongs to the process that forked this one",
@@ -363,15 +365,14 @@ class Session:
         if manifest.takes_paths:
             values = resolve_files(manifest, values)
         prepared, seconds = self._prepare(declared, options)
-        timings = {"environment": seconds}
         task = _task(prepared, values, options)
         described: Mapping[str, Any] = values
-        if isinstance(task.worker, Elsewhere):
-            described = {}  # the node that reads the files tells what they were
-        elif manifest.takes_paths:
-            described = describe_inputs(manifest, values)
+        if manifest.takes_paths:
+            # Where a job runs elsewhere, the node that reads the files tells what they were.
+            elsewhere = isinstance(task.worker, Elsewhere)
+            described = {} if elsewhere else describe_inputs(manifest, values)
         completed = self._run(task, options.retries) if options.retries else self._engine.run(task)
-        timings.update(completed.timings)
+        timings = {"environment": seconds, **completed.timings}
 
         def make_receipt() -> dict[str, Any]:
             producer = completed.produced_by or prepared.producer()
@@ -437,6 +438,18 @@ class Session:
         self._preparer.check(declared)  # said before anything is built
         self._choices[name, model] = declared
         return declared
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+"""All of this process."""
+
+
+def _forked() -> None:
+    for session in list(_sessions):
+        session._forked = True  # noqa: SLF001 - it is this module's
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _task(prepared: Prepared, values: Mapping[str, Any], options: JobOptions) -> Task:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from orchestrator.worker.attention import attend
 from orchestrator.worker.frames import ProtocolError
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Connection:
         channel.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, tick)
         self._last = 0
         self._came: list[Message] = []  # read, and not looked at yet
+        self._alone = select.poll()
+        self._alone.register(channel.sock, select.POLLIN)
         self._listening: Cancellation | None = None
         self._listen(None)
 
@@ -140,7 +143,9 @@ class Connection:
         while True:
             while not self._came:
                 # Where only an answer or the deadline can end the wait, the read itself waits.
-                if cancellation is not None or deadline - time.monotonic() <= TICK:
+                if not attend(self._alone.poll) and (
+                    cancellation is not None or deadline - time.monotonic() <= TICK
+                ):
                     self._await_input(deadline, cancellation)
                 try:
                     came = self._channel.read(0, directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -123,13 +124,13 @@ def send_signal(pid: int, started: str, number: int, system: str = sys.platform)
         Whether it was there.
     """
     try:
-        if system != "linux":
+        descriptor = open_process(pid, system)
+        if descriptor is None:
             if is_alive(pid, started):
                 os.kill(pid, number)
                 return True
             return False
         # The descriptor stands for one process; the look after it was made tells which.
-        descriptor = os.pidfd_open(pid)
         try:
             if not is_alive(pid, started):
                 return False
@@ -143,16 +144,16 @@ def send_signal(pid: int, started: str, number: int, system: str = sys.platform)
 
 def wait_gone(pid: int, started: str, seconds: float, system: str = sys.platform) -> bool:
     """Wait at most `seconds` for the end of a process; return whether it has ended."""
-    if system != "linux":
+    try:
+        descriptor = open_process(pid, system)
+    except ProcessLookupError:
+        return True
+    if descriptor is None:
         until = time.monotonic() + seconds
         while is_alive(pid, started):
             if time.monotonic() >= until:
                 return False
             time.sleep(PAUSE)
-        return True
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
         return True
     try:
         if not is_alive(pid, started):
@@ -162,6 +163,25 @@ def wait_gone(pid: int, started: str, seconds: float, system: str = sys.platform
         return bool(poller.poll(seconds * 1000))
     finally:
         os.close(descriptor)
+
+
+def open_process(pid: int, system: str = sys.platform) -> int | None:
+    """Return a descriptor that stands for a process; None where there is no such thing.
+
+    That is any system but Linux, Linux before 5.3, a sandbox that does not know the call, and a
+    Python that was built without it.
+
+    Raises:
+        ProcessLookupError: When there is no such process.
+    """
+    if system != "linux" or not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.EPERM):
+            return None
+        raise
 
 
 def start_time(pid: int, system: str = sys.platform) -> str:

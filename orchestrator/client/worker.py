@@ -29,7 +29,14 @@ from orchestrator.errors import (
     TimedOut,
     UsageError,
 )
-from orchestrator.worker.frames import CANCELLED, MISMATCH, NOT_LOADED, REJECTED, ProtocolError
+from orchestrator.worker.frames import (
+    CANCELLED,
+    MISMATCH,
+    NOT_LOADED,
+    REJECTED,
+    Message,
+    ProtocolError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +44,6 @@ if TYPE_CHECKING:
     from orchestrator.client.cancellation import Cancellation
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.client.supervisors import Supervisor
-    from orchestrator.worker.frames import Message
 
 GRACE = 5.0
 """Seconds in which a runner that was asked to stop may do so by itself."""
@@ -104,6 +110,8 @@ class Worker:
         record: Its record.
         pid: Its process id, as it says in `hello`; 0 before.
         alive: Whether it may be used; false once it was stopped, has crashed or was left.
+        threads: How many threads its jobs may use, as far as it knows; for whoever shares it with
+            nobody.
     """
 
     connection: Connection
@@ -114,6 +122,7 @@ class Worker:
         self.record = record
         self.pid = 0
         self.alive = True
+        self.threads: int | None = None
         self._ended = False
         self._runtime = runtime
         self._supervisor = supervisor
@@ -209,7 +218,7 @@ class Worker:
                         raise call.final from None  # type: ignore[misc]
                     self.connection.cancel()
                     continue
-                if not isinstance(said, Event):
+                if isinstance(said, Message):
                     return said
                 if self._shared:
                     call.hear(said)

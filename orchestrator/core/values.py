@@ -116,7 +116,7 @@ def _check_one(name: str, declared: Input, value: Any) -> Any:
 def _check_text(name: str, declared: Input, value: Any) -> None:
     if not isinstance(value, str):
         raise UsageError(f"input {name!r} takes text, not {type(value).__name__}")
-    if not _is_unicode(value):
+    if not (value.isascii() or _is_unicode(value)):
         raise UsageError(f"input {name!r} is no Unicode text", fix="write it in UTF-8")
     if declared.type == "choice" and value not in declared.choices:
         raise UsageError(

@@ -55,8 +55,11 @@ class LocalEngine:
         for _ in range(ATTEMPTS):
             worker = self._take(key, task, timings)
             try:
-                call = run_call(task, self._scratch.reserve(), self._room.threads(task))
+                threads = self._room.threads(task)
+                news = threads if threads != worker.threads else None
+                call = run_call(task, self._scratch.reserve(), news)
                 completed = run_in(worker, task, call, self._scratch)
+                worker.threads = threads
                 completed.timings.update(timings)
                 return completed
             except NotBegun:

@@ -48,13 +48,13 @@ def load_call(task: Task, threads: int, keep_alive: float = -1) -> Call:
     return Call(params, task.load_seconds)
 
 
-def run_call(task: Task, directory: str, threads: int, keep_alive: float = -1) -> Call:
+def run_call(task: Task, directory: str, threads: int | None, keep_alive: float = -1) -> Call:
     """Return the request that runs `task`.
 
     Args:
         task: What to run.
         directory: The job's own directory.
-        threads: How many threads the job may use.
+        threads: How many threads the job may use; None for as many as the last one.
         keep_alive: Seconds that the worker stays after its last job; infinity for ever, -1 for as
             long as whoever started it.
 
@@ -66,8 +66,9 @@ def run_call(task: Task, directory: str, threads: int, keep_alive: float = -1) -
         "inputs": _inputs(task, parts),
         "directory": directory,
         "seconds": task.run_seconds,
-        "threads": threads,
     }
+    if threads is not None:
+        params["threads"] = threads
     if keep_alive != -1:
         params["keep_alive"] = _keep_alive(keep_alive)
     return Call(params, task.run_seconds, parts, directory)

@@ -13,11 +13,13 @@ import os
 import select
 import time
 
+from .attention import attend
+
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
     from typing import Any
 
-PATIENCE = 0.001
+PATIENCE = 0.002
 """Seconds that the reader leaves a message to the main thread, should that be about to wait."""
 
 SHARED = hasattr(select, "EPOLLEXCLUSIVE")
@@ -55,13 +57,19 @@ class Ears:
             self._main.unregister(descriptor)
         self._reader.unregister(descriptor)
 
-    def wait_in_main(self, seconds: float | None) -> list[tuple[int, int]]:
-        """Return pairs of a readable descriptor and its events; none after `seconds`.
+    def wait_in_main(self, seconds: float | None, *, soon: bool) -> list[tuple[int, int]]:
+        """Return pairs of a readable descriptor and its events.
 
-        When woken, there is among them one that nobody has added.
+        Args:
+            seconds: After how long to return none; None for never.
+            soon: Whether something is likely to come at once.
+
+        Returns:
+            When woken, there is among them a descriptor that nobody has added.
         """
-        ready: list[tuple[int, int]]
-        ready = self._main.poll(None if seconds is None else seconds * self._second)
+        ready = attend(self._main.poll) if soon and self._shared else []
+        if not ready:
+            ready = self._main.poll(None if seconds is None else seconds * self._second)
         for descriptor, _ in ready:
             if descriptor == self._wake_reader:
                 with contextlib.suppress(BlockingIOError):

@@ -151,13 +151,15 @@ class Server:
     def serve(self) -> None:
         """Read in a thread and work in this one, until `shutdown` or the end of the idle time."""
         threading.Thread(target=self._read, name="mm-reader", daemon=True).start()
+        soon = False
         while True:
             request = self._line.begin()
             if request is None:
                 left = None if self._clients else self._idle_seconds_left()
                 if left is not None and left <= 0:
                     break
-                self._hear(self._ears.wait_in_main(left))
+                self._hear(self._ears.wait_in_main(left, soon=soon))
+                soon = False
                 continue
             if request.place:
                 self._state[state.WAITING] = self._line.waiting
@@ -173,6 +175,7 @@ class Server:
                 self._run(request)
             # A client that left shortly before the end has set one.
             self._state[state.DEADLINE] = state.FOREVER
+            soon = True  # one job is often followed by another
         # Nobody is connected; whoever connects from now on is refused and starts another worker.
         self._enter(state.ENDING, GRACE, 0)
         self._listener.close()
@@ -409,7 +412,7 @@ class Server:
     def _adopt(self, params: dict[str, Any]) -> None:
         """Take over what a request says about threads and about how long to stay."""
         threads = params.get("threads")
-        if threads != self._threads:
+        if threads is not None and threads != self._threads:
             self._threads = threads
             jobs.use_threads(threads)
         if "keep_alive" in params:

@@ -1,5 +1,6 @@
 """Processes told from others of the same id. The only process here is the test's own."""
 
+import errno
 import os
 import signal
 
@@ -33,6 +34,19 @@ def test_the_right_process_is_signalled(heard, system, monkeypatch):
 def test_a_reused_id_is_never_signalled(heard, system, began):
     assert not send_signal(os.getpid(), began, signal.SIGUSR1, system)
     assert heard == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
+def test_a_kernel_that_does_not_know_the_call_is_like_another_system(heard, monkeypatch, number):
+    def refuse(pid):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse, raising=False)
+    began = start_time(os.getpid())
+    assert send_signal(os.getpid(), began, signal.SIGUSR1, "linux")
+    assert heard == [signal.SIGUSR1]
+    assert not wait_gone(os.getpid(), began, 0, "linux")
+    assert wait_gone(GONE, "x", 0, "linux")
 
 
 @pytest.mark.parametrize("system", ["linux", "portable"])
