@@ -171,16 +171,18 @@ class Session:
         if self._closed or self._forked:
             return
         self._closed = True
-        if self._executor is not None:
-            if cancel:
-                with self._lock:
-                    self._cancelled = True
-                    for cancellation in self._submitted:
-                        cancellation.request()
-            self._executor.shutdown(wait=True, cancel_futures=cancel)
-        self._engine.close()
-        self._scratch.close()
-        self._preparer.close()
+        try:
+            if self._executor is not None:
+                if cancel:
+                    with self._lock:
+                        self._cancelled = True
+                        for cancellation in self._submitted:
+                            cancellation.request()
+                self._executor.shutdown(wait=True, cancel_futures=cancel)
+        finally:  # an interrupt does not wait
+            self._engine.close()
+            self._scratch.close()
+            self._preparer.close()
 
     def run(
         self,
