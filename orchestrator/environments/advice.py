@@ -79,6 +79,16 @@ _TABLE = (
 )
 
 
+def is_passing(error: ProcessError) -> bool:
+    """Return whether the machine or the network is at fault, and not what was asked for."""
+    known = _known(error)
+    return known is not None and known.passing
+
+
+def _known(error: ProcessError) -> Advice | None:
+    return next((advice for advice in _TABLE if advice.pattern.search(error.detail)), None)
+
+
 def tool_failure(
     error: ProcessError,
     *,
@@ -100,7 +110,7 @@ def tool_failure(
         otherwise: What to do where neither the network nor the disk is at fault.
         offline: Whether nothing might be fetched; then what is not found is not in the cache.
     """
-    known = next((advice for advice in _TABLE if advice.pattern.search(error.detail)), None)
+    known = _known(error)
     if offline and known is not None and known.missing:
         known = _OFFLINE
     if otherwise and (known is None or not known.passing):

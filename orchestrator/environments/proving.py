@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.lockfile import LockError, applicable
 from orchestrator.core.platforms import PLATFORMS, allowed_minors, marker_values
+from orchestrator.environments.advice import is_passing, tool_failure
 from orchestrator.environments.locks import load_build_lock, load_lock
 from orchestrator.environments.resolver import locked_text, scratch
 from orchestrator.errors import EnvironmentFailure
@@ -15,6 +16,7 @@ from orchestrator.processes import ProcessError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from orchestrator.core.lockfile import Pin
     from orchestrator.core.manifest import Platform
@@ -43,6 +45,9 @@ def check_lock(resolver: Resolver, declared: Declared, jobs: int = 4) -> list[Fi
     """Return for which platforms and Python versions the lock of `declared` lacks a wheel.
 
     Packages that the manifest has built from source need none.
+
+    Raises:
+        EnvironmentFailure: When the index cannot be asked, which says nothing about the lock.
     """
     name = declared.manifest.name
     environment = declared.manifest.environment
@@ -76,9 +81,23 @@ def _check_one(
         ]  # fmt: skip
         try:
             applicable(pins, marker_values(platform, minor))
-            resolver.run(arguments, hashed=True, cwd=folder)
         except LockError as error:
             return Finding(name, place, f"the lock {error.problem}")
-        except ProcessError as error:
-            return Finding(name, place, "a package has no wheel there", error.detail)
+        failure = _try(resolver, arguments, folder)
+        if failure is not None and is_passing(failure):
+            failure = _try(resolver, arguments, folder)  # one answer of hundreds may come late
+    if failure is None:
+        return None
+    if is_passing(failure):
+        subject = f"the lock of {name} could not be checked for {place}"
+        command = f"mm env lock --check {name}"
+        raise tool_failure(failure, subject=subject, name=name, command=command)
+    return Finding(name, place, "a package has no wheel there", failure.detail)
+
+
+def _try(resolver: Resolver, arguments: Sequence[str], folder: Path) -> ProcessError | None:
+    try:
+        resolver.run(arguments, hashed=True, cwd=folder)
+    except ProcessError as error:
+        return error
     return None

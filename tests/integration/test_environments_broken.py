@@ -209,6 +209,21 @@ def test_an_index_that_goes_down_half_way(world):
     assert_none_or_whole_and_mended(world, "one")
 
 
+def test_an_index_that_is_down_says_nothing_about_a_lock(world):
+    world.wheel("alpha", "1.0")
+    world.model("one", ["alpha==1.0"])
+    world.forget_downloads()
+    world.index.asked.clear()
+    world.index.down_after = 0
+    ended = world.mm("env", "lock", "--check", "one")
+    assert ended.code == 3
+    assert "503" in ended.err
+    assert "no wheel" not in ended.out
+    assert "the package index could not be reached" in ended.sentence
+    world.index.down_after = None
+    assert world.mm("env", "lock", "--check", "one").code == 0
+
+
 def test_a_wheel_with_a_wrong_hash(world):
     wheel = world.wheel("alpha", "1.0")
     world.model("one", ["alpha==1.0"])

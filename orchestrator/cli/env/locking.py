@@ -128,7 +128,7 @@ def _check(context: Context, resolver: Resolver, models: Sequence[Declared]) -> 
     if findings:
         broken = sorted({finding.model for finding in findings})
         raise EnvironmentFailure(
-            f"{len(findings)} findings in the locks of {', '.join(broken)}",
+            f"the locks of {', '.join(broken)} do not install everywhere ({len(findings)} found)",
             fix="pin versions that every platform has, then run: mm env lock",
         )
     for declared in models:
