@@ -373,7 +373,7 @@ class Session:
             # Where a job runs elsewhere, the node that reads the files tells what they were.
             elsewhere = isinstance(task.worker, Elsewhere)
             described = {} if elsewhere else describe_inputs(manifest, values)
-        completed = self._run(task, options.retries) if options.retries else self._engine.run(task)
+        completed = self._run(task, options.retries)
         timings = {"environment": seconds, **completed.timings}
 
         def make_receipt() -> dict[str, Any]:

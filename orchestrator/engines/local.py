@@ -83,9 +83,11 @@ class LocalEngine:
         """End every worker; a job that still runs ends as cancelled."""
         with self._lock:
             self._closed = True
-            idle = {worker for each in self._idle.values() for worker in each}
+            idle = set()
+            for key in self._idle:
+                while worker := self._take_idle(key):
+                    idle.add(worker)
             busy = self._all - idle
-            self._idle.clear()
             self._changed.notify_all()
         for worker in busy:
             worker.interrupt()
@@ -94,21 +96,25 @@ class LocalEngine:
 
     def _take(self, key: str, task: Task, timings: dict[str, float]) -> Worker:
         """Return an idle worker, a new one where there may be more, or wait for one."""
+        return self._take_idle(key) or self._await_worker(key, task, timings)
+
+    def _take_idle(self, key: str) -> Worker | None:
+        """Return an idle worker, which is the caller's from now on, if there is one.
+
+        It needs no lock: `pop` gives a worker to one caller alone.
+        """
         try:
-            return self._idle[key].pop()  # without the lock: whoever comes first has it
+            return self._idle[key].pop()
         except LookupError:
-            return self._await_worker(key, task, timings)
+            return None
 
     def _await_worker(self, key: str, task: Task, timings: dict[str, float]) -> Worker:
         with self._lock:
             while True:
                 if self._closed:
                     raise _session_ended(task)
-                if idle := self._idle.get(key):
-                    try:
-                        return idle.pop()
-                    except IndexError:
-                        continue
+                if worker := self._take_idle(key):
+                    return worker
                 if self._count.get(key, 0) < max(self._limit, task.workers):
                     self._count[key] = self._count.get(key, 0) + 1
                     break
