@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOMENT = 0.0001
-"""Seconds of looking: about what it costs to be woken, so that never more than that is wasted."""
+"""Seconds of looking: about what it costs to be woken. Giving way to a busy process takes longer."""
 
 
 def attend(poll: Callable[[int], list[tuple[int, int]]]) -> list[tuple[int, int]]:
@@ -22,11 +22,9 @@ def attend(poll: Callable[[int], list[tuple[int, int]]]) -> list[tuple[int, int]
 
     The processor is offered to others meanwhile: to the other side first, where both share one.
     """
-    ready = poll(0)
-    if ready:
-        return ready
     until = time.monotonic() + MOMENT
-    while not ready and time.monotonic() < until:
+    while True:
         os.sched_yield()
         ready = poll(0)
-    return ready
+        if ready or time.monotonic() >= until:
+            return ready
