@@ -14,17 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOMENT = 0.0001
-"""Seconds of looking: about what it costs to be woken. Giving way to a busy process takes longer."""
+"""Seconds of looking: about what it costs to be woken."""
 
 
 def attend(poll: Callable[[int], list[tuple[int, int]]]) -> list[tuple[int, int]]:
     """Return what `poll` (of `select.poll` or `select.epoll`) finds within a moment.
 
-    The processor is offered to others meanwhile: to the other side first, where both share one.
+    The processor is offered to others meanwhile: to the other side, where both share one, but also
+    to whoever else is busy, which takes longer.
     """
+    ready = poll(0)
+    if ready:
+        return ready
     until = time.monotonic() + MOMENT
-    while True:
+    while not ready and time.monotonic() < until:
         os.sched_yield()
         ready = poll(0)
-        if ready or time.monotonic() >= until:
-            return ready
+    return ready
