@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 
-from . import frames
+from . import frames, state
 from .channel import Channel
 from .frames import Message
 
@@ -83,12 +83,17 @@ class Line:
     """The requests of all clients, in the order in which they came.
 
     Any thread adds and cancels. The first in line is the one that runs, or is about to; the main
-    thread alone begins and ends it.
+    thread alone begins and ends it. How many wait is shown in the worker's state before anybody is
+    told a place.
+
+    Args:
+        shared: The worker's state.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Any) -> None:
         self._lock = threading.Lock()
         self._all: list[Request] = []
+        self._shared = shared
 
     @property
     def busy(self) -> bool:
@@ -111,6 +116,8 @@ class Line:
         with self._lock:
             request.place = len(self._all)
             self._all.append(request)
+            if request.place:
+                self._shared[state.WAITING] = request.place
         if request.place:
             request.notify("waiting", {"place": request.place})
 
@@ -131,6 +138,7 @@ class Line:
             del self._all[0]
             if not self._all:
                 return
+            self._shared[state.WAITING] = self.waiting
             left = list(self._all)
         self._tell(left)
 
@@ -160,6 +168,7 @@ class Line:
                     on_first()
             for request in meant:
                 self._all.remove(request)
+            self._shared[state.WAITING] = self.waiting
             left = list(self._all)
         for request in meant:
             send_error(request.channel, request.id, frames.CANCELLED, BEFORE)

@@ -133,7 +133,7 @@ class Server:
         self._environment = environment
         self._clients: dict[int, Client] = {}  # by descriptor
         self._reading = threading.Lock()
-        self._line = Line()
+        self._line = Line(shared)
         self._state = shared
         self._bell = bell.Bell()
         self._runner: types.ModuleType | None = None
@@ -161,8 +161,6 @@ class Server:
                 self._hear(self._ears.wait_in_main(left, soon=soon))
                 soon = False
                 continue
-            if request.place:
-                self._state[state.WAITING] = self._line.waiting
             if request.method == "shutdown":
                 self._enter(state.ENDING, GRACE, 0)
                 request.answer({})
@@ -256,7 +254,6 @@ class Server:
         """Forget a client that has gone, or that broke the protocol."""
         self._ears.remove(channel.fileno())
         self._line.cancel(channel, on_first=self._hurry)
-        self._state[state.WAITING] = self._line.waiting
         if not self._line.busy:
             self._state[state.SINCE] = time.monotonic()
         del self._clients[channel.fileno()]
@@ -274,7 +271,6 @@ class Server:
         if method == "cancel":
             if "id" in params:
                 self._line.cancel(channel, params["id"])
-                self._state[state.WAITING] = self._line.waiting
             return
         if isinstance(identity, bool) or not isinstance(identity, (int, str)):
             raise frames.ProtocolError("a request without an id")
@@ -291,12 +287,7 @@ class Server:
         elif wrong := wrong_parameter(method, params):
             send_error(channel, identity, frames.INVALID_PARAMS, f"{method} needs {wrong}")
         else:
-            self._queue(Request(channel, message, client.pid, self._line))
-
-    def _queue(self, request: Request) -> None:
-        self._line.add(request)
-        if request.place:
-            self._state[state.WAITING] = self._line.waiting
+            self._line.add(Request(channel, message, client.pid, self._line))
 
     def _hello(self, client: Client, identity: Any, params: dict[str, Any]) -> None:
         if params.get("protocol") != frames.PROTOCOL:
