@@ -65,7 +65,7 @@ class RunRecord:
             "pipeline": sketch["name"],
             "graph": dict(sketch),
             "options": dict(options),
-            "began": time.time(),
+            "began": _round(time.time()),
         }
         write_json(self.path / "run.json", self._facts)
         shown = {
@@ -133,16 +133,19 @@ class RunRecord:
         return (self.path / name).open("ab", buffering=0)
 
     def _write(self, turn: Turn, **facts: Any) -> None:
+        began = _round(turn.began)
         times = {
             "ready": _round(turn.ready),
-            "began": _round(turn.began),
-            "seconds": _round(max(0.0, turn.ended - turn.began)),
+            "began": began,
+            # Of what is written, so that two turns of a lane that follow each other do not overlap.
+            "seconds": _round(max(0.0, _round(turn.ended) - began)),
             "lane": turn.lane,
         }
         self._items.write(json_line({**facts, **times}) + b"\n")
 
 
 def _round(seconds: float) -> float:
+    """Round to whole microseconds, the unit of a trace."""
     return round(seconds, 6)
 
 

@@ -55,14 +55,21 @@ def trace(run: Run) -> dict[str, Any]:
 
 
 class _Clock:
-    """Turns seconds of the clock on the wall into a trace's microseconds."""
+    """Turns seconds of the clock on the wall into a trace's microseconds.
+
+    A record has whole microseconds, which a difference of two of its times need not have.
+    """
 
     def __init__(self, start: float, pid: int) -> None:
-        self._start = start
+        self._start = _microseconds(start)
         self.pid = pid
 
     def at(self, moment: float) -> int:
-        return max(0, round((moment - self._start) * 1e6))
+        return max(0, _microseconds(moment) - self._start)
+
+
+def _microseconds(moment: float) -> int:
+    return round(moment * 1e6)
 
 
 def _steps(run: Run) -> list[str]:

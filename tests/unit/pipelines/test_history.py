@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.core.pipelines.keys import Recipe
 from orchestrator.errors import JobFailed, UsageError
+from orchestrator.pipelines import runs
 from orchestrator.pipelines.history import find_run, last_keys, runs_in
 from orchestrator.pipelines.runs import RunRecord
 from orchestrator.pipelines.states import Failure, Turn
@@ -144,6 +145,14 @@ def test_a_trace_has_rows_for_workers_loads_queues_and_transfers(record):
     assert max(event["args"]["items"] for event in events["C"]) == 2
     assert [event["args"]["items"] for event in events["C"]][-1] == 0
     assert len(events["s"]) == 2
+
+
+def test_turns_that_follow_each_other_do_not_overlap_in_a_trace(tmp_path, monkeypatch):
+    # Whatever the part of a microsecond at which a run begins: seven hundredths at a time.
+    for count in range(60):
+        monkeypatch.setattr(runs.time, "time", lambda count=count: 1_764_000_000 + count * 7e-8)
+        made = RunRecord(tmp_path / str(count), SKETCH, {}, {})
+        check_trace(trace(fill(made)))
 
 
 def test_a_trace_of_nothing_and_of_an_older_record_is_one(record):
