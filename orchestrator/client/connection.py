@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchestrator.worker.attention import attend
+from orchestrator.worker.attention import Attention
 from orchestrator.worker.frames import ProtocolError
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 TICK = 1.0
 """Seconds after which a wait that nothing else can end looks at its deadline."""
+
+QUICK = 0.01
+"""Seconds within which a worker that did so last is expected to say something: it is looked out for
+before the wait. Of a longer wait, the waking is a small part."""
 
 NOTIFICATIONS = frozenset({"waiting", "started", "progress", "log", "chunk"})
 
@@ -85,8 +89,10 @@ class Connection:
         channel.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, tick)
         self._last = 0
         self._came: list[Message] = []  # read, and not looked at yet
+        self._quick = False  # whether the last wait was a short one
         self._alone = select.poll()
         self._alone.register(channel.sock, select.POLLIN)
+        self._attention = Attention()
         self._listening: Cancellation | None = None
         self._listen(None)
 
@@ -142,10 +148,10 @@ class Connection:
         """
         while True:
             while not self._came:
+                began = time.monotonic()
+                ready = self._quick and self._attention.look(self._alone.poll)
                 # Where only an answer or the deadline can end the wait, the read itself waits.
-                if not attend(self._alone.poll) and (
-                    cancellation is not None or deadline - time.monotonic() <= TICK
-                ):
+                if not ready and (cancellation is not None or deadline - began <= TICK):
                     self._await_input(deadline, cancellation)
                 try:
                     came = self._channel.read(0, directory)
@@ -160,6 +166,7 @@ class Connection:
                 if came is None:
                     raise ConnectionLost("the worker closed the connection")
                 self._came = came
+                self._quick = time.monotonic() - began < QUICK
             said = self._sort(self._came.pop(0))
             if said is not None:
                 return said

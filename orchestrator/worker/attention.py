@@ -13,21 +13,36 @@ TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MOMENT = 0.0001
-"""Seconds of looking: about what it costs to be woken."""
+MOMENT = 0.0005
+"""Seconds of looking: more than it takes to wake the other side and to have a small job done there
+(0.15 ms). Else two sides that have slept once would wait for each other's waking for ever.
+"""
+
+REST = 0.1
+"""Seconds without a look after one in which others had the processor. A sleeper gets it back when
+something has come, and who only gives way waits for its turn: milliseconds, where all are busy."""
 
 
-def attend(poll: Callable[[int], list[tuple[int, int]]]) -> list[tuple[int, int]]:
-    """Return what `poll` (of `select.poll` or `select.epoll`) finds within a moment.
+class Attention:
+    """Somebody who waits again and again."""
 
-    The processor is offered to others meanwhile: to the other side, where both share one, but also
-    to whoever else is busy, which takes longer.
-    """
-    ready = poll(0)
-    if ready:
-        return ready
-    until = time.monotonic() + MOMENT
-    while not ready and time.monotonic() < until:
-        os.sched_yield()
+    def __init__(self) -> None:
+        self._next = 0.0  # the time from which on it looks again
+
+    def look(self, poll: Callable[[int], list[tuple[int, int]]]) -> list[tuple[int, int]]:
+        """Return what `poll` (of `select.poll` or `select.epoll`) finds, now or within a moment.
+
+        The processor is offered to others meanwhile: to the other side, where both share one.
+        """
         ready = poll(0)
-    return ready
+        now = time.monotonic()
+        if ready or now < self._next:
+            return ready
+        until = now + MOMENT
+        while not ready and now < until:
+            os.sched_yield()
+            ready = poll(0)
+            now = time.monotonic()
+        if now > until + MOMENT:
+            self._next = now + REST
+        return ready

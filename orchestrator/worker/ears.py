@@ -13,7 +13,7 @@ import os
 import select
 import time
 
-from .attention import attend
+from .attention import Attention
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Ears:
         self._event = select.EPOLLIN | select.EPOLLEXCLUSIVE if shared else select.POLLIN
         self._second = 1 if shared else 1000
         """What a second is in the poller's unit of time."""
+        self._attention = Attention()
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
         os.set_blocking(self._wake_writer, False)
@@ -67,7 +68,7 @@ class Ears:
         Returns:
             When woken, there is among them a descriptor that nobody has added.
         """
-        ready = attend(self._main.poll) if soon and self._shared else []
+        ready = self._attention.look(self._main.poll) if soon and self._shared else []
         if not ready:
             ready = self._main.poll(None if seconds is None else seconds * self._second)
         for descriptor, _ in ready:

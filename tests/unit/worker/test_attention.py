@@ -3,26 +3,73 @@
 import os
 import select
 
-from orchestrator.worker.attention import attend
+import pytest
+
+from orchestrator.worker import attention
+from orchestrator.worker.attention import MOMENT, REST, Attention
+
+FOUND = [(3, select.POLLIN)]
 
 
-def test_what_is_there_or_comes_meanwhile_is_found_and_nothing_is_an_answer():
+class World:
+    """A clock that only giving way moves, and a poller that finds something from a time on."""
+
+    def __init__(self):
+        self.now = 100.0
+        self.turn = MOMENT / 10  # how long others have the processor
+        self.comes = float("inf")
+        self.turns = 0
+
+    def sched_yield(self):
+        self.now += self.turn
+        self.turns += 1
+
+    def poll(self, milliseconds):
+        assert milliseconds == 0
+        return FOUND if self.now >= self.comes else []
+
+
+@pytest.fixture
+def world(monkeypatch):
+    made = World()
+    monkeypatch.setattr(attention.time, "monotonic", lambda: made.now)
+    monkeypatch.setattr(attention.os, "sched_yield", made.sched_yield)
+    return made
+
+
+def test_what_is_there_is_found_and_nothing_is_an_answer():
     reader, writer = os.pipe()
     poller = select.poll()
     poller.register(reader, select.POLLIN)
-    assert attend(poller.poll) == []
+    eyes = Attention()
+    assert eyes.look(poller.poll) == []
     os.write(writer, b"x")
-    assert attend(poller.poll) == [(reader, select.POLLIN)]
+    assert eyes.look(poller.poll) == [(reader, select.POLLIN)]
     os.close(reader)
     os.close(writer)
 
 
-def test_it_looks_more_than_once_before_it_gives_up():
-    asked = []
+def test_what_comes_within_the_moment_is_found_and_what_comes_later_is_not(world):
+    eyes = Attention()
+    world.comes = world.now + MOMENT / 2
+    assert eyes.look(world.poll) == FOUND
+    assert world.turns == 5
+    world.comes = world.now + 2 * MOMENT
+    assert eyes.look(world.poll) == []
+    assert world.turns == pytest.approx(15, abs=1)
 
-    def poll(milliseconds):
-        asked.append(milliseconds)
-        return [(3, select.POLLIN)] if len(asked) == 2 else []
 
-    assert attend(poll) == [(3, select.POLLIN)]
-    assert asked == [0, 0]
+def test_where_others_take_the_processor_nobody_looks_for_a_while(world):
+    eyes = Attention()
+    world.turn = 0.003
+    world.comes = world.now + 0.001
+    assert eyes.look(world.poll) == FOUND  # and that was late
+    world.comes = float("inf")
+    assert eyes.look(world.poll) == []
+    assert world.turns == 1
+    world.comes = world.now
+    assert eyes.look(world.poll) == FOUND  # what is there is always found
+    world.now += REST
+    world.comes = float("inf")
+    assert eyes.look(world.poll) == []
+    assert world.turns == 2
