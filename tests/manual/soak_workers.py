@@ -110,13 +110,15 @@ def main(jobs=10_000, cancelled=1_000, killed=200):
                 timer.join()
                 continue
             raise AssertionError("it was not killed")
+        grown = resident() - before[1]
         print(
             f"{killed} killed: {descriptors() - before[0]:+d} descriptors, "
-            f"{(resident() - before[1]) / 1e6:+.2f} MB, "
+            f"{grown / 1e6:+.2f} MB, "
             f"{len(os.listdir(world.run_directory))} files, "
             f"{len(os.listdir(world.root / 'logs'))} logs"
         )
         assert descriptors() <= before[0]
+        assert grown <= MEMORY_BOUND
         assert os.listdir(world.run_directory) == []
         world.close()
 
