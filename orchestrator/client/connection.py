@@ -156,7 +156,7 @@ class Connection:
                 try:
                     came = self._channel.read(0, directory)
                 except BlockingIOError:  # a tick has passed
-                    self._look()
+                    self._check_alive()
                     continue
                 except ConnectionResetError as error:
                     # A local socket is reset, and not ended, when its peer left something unread.
@@ -186,11 +186,11 @@ class Connection:
                 cancellation.drain()
                 raise CancelRequested
         if not ready:
-            self._look()
+            self._check_alive()
             if deadline <= time.monotonic():
                 raise DeadlinePassed
 
-    def _look(self) -> None:
+    def _check_alive(self) -> None:
         """See whether the worker is gone although a child of its holds its end of the socket."""
         if self._ended():
             raise ConnectionLost("the worker has ended")
