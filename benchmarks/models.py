@@ -31,8 +31,8 @@ from PIL import Image, ImageDraw
 import orchestrator
 from orchestrator.core.patching import Conditions
 from orchestrator.home import Home
+from orchestrator.jobs.job import Job
 from orchestrator.reporting import Silent
-from orchestrator.session import JobOptions
 from orchestrator.sources.overlays import ensure_overlay
 from orchestrator.sources.patchsets import load_patch_sets
 from orchestrator.sources.records import SourceRecord, describe
@@ -137,9 +137,9 @@ def calls(session, workspace, options, root):
     overlay = workspace.sources.overlay(declared, conditions, environment.python)
     image = page(root / "page.png")
     inputs = {"image": image, "image_size": str(options.size), "crop": options.crop}
-    job = JobOptions(dtype=dtype, force=True)
+    job = Job(MODEL, inputs, dtype=dtype, force=True)
     print(f"\nA call, {options.rounds} rounds in turn, {dtype}, one thread:\n")
-    raw = session.execute(MODEL, inputs, job)["raw"]
+    raw = session.execute(job)["raw"]
     given = (environment.python, overlay, dtype, image, root, options.size, options.crop)
     direct, other = Direct(*given), Direct(*given)
     if not direct.call() == other.call() == raw:
@@ -149,7 +149,7 @@ def calls(session, workspace, options, root):
         "`infer` itself": (direct.call, (direct.pid,)),
         "the same once more": (other.call, (other.pid,)),
         "`Session.run`": (
-            lambda: session.execute(MODEL, inputs, job),
+            lambda: session.execute(job),
             (os.getpid(), worker_of(workspace)),
         ),
     }
@@ -252,7 +252,7 @@ def main():
         if before is None or before.path != str(checkpoint):
             workspace.sources.add(declared, checkpoint)
         with orchestrator.Session(workspace=workspace) as session:
-            session.prepare(MODEL, JobOptions(dtype=options.dtype, force=True))
+            session.load(Job(MODEL, dtype=options.dtype, force=True))
             loads(workspace, options, numbers_of(checkpoint) * ITEM[options.dtype])
             calls(session, workspace, options, root)
         overlays(workspace, checkpoint, root, 9)

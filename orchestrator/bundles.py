@@ -20,7 +20,6 @@ from orchestrator.core.canonical import digest, digest_bytes, short
 from orchestrator.core.manifest_reader import read_manifest
 from orchestrator.environments.locks import BUILD_LOCK
 from orchestrator.errors import EnvironmentFailure, ManifestError
-from orchestrator.preparing import read_runner
 from orchestrator.sources.patchsets import patch_set_path
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def pack(declared: Declared) -> Bundle:
     for name in manifest.patches:
         files[f"manifests/patches/{name}.yaml"] = _read(patch_set_path(declared, name))
     folder = f"envs/{manifest.env}"
-    files[f"{folder}/{declared.runner.name}"] = read_runner(declared).encode("utf-8")
+    files[f"{folder}/{declared.runner.name}"] = declared.read_runner().encode("utf-8")
     if not declared.lock.is_file():
         raise EnvironmentFailure(
             f"{declared.name} has no lock",

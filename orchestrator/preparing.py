@@ -3,48 +3,34 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
-
-import msgspec
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator import machine
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.units import parse_size
 from orchestrator.core.worker_variables import wanted_threads, worker_variables
-from orchestrator.errors import ManifestError
+from orchestrator.engines.base import PreparedModel
 from orchestrator.processor import native_dtypes
 from orchestrator.receipts import produced_by
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Manifest
-    from orchestrator.engines.base import Elsewhere
     from orchestrator.environments import Environment
     from orchestrator.flock import Held
     from orchestrator.sources.overlays import Overlay
     from orchestrator.workspace import Workspace
 
 
-class Prepared(msgspec.Struct, frozen=True):
-    """What a job of one model on one device needs, worked out once.
+class Preparer(Protocol):
+    """Works out what jobs need; called from several threads.
 
     Attributes:
-        declared: The model.
-        worker: What its worker is started from.
-        producer: Returns the part of a receipt that does not depend on the inputs.
-        keep_alive: Seconds that a worker stays after its last job, as the manifest says.
+        reads_files: Whether files of inputs are read on this machine.
     """
 
-    declared: Declared
-    worker: WorkerSpec | Elsewhere
-    producer: Callable[[], Mapping[str, Any]]
-    keep_alive: float
-
-
-class Preparer(Protocol):
-    """Works out what jobs need; called from several threads."""
+    reads_files: bool
 
     def check(self, declared: Declared) -> None:
         """Look, before anything is built, whether the model's files are there.
@@ -53,7 +39,7 @@ class Preparer(Protocol):
             SourceError: When they are not.
         """
 
-    def prepare(self, declared: Declared, device: str, dtype: str) -> Prepared:
+    def prepare(self, declared: Declared, device: str, dtype: str) -> PreparedModel:
         """Return what jobs of `declared` need, what is missing built first.
 
         Args:
@@ -76,6 +62,8 @@ class LocalPreparer:
         workspace: The user's world.
     """
 
+    reads_files = True
+
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._lock = threading.Lock()
@@ -86,13 +74,12 @@ class LocalPreparer:
         if declared.manifest.source is not None:
             self._workspace.sources.ready(declared)
 
-    def prepare(self, declared: Declared, device: str, dtype: str) -> Prepared:
+    def prepare(self, declared: Declared, device: str, dtype: str) -> PreparedModel:
         """Build what is missing, and return what a worker is started from here."""
         environment = self._environment(declared)
         worker, overlay = self._worker_spec(declared, environment, device, dtype)
         producer = produced_by(declared, environment, worker, overlay)
-        keep_alive = declared.manifest.keep_alive_seconds
-        return Prepared(declared, worker, lambda: producer, keep_alive)
+        return PreparedModel(declared.manifest, worker, lambda: producer)
 
     def close(self) -> None:
         """Hold environments and overlays no longer."""
@@ -132,7 +119,7 @@ class LocalPreparer:
                 **(overlay.variables if overlay else {}),
             },
             runner=declared.runner,
-            source=read_runner(declared),
+            source=declared.read_runner(),
             device=device,
             dtype=dtype,
             model_dir=overlay.path if overlay else None,
@@ -162,22 +149,6 @@ class LocalPreparer:
         if self._held.setdefault(overlay.digest, overlay.held) is not overlay.held:
             overlay.held.release()
         return overlay
-
-
-def read_runner(declared: Declared) -> str:
-    """Return the text of a model's runner.
-
-    Raises:
-        ManifestError: When it cannot be read.
-    """
-    try:
-        return declared.runner.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(
-            f"the runner of {declared.manifest.name} cannot be read ({error})",
-            where=str(declared.runner),
-            fix=f"write it beside {declared.lock.name}",
-        ) from error
 
 
 def memory_need(manifest: Manifest, device: str, dtype: str) -> int:

@@ -13,17 +13,16 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec.structs import replace
 
 from orchestrator.client.cancellation import Cancellation
 from orchestrator.core.devices import AUTO
 from orchestrator.core.values import check_inputs, check_output
 from orchestrator.engines import local_engine
-from orchestrator.engines.base import Elsewhere, Task, ignore_event
 from orchestrator.engines.wire import finish
 from orchestrator.errors import Cancelled, Crashed, OutputError, UsageError
 from orchestrator.inputs import describe_inputs, resolve_files
+from orchestrator.jobs.job import Job
 from orchestrator.preparing import LocalPreparer
 from orchestrator.receipts import receipt
 from orchestrator.reporting import Reporter, Silent
@@ -33,15 +32,14 @@ from orchestrator.userenv import snapshot
 from orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from concurrent.futures import Future, ThreadPoolExecutor
     from types import TracebackType
 
     from orchestrator.catalog import Declared
     from orchestrator.client.connection import Event
     from orchestrator.engines import EngineFactory
-    from orchestrator.engines.base import Completed, Engine
-    from orchestrator.preparing import Prepared, Preparer
+    from orchestrator.engines.base import Completed, Engine, PreparedModel
+    from orchestrator.preparing import Preparer
 
 
 ENGINES = ("local", "ray")
@@ -49,35 +47,6 @@ ENGINES = ("local", "ray")
 MAX_THREADS = 64
 """Jobs of one session that may be under way at once, unless it may have more than half as many
 workers; those beyond wait for a thread."""
-
-
-class JobOptions(msgspec.Struct, frozen=True):
-    """How one job is to run, beside its inputs.
-
-    Attributes:
-        model: The model that stands for the task, instead of the preferred one.
-        device: "auto", or one that the manifest lists.
-        dtype: "auto", or one that the manifest lists for the device.
-        timeout: Seconds that the run may take, instead of the manifest's `timeouts.run`.
-        cancellation: What may ask the job to stop.
-        on_event: Called with progress, log lines, chunks and the place in the line.
-        retries: How often the job may be run again when its worker has crashed.
-        keep_alive: Seconds that a worker of the command line stays after its last job, instead of
-            the manifest's `keep_alive`. Workers of a session stay as long as the session.
-        force: Whether to load the model without asking whether the memory suffices.
-        workers: How many workers of the model may live at once, where the session allows fewer.
-    """
-
-    model: str | None = None
-    device: str = AUTO
-    dtype: str = AUTO
-    timeout: float | None = None
-    cancellation: Cancellation | None = None
-    on_event: Callable[[Event], None] = ignore_event
-    retries: int = 0
-    keep_alive: float | None = None
-    force: bool = False
-    workers: int = 1
 
 
 class Session:
@@ -144,7 +113,7 @@ class Session:
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
         self._choices: dict[tuple[str, str | None], Declared] = {}
-        self._prepared: dict[tuple[str, str, str], Prepared] = {}
+        self._prepared: dict[tuple[str, str, str], PreparedModel] = {}
         self._submitted: set[Cancellation] = set()
         self._cancelled = False
         self._closed = False
@@ -210,14 +179,13 @@ class Session:
         Raises:
             MMError: One of its subclasses says how the job ended.
         """
-        return self.execute(name, inputs, JobOptions(model, device, dtype, timeout))
+        return self.execute(Job(name, inputs, model, device, dtype, timeout))
 
     def submit(self, name: str, /, **keywords: Any) -> Future[Result]:
         """Start `run(name, **keywords)` in a thread and return its future at once."""
-        options, inputs = _split(keywords)
-        return self._submit(name, inputs, options)
+        return self._submit(_job(name, keywords))
 
-    def _submit(self, name: str, inputs: Mapping[str, Any], options: JobOptions) -> Future[Result]:
+    def _submit(self, job: Job) -> Future[Result]:
         def work() -> Result:
             cancellation = Cancellation()
             with self._lock:
@@ -225,7 +193,7 @@ class Session:
                 if self._cancelled:
                     cancellation.request()
             try:
-                return self.execute(name, inputs, replace(options, cancellation=cancellation))
+                return self.execute(replace(job, cancellation=cancellation))
             finally:
                 with self._lock:
                     self._submitted.remove(cancellation)
@@ -233,7 +201,7 @@ class Session:
 
         with self._lock:
             if self._closed:
-                raise Cancelled(f"{name} was cancelled: its session has ended")
+                raise Cancelled(f"{job.name} was cancelled: its session has ended")
             if self._executor is None:
                 # Only here: a command needs none, and it brings `logging` with it.
                 from concurrent.futures import ThreadPoolExecutor
@@ -271,8 +239,8 @@ class Session:
         try:
             for item in items:
                 _check_item(item)
-                options, inputs = _split({**keywords, **item})
-                waiting.append(self._submit(name, inputs, replace(options, workers=count)))
+                job = _job(name, {**keywords, **item})
+                waiting.append(self._submit(replace(job, workers=count)))
                 if len(waiting) >= 2 * count:
                     yield waiting.popleft().result()
             while waiting:
@@ -295,22 +263,22 @@ class Session:
         Raises:
             MMError: As for `run`, after the chunks that came before.
         """
-        options, inputs = _split(keywords)
-        declared = self._choose(name, options.model)
+        job = _job(name, keywords)
+        declared = self._choose(job)
         wanted = output or declared.manifest.primary_output
         if wanted not in declared.manifest.outputs:
             raise UsageError(f"{declared.manifest.name} has no output {wanted!r}")
         cancellation = Cancellation()
         queue: SimpleQueue[tuple[str, Any]] = SimpleQueue()
 
-        def listen(event: Event) -> None:
+        def on_event(event: Event) -> None:
             if event.kind == "chunk" and event.params.get("output") == wanted:
                 queue.put(("chunk", self.chunk(declared, event)))
 
         def work() -> None:
-            heard = replace(options, cancellation=cancellation, on_event=listen)
+            streamed = replace(job, cancellation=cancellation, on_event=on_event)
             try:
-                queue.put(("result", self.execute(name, inputs, heard)))
+                queue.put(("result", self.execute(streamed)))
             except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
                 queue.put(("error", error))
 
@@ -351,7 +319,7 @@ class Session:
         checked = check_output(manifest.name, name, manifest.outputs[name], value, event.buffers)
         return finish(manifest.name, name, checked, str(self._scratch.path))
 
-    def execute(self, name: str, inputs: Mapping[str, Any], options: JobOptions) -> Result:
+    def execute(self, job: Job) -> Result:
         """Run one job with every option there is; `run` is the short form."""
         if self._forked:
             # Two processes on one connection would read each other's answers.
@@ -359,87 +327,84 @@ class Session:
                 "this session belongs to the process that forked this one",
                 fix="make a session of its own here",
             )
-        if options.timeout is not None:
-            _check_timeout(options.timeout)
-        declared = self._choose(name, options.model)
+        if job.timeout is not None:
+            _check_timeout(job.timeout)
+        declared = self._choose(job)
         manifest = declared.manifest
-        values = check_inputs(manifest, inputs)
+        values = check_inputs(manifest, job.inputs)
         if manifest.takes_paths:
             values = resolve_files(manifest, values)
-        prepared, seconds = self._prepare(declared, options)
-        task = _task(prepared, values, options)
+        model, seconds = self._prepare(declared, job)
         described: Mapping[str, Any] = values
         if manifest.takes_paths:
-            # Where a job runs elsewhere, the node that reads the files tells what they were.
-            elsewhere = isinstance(task.worker, Elsewhere)
-            described = {} if elsewhere else describe_inputs(manifest, values)
-        completed = self._run(task, options.retries)
+            # Where a job runs elsewhere, the node that reads the files says what they were.
+            described = describe_inputs(manifest, values) if self._preparer.reads_files else {}
+        completed = self._run(replace(job, inputs=values), model)
         timings = {"environment": seconds, **completed.timings}
 
         def make_receipt() -> dict[str, Any]:
-            producer = completed.produced_by or prepared.producer()
+            producer = completed.produced_by or model.produced_by()
             return receipt(producer, completed.inputs or described, timings)
 
         return Result(
             completed.outputs, manifest.name, manifest.primary_output, make_receipt, timings
         )
 
-    def prepare(self, name: str, options: JobOptions) -> None:
-        """Build the environment and load a worker of `name`, before its first job needs one.
+    def load(self, job: Job) -> None:
+        """Build the environment and load a worker for `job`, before its first job needs one.
 
         Raises:
             MMError: As `execute`, for what goes wrong before a job begins.
         """
-        prepared, _ = self._prepare(self._choose(name, options.model), options)
-        self._engine.prepare(_task(prepared, {}, options))
+        model, _ = self._prepare(self._choose(job), job)
+        self._engine.load(job, model)
 
-    def produced_by(self, name: str, options: JobOptions) -> Mapping[str, Any]:
-        """Return the part of a receipt that jobs of `name` have in common.
+    def produced_by(self, job: Job) -> Mapping[str, Any]:
+        """Return the part of a receipt that jobs such as `job` have in common.
 
         A missing environment is built first, because it is part of the answer.
         """
-        prepared, _ = self._prepare(self._choose(name, options.model), options)
-        return prepared.producer()
+        model, _ = self._prepare(self._choose(job), job)
+        return model.produced_by()
 
     def is_built(self, name: str) -> bool:
         """Return whether the environment of the model `name` is there."""
-        return self.workspace.environments.ready(self._choose(name, None)) is not None
+        return self.workspace.environments.ready(self._choose(Job(name))) is not None
 
     def discard(self, directory: Path) -> None:
         """Remove a directory that `spool` made, or that of a job, before the session ends."""
         self._scratch.discard(str(directory))
 
-    def _run(self, task: Task, retries: int) -> Completed:
-        try:
-            return self._engine.run(task)
-        except Crashed as error:
-            if retries <= 0:
-                raise
-            self.workspace.reporter.note(f"{error.what}; trying again ({retries} left)")
-        return self._run(task, retries - 1)
+    def _run(self, job: Job, model: PreparedModel) -> Completed:
+        for left in range(job.retries, 0, -1):
+            try:
+                return self._engine.run(job, model)
+            except Crashed as error:  # noqa: PERF203 - each attempt is a whole job
+                self.workspace.reporter.note(f"{error.what}; trying again ({left} left)")
+        return self._engine.run(job, model)
 
-    def _prepare(self, declared: Declared, options: JobOptions) -> tuple[Prepared, float]:
-        """Return what the jobs of a model need, and the seconds that it took to make it."""
-        key = (declared.manifest.name, options.device, options.dtype)
-        prepared = self._prepared.get(key)
-        if prepared is not None:
-            return prepared, 0.0
+    def _prepare(self, declared: Declared, job: Job) -> tuple[PreparedModel, float]:
+        """Return the job's model with all that it needs, and the seconds that this took."""
+        key = (declared.name, job.device, job.dtype)
+        model = self._prepared.get(key)
+        if model is not None:
+            return model, 0.0
         began = time.perf_counter()
-        prepared = self._preparer.prepare(declared, options.device, options.dtype)
-        self._prepared[key] = prepared
-        return prepared, time.perf_counter() - began
+        model = self._preparer.prepare(declared, job.device, job.dtype)
+        self._prepared[key] = model
+        return model, time.perf_counter() - began
 
-    def _choose(self, name: str, model: str | None) -> Declared:
-        known = self._choices.get((name, model))
+    def _choose(self, job: Job) -> Declared:
+        key = (job.name, job.model)
+        known = self._choices.get(key)
         if known is not None:
             return known
-        choice = self.workspace.choose(name, model)
-        declared = choice.declared
+        choice = self.workspace.choose(job.name, job.model)
         if choice.reason:
             self.workspace.reporter.note(choice.reason)
-        self._preparer.check(declared)  # said before anything is built
-        self._choices[name, model] = declared
-        return declared
+        self._preparer.check(choice.declared)  # before anything is built
+        self._choices[key] = choice.declared
+        return choice.declared
 
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -452,22 +417,6 @@ def _forked() -> None:
 
 
 os.register_at_fork(after_in_child=_forked)
-
-
-def _task(prepared: Prepared, values: Mapping[str, Any], options: JobOptions) -> Task:
-    manifest = prepared.declared.manifest
-    return Task(
-        manifest=manifest,
-        worker=prepared.worker,
-        inputs=values,
-        load_seconds=manifest.timeouts.load,
-        run_seconds=manifest.timeouts.run if options.timeout is None else options.timeout,
-        keep_alive=prepared.keep_alive if options.keep_alive is None else options.keep_alive,
-        force=options.force,
-        workers=options.workers,
-        cancellation=options.cancellation,
-        on_event=options.on_event,
-    )
 
 
 def _check_workers(asked: int) -> None:
@@ -489,10 +438,10 @@ def _check_timeout(asked: float) -> None:
         raise UsageError(f"a time-out of {asked!r} seconds", fix="give a number above 0")
 
 
-def _split(keywords: Mapping[str, Any]) -> tuple[JobOptions, dict[str, Any]]:
-    """Return the keywords of `run` that are options, and those that are inputs."""
+def _job(name: str, keywords: Mapping[str, Any]) -> Job:
+    """Return the job of `run(name, **keywords)`: some keywords are options, the others inputs."""
     inputs = dict(keywords)
     chosen = {
         name: inputs.pop(name) for name in ("model", "device", "dtype", "timeout") if name in inputs
     }
-    return JobOptions(**chosen), inputs
+    return Job(name, inputs, **chosen)

@@ -57,6 +57,21 @@ class Declared(msgspec.Struct, frozen=True):
         """Every package of its environment, pinned."""
         return self.env_directory / "requirements.lock"
 
+    def read_runner(self) -> str:
+        """Return the text of the runner.
+
+        Raises:
+            ManifestError: When it cannot be read.
+        """
+        try:
+            return self.runner.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ManifestError(
+                f"the runner of {self.name} cannot be read ({error})",
+                where=str(self.runner),
+                fix=f"write it beside {self.lock.name}",
+            ) from error
+
 
 class Broken(msgspec.Struct, frozen=True):
     """A manifest that cannot be used: its file, and why."""

@@ -106,8 +106,8 @@ def _run(
     options: dict[str, Any],
 ) -> None:
     from orchestrator.cli.inputs import collect
+    from orchestrator.jobs.job import Job
     from orchestrator.pipelines.batch import Batch, Progress, identity_of
-    from orchestrator.pipelines.models import Call, SessionModels
     from orchestrator.session import Session
 
     with contextlib.ExitStack() as stack:
@@ -115,22 +115,21 @@ def _run(
         more = collect(manifest, given, session.spool())
         items, total = _items(context, manifest, words, more)
         lines = _lines(stack, manifest, options["out"], resume=options["resume"])
-        call = Call(
+        job = Job(
             manifest.name,
-            options["device"],
-            options["dtype"],
-            options["timeout"],
-            options["workers"],
+            device=options["device"],
+            dtype=options["dtype"],
+            timeout=options["timeout"],
+            workers=options["workers"],
         )
-        models = SessionModels(session)
-        if lines.receipts and lines.receipts != {identity_of(models, call)}:
+        if lines.receipts and lines.receipts != {identity_of(session, job)}:
             context.say(
                 f"some results in {lines.path} were made by another model, environment or device"
             )
         batch = Batch(
-            call=call,
+            job=job,
             manifest=manifest,
-            models=models,
+            jobs=session,
             scratch=session.spool,
             discard=session.discard,
             workers=options["workers"],

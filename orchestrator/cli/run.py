@@ -146,7 +146,8 @@ def _run(
 ) -> None:
     from orchestrator.cli import inputs, outputs, partial, streaming
     from orchestrator.engines import kept_engine
-    from orchestrator.session import JobOptions, Session
+    from orchestrator.jobs.job import Job
+    from orchestrator.session import Session
 
     manifest = declared.manifest
     result: Result | None = None
@@ -160,15 +161,15 @@ def _run(
             Session(workspace=context, engine=kept_engine) as session,
             interrupts() as cancellation,
         ):
-            values = inputs.collect(manifest, given, session.spool())
             listener = _Listener(context, declared, session)
             # A job that may be run again must not have said anything yet.
             name = streaming.wanted(manifest, destinations, options["out"])
             if name and not options["retries"]:
                 target = sys.stdout.buffer
                 listener.stream = streaming.Stream(name, target, cancellation.request)
-            job = JobOptions(
-                model=manifest.name,
+            job = Job(
+                manifest.name,
+                inputs.collect(manifest, given, session.spool()),
                 device=options["device"],
                 dtype=options["dtype"],
                 timeout=options["timeout"],
@@ -179,7 +180,7 @@ def _run(
                 force=options["force"],
             )
             try:
-                result = session.execute(manifest.name, values, job)
+                result = session.execute(job)
             except MMError as error:
                 listener.end()
                 chunks = listener.chunks

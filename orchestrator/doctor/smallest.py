@@ -11,7 +11,8 @@ import msgspec
 
 from orchestrator.doctor.explain import Explanation, explain
 from orchestrator.errors import Cancelled, MMError, UsageError
-from orchestrator.session import JobOptions, Session
+from orchestrator.jobs.job import Job
+from orchestrator.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,8 +99,7 @@ def run_smallest(
     with Session(workspace=workspace, engine=engine) as session:
         inputs = smallest_inputs(declared.manifest, session.spool())
         try:
-            options = JobOptions(device=device, dtype=dtype)
-            result = session.execute(declared.name, inputs, options)
+            result = session.execute(Job(declared.name, inputs, device=device, dtype=dtype))
         except Cancelled:
             raise
         except MMError as error:

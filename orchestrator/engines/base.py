@@ -1,23 +1,20 @@
-"""What every engine does: run one task in a worker that has the right model loaded."""
+"""What every engine does: run a job in a worker that has the right model loaded."""
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import msgspec
 
-from orchestrator.core.canonical import digest
 from orchestrator.errors import Crashed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from orchestrator.bundles import Bundle
-    from orchestrator.client.cancellation import Cancellation
-    from orchestrator.client.connection import Event
     from orchestrator.client.launch import WorkerSpec
     from orchestrator.core.manifest import Manifest
+    from orchestrator.engines.ray.remote import RemoteWorkerSpec
+    from orchestrator.jobs.job import Job
 
 
 ATTEMPTS = 10
@@ -31,74 +28,46 @@ def never_began(model: str) -> Crashed:
     )
 
 
-def ignore_event(event: Event) -> None:
-    """Do nothing with what a job says on the way."""
-
-
-class Elsewhere(msgspec.Struct, frozen=True, dict=True):
-    """A worker that is prepared on the machine where it will run.
-
-    Attributes:
-        bundle: The model as content.
-        device: The device that was chosen for it.
-        dtype: The data type.
-        need: Bytes of memory that the manifest says it needs; 0 where it does not say.
-        threads: How many threads a job of it may use.
-        record: What is known here of the model's files (JSON); empty where they are not here.
-        model_dir: The directory over there that holds the model's files; empty for none.
-    """
-
-    bundle: Bundle
-    device: str
-    dtype: str
-    need: int = 0
-    threads: int | None = None
-    record: bytes = b""
-    model_dir: str = ""
-
-    @cached_property
-    def digest(self) -> str:
-        """The digest of everything that its workers are started from."""
-        return digest(
-            [self.bundle.digest, self.device, self.dtype, self.record.decode(), self.model_dir]
-        )
-
-
-class Task(msgspec.Struct, frozen=True):
-    """One job, ready to run: checked inputs and the worker that it needs.
+class PreparedModel(msgspec.Struct, frozen=True):
+    """A model whose environment and files are there: what its jobs have in common.
 
     Attributes:
         manifest: The model's manifest.
-        worker: Everything its worker is started from, here or elsewhere.
-        inputs: Checked values; files as absolute paths.
-        load_seconds: How long the load may take.
-        run_seconds: How long the run may take, from its turn on.
-        keep_alive: Seconds that a worker stays after its last job, where workers are kept.
-        workers: How many workers of its kind may live at once, where the engine allows fewer.
-        force: Whether to load without asking whether the memory suffices.
-        cancellation: What may ask it to stop.
-        on_event: Called with what the job says on the way, in the thread that runs the task.
+        worker: What its workers are started from, on this machine or on the node of a cluster.
+        produced_by: Returns the part of a receipt that does not depend on the inputs.
     """
 
     manifest: Manifest
-    worker: WorkerSpec | Elsewhere
-    inputs: Mapping[str, Any]
-    load_seconds: float
-    run_seconds: float
-    keep_alive: float = 0
-    workers: int = 1
-    force: bool = False
-    cancellation: Cancellation | None = None
-    on_event: Callable[[Event], None] = ignore_event
+    worker: WorkerSpec | RemoteWorkerSpec
+    produced_by: Callable[[], Mapping[str, Any]]
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.manifest.name
 
     @property
     def spec(self) -> WorkerSpec:
-        """What its worker is started from, for engines of this machine: these get no other."""
+        """What its workers are started from, for engines of this machine: these get no other."""
         return cast("WorkerSpec", self.worker)
+
+    @property
+    def load_seconds(self) -> float:
+        """How long its load may take."""
+        return self.manifest.timeouts.load
+
+    def run_seconds(self, job: Job) -> float:
+        """Return how long `job` may run, from its turn on."""
+        return self.manifest.timeouts.run if job.timeout is None else job.timeout
+
+    def keep_alive(self, job: Job) -> float:
+        """Return the seconds that a kept worker stays after `job`."""
+        asked = job.keep_alive
+        return self.manifest.keep_alive_seconds if asked is None else asked
 
 
 class Completed(msgspec.Struct, frozen=True):
-    """What a task gave.
+    """What a job gave.
 
     Attributes:
         outputs: Checked, as they are handed to the user.
@@ -114,18 +83,18 @@ class Completed(msgspec.Struct, frozen=True):
 
 
 class Engine(Protocol):
-    """Runs tasks; several threads may call `run` at once."""
+    """Runs jobs; several threads may call `run` at once."""
 
-    def run(self, task: Task) -> Completed:
-        """Run `task` to its end.
+    def run(self, job: Job, model: PreparedModel) -> Completed:
+        """Run `job` to its end.
 
         Raises:
             JobFailed, OutputError, Rejected, Cancelled, TimedOut, Crashed, MemoryRefused,
             UsageError: As it ended.
         """
 
-    def prepare(self, task: Task) -> None:
-        """Have a worker that could run `task` loaded; the task's inputs do not matter.
+    def load(self, job: Job, model: PreparedModel) -> None:
+        """Have a worker that could run `job` loaded; the job's inputs do not matter.
 
         Raises:
             JobFailed, Cancelled, TimedOut, Crashed: As the load ended.

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.client.runtime import RuntimeDirectory
-    from orchestrator.engines.base import Completed, Task
+    from orchestrator.engines.base import Completed, PreparedModel
     from orchestrator.engines.room import Room
+    from orchestrator.jobs.job import Job
     from orchestrator.scratch import Scratch
 
 
@@ -37,48 +38,49 @@ class KeptEngine:
         self._scratch = scratch
         self._room = room
 
-    def run(self, task: Task) -> Completed:
-        """Run `task` in a worker that is there already, after those who came first, or a new one.
+    def run(self, job: Job, model: PreparedModel) -> Completed:
+        """Run `job` in a worker that is there already, after those who came first, or a new one.
 
         Raises:
             Crashed: When worker after worker ended before the job's turn; else as every engine.
         """
         timings: dict[str, float] = {}
+        keep = model.keep_alive(job)
         for _ in range(ATTEMPTS):
-            worker, started = self._find(task), False
+            worker, started = self._find(model), False
             if worker is None:
-                worker, started = self._start(task, timings)
+                worker, started = self._start(job, model, timings)
             try:
-                threads = self._room.threads(task)
-                call = run_call(task, self._scratch.reserve(), threads, task.keep_alive)
-                completed = run_in(worker, task, call, self._scratch)
+                threads = self._room.threads(model)
+                call = run_call(job, model, self._scratch.reserve(), threads, keep)
+                completed = run_in(worker, job, model, call, self._scratch)
                 completed.timings.update(timings)
                 return completed
             except NotBegun:
                 continue
             finally:
-                if started and not task.keep_alive:
+                if started and not keep:
                     worker.stop()
                 else:
                     worker.leave()
-        raise never_began(task.manifest.name)
+        raise never_began(model.name)
 
-    def prepare(self, task: Task) -> None:
+    def load(self, job: Job, model: PreparedModel) -> None:
         """Have a worker loaded, where one would stay; it is found again by its digest."""
-        if not task.keep_alive:
+        if not model.keep_alive(job):
             return
-        worker = self._find(task) or self._start(task, {})[0]
+        worker = self._find(model) or self._start(job, model, {})[0]
         worker.leave()
 
     def close(self) -> None:
         """Do nothing: the workers stay."""
 
-    def _find(self, task: Task) -> Worker | None:
+    def _find(self, model: PreparedModel) -> Worker | None:
         """Return a connection to a worker that was started from the same things, if there is one.
 
         Its model may still be on its way; a job waits for it as for another client's.
         """
-        wanted = task.spec.digest
+        wanted = model.spec.digest
         for record in self._runtime.records():
             if not record.kept or record.digest != wanted:
                 continue
@@ -93,19 +95,21 @@ class KeptEngine:
             return worker
         return None
 
-    def _start(self, task: Task, timings: dict[str, float]) -> tuple[Worker, bool]:
+    def _start(
+        self, job: Job, model: PreparedModel, timings: dict[str, float]
+    ) -> tuple[Worker, bool]:
         """Start a worker, unless somebody else has started it by now; say which."""
         began = time.perf_counter()
-        keep = task.keep_alive
+        keep = model.keep_alive(job)
         with self._runtime.starting():
-            if found := self._find(task):
+            if found := self._find(model):
                 return found, False
-            self._room.make(task, lambda _: False)
-            worker = start(task.spec, self._runtime, self._logs, kept=keep > 0)
-            call = load_call(task, self._room.threads(task), keep)
+            self._room.make(job, model, lambda _: False)
+            worker = start(model.spec, self._runtime, self._logs, kept=keep > 0)
+            call = load_call(job, model, self._room.threads(model), keep)
             # Sent before anybody else may connect, so that their jobs come after it.
             worker.begin_load(call)
-        worker.finish_load(call, task.cancellation, task.on_event)
+        worker.finish_load(call, job.cancellation, job.on_event)
         if keep:
             worker.keep()
         timings["load"] = time.perf_counter() - began

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
-    from orchestrator.engines.base import Completed, Task
+    from orchestrator.engines.base import Completed, PreparedModel
     from orchestrator.engines.room import Room
+    from orchestrator.jobs.job import Job
     from orchestrator.scratch import Scratch
 
 
 class LocalEngine:
-    """Workers of this machine, started when a task needs one and kept until `close`.
+    """Workers of this machine, started when a job needs one and kept until `close`.
 
     Args:
         runtime: Where sockets and records go.
@@ -48,17 +49,17 @@ class LocalEngine:
         self._waiting = 0  # threads
         self._closed = False
 
-    def run(self, task: Task) -> Completed:
-        """Run `task` in an idle worker of its kind, or in a new one."""
-        key = task.worker.digest
+    def run(self, job: Job, model: PreparedModel) -> Completed:
+        """Run `job` in an idle worker of its kind, or in a new one."""
+        key = model.worker.digest
         timings: dict[str, float] = {}
         for _ in range(ATTEMPTS):
-            worker = self._take(key, task, timings)
+            worker = self._take(key, job, model, timings)
             try:
-                threads = self._room.threads(task)
+                threads = self._room.threads(model)
                 news = threads if threads != worker.threads else None
-                call = run_call(task, self._scratch.reserve(), news)
-                completed = run_in(worker, task, call, self._scratch)
+                call = run_call(job, model, self._scratch.reserve(), news)
+                completed = run_in(worker, job, model, call, self._scratch)
                 worker.threads = threads
                 completed.timings.update(timings)
                 return completed
@@ -66,12 +67,12 @@ class LocalEngine:
                 continue  # it had died while it was idle
             finally:
                 self._give_back(key, worker)
-        raise never_began(task.manifest.name)
+        raise never_began(model.name)
 
-    def prepare(self, task: Task) -> None:
-        """Have a worker of the task's kind loaded, and idle unless others need it at once."""
-        key = task.worker.digest
-        self._give_back(key, self._take(key, task, {}))
+    def load(self, job: Job, model: PreparedModel) -> None:
+        """Have a worker of the model loaded, and idle unless others need it at once."""
+        key = model.worker.digest
+        self._give_back(key, self._take(key, job, model, {}))
 
     @property
     def idle(self) -> list[WorkerRecord]:
@@ -94,9 +95,9 @@ class LocalEngine:
         for worker in idle:
             worker.stop()
 
-    def _take(self, key: str, task: Task, timings: dict[str, float]) -> Worker:
+    def _take(self, key: str, job: Job, model: PreparedModel, timings: dict[str, float]) -> Worker:
         """Return an idle worker, a new one where there may be more, or wait for one."""
-        return self._take_idle(key) or self._await_worker(key, task, timings)
+        return self._take_idle(key) or self._await_worker(key, job, model, timings)
 
     def _take_idle(self, key: str) -> Worker | None:
         """Return an idle worker, which is the caller's from now on, if there is one.
@@ -108,14 +109,16 @@ class LocalEngine:
         except LookupError:
             return None
 
-    def _await_worker(self, key: str, task: Task, timings: dict[str, float]) -> Worker:
+    def _await_worker(
+        self, key: str, job: Job, model: PreparedModel, timings: dict[str, float]
+    ) -> Worker:
         with self._lock:
             while True:
                 if self._closed:
-                    raise _session_ended(task)
+                    raise _session_ended(model)
                 if worker := self._take_idle(key):
                     return worker
-                if self._count.get(key, 0) < max(self._limit, task.workers):
+                if self._count.get(key, 0) < max(self._limit, job.workers):
                     self._count[key] = self._count.get(key, 0) + 1
                     break
                 self._waiting += 1
@@ -124,25 +127,25 @@ class LocalEngine:
                 finally:
                     self._waiting -= 1
         try:
-            return self._start(task, timings)
+            return self._start(job, model, timings)
         except BaseException:
             self._drop(key)
             raise
 
-    def _start(self, task: Task, timings: dict[str, float]) -> Worker:
+    def _start(self, job: Job, model: PreparedModel, timings: dict[str, float]) -> Worker:
         began = time.perf_counter()
         with self._runtime.starting():
-            self._room.make(task, self._evict)
-            worker = start(task.spec, self._runtime, self._logs)
+            self._room.make(job, model, self._evict)
+            worker = start(model.spec, self._runtime, self._logs)
         with self._lock:
             self._all.add(worker)
             closed = self._closed
         if closed:
             self._end(worker)
-            raise _session_ended(task)
+            raise _session_ended(model)
         try:
-            call = load_call(task, self._room.threads(task))
-            worker.load(call, task.cancellation, task.on_event)
+            call = load_call(job, model, self._room.threads(model))
+            worker.load(call, job.cancellation, job.on_event)
         except BaseException:
             self._end(worker)
             raise
@@ -193,5 +196,5 @@ class LocalEngine:
             self._changed.notify()
 
 
-def _session_ended(task: Task) -> Cancelled:
-    return Cancelled(f"{task.manifest.name} was cancelled: its session has ended")
+def _session_ended(model: PreparedModel) -> Cancelled:
+    return Cancelled(f"{model.name} was cancelled: its session has ended")

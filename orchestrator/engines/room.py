@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
-    from orchestrator.engines.base import Task
+    from orchestrator.engines.base import PreparedModel
+    from orchestrator.jobs.job import Job
     from orchestrator.machine import Memory
     from orchestrator.reporting import Reporter
 
@@ -38,36 +39,37 @@ class Room:
         self._counted = -COUNTED_FOR
         self._share = 1
 
-    def make(self, task: Task, evict: Callable[[WorkerRecord], bool]) -> None:
-        """See to it that the model of `task` fits, idle workers stopped first if need be.
+    def make(self, job: Job, model: PreparedModel, evict: Callable[[WorkerRecord], bool]) -> None:
+        """See to it that a model fits, idle workers stopped first if need be.
 
         Args:
-            task: What is to be loaded.
+            job: Which job the model is loaded for.
+            model: What is to be loaded.
             evict: Ends an idle worker of the caller's own; returns whether it was one.
 
         Raises:
-            MemoryRefused: When it does not fit, and the task does not insist.
+            MemoryRefused: When it does not fit, and the job does not insist.
         """
-        device, need = task.spec.device, task.spec.need
+        device, need = model.spec.device, model.spec.need
         free = self._free(device)
         if not need or free is None:
             return
         idle = self._idle(device)
-        if not task.force and free + self._held(idle, device) < need:
+        if not job.force and free + self._held(idle, device) < need:
             # Nobody is stopped for nothing.
-            raise self._refusal(task, free)
+            raise self._refusal(model, free)
         for record in idle:
             if free >= need:
                 return
             if evict(record) or self._stop(record):
                 self._reporter.note(f"stopped the idle worker of {record.model} to free memory")
                 free = self._free(device) or 0
-        if free < need and not task.force:
-            raise self._refusal(task, free)
+        if free < need and not job.force:
+            raise self._refusal(model, free)
 
-    def threads(self, task: Task) -> int:
+    def threads(self, model: PreparedModel) -> int:
         """Return how many threads a job may use now."""
-        wanted = task.worker.threads
+        wanted = model.worker.threads
         if wanted is not None:
             return wanted
         now = time.monotonic()
@@ -118,11 +120,11 @@ class Room:
         record.foreign().end()
         return True
 
-    def _refusal(self, task: Task, free: int) -> MemoryRefused:
-        worker = task.spec
+    def _refusal(self, model: PreparedModel, free: int) -> MemoryRefused:
+        worker = model.spec
         smaller = [
             dtype
-            for dtype, size in task.manifest.memory.get(worker.device, {}).items()  # type: ignore[call-overload]
+            for dtype, size in model.manifest.memory.get(worker.device, {}).items()  # type: ignore[call-overload]
             if parse_size(size) <= free
         ]
         advice = f"add --dtype {smaller[0]}" if smaller else "end other programs"

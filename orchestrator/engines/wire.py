@@ -1,4 +1,4 @@
-"""A task as the messages that go to a worker, and a worker's answer as outputs for the user."""
+"""A job as the messages that go to a worker, and a worker's answer as outputs for the user."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.client.worker import Call
 from orchestrator.core.manifest import PATH_TYPES
 from orchestrator.core.values import ArrayValue, AudioValue, FileValue, check_output
-from orchestrator.engines.base import Completed, Task
+from orchestrator.engines.base import Completed
 from orchestrator.errors import OutputError, UsageError
 from orchestrator.results import Artifact, Audio, array_result
 from orchestrator.worker.buffers import THRESHOLD
@@ -22,37 +22,42 @@ if TYPE_CHECKING:
 
     from orchestrator.client.connection import Event
     from orchestrator.client.worker import Worker
-    from orchestrator.core.manifest import Input
+    from orchestrator.core.manifest import Input, Manifest
+    from orchestrator.engines.base import PreparedModel
+    from orchestrator.jobs.job import Job
     from orchestrator.scratch import Scratch
 
 
-def load_call(task: Task, threads: int, keep_alive: float = -1) -> Call:
-    """Return the request that loads the model of `task`; `keep_alive` as for `run_call`."""
-    manifest = task.manifest
+def load_call(job: Job, model: PreparedModel, threads: int, keep_alive: float = -1) -> Call:
+    """Return the request that loads `model` for `job`; `keep_alive` as for `run_call`."""
+    manifest = model.manifest
     params = {
-        **task.spec.load_parameters(),
+        **model.spec.load_parameters(),
         "inputs": {
             name: declared.type + ("[]" if declared.list else "")
             for name, declared in manifest.inputs.items()
         },
         "outputs": {name: output.type for name, output in manifest.outputs.items()},
         "primary": manifest.primary_output,
-        "seconds": task.load_seconds,
+        "seconds": model.load_seconds,
         "threads": threads,
     }
     if keep_alive != -1:
         params["keep_alive"] = _keep_alive(keep_alive)
-    if task.inputs and not any(manifest.inputs[name].type == "array" for name in task.inputs):
+    if job.inputs and not any(manifest.inputs[name].type == "array" for name in job.inputs):
         # For a runner that checks inputs before it loads; arrays would have to be sent twice.
-        params["first"] = _inputs(task, [])
-    return Call(params, task.load_seconds)
+        params["first"] = _inputs(manifest, job.inputs, [])
+    return Call(params, model.load_seconds)
 
 
-def run_call(task: Task, directory: str, threads: int | None, keep_alive: float = -1) -> Call:
-    """Return the request that runs `task`.
+def run_call(
+    job: Job, model: PreparedModel, directory: str, threads: int | None, keep_alive: float = -1
+) -> Call:
+    """Return the request that runs `job`.
 
     Args:
-        task: What to run.
+        job: What to run.
+        model: The job's model.
         directory: The job's own directory.
         threads: How many threads the job may use; None for as many as the last one.
         keep_alive: Seconds that the worker stays after its last job; infinity for ever, -1 for as
@@ -62,16 +67,17 @@ def run_call(task: Task, directory: str, threads: int | None, keep_alive: float 
         UsageError: When an input is no array and should be one.
     """
     parts: list[memoryview] = []
+    seconds = model.run_seconds(job)
     params = {
-        "inputs": _inputs(task, parts),
+        "inputs": _inputs(model.manifest, job.inputs, parts),
         "directory": directory,
-        "seconds": task.run_seconds,
+        "seconds": seconds,
     }
     if threads is not None:
         params["threads"] = threads
     if keep_alive != -1:
         params["keep_alive"] = _keep_alive(keep_alive)
-    return Call(params, task.run_seconds, parts, directory)
+    return Call(params, seconds, parts, directory)
 
 
 def _keep_alive(seconds: float) -> float | None:
@@ -79,8 +85,10 @@ def _keep_alive(seconds: float) -> float | None:
     return None if seconds == math.inf else seconds
 
 
-def run_in(worker: Worker, task: Task, call: Call, scratch: Scratch) -> Completed:
-    """Run `task` in a worker that has its model, and return checked outputs.
+def run_in(
+    worker: Worker, job: Job, model: PreparedModel, call: Call, scratch: Scratch
+) -> Completed:
+    """Run `job` in a worker that has its model, and return checked outputs.
 
     The job's directory is removed, unless an output is in it.
     """
@@ -91,15 +99,15 @@ def run_in(worker: Worker, task: Task, call: Call, scratch: Scratch) -> Complete
         nonlocal keep
         value = event.params.get("value")
         keep = keep or (event.kind == "chunk" and isinstance(value, dict) and "path" in value)
-        task.on_event(event)
+        job.on_event(event)
 
     try:
         began = time.perf_counter()
-        message = worker.run(call, task.cancellation, hear)
+        message = worker.run(call, job.cancellation, hear)
         seconds = time.perf_counter() - began
         result = message.body["result"]
         made = result.get("directory") is not False or _any_large(call.parts, message.buffers)
-        outputs = _outputs(task, result.get("outputs"), message.buffers, call.directory)
+        outputs = _outputs(model.manifest, result.get("outputs"), message.buffers, call.directory)
         if made and not keep:
             keep = any(isinstance(value, Artifact) for value in outputs.values())
     finally:
@@ -117,19 +125,19 @@ def _any_large(*parts: list[memoryview]) -> bool:
     return False
 
 
-def _inputs(task: Task, parts: list[memoryview]) -> Mapping[str, Any]:
-    if not task.manifest.takes_paths:
-        return task.inputs
-    declared = task.manifest.inputs
+def _inputs(
+    manifest: Manifest, inputs: Mapping[str, Any], parts: list[memoryview]
+) -> Mapping[str, Any]:
+    if not manifest.takes_paths:
+        return inputs
     return {
-        name: _encode(declared[name], name, value, parts)
-        if declared[name].type in PATH_TYPES
-        else value
-        for name, value in task.inputs.items()
+        name: _encode(manifest.inputs[name], name, value, parts) for name, value in inputs.items()
     }
 
 
 def _encode(declared: Input, name: str, value: Any, parts: list[memoryview]) -> Any:
+    if declared.type not in PATH_TYPES:
+        return value
     if declared.list:
         return [_encode_one(declared.type, name, item, parts) for item in value]
     return _encode_one(declared.type, name, value, parts)
@@ -144,8 +152,9 @@ def _encode_one(kind: str, name: str, value: Any, parts: list[memoryview]) -> An
         raise UsageError(f"input {name!r} is {error}") from error
 
 
-def _outputs(task: Task, sent: Any, buffers: list[memoryview], directory: str) -> dict[str, Any]:
-    manifest = task.manifest
+def _outputs(
+    manifest: Manifest, sent: Any, buffers: list[memoryview], directory: str
+) -> dict[str, Any]:
     if not isinstance(sent, dict) or manifest.primary_output not in sent:
         raise OutputError("the worker sent no outputs", where=manifest.name)
     outputs: dict[str, Any] = {}

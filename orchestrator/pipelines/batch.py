@@ -16,6 +16,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from orchestrator.arrays import npy_bytes
 from orchestrator.core.canonical import digest, digest_bytes, short
 from orchestrator.errors import Cancelled, MMError
@@ -27,8 +29,9 @@ from orchestrator.results import MEDIA_TYPES, Artifact, Audio
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
+    from orchestrator.jobs.job import Job
     from orchestrator.pipelines.lines import Lines
-    from orchestrator.pipelines.models import Call, Models
+    from orchestrator.pipelines.work import Jobs
     from orchestrator.results import Result
 
 _UNSAFE = re.compile(r"[^\w.-]+")
@@ -123,18 +126,18 @@ class Batch:
     """What is to be done with every item.
 
     Attributes:
-        call: The model, and how it runs.
+        job: What all jobs have in common.
         manifest: What the model declares.
-        models: Who runs it.
+        jobs: Runs them.
         scratch: Makes an empty directory for an item.
         discard: Removes such a directory.
         workers: How many items run at once.
         retries: How often a job that failed is tried again.
     """
 
-    call: Call
+    job: Job
     manifest: Manifest
-    models: Models
+    jobs: Jobs
     scratch: Callable[[], Path]
     discard: Callable[[Path], None]
     workers: int = 1
@@ -173,7 +176,7 @@ class Batch:
             flow.save()
 
     def _feed(self, items: Iterable[Item], pool: ThreadPoolExecutor, flow: _Flow) -> None:
-        loading = Loading(self.models, self.call, flow.flight)
+        loading = Loading(self.jobs, self.job, flow.flight)
         left = Counter(flow.lines.done)
         running = 0
         for item in items:
@@ -220,7 +223,7 @@ class Batch:
         began = time.monotonic()
         try:
             loading.ensure()
-            result = run_job(self.models, self.call, inputs, self.retries, flight)
+            result = run_job(self.jobs, replace(self.job, inputs=inputs), self.retries, flight)
             return Ended(
                 item,
                 {
@@ -302,9 +305,9 @@ def file_name(item: Item) -> str:
     return f"{last or 'item'}-{short(digest_bytes(item.key.encode('utf-8')))[:8]}"
 
 
-def identity_of(models: Models, call: Call) -> str:
+def identity_of(jobs: Jobs, job: Job) -> str:
     """Return the receipts' identity that results would have now."""
-    return digest(dict(models.producer(call)))
+    return digest(dict(jobs.produced_by(job)))
 
 
 def _suffix(value: Any) -> str:

@@ -23,17 +23,17 @@ from orchestrator.pipelines.explaining import Explainer, StepPlan
 from orchestrator.pipelines.failing import in_words
 from orchestrator.pipelines.finding import find, graph_of
 from orchestrator.pipelines.flight import InFlight
-from orchestrator.pipelines.models import Models, SessionModels
 from orchestrator.pipelines.outcome import Outcome
 from orchestrator.pipelines.runs import RunRecord
 from orchestrator.pipelines.scheduler import Scheduler
 from orchestrator.pipelines.store import ResultStore
 from orchestrator.pipelines.values import Values, given
 from orchestrator.pipelines.watching import Watch, repeating
-from orchestrator.pipelines.work import Desk
+from orchestrator.pipelines.work import Desk, Jobs, ignore_model_event
 from orchestrator.session import Session
 
 if TYPE_CHECKING:
+    from orchestrator.client.connection import Event
     from orchestrator.flock import Held
     from orchestrator.home import Home
     from orchestrator.pipelines.states import Failure
@@ -173,7 +173,7 @@ def execute(
     session: Session,
     inputs: Mapping[str, Any],
     options: RunOptions,
-    models: Models | None = None,
+    on_event: Callable[[str, Event], None] = ignore_model_event,
 ) -> Outcome:
     """Run a checked pipeline; what failed is in the outcome.
 
@@ -182,7 +182,7 @@ def execute(
         session: Whose home, scratch directory and workers are used.
         inputs: The pipeline's inputs as the user gave them.
         options: How to run it.
-        models: Who runs models, instead of the session.
+        on_event: Called with a model's name and each event of its jobs.
 
     Raises:
         MMError: When a step can run for no item at all.
@@ -208,8 +208,9 @@ def execute(
             lambda failure: repeating(board, desks[failure.step], record, failure),
         )
         scheduler = Scheduler(board, desks, flight, watch, keep_going=options.keep_going)
-        runner = models or SessionModels(session)
-        desks |= desks_of(graph, runner, store, session.spool, options, flight, scheduler)
+        desks |= desks_of(
+            graph, session, store, session.spool, options, flight, scheduler, on_event
+        )
         _run_watched(scheduler, record, watch)
         return Outcome(graph, board, record.id, watch.counted, scheduler.failures, watch.commands)
 
@@ -253,18 +254,19 @@ class Unheard:
 
 def desks_of(
     graph: Graph,
-    models: Models,
+    jobs: Jobs,
     store: ResultStore,
     scratch: Callable[[], Path],
     options: RunOptions,
     flight: InFlight,
     signals: Signals,
+    on_event: Callable[[str, Event], None] = ignore_model_event,
 ) -> dict[str, Desk]:
     """Return the desk of each step of a run."""
     return {
         name: Desk(
             node,
-            models,
+            jobs,
             store,
             scratch,
             retries=options.retries,
@@ -272,6 +274,7 @@ def desks_of(
             flight=flight,
             began=partial(signals.warm, name),
             told=partial(signals.prepared, name),
+            on_event=on_event,
         )
         for name, node in graph.nodes.items()
     }
@@ -289,7 +292,7 @@ def explain(
         board = Board(graph, values, store)
         desks = desks_of(
             graph,
-            SessionModels(session),
+            session,
             store,
             session.spool,
             options,

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.core.pipelines.keys import Recipe
 from orchestrator.core.pipelines.references import Reference, value_of
@@ -30,12 +32,13 @@ from orchestrator.errors import (
     SourceError,
     TimedOut,
 )
+from orchestrator.jobs.job import Job, ignore_event
 from orchestrator.pipelines.flight import InFlight, Laps
-from orchestrator.pipelines.models import Call, Models, call_of
 from orchestrator.pipelines.values import Value, Values, described, for_step, given
 from orchestrator.results import Artifact, Audio
 
 if TYPE_CHECKING:
+    from orchestrator.client.connection import Event
     from orchestrator.core.pipelines.checking import Node
     from orchestrator.pipelines.store import ResultStore
     from orchestrator.results import Result
@@ -66,6 +69,35 @@ def _timed(part: str, told: Prepared) -> Iterator[None]:
     began, started = time.time(), time.perf_counter()
     yield
     told(part, began, time.perf_counter() - started)
+
+
+class Jobs(Protocol):
+    """Runs jobs, in several threads at once; a `Session` does."""
+
+    def produced_by(self, job: Job) -> Mapping[str, Any]:
+        """Return what decides the results, beside the inputs; build what is missing first.
+
+        Raises:
+            MMError: When the model cannot run here.
+        """
+
+    def load(self, job: Job) -> None:
+        """Have one worker of the model loaded; does nothing where there is one.
+
+        Raises:
+            MMError: When it does not load.
+        """
+
+    def execute(self, job: Job) -> Result:
+        """Run one job.
+
+        Raises:
+            MMError: As the job ended.
+        """
+
+
+def ignore_model_event(model: str, event: Event) -> None:
+    """Do nothing with an event of a model's job."""
 
 
 class StepUnusable(Exception):
@@ -101,10 +133,10 @@ class Loading:
     """The first load of a model, made once for all who need it."""
 
     def __init__(
-        self, models: Models, call: Call, flight: InFlight, told: Prepared = ignore_prepared
+        self, jobs: Jobs, job: Job, flight: InFlight, told: Prepared = ignore_prepared
     ) -> None:
-        self._models = models
-        self._call = call
+        self._jobs = jobs
+        self._job = job
         self._flight = flight
         self._told = told
         self._lock = threading.Lock()
@@ -125,7 +157,7 @@ class Loading:
                 return
             try:
                 with _timed("load", self._told), self._flight.cancellation() as cancellation:
-                    self._models.prepare(self._call, cancellation)
+                    self._jobs.load(replace(self._job, cancellation=cancellation))
             except Cancelled:
                 raise
             except MMError as error:
@@ -139,7 +171,7 @@ class Desk:
 
     Args:
         node: The step.
-        models: Who runs models.
+        jobs: Runs jobs of models.
         store: Where results are kept.
         scratch: Makes an empty directory for a built-in step.
         retries: How often a job that failed is tried again.
@@ -147,12 +179,13 @@ class Desk:
         flight: Where running jobs are counted.
         began: Called once, when it is certain that the step has something to run.
         told: Hears how long the environment and the first load took.
+        on_event: Called with a model's name and each event of its jobs.
     """
 
     def __init__(
         self,
         node: Node,
-        models: Models,
+        jobs: Jobs,
         store: ResultStore,
         scratch: Callable[[], Path],
         *,
@@ -161,9 +194,10 @@ class Desk:
         flight: InFlight,
         began: Callable[[], None] = lambda: None,
         told: Prepared = ignore_prepared,
+        on_event: Callable[[str, Event], None] = ignore_model_event,
     ) -> None:
         self.node = node
-        self._models = models
+        self._jobs = jobs
         self._store = store
         self._scratch = scratch
         self._retries = retries
@@ -174,7 +208,8 @@ class Desk:
         self._lock = threading.Lock()
         self._known: tuple[Mapping[str, Any], str] | None = None
         self._has_begun = False
-        self._loading = Loading(models, self._call, flight, told)
+        self._job = _job(node, on_event)
+        self._loading = Loading(jobs, self._job, flight, told)
 
     def perform(self, look_up: Callable[[Reference], Any], emit: Emitter, permit: Permit) -> Done:
         """Run the step on one item, unless its result is kept.
@@ -212,7 +247,8 @@ class Desk:
         else:
             self.prepare()
             laps.end("ready")
-            result = run_job(self._models, self._call, arguments, self._retries, self._flight)
+            job = replace(self._job, inputs=arguments)
+            result = run_job(self._jobs, job, self._retries, self._flight)
             made_in = result.timings
             laps.end("wait", made_in)
             outputs = self._kept_outputs(result)
@@ -255,10 +291,6 @@ class Desk:
 
         return None if self.node.signature.model else builtin(self.node.signature.name)
 
-    @property
-    def _call(self) -> Call:
-        return call_of(self.node.step, self.node.signature.name)
-
     def _inputs(self, look_up: Callable[[Reference], Any]) -> dict[str, Values]:
         inputs: dict[str, Values] = {}
         for name, template in self.node.templates.items():
@@ -286,7 +318,7 @@ class Desk:
                 else:
                     try:
                         with _timed("environment", self._told):
-                            parts = self._models.producer(self._call)
+                            parts = self._jobs.produced_by(self._job)
                     except MMError as error:
                         raise StepUnusable(error) from error
                 self._known = (parts, Recipe(parts, {}).identity)
@@ -335,9 +367,20 @@ class Desk:
         return Value(kind, file=value, label=label)
 
 
-def run_job(
-    models: Models, call: Call, arguments: Mapping[str, Any], retries: int, flight: InFlight
-) -> Result:
+def _job(node: Node, on_event: Callable[[str, Event], None]) -> Job:
+    """Return what all jobs of a step have in common."""
+    step, name = node.step, node.signature.name
+    return Job(
+        name,
+        device=step.device,
+        dtype=step.dtype,
+        timeout=step.timeout,
+        workers=step.workers,
+        on_event=ignore_event if on_event is ignore_model_event else partial(on_event, name),
+    )
+
+
+def run_job(jobs: Jobs, job: Job, retries: int, flight: InFlight) -> Result:
     """Run one job, again where it failed in a way that another attempt may not meet.
 
     Raises:
@@ -347,7 +390,7 @@ def run_job(
 
     def attempt() -> Result:
         with flight.cancellation() as cancellation:
-            return models.execute(call, arguments, cancellation)
+            return jobs.execute(replace(job, cancellation=cancellation))
 
     try:
         for _ in range(retries):

@@ -19,8 +19,8 @@ from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.client.runtime import RuntimeDirectory
 from orchestrator.client.supervisors import start_time, wait_gone
-from orchestrator.core.manifest import Input, Output
-from orchestrator.engines.base import Task
+from orchestrator.core.manifest import Input, Output, Timeouts
+from orchestrator.engines.base import PreparedModel
 from orchestrator.engines.kept import KeptEngine
 from orchestrator.engines.local import LocalEngine
 from orchestrator.engines.room import Room
@@ -36,6 +36,7 @@ from orchestrator.errors import (
     UsageError,
 )
 from orchestrator.home import Home
+from orchestrator.jobs.job import Job
 from orchestrator.scratch import Scratch
 from tests.models import Notes, model
 
@@ -150,14 +151,14 @@ class World:
         kind = {"local": LocalEngine, "kept": KeptEngine}[self.kind]
         return kind(self.runtime, self.root / "logs", self.scratch, room)
 
-    def task(self, what="pid", *, spec=None, keys=None, **inputs):
-        return Task(
-            self.manifest, spec or self.spec, {"what": what, **inputs}, 60, 60,
-            **{"keep_alive": 600, **(keys or {})},
-        )  # fmt: skip
+    def job(self, what="pid", *, spec=None, keys=None, **inputs):
+        """Return a job and its model, as an engine takes them."""
+        asked = {"timeout": 60, "keep_alive": 600, **(keys or {})}
+        model = PreparedModel(self.manifest, spec or self.spec, dict)
+        return Job("m", {"what": what, **inputs}, **asked), model
 
     def run(self, what="pid", **keys):
-        return self.engine.run(self.task(what, **keys)).outputs
+        return self.engine.run(*self.job(what, **keys)).outputs
 
     @property
     def loads(self):
@@ -332,32 +333,31 @@ def test_an_idle_worker_makes_room(here):
 
 
 def test_a_model_that_was_prepared_is_there_for_the_first_job(world):
-    world.engine.prepare(world.task())
+    world.engine.load(*world.job())
     assert world.loads == 1
-    world.engine.prepare(world.task())
+    world.engine.load(*world.job())
     first = world.run()
     assert world.loads == 1
-    world.engine.prepare(world.task())
+    world.engine.load(*world.job())
     assert world.run() == first
 
 
 def test_what_cannot_be_loaded_cannot_be_prepared(world):
     broken = replace(world.spec, source=SOURCE.replace("return os.getpid()", "return 1 / 0"))
     with pytest.raises(JobFailed, match="while loading: ZeroDivisionError"):
-        world.engine.prepare(world.task(spec=broken))
+        world.engine.load(*world.job(spec=broken))
 
 
 def test_what_does_not_fit_cannot_be_prepared(here):
     here.memory.left = 5
     with pytest.raises(MemoryRefused):
-        here.engine.prepare(here.task(spec=replace(here.spec, need=6)))
+        here.engine.load(*here.job(spec=replace(here.spec, need=6)))
 
 
 def test_a_job_waits_for_the_load_that_was_prepared(world):
     spec = replace(world.spec, options={"slow": True})
     threads = [
-        threading.Thread(target=world.engine.prepare, args=(world.task(spec=spec),))
-        for _ in range(3)
+        threading.Thread(target=world.engine.load, args=world.job(spec=spec)) for _ in range(3)
     ]
     for thread in threads:
         thread.start()
@@ -368,19 +368,19 @@ def test_a_job_waits_for_the_load_that_was_prepared(world):
 
 
 def test_nothing_is_prepared_where_nothing_would_stay(kept):
-    kept.engine.prepare(kept.task(keys={"keep_alive": 0}))
+    kept.engine.load(*kept.job(keys={"keep_alive": 0}))
     assert kept.loads == 0
     assert list(kept.runtime.records()) == []
 
 
 def test_a_worker_that_was_prepared_stays_as_long_as_after_a_job(kept):
-    kept.engine.prepare(kept.task(keys={"keep_alive": 1}))
+    kept.engine.load(*kept.job(keys={"keep_alive": 1}))
     (record,) = kept.runtime.records()
     assert wait_gone(record.supervisor, start_time(record.supervisor), SOON)
 
 
 def test_a_prepared_worker_is_found_by_another_client(kept):
-    kept.engine.prepare(kept.task())
+    kept.engine.load(*kept.job())
     kept.engine = kept.new_engine()
     kept.run()
     assert kept.loads == 1
@@ -444,11 +444,11 @@ def test_a_job_that_runs_when_its_session_ends_is_cancelled(local, what):
             spec,
             source="import time\ndef load(c):\n c.log(0)\n time.sleep(600)\ndef run(m, j): 0\n",
         )
-    task = replace(local.task("wait", spec=spec), on_event=lambda _: begun.set())
+    job, model = local.job("wait", spec=spec, keys={"on_event": lambda _: begun.set()})
 
     def work():
         try:
-            local.engine.run(task)
+            local.engine.run(job, model)
         except MMError as error:
             ends.append(error)
 
@@ -478,7 +478,7 @@ def test_workers_that_never_begin_are_not_replaced_for_ever(here):
 
 
 def requesting(cancellation, times=1):
-    """Return keys of a task that is cancelled once its job has begun."""
+    """Return keys of a job that is cancelled once its job has begun."""
 
     def hear(event):
         if event.kind == "log":
@@ -518,9 +518,8 @@ def test_a_job_that_is_asked_again_ends_at_once(world):
 
 
 def test_a_job_that_takes_too_long_is_stopped(world):
-    task = replace(world.task("wait"), run_seconds=0.2)
     with pytest.raises(TimedOut, match="longer than"):
-        world.engine.run(task)
+        world.run("wait", keys={"timeout": 0.2})
 
 
 def test_what_the_runner_rejects_is_rejected(world):
@@ -543,8 +542,7 @@ def test_a_model_that_does_not_load_says_why(world):
 def test_what_a_job_says_on_the_way_is_heard_in_order(world):
     heard = []
     array = np.arange(3)
-    task = world.task("stream", array=array, keys={"on_event": heard.append})
-    assert world.engine.run(task).outputs["text"] == "two"
+    assert world.run("stream", array=array, keys={"on_event": heard.append})["text"] == "two"
     said = [event for event in heard if event.kind in ("progress", "chunk")]
     assert [event.kind for event in said] == ["progress", "chunk", "chunk"]
     assert said[1].params["value"] == "one"
@@ -565,7 +563,7 @@ def test_two_clients_at_the_same_instant_load_one_model(kept):
     found = []
 
     def work(engine):
-        found.append(engine.run(kept.task(spec=spec)).outputs["text"])
+        found.append(engine.run(*kept.job(spec=spec)).outputs["text"])
 
     threads = [threading.Thread(target=work, args=(engine,)) for engine in engines]
     for thread in threads:
@@ -597,7 +595,7 @@ def test_a_client_whose_model_is_loaded_by_one_that_dies_loads_it_itself(kept):
 
     def doomed():
         try:
-            kept.engine.run(kept.task(spec=first, keys={}))
+            kept.engine.run(*kept.job(spec=first))
         except Crashed as error:
             errors.append(error)
 
@@ -611,9 +609,10 @@ def test_a_client_whose_model_is_loaded_by_one_that_dies_loads_it_itself(kept):
             heard.set()
 
     def patient():
-        task = kept.task("pid", spec=first, keys={"on_event": hear})
+        job, model = kept.job("pid", spec=first, keys={"on_event": hear})
+        quick = msgspec.structs.replace(kept.manifest, timeouts=Timeouts(load=0.5))
         try:
-            second.run(replace(task, load_seconds=0.5))
+            second.run(job, replace(model, manifest=quick))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told below
             found.append(error)
 

@@ -21,7 +21,7 @@ from PIL import Image
 
 import orchestrator
 from orchestrator.errors import Rejected, UsageError
-from orchestrator.session import JobOptions
+from orchestrator.jobs.job import Job
 from tests.integration.conftest import MM, ROOT
 from tests.integration.miniature_model import BRIGHT, build
 
@@ -145,9 +145,7 @@ def session(variables, checkpoints, reader):
         for name, value in variables.items():
             patch.setenv(name, value)
         with orchestrator.Session() as session, ThreadPoolExecutor(2) as pool:
-            for load in [
-                pool.submit(session.prepare, each, JobOptions()) for each in (READER, *MODELS)
-            ]:
+            for load in [pool.submit(session.load, Job(each)) for each in (READER, *MODELS)]:
                 load.result()
             yield session
 
@@ -221,8 +219,7 @@ def test_speech_is_bounded_by_the_length_of_the_text(session):
         if event.kind == "log":
             said.append(event.params["text"])
 
-    options = JobOptions(on_event=listen)
-    result = session.execute("qwen3-tts", endless, options)
+    result = session.execute(Job("qwen3-tts", endless, on_event=listen))
     assert result["audio"].duration < 5
     assert said == ["cut off, as it found no end: piece 1"]
 
@@ -250,8 +247,7 @@ def test_progress_is_told_step_by_step(session):
         if event.kind == "progress":
             steps.append((event.params["done"], event.params["total"], event.params["text"]))
 
-    options = JobOptions(on_event=listen)
-    session.execute("qwen3-tts", {"text": "Hello."}, options)
+    session.execute(Job("qwen3-tts", {"text": "Hello."}, on_event=listen))
     assert steps[0][2] == "speaking 1 of 1"
     assert steps == sorted(steps)
     assert steps[-1] == (1, 1, "spoken")

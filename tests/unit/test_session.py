@@ -12,7 +12,8 @@ from orchestrator.core.manifest import Input, Output, Timeouts
 from orchestrator.engines.base import Completed
 from orchestrator.errors import Cancelled, Crashed, JobFailed, OutputError, UsageError
 from orchestrator.home import Home
-from orchestrator.session import JobOptions, Session
+from orchestrator.jobs.job import Job
+from orchestrator.session import Session
 from tests.models import Notes, model
 
 
@@ -21,12 +22,14 @@ class FakeEngine:
 
     def __init__(self, run):
         self._run = run
-        self.tasks = []
+        self.jobs = []
+        self.models = []
         self.closed = 0
 
-    def run(self, task):
-        self.tasks.append(task)
-        return Completed({"text": self._run(task)}, {"run": 0.5})
+    def run(self, job, model):
+        self.jobs.append(job)
+        self.models.append(model)
+        return Completed({"text": self._run(job)}, {"run": 0.5})
 
     def close(self):
         self.closed += 1
@@ -89,7 +92,7 @@ def world(tmp_path):
     return FakeWorkspace(tmp_path)
 
 
-def session(world, run=lambda task: task.inputs["text"].upper(), **keys):
+def session(world, run=lambda job: job.inputs["text"].upper(), **keys):
     engine = FakeEngine(run)
     made = Session(workspace=world, engine=lambda *_: engine, **keys)
     made.engine = engine
@@ -100,11 +103,11 @@ def test_a_job_goes_to_the_engine_with_what_the_manifest_says(world):
     with session(world) as mm:
         result = mm.run("try", text="a")
         assert dict(result) == {"text": "A"}
-        (task,) = mm.engine.tasks
-        assert (task.load_seconds, task.run_seconds, task.keep_alive) == (7, 9, 180)
-        assert task.worker.manifest == "dd"
-        assert task.worker.lock == "ll"
-        assert task.worker.source == "# the runner\n"
+        (job,), (model,) = mm.engine.jobs, mm.engine.models
+        assert (model.load_seconds, model.run_seconds(job), model.keep_alive(job)) == (7, 9, 180)
+        assert model.spec.manifest == "dd"
+        assert model.spec.lock == "ll"
+        assert model.spec.source == "# the runner\n"
     assert mm.engine.closed == 1
     assert world.held.released == 1
 
@@ -114,7 +117,7 @@ def test_what_is_known_is_not_worked_out_again(world):
         first = mm.run("echo", text="a")
         again = mm.run("echo", text="b")
     assert world.built == 1
-    assert mm.engine.tasks[0].worker is mm.engine.tasks[1].worker
+    assert mm.engine.models[0] is mm.engine.models[1]
     assert first.receipt["identity"] == again.receipt["identity"]
     assert first.receipt["inputs"] != again.receipt["inputs"]
     assert first.receipt["timings"]["run"] == 0.5
@@ -132,7 +135,7 @@ def test_bad_input_is_said_before_anything_is_built(world):
             next(mm.map("echo", ["a"]))
         with pytest.raises(UsageError, match="at least 1"):
             next(mm.map("echo", [{"text": "a"}], workers="2"))
-    assert mm.engine.tasks == []
+    assert mm.engine.jobs == []
     assert world.built == 0
     with pytest.raises(UsageError, match="at least 1"):
         session(world, workers=0)
@@ -150,15 +153,14 @@ def test_a_session_that_has_ended_takes_no_job_and_ends_once(world):
 def test_a_crash_is_tried_again_as_often_as_was_asked(world):
     ends = [Crashed("one"), Crashed("two"), None]
 
-    def run(task):
+    def run(job):
         end = ends.pop(0)
         if end:
             raise end
         return "done"
 
     with session(world, run) as mm:
-        options = JobOptions(retries=2)
-        assert mm.execute("echo", {"text": "a"}, options)["text"] == "done"
+        assert mm.execute(Job("echo", {"text": "a"}, retries=2))["text"] == "done"
         assert [note for note in world.reporter.notes if "again" in note] == [
             "one; trying again (2 left)",
             "two; trying again (1 left)",
@@ -167,19 +169,19 @@ def test_a_crash_is_tried_again_as_often_as_was_asked(world):
 
 @pytest.mark.parametrize(("error", "tried"), [(Crashed("x"), 2), (JobFailed("x"), 1)])
 def test_what_is_no_crash_is_not_tried_again(world, error, tried):
-    def run(task):
+    def run(job):
         raise error
 
     with session(world, run) as mm:
         with pytest.raises(type(error)):
-            mm.execute("echo", {"text": "a"}, JobOptions(retries=1))
-        assert len(mm.engine.tasks) == tried
+            mm.execute(Job("echo", {"text": "a"}, retries=1))
+        assert len(mm.engine.jobs) == tried
 
 
 def test_a_submitted_job_is_a_future_and_the_end_waits_for_it(world):
     begun, go_on = threading.Event(), threading.Event()
 
-    def run(task):
+    def run(job):
         begun.set()
         assert go_on.wait(30)
         return "late"
@@ -195,11 +197,11 @@ def test_a_submitted_job_is_a_future_and_the_end_waits_for_it(world):
 def test_an_error_in_the_body_cancels_what_still_runs(world):
     begun = threading.Event()
 
-    def run(task):
+    def run(job):
         begun.set()
         import select
 
-        assert select.select([task.cancellation], [], [], 30)[0]
+        assert select.select([job.cancellation], [], [], 30)[0]
         raise Cancelled("as asked")
 
     with pytest.raises(ZeroDivisionError), session(world, run) as mm:  # noqa: PT012
@@ -224,14 +226,14 @@ def test_map_keeps_the_order_and_reads_no_further_ahead_than_it_must(world):
         assert next(results)["text"] == "0"
         assert len(taken) <= 5
         assert [result["text"] for result in results] == [str(n) for n in range(1, 10)]
-        assert {task.workers for task in mm.engine.tasks} == {2}
+        assert {job.workers for job in mm.engine.jobs} == {2}
         with pytest.raises(UsageError, match="workers"):
             next(mm.map("echo", [], workers=0))
 
 
 def test_a_failed_item_is_raised_in_its_turn(world):
-    def run(task):
-        if task.inputs["text"] == "1":
+    def run(job):
+        if job.inputs["text"] == "1":
             raise JobFailed("bad item")
         return "ok"
 
@@ -247,10 +249,10 @@ def chunk(text):
 
 
 def test_a_stream_gives_the_chunks_as_they_come(world):
-    def run(task):
+    def run(job):
         for part in ("a", "b"):
-            task.on_event(chunk(part))
-        task.on_event(Event("log", {"id": 1, "text": "no chunk"}, []))
+            job.on_event(chunk(part))
+        job.on_event(Event("log", {"id": 1, "text": "no chunk"}, []))
         return "ab"
 
     with session(world, run) as mm:
@@ -265,8 +267,8 @@ def test_a_runner_that_streams_nothing_gives_one_chunk(world):
 
 
 def test_what_came_before_a_failure_is_kept(world):
-    def run(task):
-        task.on_event(chunk("first"))
+    def run(job):
+        job.on_event(chunk("first"))
         raise JobFailed("then this")
 
     with session(world, run) as mm:
@@ -277,8 +279,8 @@ def test_what_came_before_a_failure_is_kept(world):
 
 
 def test_a_chunk_that_the_manifest_does_not_allow_is_an_error(world):
-    def run(task):
-        task.on_event(chunk(3))
+    def run(job):
+        job.on_event(chunk(3))
         return "x"
 
     with session(world, run) as mm, pytest.raises(OutputError):
@@ -288,16 +290,16 @@ def test_a_chunk_that_the_manifest_does_not_allow_is_an_error(world):
 def test_whoever_stops_iterating_cancels_the_job(world):
     import select
 
-    def run(task):
-        task.on_event(chunk("first"))
-        assert select.select([task.cancellation], [], [], 30)[0]
+    def run(job):
+        job.on_event(chunk("first"))
+        assert select.select([job.cancellation], [], [], 30)[0]
         raise Cancelled("as asked")
 
     with session(world, run) as mm:
         stream = mm.stream("echo", text="x")
         assert next(stream) == "first"
         stream.close()
-        assert len(mm.engine.tasks) == 1
+        assert len(mm.engine.jobs) == 1
 
 
 def test_an_engine_that_does_not_exist_is_refused(world):

@@ -170,7 +170,6 @@ def _execute(
     from orchestrator.cli.outputs import check_writable
     from orchestrator.cli.pipeline import delivering
     from orchestrator.pipelines.failing import in_words
-    from orchestrator.pipelines.models import SessionModels
     from orchestrator.pipelines.pipeline import execute
     from orchestrator.session import Session
 
@@ -181,8 +180,7 @@ def _execute(
     declaration: Takes = graph.declaration
     with Session(workspace=context, **session_keys(options)) as session:
         values = collect(declaration, given, session.spool())
-        models = SessionModels(session, _notes(context))
-        outcome = execute(graph, session, values, settings, models)
+        outcome = execute(graph, session, values, settings, _notes(context))
         shown = delivering.deliver(outcome, graph, places)
         if options["trace"]:
             _write_trace(context, outcome.run, options["trace"])

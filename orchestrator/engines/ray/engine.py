@@ -9,18 +9,19 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.engines.base import Completed, Elsewhere, ignore_event
+from orchestrator.engines.base import Completed
 from orchestrator.engines.ray.pool import ATTEMPTS, Pool, too_many_lost
 from orchestrator.engines.ray.slots import Lost, Slot, get, listen
 from orchestrator.engines.ray.watch import Watch
 from orchestrator.engines.ray.wire import decode_event, decode_outputs, encode_job
 from orchestrator.errors import MMError
+from orchestrator.jobs.job import Job, ignore_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orchestrator.client.rosters import Roster
-    from orchestrator.engines.base import Task
+    from orchestrator.engines.base import PreparedModel
     from orchestrator.engines.ray.cluster import Cluster
     from orchestrator.reporting import Reporter
     from orchestrator.scratch import Scratch
@@ -54,20 +55,20 @@ class RayEngine:
         self._pool = Pool(cluster, reporter, self._watch, limit, variables or {}, roster)
         self._numbers = itertools.count(1)
 
-    def run(self, task: Task) -> Completed:
-        """Run `task` in an idle worker of its kind, or in the first that is there for it."""
+    def run(self, job: Job, model: PreparedModel) -> Completed:
+        """Run `job` in an idle worker of its kind, or in the first that is there for it."""
         for _ in range(ATTEMPTS):
-            slot = self._pool.take(task)
+            slot = self._pool.take(job, model)
             try:
-                return self._run_in(slot, task)
+                return self._run_in(slot, job)
             except Lost as lost:
                 self._reporter.note(f"{slot.node} was lost; its item goes to another node ({lost})")
-        raise too_many_lost(task.manifest.name)
+        raise too_many_lost(model.name)
 
-    def prepare(self, task: Task) -> None:
-        """Have a worker of the task's kind loaded."""
+    def load(self, job: Job, model: PreparedModel) -> None:
+        """Have a worker of the model loaded."""
         for _ in range(ATTEMPTS):
-            slot = self._pool.take(task)
+            slot = self._pool.take(job, model)
             try:
                 if slot.loaded is None and not slot.jobs:
                     slot.load(self._reporter)
@@ -79,11 +80,11 @@ class RayEngine:
                 raise
             self._pool.give_back(slot)
             return
-        raise too_many_lost(task.manifest.name)
+        raise too_many_lost(model.name)
 
-    def produced_by(self, task: Task) -> Mapping[str, Any]:
+    def produced_by(self, model: PreparedModel) -> Mapping[str, Any]:
         """Return the receipt's part before the inputs, from a node that has the environment."""
-        slot = self._pool.take(task, load=False)
+        slot = self._pool.take(Job(model.name), model, load=False)
         self._pool.give_back(slot)
         assert slot.produced_by is not None
         return slot.produced_by
@@ -94,8 +95,8 @@ class RayEngine:
             self._watch.close()
             self._cluster.close()
 
-    def _run_in(self, slot: Slot, task: Task) -> Completed:
-        """Run `task` in a worker that was taken, and give it back, or drop it where it is lost."""
+    def _run_in(self, slot: Slot, job: Job) -> Completed:
+        """Run `job` in a worker that was taken, and give it back, or drop it where it is lost."""
         number = next(self._numbers)
 
         def stop() -> None:
@@ -103,7 +104,7 @@ class RayEngine:
 
         def hear(kind: str, value: Any) -> None:
             if kind == "event":
-                task.on_event(decode_event(value, self._scratch))
+                job.on_event(decode_event(value, self._scratch))
 
         timings: dict[str, float] = {}
         try:
@@ -112,8 +113,8 @@ class RayEngine:
             for value in slot.said:
                 hear("event", value)
             slot.said.clear()
-            with self._watch.over(task.cancellation, stop):
-                answer = self._call(slot, task, number, hear)
+            with self._watch.over(job.cancellation, stop):
+                answer = self._call(slot, job, number, hear)
         except MMError:
             self._pool.give_back(slot)
             raise
@@ -126,21 +127,21 @@ class RayEngine:
             outputs,
             {**timings, **answer["timings"]},
             answer["produced_by"],
-            answer["inputs"] if isinstance(task.worker, Elsewhere) else None,
+            answer["inputs"],
         )
 
     def _call(
-        self, slot: Slot, task: Task, number: int, hear: Callable[[str, Any], None]
+        self, slot: Slot, job: Job, number: int, hear: Callable[[str, Any], None]
     ) -> Mapping[str, Any]:
-        job, blobs = encode_job(task, number, by_value=slot.by_value)
-        if task.on_event is ignore_event:
-            ended = get(slot.actor.run.remote(job, *blobs))
+        sent, blobs = encode_job(job, slot.model.manifest, by_value=slot.by_value)
+        if job.on_event is ignore_event:
+            ended = get(slot.actor.run.remote(number, sent, *blobs))
         else:
             stream = slot.actor.stream.options(num_returns="streaming")
-            ended = listen(stream.remote(job, *blobs), hear)
+            ended = listen(stream.remote(number, sent, *blobs), hear)
         if ended[0] == "unseen" and not slot.by_value:
             slot.by_value = True
-            return self._call(slot, task, number, hear)
+            return self._call(slot, job, number, hear)
         slot.jobs += 1
         found: Mapping[str, Any] = slot.result(ended)
         return found

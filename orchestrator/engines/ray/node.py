@@ -18,11 +18,11 @@ from msgspec.structs import replace
 from orchestrator import __version__
 from orchestrator.bundles import unpack
 from orchestrator.client.cancellation import Cancellation
-from orchestrator.engines.base import Elsewhere, Task, ignore_event
+from orchestrator.engines.base import PreparedModel
 from orchestrator.engines.local import LocalEngine
+from orchestrator.engines.ray.remote import RemoteWorkerSpec
 from orchestrator.engines.ray.weights import ensure_weights
 from orchestrator.engines.ray.wire import (
-    Job,
     Order,
     Unseen,
     decode_inputs,
@@ -33,6 +33,7 @@ from orchestrator.engines.ray.wire import (
 from orchestrator.engines.room import Room
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.inputs import describe_inputs
+from orchestrator.jobs.job import ignore_event
 from orchestrator.machine import MachineMemory
 from orchestrator.preparing import LocalPreparer
 from orchestrator.results import Artifact
@@ -42,8 +43,7 @@ from orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
     from orchestrator.client.connection import Event
-    from orchestrator.client.launch import WorkerSpec
-    from orchestrator.core.manifest import Manifest
+    from orchestrator.jobs.job import Job
 
 RAYS_OWN = ("PYTHONPATH", "PYTHONBREAKPOINT", "OMP_NUM_THREADS", "SPT_NOENV")
 """Variables that Ray sets for its own processes, beside RAY_*."""
@@ -78,15 +78,13 @@ class NodeWorker:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._manifest: Manifest
         self._running: dict[int, Cancellation] = {}
         self._cancelled: set[int] = set()
         self._engine: LocalEngine | None = None
         self._preparer: LocalPreparer | None = None
         self._scratch: Scratch
         self._workspace: Workspace
-        self._spec: WorkerSpec
-        self._producer: Mapping[str, Any] | None = None
+        self._model: PreparedModel
 
     def hello(self) -> dict[str, Any]:
         """Return which `mm` this is, and where; asked before anything else."""
@@ -103,9 +101,8 @@ class NodeWorker:
                 cwd=Path("/"),
                 reporter=_Teller(say),
             )
-            self._manifest = order.manifest
             self._scratch = Scratch(self._workspace.home)
-            self._spec = self._prepare(order)
+            self._model = self._prepare(order)
             room = Room(
                 self._workspace.runtime,
                 MachineMemory(self._workspace.variables),
@@ -114,42 +111,42 @@ class NodeWorker:
             self._engine = LocalEngine(
                 self._workspace.runtime, self._workspace.worker_logs, self._scratch, room
             )
-            return {"produced_by": self._producer}
+            return {"produced_by": self._model.produced_by()}
 
         yield from _told(prepare)
 
-    def _prepare(self, order: Order) -> WorkerSpec:
-        if not isinstance(order.worker, Elsewhere):
-            return replace(order.worker, held=())
+    def _prepare(self, order: Order) -> PreparedModel:
         wanted = order.worker
+        if not isinstance(wanted, RemoteWorkerSpec):
+            return PreparedModel(order.manifest, replace(wanted, held=()), dict)
         self._workspace.home.prepare()
         declared = unpack(wanted.bundle, self._workspace.home.bundles)
         ensure_weights(self._workspace, declared, wanted.record, wanted.model_dir)
         self._preparer = LocalPreparer(self._workspace)
-        prepared = self._preparer.prepare(declared, wanted.device, wanted.dtype)
-        self._producer = prepared.producer()
-        assert not isinstance(prepared.worker, Elsewhere)
-        return replace(prepared.worker, threads=wanted.threads)
+        model = self._preparer.prepare(declared, wanted.device, wanted.dtype)
+        return replace(model, worker=replace(model.spec, threads=wanted.threads))
 
     def load(self, job: Job) -> Iterator[tuple[str, Any]]:
         """Have the model loaded; yields what it says on the way, then how it ended."""
 
         def work(say: Callable[[str, Any], None]) -> Any:
             assert self._engine is not None
-            self._engine.prepare(self._task(job, {}, None, _hearer(say)))
+            self._engine.load(replace(job, on_event=_hearer(say)), self._model)
             return {"worker": [record.id for record in self._engine.idle]}
 
         yield from _told(work)
 
-    def run(self, job: Job, *blobs: bytes) -> tuple[str, Any]:
+    def run(self, number: int, job: Job, *blobs: bytes) -> tuple[str, Any]:
         """Run a job whose words on the way nobody listens to, and return how it ended."""
-        return _ended(lambda: self._run(job, blobs, ignore_event))
+        return _ended(lambda: self._run(number, job, blobs, ignore_event))
 
-    def stream(self, job: Job, *blobs: bytes) -> Iterator[tuple[str, Any]]:
+    def stream(self, number: int, job: Job, *blobs: bytes) -> Iterator[tuple[str, Any]]:
         """Run a job; yields what it says on the way, then how it ended."""
-        yield from _told(lambda say: self._run(job, blobs, _hearer(say)))
+        yield from _told(lambda say: self._run(number, job, blobs, _hearer(say)))
 
-    def _run(self, job: Job, blobs: tuple[bytes, ...], hear: Callable[[Event], None]) -> Any:
+    def _run(
+        self, number: int, job: Job, blobs: tuple[bytes, ...], on_event: Callable[[Event], None]
+    ) -> Any:
         assert self._engine is not None
         made: list[Path] = []
 
@@ -157,11 +154,12 @@ class NodeWorker:
             made.append(self._scratch.new_job())
             return made[-1]
 
-        cancellation = self._begin(job.id)
+        cancellation = self._begin(number)
         try:
             inputs = decode_inputs(job, blobs, directory)
-            described = describe_inputs(self._manifest, inputs)
-            completed = self._engine.run(self._task(job, inputs, cancellation, hear))
+            described = describe_inputs(self._model.manifest, inputs)
+            here = replace(job, inputs=inputs, cancellation=cancellation, on_event=on_event)
+            completed = self._engine.run(here, self._model)
             outputs = encode_outputs(completed.outputs)
             made += [
                 value.path.parent
@@ -169,20 +167,20 @@ class NodeWorker:
                 if isinstance(value, Artifact)
             ]
         finally:
-            self._end(job.id)
+            self._end(number)
             for path in made:
                 self._scratch.discard(str(path))
         return {
             "outputs": outputs,
             "timings": completed.timings,
-            "produced_by": self._producer,
+            "produced_by": self._model.produced_by(),
             "inputs": described,
         }
 
     def _begin(self, number: int) -> Cancellation:
         with self._lock:
             if number in self._cancelled:
-                raise Cancelled(f"{self._manifest.name} was cancelled")
+                raise Cancelled(f"{self._model.name} was cancelled")
             self._cancelled.clear()  # requests that came after their job had ended
             return self._running.setdefault(number, Cancellation())
 
@@ -190,24 +188,6 @@ class NodeWorker:
         with self._lock:
             if found := self._running.pop(number, None):
                 found.close()
-
-    def _task(
-        self,
-        job: Job,
-        inputs: Mapping[str, Any],
-        cancellation: Cancellation | None,
-        hear: Callable[[Event], None],
-    ) -> Task:
-        return Task(
-            manifest=self._manifest,
-            worker=self._spec,
-            inputs=inputs,
-            load_seconds=job.load_seconds,
-            run_seconds=job.run_seconds,
-            force=job.force,
-            cancellation=cancellation,
-            on_event=hear,
-        )
 
     def cancel(self, number: int) -> None:
         """Ask a job to stop; asked again, it ends at once."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from orchestrator.bundles import pack
 from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.worker_variables import wanted_threads
-from orchestrator.engines.base import Elsewhere, Task
+from orchestrator.engines.base import PreparedModel
 from orchestrator.engines.ray.cluster import demand_of
-from orchestrator.preparing import Prepared, memory_need
+from orchestrator.engines.ray.remote import RemoteWorkerSpec
+from orchestrator.preparing import memory_need
 from orchestrator.processor import native_dtypes
 from orchestrator.sources.records import record_path
 
@@ -33,6 +34,8 @@ class ClusterPreparer:
         model_dirs: Directories on the nodes that hold the files of models, by model.
     """
 
+    reads_files = False
+
     def __init__(
         self,
         workspace: Workspace,
@@ -48,7 +51,7 @@ class ClusterPreparer:
     def check(self, declared: Declared) -> None:
         """Do nothing: each node looks for the files, or fetches them."""
 
-    def prepare(self, declared: Declared, device: str, dtype: str) -> Prepared:
+    def prepare(self, declared: Declared, device: str, dtype: str) -> PreparedModel:
         """Return what a node needs for `declared`, device and data type chosen for all nodes alike.
 
         Raises:
@@ -61,7 +64,7 @@ class ClusterPreparer:
         total = self._cluster.memory() if chosen == "cpu" else None
         dtype = choose_dtype(manifest, chosen, dtype, total, native_dtypes())
         variables, declared_ones = self._workspace.variables, manifest.environment.variables
-        worker = Elsewhere(
+        worker = RemoteWorkerSpec(
             bundle=pack(declared),
             device=chosen,
             dtype=dtype,
@@ -71,9 +74,8 @@ class ClusterPreparer:
             model_dir=self._model_dirs.get(manifest.name, ""),
         )
         self._cluster.check(manifest.name, demand_of(worker))
-        task = Task(manifest, worker, {}, manifest.timeouts.load, manifest.timeouts.run)
-        keep_alive = manifest.keep_alive_seconds
-        return Prepared(declared, worker, lambda: self._engine.produced_by(task), keep_alive)
+        model = PreparedModel(manifest, worker, lambda: self._engine.produced_by(model))
+        return model
 
     def close(self) -> None:
         """Do nothing: nothing is held here."""

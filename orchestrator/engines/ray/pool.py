@@ -10,10 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from orchestrator import __version__
-from orchestrator.engines.base import ignore_event
 from orchestrator.engines.ray.cluster import demand_of
 from orchestrator.engines.ray.slots import Lost, Slot, get
 from orchestrator.errors import Cancelled, Crashed, EnvironmentFailure
@@ -22,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.client.rosters import Roster
-    from orchestrator.engines.base import Task
+    from orchestrator.engines.base import PreparedModel
     from orchestrator.engines.ray.cluster import Cluster
     from orchestrator.engines.ray.watch import Watch
+    from orchestrator.jobs.job import Job
     from orchestrator.reporting import Reporter
 
 ATTEMPTS = 4
@@ -82,18 +80,19 @@ class Pool:
         self._shown: tuple[list[Any], float] = ([], 0.0)
         self._closed = False
 
-    def take(self, task: Task, *, load: bool = True) -> Slot:
-        """Return an idle worker of the task's kind; ask for one more where there may be more.
+    def take(self, job: Job, model: PreparedModel, *, load: bool = True) -> Slot:
+        """Return an idle worker of the model; ask for one more where there may be more.
 
         Args:
-            task: What it is for.
+            job: What it is for.
+            model: The job's model.
             load: Whether one that is asked for loads the model before it is handed out.
 
         Raises:
-            Cancelled: When the task was cancelled, or the pool closed.
+            Cancelled: When the job was cancelled, or the pool closed.
             MMError: When none can be had.
         """
-        key = task.worker.digest
+        key = model.worker.digest
         stopped = threading.Event()
 
         def stop() -> None:
@@ -101,20 +100,20 @@ class Pool:
                 stopped.set()
                 self._changed.notify_all()
 
-        with self._watch.over(task.cancellation, stop), self._changed:
+        with self._watch.over(job.cancellation, stop), self._changed:
             self._waiting[key] = self._waiting.get(key, 0) + 1
             try:
                 while True:
                     if self._closed or stopped.is_set():
-                        raise Cancelled(f"{task.manifest.name} was cancelled")
+                        raise Cancelled(f"{model.name} was cancelled")
                     if found := next((slot for slot in self._idle if slot.key == key), None):
                         self._idle.remove(found)
                         return found
                     if errors := self._failed.get(key):
                         raise errors.pop()
                     mine = sum(1 for slot in self._slots if slot.key == key)
-                    if mine < min(max(self._limit, task.workers), self._most.get(key, mine + 1)):
-                        self._ask_for(key, task, load=load)
+                    if mine < min(max(self._limit, job.workers), self._most.get(key, mine + 1)):
+                        self._ask_for(key, job, model, load=load)
                     self._changed.wait()
             finally:
                 self._waiting[key] -= 1
@@ -141,11 +140,10 @@ class Pool:
             self._roster.close()
         return True
 
-    def _ask_for(self, key: str, task: Task, *, load: bool) -> None:
+    def _ask_for(self, key: str, job: Job, model: PreparedModel, *, load: bool) -> None:
         """Ask Ray for one more actor; a thread sees it through. The lock is held."""
-        demand = demand_of(task.worker)
-        template = replace(task, inputs={}, cancellation=None, on_event=ignore_event)
-        slot = Slot(key, template, demand, self._cluster.start(demand))
+        demand = demand_of(model.worker)
+        slot = Slot(key, model, job.force, demand, self._cluster.start(demand))
         self._slots.append(slot)
         self._make_way(slot)
         thread = threading.Thread(
@@ -175,7 +173,7 @@ class Pool:
         waits = now - slot.asked >= LOOK_AGAIN
         if others and (waits or not self._cluster.free(slot.demand)):
             other = min(others, key=lambda each: each.idle_since)
-            self._reporter.note(f"stopped the idle worker of {other.model} to make room")
+            self._reporter.note(f"stopped the idle worker of {other.model.name} to make room")
             self._remove(other)
             threading.Thread(target=self._dismiss, args=(other,), daemon=True).start()
 
@@ -193,10 +191,10 @@ class Pool:
             if not wanted:
                 return
             if self._lost[slot.key] < ATTEMPTS:
-                self._reporter.note(f"{slot.model} is started again ({lost})")
+                self._reporter.note(f"{slot.model.name} is started again ({lost})")
                 self.drop(slot)
             else:
-                self._fail(slot, too_many_lost(slot.model))
+                self._fail(slot, too_many_lost(slot.model.name))
         except BaseException as error:  # noqa: BLE001 - raised in the thread that waits for it
             self._fail(slot, error)
         else:
@@ -215,7 +213,7 @@ class Pool:
             others = sum(1 for each in self._slots if each.key == slot.key and each.ready)
             if known and others:
                 self._most[slot.key] = others
-                self._reporter.note(f"going on with {others} of {slot.model}: {error}")
+                self._reporter.note(f"going on with {others} of {slot.model.name}: {error}")
             elif known and self._waiting.get(slot.key):
                 self._failed.setdefault(slot.key, []).append(error)
             elif known:
@@ -241,9 +239,9 @@ class Pool:
                 alone = not any(each.node for each in self._slots if each.key == slot.key)
             if alone and time.monotonic() - looked >= LOOK_AGAIN:
                 looked = time.monotonic()
-                self._cluster.check(slot.model, slot.demand)
+                self._cluster.check(slot.model.name, slot.demand)
                 self._reporter.progress(
-                    "cluster", f"{slot.model} waits for a node with {slot.demand} free"
+                    "cluster", f"{slot.model.name} waits for a node with {slot.demand} free"
                 )
         try:
             said = get(hello)
@@ -307,10 +305,10 @@ class Pool:
         self._roster.write(
             {
                 "id": slot.worker,
-                "model": slot.model,
+                "model": slot.model.name,
                 "pid": None,
-                "device": slot.task.worker.device,
-                "dtype": slot.task.worker.dtype,
+                "device": slot.model.worker.device,
+                "dtype": slot.model.worker.dtype,
                 "memory": None,
                 "node": slot.node,
                 "state": slot.state,
@@ -322,8 +320,8 @@ class Pool:
     def _placed(self) -> str:
         """Return how many workers of each model are on how many nodes. The lock is held."""
         words = []
-        for model in dict.fromkeys(slot.model for slot in self._slots):
-            mine = [slot for slot in self._slots if slot.model == model]
+        for model in dict.fromkeys(slot.model.name for slot in self._slots):
+            mine = [slot for slot in self._slots if slot.model.name == model]
             ready = sum(slot.ready for slot in mine)
             nodes = len({slot.node for slot in mine if slot.node})
             where = f", on {nodes} node{'' if nodes == 1 else 's'}" if nodes else ""

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import __version__
 from orchestrator.engines.ray.node import ENDS
-from orchestrator.engines.ray.wire import Job, Order, decode_error
+from orchestrator.engines.ray.wire import Order, decode_error
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.jobs.job import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from orchestrator.engines.base import Task
+    from orchestrator.engines.base import PreparedModel
     from orchestrator.engines.ray.cluster import Demand
     from orchestrator.reporting import Reporter
 
@@ -29,7 +30,8 @@ class Slot:
 
     Attributes:
         key: The digest of what its worker is started from.
-        task: A job of the kind that it was asked for.
+        model: What its worker is made from.
+        force: Whether the model is loaded without asking whether the memory suffices.
         demand: What it asks Ray for.
         actor: Ray's handle of it.
         node: What people call its node; empty until it is placed.
@@ -45,7 +47,8 @@ class Slot:
     """
 
     key: str
-    task: Task
+    model: PreparedModel
+    force: bool
     demand: Demand
     actor: Any
     node: str = ""
@@ -58,11 +61,6 @@ class Slot:
     ready: bool = False
     asked: float = field(default_factory=time.monotonic)
     idle_since: float = 0.0
-
-    @property
-    def model(self) -> str:
-        """The name of its model."""
-        return self.task.manifest.name
 
     @property
     def state(self) -> str:
@@ -89,7 +87,7 @@ class Slot:
             MMError: When it cannot.
             Lost: When the actor is gone.
         """
-        order = Order(self.task.manifest, self.task.worker, variables)
+        order = Order(self.model.manifest, self.model.worker, variables)
         said = self.actor.open.options(num_returns="streaming").remote(order)
         self.produced_by = self._hear(said, reporter)["produced_by"]
 
@@ -100,7 +98,7 @@ class Slot:
             MMError, Lost: As `open`.
         """
         began = time.perf_counter()
-        job = Job(0, {}, self.task.load_seconds, self.task.run_seconds, self.task.force)
+        job = Job(self.model.name, force=self.force)
         said = self.actor.load.options(num_returns="streaming").remote(job)
         self.worker = next(iter(self._hear(said, reporter)["worker"]), "")
         self.loaded = time.perf_counter() - began

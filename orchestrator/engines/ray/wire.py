@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from orchestrator import errors
 from orchestrator.client.connection import Event
 from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.core.values import ArrayValue, AudioValue
 from orchestrator.errors import MMError, UsageError
+from orchestrator.jobs.job import ignore_event
 from orchestrator.results import Artifact, Audio, array_result
 from orchestrator.worker.values import array_view, encode_array
 
@@ -24,7 +27,8 @@ if TYPE_CHECKING:
 
     from orchestrator.client.launch import WorkerSpec
     from orchestrator.core.manifest import Manifest
-    from orchestrator.engines.base import Elsewhere, Task
+    from orchestrator.engines.ray.remote import RemoteWorkerSpec
+    from orchestrator.jobs.job import Job
     from orchestrator.scratch import Scratch
 
 OF_A_NODE = (
@@ -48,27 +52,8 @@ class Order:
     """
 
     manifest: Manifest
-    worker: WorkerSpec | Elsewhere
+    worker: WorkerSpec | RemoteWorkerSpec
     variables: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job as it travels. The blobs that it refers to travel beside it.
-
-    Attributes:
-        id: What tells it from other jobs of its engine.
-        inputs: Plain values, `FileRef` and `ArrayRef`.
-        load_seconds: As in `Task`.
-        run_seconds: As in `Task`.
-        force: As in `Task`.
-    """
-
-    id: int
-    inputs: Mapping[str, Any]
-    load_seconds: float
-    run_seconds: float
-    force: bool
 
 
 @dataclass(frozen=True)
@@ -95,8 +80,8 @@ class Unseen(Exception):
     """A node does not see the files that a job names."""
 
 
-def encode_job(task: Task, number: int, *, by_value: bool) -> tuple[Job, list[bytes]]:
-    """Return a task as it travels, and its blobs.
+def encode_job(job: Job, manifest: Manifest, *, by_value: bool) -> tuple[Job, list[bytes]]:
+    """Return a job as it travels, and its blobs.
 
     Raises:
         UsageError: When an input cannot be read, or is no array and should be one.
@@ -111,15 +96,15 @@ def encode_job(task: Task, number: int, *, by_value: bool) -> tuple[Job, list[by
         return value
 
     inputs = {}
-    for name, value in task.inputs.items():
-        declared = task.manifest.inputs[name]
+    for name, value in job.inputs.items():
+        declared = manifest.inputs[name]
         many = declared.list and declared.type in (*FILE_TYPES, "array")
         inputs[name] = (
             [one(declared.type, name, each) for each in value]
             if many
             else one(declared.type, name, value)
         )
-    return Job(number, inputs, task.load_seconds, task.run_seconds, task.force), blobs
+    return replace(job, inputs=inputs, cancellation=None, on_event=ignore_event), blobs
 
 
 def _file(value: Any, blobs: list[bytes], *, by_value: bool) -> FileRef:

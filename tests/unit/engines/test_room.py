@@ -8,9 +8,10 @@ import pytest
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.supervisors import start_time
-from orchestrator.engines.base import Task
+from orchestrator.engines.base import PreparedModel
 from orchestrator.engines.room import Room
 from orchestrator.errors import MemoryRefused
+from orchestrator.jobs.job import Job
 from orchestrator.worker import state
 from tests.models import Notes, model
 
@@ -64,8 +65,8 @@ class World:
             model="wants", python=None, environment="", variables={}, runner=None, source="",
             need=need, device=keys.pop("device", "cpu"),
         )  # fmt: skip
-        task = Task(self.manifest, spec, {}, 1, 1, **keys)
-        self.room.make(task, self.evict)
+        model = PreparedModel(self.manifest, spec, dict)
+        self.room.make(Job("wants", **keys), model, self.evict)
 
 
 @pytest.fixture
@@ -132,14 +133,13 @@ def test_a_model_that_is_being_loaded_has_its_memory_already(world):
 
 def test_cores_are_shared_evenly_among_live_workers(world, tmp_path):
     spec = WorkerSpec("m", None, "", {}, None, "", threads=7)
-    task = Task(world.manifest, spec, {}, 1, 1)
-    assert world.room.threads(task) == 7
+    assert world.room.threads(PreparedModel(world.manifest, spec, dict)) == 7
     for name in ("a", "b", "c"):
         world.worker(name)
     spec = WorkerSpec("m", None, "", {}, None, "")
     from orchestrator import machine
 
-    share = world.room.threads(Task(world.manifest, spec, {}, 1, 1))
+    share = world.room.threads(PreparedModel(world.manifest, spec, dict))
     assert share == max(1, machine.cores() // 3)
 
 

@@ -32,24 +32,24 @@ class FakeModels:
         self._running = 0
         self._lock = threading.Lock()
 
-    def producer(self, call):
-        return {"model": call.model, "runner": self.versions[call.model]}
+    def produced_by(self, job):
+        return {"model": job.name, "runner": self.versions[job.name]}
 
-    def prepare(self, call, cancellation):
-        self.prepared.append(call.model)
+    def load(self, job):
+        self.prepared.append(job.name)
 
-    def execute(self, call, inputs, cancellation):
+    def execute(self, job):
         with self._lock:
             self._running += 1
             self.most = max(self.most, self._running)
-            self.ran.append((call.model, dict(inputs)))
+            self.ran.append((job.name, dict(job.inputs)))
         try:
-            text = self.models[call.model](**inputs)
+            text = self.models[job.name](**job.inputs)
         finally:
             with self._lock:
                 self._running -= 1
         return Result(
-            {"text": text}, model=call.model, primary="text", receipt={}, timings={"run": 0.5}
+            {"text": text}, model=job.name, primary="text", receipt=dict, timings={"run": 0.5}
         )
 
     def signature(self, step):

@@ -97,18 +97,18 @@ def test_as_many_items_run_at_once_as_there_are_workers(tmp_path):
 def test_the_next_model_is_loaded_while_the_first_runs(tmp_path):
     models = FakeModels(b=twice)
     loaded = threading.Event()
-    prepare = models.prepare
+    load = models.load
 
-    def prepared(call, cancellation):
-        prepare(call, cancellation)
-        if call.model == "b":
+    def load_and_note(job):
+        load(job)
+        if job.name == "b":
             loaded.set()
 
     def wait_for_it(text):
         assert loaded.wait(60)
         return text
 
-    models.prepare = prepared
+    models.load = load_and_note
     models.models["a"] = wait_for_it
     models.versions["a"] = "1"
     chain(models, tmp_path, words=["x"])
@@ -238,11 +238,11 @@ def test_a_failed_job_is_tried_again_and_a_rejected_input_is_not(tmp_path):
 def test_a_model_that_does_not_load_ends_the_run(tmp_path):
     models = FakeModels(a=shout, b=shout)
 
-    def prepare(call, cancellation):
-        if call.model == "b":
+    def load(job):
+        if job.name == "b":
             raise Crashed("b was killed while loading")
 
-    models.prepare = prepare
+    models.load = load
     with pytest.raises(Crashed, match="while loading"):
         chain(models, tmp_path, keep_going=True)
 

@@ -1,0 +1,55 @@
+"""The record of one job, from whoever asks for it to the connection of its worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.core.devices import AUTO
+
+if TYPE_CHECKING:
+    from orchestrator.client.cancellation import Cancellation
+    from orchestrator.client.connection import Event
+
+
+def ignore_event(event: Event) -> None:
+    """Do nothing with an event of a job."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One call of one model: its inputs, and how it is to run.
+
+    The command line, the Python API and pipelines make it; a session checks its inputs and hands
+    it to an engine.
+
+    Attributes:
+        name: A task or a model.
+        inputs: Values by name; a session's engine gets them checked, with files as absolute paths.
+        model: The model that stands for the task, instead of the preferred one.
+        device: "auto", or one that the manifest lists.
+        dtype: "auto", or one that the manifest lists for the device.
+        timeout: Seconds that the run may take, instead of the manifest's `timeouts.run`.
+        cancellation: Asks the job to stop.
+        on_event: Called with progress, log lines, chunks and the place in the queue, in the thread
+            that runs the job.
+        retries: How often the job may be run again when its worker has crashed.
+        keep_alive: Seconds that a worker of the command line stays after its last job, instead of
+            the manifest's `keep_alive`. Workers of a session stay as long as the session.
+        force: Whether to load the model without asking whether the memory suffices.
+        workers: How many workers of the model may live at once, where the session allows fewer.
+    """
+
+    name: str
+    inputs: Mapping[str, Any] = {}
+    model: str | None = None
+    device: str = AUTO
+    dtype: str = AUTO
+    timeout: float | None = None
+    cancellation: Cancellation | None = None
+    on_event: Callable[[Event], None] = ignore_event
+    retries: int = 0
+    keep_alive: float | None = None
+    force: bool = False
+    workers: int = 1
