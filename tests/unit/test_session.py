@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from orchestrator.catalog import Declared, Origin
 from orchestrator.client.connection import Event
 from orchestrator.core.manifest import Input, Output, Timeouts
 from orchestrator.engines.base import Completed
@@ -66,11 +67,11 @@ class FakeWorkspace:
             declared.manifest, inputs=inputs, outputs={"text": Output(type="text", primary=True)},
             timeouts=Timeouts(load=7, run=9), keep_alive="3m",
         )  # fmt: skip
-        runner = self.root / "runner.py"
-        runner.write_text("# the runner\n")
-        self.declared = SimpleNamespace(
-            manifest=self.manifest, digest="dd", runner=runner, lock=self.root / "lock"
-        )
+        (self.root / "runner.py").write_text("# the runner\n")
+        self.declared = Declared(
+            manifest=self.manifest, origin=Origin.OPTION, file=self.root / "echo.yaml",
+            env_directory=self.root, digest="dd", shown="echo.yaml",
+        )  # fmt: skip
         self.home = Home(self.root / "home")
         self.environments = self
 
