@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from orchestrator import machine
+from orchestrator import __version__, machine
 from orchestrator.client.launch import WorkerSpec
+from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.units import parse_size
 from orchestrator.core.worker_variables import wanted_threads, worker_variables
 from orchestrator.engines.base import PreparedModel
 from orchestrator.processor import native_dtypes
-from orchestrator.receipts import produced_by
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
@@ -149,6 +149,34 @@ class LocalPreparer:
         if self._held.setdefault(overlay.digest, overlay.held) is not overlay.held:
             overlay.held.release()
         return overlay
+
+
+def produced_by(
+    declared: Declared,
+    environment: Environment,
+    worker: WorkerSpec,
+    overlay: Overlay | None = None,
+) -> dict[str, Any]:
+    """Return the part of a receipt that does not depend on the inputs."""
+    return {
+        "model": declared.manifest.name,
+        "manifest": declared.digest,
+        "runner": digest_bytes(worker.source.encode("utf-8")),
+        "environment": environment.digest,
+        "lock": environment.lock_digest,
+        "own_lock": environment.mine,
+        "commit": (overlay.commit or None) if overlay else None,
+        "source": overlay.source if overlay else None,
+        "patches": dict(overlay.sets) if overlay else None,
+        "device": worker.device,
+        "dtype": worker.dtype,
+        "options": dict(worker.options),
+        "versions": {
+            "mm": __version__,
+            "python": environment.python_version,
+            **dict(sorted(environment.versions.items())),
+        },
+    }
 
 
 def memory_need(manifest: Manifest, device: str, dtype: str) -> int:

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from orchestrator.catalog import Declared
-    from orchestrator.client.connection import Event
     from orchestrator.engines import EngineFactory
     from orchestrator.engines.base import Completed, Engine, PreparedModel
+    from orchestrator.jobs.job import Event
     from orchestrator.preparing import Preparer
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.cli.streaming import Stream
     from orchestrator.client.cancellation import Cancellation
-    from orchestrator.client.connection import Event
+    from orchestrator.jobs.job import Event
     from orchestrator.results import Result
     from orchestrator.session import Session
 

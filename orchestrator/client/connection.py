@@ -8,8 +8,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from orchestrator.jobs.job import Event
 from orchestrator.worker.attention import Attention
 from orchestrator.worker.frames import ProtocolError
 
@@ -62,18 +61,6 @@ class RemoteError(Exception):
         super().__init__(message)
         self.code = code
         self.traceback = traceback
-
-
-class Event(msgspec.Struct, frozen=True):
-    """A notification about a request.
-
-    `kind` is "waiting" (with its `place`: how many are before it), "started", "progress", "log" or
-    "chunk".
-    """
-
-    kind: str
-    params: dict[str, Any]
-    buffers: list[memoryview]
 
 
 class Connection:

@@ -13,18 +13,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orchestrator import __version__, processes
-from orchestrator.client.connection import (
-    Connection,
-    ConnectionLost,
-    DeadlinePassed,
-    Event,
-    RemoteError,
-)
+from orchestrator.client.connection import Connection, ConnectionLost, DeadlinePassed, RemoteError
 from orchestrator.client.fast_json import encode, parse
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.supervisors import Own, start_time
 from orchestrator.client.worker import Worker
 from orchestrator.core.canonical import digest
+from orchestrator.jobs.job import Event
 from orchestrator.machine import memory_kills
 from orchestrator.worker import peers, state
 from orchestrator.worker.channel import Channel

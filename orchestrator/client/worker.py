@@ -15,7 +15,6 @@ from orchestrator.client.connection import (
     Connection,
     ConnectionLost,
     DeadlinePassed,
-    Event,
     RemoteError,
 )
 from orchestrator.client.supervisors import LET_GO, Own
@@ -29,6 +28,7 @@ from orchestrator.errors import (
     TimedOut,
     UsageError,
 )
+from orchestrator.jobs.job import Event
 from orchestrator.worker.frames import (
     CANCELLED,
     MISMATCH,

@@ -20,11 +20,10 @@ from orchestrator.worker.values import encode_array
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orchestrator.client.connection import Event
     from orchestrator.client.worker import Worker
     from orchestrator.core.manifest import Input, Manifest
     from orchestrator.engines.base import PreparedModel
-    from orchestrator.jobs.job import Job
+    from orchestrator.jobs.job import Event, Job
     from orchestrator.scratch import Scratch
 
 

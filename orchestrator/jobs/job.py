@@ -11,7 +11,18 @@ from orchestrator.core.devices import AUTO
 
 if TYPE_CHECKING:
     from orchestrator.client.cancellation import Cancellation
-    from orchestrator.client.connection import Event
+
+
+class Event(msgspec.Struct, frozen=True):
+    """What a job says before it ends.
+
+    `kind` is "waiting" (with its `place`: how many are before it), "started", "progress", "log" or
+    "chunk".
+    """
+
+    kind: str
+    params: dict[str, Any]
+    buffers: list[memoryview]
 
 
 def ignore_event(event: Event) -> None:

@@ -33,9 +33,9 @@ from orchestrator.pipelines.work import Desk, Jobs, ignore_model_event
 from orchestrator.session import Session
 
 if TYPE_CHECKING:
-    from orchestrator.client.connection import Event
     from orchestrator.flock import Held
     from orchestrator.home import Home
+    from orchestrator.jobs.job import Event
     from orchestrator.pipelines.states import Failure
     from orchestrator.workspace import Workspace
 

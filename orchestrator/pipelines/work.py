@@ -38,8 +38,8 @@ from orchestrator.pipelines.values import Value, Values, described, for_step, gi
 from orchestrator.results import Artifact, Audio
 
 if TYPE_CHECKING:
-    from orchestrator.client.connection import Event
     from orchestrator.core.pipelines.checking import Node
+    from orchestrator.jobs.job import Event
     from orchestrator.pipelines.store import ResultStore
     from orchestrator.results import Result
     from orchestrator.steps import BuiltIn

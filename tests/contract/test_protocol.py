@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.client.connection import Connection, Event, RemoteError
+from orchestrator.client.connection import Connection, RemoteError
+from orchestrator.jobs.job import Event
 from orchestrator.worker import frames
 from orchestrator.worker.channel import Channel
 

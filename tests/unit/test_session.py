@@ -8,12 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from orchestrator.catalog import Declared, Origin
-from orchestrator.client.connection import Event
 from orchestrator.core.manifest import Input, Output, Timeouts
 from orchestrator.engines.base import Completed
 from orchestrator.errors import Cancelled, Crashed, JobFailed, OutputError, UsageError
 from orchestrator.home import Home
-from orchestrator.jobs.job import Job
+from orchestrator.jobs.job import Event, Job
 from orchestrator.session import Session
 from tests.models import Notes, model
 

@@ -42,8 +42,7 @@ from orchestrator.userenv import snapshot
 from orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
-    from orchestrator.client.connection import Event
-    from orchestrator.jobs.job import Job
+    from orchestrator.jobs.job import Event, Job
 
 RAYS_OWN = ("PYTHONPATH", "PYTHONBREAKPOINT", "OMP_NUM_THREADS", "SPT_NOENV")
 """Variables that Ray sets for its own processes, beside RAY_*."""

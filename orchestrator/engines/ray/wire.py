@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from orchestrator import errors
-from orchestrator.client.connection import Event
 from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.core.values import ArrayValue, AudioValue
 from orchestrator.errors import MMError, UsageError
-from orchestrator.jobs.job import ignore_event
+from orchestrator.jobs.job import Event, ignore_event
 from orchestrator.results import Artifact, Audio, array_result
 from orchestrator.worker.values import array_view, encode_array
 

@@ -15,9 +15,9 @@ from orchestrator.client.connection import (
     Connection,
     ConnectionLost,
     DeadlinePassed,
-    Event,
     RemoteError,
 )
+from orchestrator.jobs.job import Event
 from orchestrator.worker import frames
 from orchestrator.worker.channel import Channel
 from orchestrator.worker.frames import ProtocolError

@@ -5,11 +5,11 @@ import pickle
 import pytest
 
 from orchestrator import errors
-from orchestrator.client.connection import Event
 from orchestrator.core.values import AudioValue
 from orchestrator.engines.ray import wire
 from orchestrator.engines.ray.node import node_variables
 from orchestrator.home import Home
+from orchestrator.jobs.job import Event
 from orchestrator.results import Artifact, Audio
 from orchestrator.scratch import Scratch
 
