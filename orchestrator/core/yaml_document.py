@@ -51,6 +51,9 @@ _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _TAB_INDENT = re.compile(r" *\t\s*\S")
 _SIMPLE_KEY = re.compile(r"[^\s.\[\]\x00-\x1f\x7f]+")
 
+_LIBRARY_LIMIT = "exceeded maximum nesting depth"
+"""What libyaml says of 1,000 levels from 0.2.6 on; it reads ahead, and so may say it first."""
+
 _ADVICE = (
     ("cannot start any token", "quote a value that begins with a special character"),
     ("mapping values are not allowed", "quote a value that holds a colon and a space"),
@@ -282,10 +285,13 @@ class _Composer:
             return ManifestError(
                 "holds a character that no text file may hold", where=f"{self._name}:{line}"
             )
+        problem = str(getattr(error, "problem", None) or error).partition("\n")[0]
+        if problem == _LIBRARY_LIMIT and mark.index < len(self._text):
+            # Our own limit is passed before that place, and its message names the key.
+            _Composer(self._text[: mark.index], self._name, self._make_parser).document()
         lines = _LINE_BREAK.split(self._text)
         if mark.line < len(lines) and re.match(r" *\t", lines[mark.line]):
             return self._tab(mark.line)
-        problem = str(getattr(error, "problem", None) or error).partition("\n")[0]
         fix = next((advice for sign, advice in _ADVICE if sign in problem), "")
         return ManifestError(f"not YAML: {problem}", where=f"{self._name}:{mark.line + 1}", fix=fix)
 

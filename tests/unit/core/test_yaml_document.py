@@ -247,5 +247,35 @@ def test_limits_of_size_and_depth() -> None:
     deep = yaml_document.MAX_DEPTH
     assert read("[" * deep + "]" * deep).data is not None
     assert "nested more than 32 deep" in refusal("[" * (deep + 1) + "]" * (deep + 1))
-    # Refused where the limit is passed, long before the end of what follows.
-    assert "nested more than 32 deep" in refusal("[" * 200_000)
+    assert "nested more than 32 deep" in refusal("a: [\n\t" + "[" * 3000)  # and not of the tab
+
+
+class LimitedParser(yaml.Loader):
+    """A parser with a limit of its own that it meets while it reads ahead, as libyaml's is."""
+
+    def fetch_flow_collection_start(self, token: type) -> None:
+        if self.flow_level == 1000:
+            problem = "exceeded maximum nesting depth"
+            raise yaml.scanner.ScannerError(None, None, problem, self.get_mark())
+        super().fetch_flow_collection_start(token)
+
+
+@pytest.mark.parametrize("parser", [None, yaml.Loader, LimitedParser])
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("[" * 200_000, "1: " + "[0]" * 32),
+        ("{" * 5000, "1: " + ".".join("?" * 32)),
+        ("ä:\r\n- 'é'\r\n- " + "[{" * 3000, "3: ä[1]" + "[0].?" * 15),
+        ("- " * 60_000, "1: " + "[0]" * 32),
+        ("? " * 60_000, "1: " + ".".join("?" * 32)),
+        ("".join(" " * depth + "a:\n" for depth in range(500)), "33: " + ".".join("a" * 32)),
+    ],
+    ids=["lists", "mappings", "both", "block-lists", "block-keys", "block-mappings"],
+)
+def test_depth_is_refused_where_our_limit_is_passed(
+    parser: type[yaml.Loader] | None, text: str, where: str
+) -> None:
+    with pytest.raises(ManifestError) as caught:
+        parse(text.encode(), "x.yaml", parser)
+    assert str(caught.value) == f"x.yaml:{where}: nested more than 32 deep"
