@@ -5,6 +5,8 @@ import os
 import pytest
 from hypothesis import settings
 
+from tests import machine
+
 settings.register_profile("mm", deadline=None)  # no test asserts on time
 settings.load_profile("mm")
 
@@ -21,3 +23,16 @@ def _no_settings_of_the_user():
     }
     yield
     os.environ.update(kept)
+
+
+def pytest_collection_finish():
+    """End a run that is to exercise everything where the machine lacks something."""
+    if machine.not_exercised and os.environ.get("MM_TEST_COMPLETE"):
+        pytest.exit("MM_TEST_COMPLETE is set, and this machine lacks something", returncode=1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    """Say last, below the counts, what was not exercised."""
+    for what, fix in machine.not_exercised.items():
+        config.get_terminal_writer().line(f"not exercised: {what}; {fix}", yellow=True)

@@ -36,8 +36,8 @@ DESCRIPTIONS = {
 def command(context: Context, *, yes: bool) -> None:
     """List everything that mm keeps, with sizes, and remove it.
 
-    uv's own cache and the hub's are never touched. The package itself is removed with
-    `pip uninstall mm-orchestrator`.
+    uv's own cache and the hub's are never touched. The package itself is removed with what
+    installed it: `uv tool`, `pipx` or `pip uninstall mm-orchestrator`.
     """
     root = home_directory(context.variables).root
     runtime = context.runtime.path
@@ -69,7 +69,9 @@ def command(context: Context, *, yes: bool) -> None:
         click.confirm("Remove all of it?", abort=True, err=True)
     for path in (root, runtime):
         _remove(path)
-    context.say("removed; the package goes with: pip uninstall mm-orchestrator")
+    context.say(
+        "removed; the package goes with what installed it, as in: uv tool uninstall mm-orchestrator"
+    )
 
 
 def _size(path: Path, seen: set[tuple[int, int]]) -> int:

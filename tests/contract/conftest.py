@@ -19,7 +19,7 @@ from orchestrator.engines.ray.cluster import MUTE, QUIET
 from orchestrator.userenv import during
 from orchestrator.worker import buffers
 from tests.guards import ray_at_work
-from tests.pythons import pythons
+from tests.machine import pythons
 
 RUNNER = Path(__file__).with_name("runner.py")
 

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -657,6 +656,8 @@ def test_models_on_one_gpu_wait_their_turn(on_ray):
 
 
 def test_an_actor_that_is_killed_under_its_job_is_replaced(on_ray):
+    import psutil  # Ray brings it along
+
     cancellation = Cancellation()
     heard = []
 
@@ -665,9 +666,7 @@ def test_an_actor_that_is_killed_under_its_job_is_replaced(on_ray):
             heard.append(event)
             if len(heard) == 1:
                 (record,) = on_ray.runtime.records()
-                command = ["ps", "-o", "ppid=", "-p", str(record.supervisor)]
-                actor = int(subprocess.check_output(command))
-                os.kill(actor, signal.SIGKILL)
+                psutil.Process(record.supervisor).parent().kill()
             else:
                 cancellation.request()
 

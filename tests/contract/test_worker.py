@@ -31,15 +31,11 @@ from orchestrator.errors import (
 )
 from orchestrator.worker import frames
 from orchestrator.worker.supervise import LOG_LIMIT
-from tests.pythons import NEEDED, pythons
+from tests.machine import pythons
 
 MIB = 1 << 20
 SOON = 30.0
 """Seconds after which a test gives up; nothing is measured."""
-
-
-def test_there_are_enough_interpreters():
-    assert len(pythons()) >= NEEDED
 
 
 LOADED = """

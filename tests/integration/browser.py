@@ -1,21 +1,15 @@
-"""Headless Chromium for tests: a page opened from disk, what it asks for, says and plays.
+"""Pages as tests see them: the document alone, or headless Chromium with all that it shows.
 
-It is spoken to in Chrome's DevTools Protocol, over a pair of pipes.
+Chromium is spoken to in Chrome's DevTools Protocol, over a pair of pipes.
 """
 
 import fcntl
 import json
 import os
 import select
-import shutil
 import subprocess
 
-import pytest
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-MACOS = "/Applications/{0}.app/Contents/MacOS/{0}"
-MISSING = "these tests need Chromium; run: apt-get install chromium (or install Google Chrome)"
-
+from bs4 import BeautifulSoup
 
 PATIENCE = 120
 """Seconds until a browser that says nothing counts as stuck."""
@@ -28,20 +22,26 @@ def _higher(descriptor):
     return copy
 
 
-def find_browser():
-    """Return the browser's path; where there is none, fail."""
-    programs = [shutil.which(name) for name in NAMES]
-    programs += [MACOS.format(name) for name in ("Google Chrome", "Chromium")]
-    found = next((each for each in programs if each and os.path.exists(each)), None)
-    if found is None:
-        pytest.fail(MISSING, pytrace=False)
-    return found
+class Document:
+    """A page as its text says it, for what a browser need not be asked."""
+
+    def __init__(self, path):
+        text = path.read_text(encoding="utf-8")
+        self._soup = BeautifulSoup(text, "html.parser", multi_valued_attributes=None)
+
+    def texts(self, selector):
+        """Return the text of each element that a CSS selector finds."""
+        return [each.get_text() for each in self._soup.select(selector)]
+
+    def attributes(self, selector, name):
+        """Return an attribute of each element that a CSS selector finds."""
+        return [each.get(name) for each in self._soup.select(selector)]
 
 
 class Browser:
-    """One browser with one page."""
+    """One browser with one page; it answers what a document does."""
 
-    def __init__(self, profile, *more):
+    def __init__(self, program, profile, *more):
         to_browser, self._write = os.pipe()
         self._read, from_browser = os.pipe()
         # The browser's ends of the pipes become its descriptors 3 and 4, and must be neither yet.
@@ -49,7 +49,7 @@ class Browser:
         script = f'exec 3<&{to_browser} 4>&{from_browser}; exec "$@"'
         self._process = subprocess.Popen(
             [
-                "/bin/bash", "-c", script, "browser", find_browser(), "--headless", "--no-sandbox",
+                "/bin/bash", "-c", script, "browser", program, "--headless", "--no-sandbox",
                 "--disable-gpu", "--no-first-run", "--disable-background-networking",
                 "--disable-dev-shm-usage", "--remote-debugging-pipe",
                 f"--user-data-dir={profile}", *more,
@@ -83,6 +83,18 @@ class Browser:
         )  # fmt: skip
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def texts(self, selector):
+        """Return the text of each element that a CSS selector finds."""
+        return self._each(selector, "textContent")
+
+    def attributes(self, selector, name):
+        """Return an attribute of each element that a CSS selector finds."""
+        return self._each(selector, f"getAttribute({name!r})")
+
+    def _each(self, selector, what):
+        found = f"document.querySelectorAll({json.dumps(selector)})"
+        return self.value(f"[...{found}].map(each => each.{what})")
 
     def requests(self):
         """Return the addresses that the page has asked for, without what is inside it."""

@@ -10,8 +10,26 @@ from pathlib import Path
 
 import pytest
 
+from tests.machine import can_build
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 MM = [sys.executable, "-m", "orchestrator"]
+BUILT = {
+    "test_doctor.py": "qwen3-tts",
+    "test_embedded_models.py": "rapidocr",
+    "test_environments_conflicting.py": "qwen3-tts",
+    "test_patches.py": "deepseek-ocr-2",
+    "test_pipelines_documented.py": "rapidocr",
+    "test_qwen3_tts.py": "qwen3-tts",
+    "test_reading_aloud.py": "rapidocr",
+}
+"""Tests that build the environments of built-in models, and one whose interpreters they need."""
+
+
+def pytest_ignore_collect(collection_path):
+    """Leave out tests of models for which there is no interpreter."""
+    model = BUILT.get(collection_path.name)
+    return True if model and not can_build(model) else None
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import wave
 import pytest
 
 from tests.integration.conftest import MM
+from tests.machine import has_full_device, only_where
 
 MANIFEST = """\
 name: {name}
@@ -305,7 +306,7 @@ def test_a_runtime_directory_open_to_others_is_refused(parrot, tmp_path):
     assert f"chmod 700 {shared}" in ended.sentence
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a disk that is full")
+@only_where(has_full_device())
 @pytest.mark.parametrize(
     "more", [(), ("--json",), ("-o", "-"), ("-o", "sound=-", "-o", "text.txt")]
 )

@@ -1,6 +1,5 @@
 """A sync that is killed, or fails, at any step leaves no environment or a whole one."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import textwrap
 import pytest
 
 from tests.integration.environment_world import World
+from tests.machine import PRIVATE_MOUNTS, can_mount, only_where
 from tests.packages import Index, make_wheel, serving
 
 
@@ -264,14 +264,14 @@ mount -o remount,size=200m "$MM_HOME"
 """
 
 
+@only_where(can_mount())
 def test_a_full_disk(world):
     world.wheel("alpha", "1.0", padding=8_000_000)
     world.model("one", ["alpha==1.0"])
     world.home.mkdir(exist_ok=True)
-    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     mm = f"{sys.executable} -m orchestrator"
     ended = subprocess.run(
-        ["unshare", *user, "--mount", "sh", "-c", FULL.format(mm=mm)],
+        [*PRIVATE_MOUNTS, "sh", "-c", FULL.format(mm=mm)],
         env=world.environ(),
         cwd=world.root,
         capture_output=True,

@@ -21,6 +21,7 @@ from orchestrator.userenv import during
 from tests.guards import ray_at_work
 from tests.hub import serving
 from tests.integration.conftest import MM, ROOT
+from tests.machine import can_build, only_where
 
 ITEMS = 60
 STORE = 100_000_000
@@ -393,6 +394,7 @@ def crops(directory, count):
             image.crop((40, top, 240, top + 40)).save(directory / f"{number}.png")
 
 
+@only_where(can_build("rapidocr"))
 def test_both_embedded_models_say_on_ray_what_they_say_here(mm, three, workplace, tmp_path):
     crops(tmp_path / "crops", 100)
     (tmp_path / "words").mkdir()

@@ -1,13 +1,20 @@
-"""The page of a run, in a real browser: what it shows, plays and asks for."""
+"""The page of a run: what its document says and, in a real browser, what it shows and plays."""
 
+import base64
+import io
 import json
 import struct
 import textwrap
+import wave
 import zlib
 
 import pytest
+from PIL import Image
 
-from tests.integration.browser import Browser
+from tests import machine
+from tests.integration.browser import Browser, Document
+
+CHROMIUM = machine.browser()
 
 PAINTER = """
     import array
@@ -98,9 +105,34 @@ def hum(mm, manifests):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    opened = Browser(tmp_path_factory.mktemp("profile"))
+    """A browser, or None where there is none: then pages are checked by their document alone."""
+    if not CHROMIUM:
+        yield None
+        return
+    opened = Browser(CHROMIUM, tmp_path_factory.mktemp("profile"))
     yield opened
     opened.close()
+
+
+def views(path, browser):
+    """Open a page and return all that answer what it says."""
+    if browser is None:
+        return [Document(path)]
+    browser.open(path)
+    return [Document(path), browser]
+
+
+def media(page, selector):
+    """Return the files inside a page, in the order of the elements that a selector finds."""
+    sources = page.attributes(selector, "src")
+    assert all(source.startswith("data:") for source in sources)
+    return [io.BytesIO(base64.b64decode(source.partition(";base64,")[2])) for source in sources]
+
+
+def length(sound):
+    """Return the seconds that a WAV file lasts."""
+    with wave.open(sound) as opened:
+        return opened.getnframes() / opened.getframerate()
 
 
 def test_a_run_is_shown_in_a_browser(hum, mm, browser, tmp_path):
@@ -115,48 +147,51 @@ def test_a_run_is_shown_in_a_browser(hum, mm, browser, tmp_path):
     assert ended.out == "page.html\n"
     assert told["run"] in ended.err
 
-    browser.open(tmp_path / "page.html")
+    for page in views(tmp_path / "page.html", browser):
+        assert page.texts("head > title") == [f"hum · {told['run']}"]
+        assert page.texts("script, link, base, iframe, object, [style]") == []
+        assert [each for each in page.attributes("[href]", "href") if each[0] != "#"] == []
+        items = [item for item in page.texts(".item") if ". " in item[:3]]
+        assert len(items) == 6
+        for text, item in zip([*texts[:3], "", texts[4], "on a large picture"], items, strict=True):
+            # U+FFFD stands for a control character that no page can hold.
+            assert text.replace("\x07", "\ufffd") in item
+        assert "ValueError: no day for <b>that</b>" in items[3]
+        assert page.texts(".soft")[0] == "Read <i>and</i> hum"
+        (failure,) = page.texts(".failure")
+        assert "no day for <b>that</b>" in failure
+        (command,) = page.texts(".failure .command")
+        assert command == told["failures"][0]["command"]
+        assert command.startswith("mm run painter --image ")
+        sizes = [Image.open(picture).width for picture in media(page, ".item img")]
+        assert sizes == [64] * 5 + [720]
+        assert set(page.attributes("img", "title")) == {None}
+    if browser is None:
+        return
     assert browser.complaints() == []
     assert browser.requests() == [(tmp_path / "page.html").as_uri()]
-    assert browser.value("document.title") == f"hum · {told['run']}"
-    assert (
-        browser.value("document.scripts.length + document.querySelectorAll('[style]').length") == 0
-    )
     assert browser.value("getComputedStyle(document.querySelector('.card')).borderRadius") == "10px"
-
-    items = browser.value("[...document.querySelectorAll('.item')].map(each => each.textContent)")
-    items = [item for item in items if ". " in item[:3]]
-    assert len(items) == 6
-    for text, item in zip([*texts[:3], "", texts[4], "on a large picture"], items, strict=True):
-        # The browser shows U+FFFD for a control character that no page can hold.
-        assert text.replace("\x07", "\ufffd") in item
-    assert "ValueError: no day for <b>that</b>" in items[3]
-    assert browser.value("document.querySelector('.soft').textContent") == "Read <i>and</i> hum"
-
-    failure = browser.value("document.querySelector('.failure').textContent")
-    assert "no day for <b>that</b>" in failure
-    command = browser.value("document.querySelector('.failure .command').textContent")
-    assert command == told["failures"][0]["command"]
-    assert command.startswith("mm run painter --image ")
-
-    sizes = browser.value(
+    shown = browser.value(
         "(async () => { const them = [...document.querySelectorAll('.item img')];"
         " for (const each of them) { each.loading = 'eager'; await each.decode(); }"
         " return them.map(each => each.naturalWidth) })()"
     )
-    assert sizes == [64] * 5 + [720]
-    assert 'title="' not in browser.value("document.querySelector('.item img').outerHTML")
+    assert shown == sizes
 
 
 def test_its_sounds_can_be_played(hum, mm, browser, tmp_path):
     hum(*(picture(tmp_path / f"p{number}.png", f"words {number}") for number in range(2)))
     mm("pipeline", "report", "-o", "page.html")
-    browser.open(tmp_path / "page.html")
+    expected = [1.5, 0.5, 0.5]  # the joined one, with a pause, and each alone
+    for page in views(tmp_path / "page.html", browser):
+        assert [length(sound) for sound in media(page, "audio")] == expected
+    if browser is None:
+        return
     durations = browser.value(
         "Promise.all([...document.querySelectorAll('audio')].map(each => each.duration ? "
         "each.duration : new Promise(done => each.onloadedmetadata = () => done(each.duration))))"
     )
-    assert durations == [1.5, 0.5, 0.5]  # the joined one, with a pause, and each alone
+    assert durations == expected
     played = browser.value(
         "new Promise(async done => { const it = document.querySelector('audio'); it.muted = true;"
         " it.ontimeupdate = () => it.currentTime > 0 && done(it.currentTime); await it.play(); })"
@@ -168,21 +203,21 @@ def test_its_sounds_can_be_played(hum, mm, browser, tmp_path):
 def test_its_pictures_are_where_they_should_be(hum, mm, browser, tmp_path):
     hum(*(picture(tmp_path / f"p{number}.png", f"line {number}") for number in range(4)))
     mm("pipeline", "report", "-o", "page.html")
-    browser.open(tmp_path / "page.html")
-    nodes = browser.value("[...document.querySelectorAll('.graph .name')].map(e => e.textContent)")
-    assert nodes == ["images", "read", "plain", "all", "sound", "texts"]
+    for page in views(tmp_path / "page.html", browser):
+        nodes = ["images", "read", "plain", "all", "sound", "texts"]
+        assert page.texts(".graph .name") == nodes
+        assert {"bar run", "bar load"} <= set(page.attributes(".timeline .bar", "class"))
+        assert len(page.texts(".timeline .track")) >= 4
+    if browser is None:
+        return
     bars = browser.value(
         "[...document.querySelectorAll('.timeline .bar')].map(each => {"
         " const at = each.getBoundingClientRect(),"
         " within = document.querySelector('.timeline').getBoundingClientRect();"
-        " return [each.classList[1], at.width > 0 && at.height > 0,"
+        " return [at.width > 0 && at.height > 0,"
         " at.left >= within.left - 1 && at.right <= within.right + 1] })"
     )
-    kinds = {kind for kind, _, _ in bars}
-    assert {"run", "load"} <= kinds
-    assert all(seen and inside for _, seen, inside in bars)
-    workers = browser.value("document.querySelectorAll('.timeline .track').length")
-    assert workers >= 4
+    assert all(seen and inside for seen, inside in bars)
     for width in (1200, 420):
         for scheme in ("light", "dark"):
             shot = tmp_path / f"{scheme}-{width}.png"
@@ -198,11 +233,11 @@ def test_what_does_not_fit_is_told(hum, mm, browser, tmp_path):
         "pipeline", "report", "hum", "-o", "page.html", "--max-size", "40 KB", "--items", "2"
     )
     assert ended.code == 0, ended
-    browser.open(tmp_path / "page.html")
-    notice = browser.value("document.querySelector('.notice').textContent")
-    assert "images and sounds left out" in notice
-    assert "2 items left out" in notice
-    assert browser.value("document.querySelectorAll('article[id]').length") == 2
+    for page in views(tmp_path / "page.html", browser):
+        (notice,) = page.texts(".notice")
+        assert "images and sounds left out" in notice
+        assert "2 items left out" in notice
+        assert len(page.texts("article[id]")) == 2
     assert (tmp_path / "page.html").stat().st_size < 120_000
 
 
@@ -215,9 +250,10 @@ def test_a_run_is_shown_when_its_results_are_gone(hum, mm, browser, tmp_path):
     image.unlink()
     ended = mm("pipeline", "report", "-o", "page.html", variables=home)
     assert ended.code == 0, ended
-    browser.open(tmp_path / "page.html")
-    assert "its result is no longer kept" in browser.value("document.body.textContent")
-    assert "its image is gone" in browser.value("document.body.textContent")
+    for page in views(tmp_path / "page.html", browser):
+        (body,) = page.texts("body")
+        assert "its result is no longer kept" in body
+        assert "its image is gone" in body
 
 
 def test_runs_are_listed_and_named(hum, mm, tmp_path):

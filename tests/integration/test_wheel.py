@@ -9,6 +9,7 @@ import pytest
 from uv import find_uv_bin
 
 from tests.integration.conftest import ROOT
+from tests.machine import can_build, only_where
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,7 @@ def test_the_wheel_ships_the_manifests_and_what_belongs_to_them(wheel):
         assert {f"{folder}/runner.py", f"{folder}/requirements.lock"} <= names
 
 
+@only_where(can_build("rapidocr"))
 def test_an_installed_wheel_reads_an_image(wheel, workplace, tmp_path):
     uv = find_uv_bin()
     venv = tmp_path / "a venv"
