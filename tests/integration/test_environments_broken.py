@@ -254,11 +254,12 @@ def test_a_wheel_that_is_gone_is_told_in_the_installers_words(world):
 
 FULL = """
 set -e
-mount -t tmpfs -o size=2m tmpfs "$MM_HOME"
+mount -t tmpfs -o size=32m tmpfs "$MM_HOME"
+head -c 30M /dev/zero > "$MM_HOME"/other
 set +e
 {mm} env sync one; echo "code $?"
 ls -d "$MM_HOME"/envs/*/mm-environment.json
-mount -o remount,size=200m "$MM_HOME"
+rm "$MM_HOME"/other
 {mm} env sync one; echo "code $?"
 {mm} env check --full; echo "code $?"
 """
