@@ -124,7 +124,7 @@ def facts():
     return json.dumps([
         sys.path, sys.prefix, sys.base_prefix, sys.executable, sys._xoptions, flags,
         list(sys.flags), repr(sys.flags), sorted(vars(builtins)), site.ENABLE_USER_SITE,
-        sys.from_pth, sys.from_custom,
+        sys.from_pth, getattr(sys, "from_custom", "the system has its own"),
     ])
 """
 
