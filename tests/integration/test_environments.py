@@ -461,7 +461,8 @@ def pack_python(archive, version):
     text = (library / "platform.py").read_text()
     patched = archive.with_name("platform.py")
     patched.write_text(f"{text}\n\ndef python_version():\n    return {version!r}\n")
-    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
+    # Debian links modules to files outside.
+    with tarfile.open(archive, "w:gz", compresslevel=1, dereference=True) as tar:
         real = Path(os.path.realpath(base / "bin" / minor))
         tar.add(real, f"python/bin/{minor}")
         for shared in (base / "lib").glob("libpython*.so*"):
