@@ -70,7 +70,7 @@ def can_build(model):
     manifest = Path(__file__).parent.parent / "manifests" / f"{model}.yaml"
     wanted = yaml.safe_load(manifest.read_text(encoding="utf-8"))["environment"]["python"]
     fix = f"run: uv python install '{wanted}'"
-    return has(f"models like {model}", _interpreters().fitting(wanted), fix)
+    return has(f"models under Python {wanted}", _interpreters().fitting(wanted), fix)
 
 
 @cache
