@@ -135,7 +135,7 @@ def length(sound):
         return opened.getnframes() / opened.getframerate()
 
 
-def test_a_run_is_shown_in_a_browser(hum, mm, browser, tmp_path):
+def test_a_run_is_shown(hum, mm, browser, tmp_path):
     texts = ["first words", HOSTILE, "# Title\n\nthird words", "fail", "fifth words"]
     images = [picture(tmp_path / f"p{number}.png", text) for number, text in enumerate(texts, 1)]
     large = picture(tmp_path / "<large>.png", "on a large picture", side=900)
