@@ -11,13 +11,15 @@ import pytest
 from orchestrator.worker import buffers, frames
 from orchestrator.worker.channel import MAX_WAITING_DESCRIPTORS, Channel
 from orchestrator.worker.frames import ProtocolError
+from tests.machine import has, only_where
 
 MIB = 1 << 20
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="memory files are Linux's")
+LINUX = has("memory files", sys.platform == "linux", "run the tests on Linux")
+linux = only_where(LINUX)
 
 
-@pytest.fixture(params=["memory", "directory"] if sys.platform == "linux" else ["directory"])
+@pytest.fixture(params=["memory", "directory"] if LINUX else ["directory"])
 def large(request):
     return {"memory": buffers.MemoryFiles, "directory": buffers.DirectoryFiles}[request.param]()
 
