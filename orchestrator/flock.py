@@ -7,6 +7,7 @@ drop them. Lock files are never removed: a removed one locks nobody out.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -48,8 +49,9 @@ class Held:
             self._descriptor = -1
 
     def touch(self) -> None:
-        """Note the time of this use on the lock file."""
-        os.utime(self.fileno())
+        """Note the time of this use on the lock file, unless it is another user's."""
+        with contextlib.suppress(OSError):
+            os.utime(self.fileno())
 
     def __enter__(self) -> Held:  # noqa: PYI034 - Self is typing's from Python 3.11 on
         return self

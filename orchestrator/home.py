@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from orchestrator.errors import EnvironmentFailure
 
@@ -144,6 +145,33 @@ def home_directory(variables: Mapping[str, str]) -> Home:
     return Home(Path(platformdirs.user_data_dir("mm", appauthor=False)))
 
 
+def make_private(directory: Path) -> None:
+    """Make a directory for what users gave and got, closed to other users under every umask.
+
+    One that an earlier version left open is closed, and then all that is in it.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if directory.stat().st_mode & 0o777 == 0o700:
+        return
+    try:
+        directory.chmod(0o700)
+    except OSError:
+        return  # another user's: the first write there fails, and says why
+    for base, directories, files in os.walk(directory):
+        for name in (*directories, *files):
+            path = Path(base, name)
+            with contextlib.suppress(OSError):  # gone, or another user's
+                mode = path.lstat().st_mode
+                if mode & 0o077 and not stat.S_ISLNK(mode):
+                    path.chmod(mode & 0o700)
+
+
+def open_private(path: Path) -> IO[bytes]:
+    """Open a file to append to it, unbuffered; a new one is its owner's alone."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o600), "ab", buffering=0)
+
+
 def read_json(path: Path) -> Any:
     """Return what a JSON file of ours holds, or None when it is missing or damaged.
 
@@ -167,31 +195,37 @@ def json_line(value: Any) -> bytes:
         return json.dumps(value).encode("ascii")
 
 
-def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
+def write_json(path: Path, value: Any, *, mode: int | None = None) -> None:
     """Write `value` as JSON so that a reader sees the old file or the whole new one."""
     write_atomically(
         path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode("utf-8"), mode=mode
     )
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+def write_atomically(path: Path, data: bytes, *, mode: int | None = None) -> None:
     """Replace the file `path` by one that holds `data`, or leave it untouched.
+
+    Args:
+        path: The file; the directories above it are made.
+        data: What it is to hold.
+        mode: Its permissions; by default those that the umask leaves to a new file.
 
     Raises:
         OSError: When the directory cannot be written; the temporary file is gone by then.
     """
-    import tempfile
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o666 if mode is None else 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
-            os.fchmod(stream.fileno(), mode)
+            if mode is not None:
+                os.fchmod(descriptor, mode)
             stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
+            os.fsync(descriptor)
+        temporary.replace(path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise

@@ -12,6 +12,7 @@ from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.units import parse_size
 from orchestrator.core.worker_variables import wanted_threads, worker_variables
 from orchestrator.engines.base import PreparedModel
+from orchestrator.home import make_private
 from orchestrator.processor import native_dtypes
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class LocalPreparer:
         dtype = choose_dtype(manifest, device, dtype, total, native_dtypes())
         overlay = self._overlay(declared, environment, device, dtype)
         home = self._workspace.home.worker_home
-        home.mkdir(parents=True, exist_ok=True)
+        make_private(home)
         spec = WorkerSpec(
             model=manifest.name,
             python=environment.python,

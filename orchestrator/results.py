@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import sys
 from array import array
@@ -18,8 +20,6 @@ from orchestrator.errors import OutputError
 from orchestrator.worker.values import array_view
 
 if TYPE_CHECKING:
-    import os
-
     from orchestrator.core.values import ArrayValue, AudioValue
 
 PCM_FULL_SCALE = 32767
@@ -228,11 +228,12 @@ def array_result(name: str, value: ArrayValue) -> Any:
 
 def _save(target: Path, write: Any) -> Path:
     """Let `write` fill a file beside `target`, then put it in place."""
-    temporary = target.with_name(f".{target.name}.partial")
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
     try:
         write(temporary)
         temporary.replace(target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise
     return target

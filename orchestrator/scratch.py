@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import itertools
 import os
@@ -11,43 +13,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.home import make_private
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from orchestrator.home import Home
 
 
 class Scratch:
     """One client's directory under `MM_HOME/jobs`, locked while the client lives.
 
-    The kernel gives the lock back when a process dies, so that whoever comes next knows which
-    directories nobody uses any more, and removes them.
+    The kernel gives the lock back when a process dies, so that the next client knows which
+    directories are no longer in use, and removes them.
     """
 
     def __init__(self, home: Home) -> None:
         home.prepare()
         self._owner = os.getpid()
-        self._root = home.jobs
+        self._jobs = itertools.count(1)
         try:
-            self._root.mkdir(exist_ok=True)
-            # One at a time, so that nobody sweeps what another has made and not locked yet.
-            turn = _open_lock(self._root)
-            try:
-                fcntl.flock(turn, fcntl.LOCK_EX)
-                self._sweep()
-                self.path = self._root / secrets.token_hex(6)
-                self.path.mkdir(mode=0o700)
-                self._prefix = f"{self.path}/"
-                self._jobs = itertools.count(1)
-                self._lock = _open_lock(self.path)
-                fcntl.flock(self._lock, fcntl.LOCK_EX)
-            finally:
-                os.close(turn)
+            make_private(home.jobs)
+            sweep(home.jobs.iterdir())
+            self.path, self._lock = _claim(home.jobs)
         except OSError as error:
             raise EnvironmentFailure(
                 f"cannot be written ({error.strerror})",
-                where=str(self._root),
+                where=str(home.jobs),
                 fix="set MM_HOME to a directory of yours",
             ) from error
+        self._prefix = f"{self.path}/"
 
     def new_job(self) -> Path:
         """Make and return an empty directory for one job."""
@@ -71,19 +66,46 @@ class Scratch:
             shutil.rmtree(self.path, ignore_errors=True)
             os.close(lock)
 
-    def _sweep(self) -> None:
-        for other in self._root.iterdir():
-            if not other.is_dir():
-                continue
-            lock = _open_lock(other)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(other, ignore_errors=True)
-            except BlockingIOError:
-                continue  # in use
-            finally:
-                os.close(lock)
+
+def sweep(directories: Iterable[Path]) -> None:
+    """Remove the directories whose clients are gone, but for what cannot be removed.
+
+    Others may remove them meanwhile, and some may belong to another user (after `sudo mm run`):
+    neither concerns the command that sweeps.
+    """
+    for directory in directories:
+        with contextlib.suppress(OSError):
+            lock = own(directory)
+            shutil.rmtree(directory, ignore_errors=True)
+            os.close(lock)
 
 
-def _open_lock(directory: Path) -> int:
-    return os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def own(directory: Path) -> int:
+    """Lock a client's directory and return the lock's descriptor.
+
+    Raises:
+        BlockingIOError: When its client lives.
+        FileNotFoundError: When it has been removed meanwhile.
+        OSError: When its lock cannot be opened.
+    """
+    lock = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        removed = not os.fstat(lock).st_nlink
+    except OSError:
+        os.close(lock)
+        raise
+    if removed:
+        os.close(lock)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(directory))
+    return lock
+
+
+def _claim(root: Path) -> tuple[Path, int]:
+    """Make a directory in `root`; return it and the descriptor of its lock."""
+    while True:
+        path = root / secrets.token_hex(6)
+        path.mkdir(mode=0o700)
+        # Another client may sweep it before it is locked: then the next one is tried.
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            return path, own(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import threading
@@ -148,10 +149,11 @@ class Session:
                         for cancellation in self._submitted:
                             cancellation.request()
                 self._executor.shutdown(wait=True, cancel_futures=cancel)
-        finally:  # an interrupt does not wait
-            self._engine.close()
-            self._scratch.close()
-            self._preparer.close()
+        finally:  # an interrupt does not wait, and each is closed whatever another one raises
+            with contextlib.ExitStack() as stack:
+                stack.callback(self._preparer.close)
+                stack.callback(self._scratch.close)
+                stack.callback(self._engine.close)
 
     def run(
         self,

@@ -1,6 +1,7 @@
 """What all tests share: nothing of the user's own settings or directories reaches them."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,13 @@ settings.register_profile("mm", deadline=None)  # no test asserts on time
 settings.load_profile("mm")
 
 KEPT_VARIABLES = ("MM_TEST_",)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _interrupts_are_heard():
+    """Undo what a shell does to a background job, whose children would ignore Ctrl-C as well."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -60,7 +60,7 @@ def _unknown(error: BaseException, context: Context, arguments: Sequence[str]) -
     from datetime import datetime, timezone
 
     from orchestrator import __version__
-    from orchestrator.home import home_directory, write_atomically
+    from orchestrator.home import home_directory, make_private, write_atomically
 
     text = _traceback(error)
     if context.debug:
@@ -72,7 +72,9 @@ def _unknown(error: BaseException, context: Context, arguments: Sequence[str]) -
     )
     summary = f"mm: a fault in mm itself: {type(error).__name__}: {error}"
     try:
-        log = home_directory(context.variables).logs / f"fault-{now:%Y%m%d-%H%M%S}.log"
+        logs = home_directory(context.variables).logs
+        make_private(logs)
+        log = logs / f"fault-{now:%Y%m%d-%H%M%S}.log"
         write_atomically(log, (head + text).encode("utf-8"), mode=0o600)
     except OSError as unwritable:
         _write(f"{head}{text}\n{summary} (and its log could not be written: {unwritable})")

@@ -10,6 +10,7 @@ import click
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.terminal import write_result
 from orchestrator.errors import UsageError
+from orchestrator.tidying import modified
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ def command(context: Context, *, model: str, follow: bool) -> None:
 def _newest(directory: Path, model: str) -> Path | None:
     """Return the newest log of a model; a name may hold no dot, so that it ends at the first."""
     logs = directory.glob(f"{model}.*.log") if directory.is_dir() else ()
-    return max(logs, key=lambda path: path.stat().st_mtime, default=None)
+    return max(logs, key=modified, default=None)
 
 
 def _print(log: Path, writer: WorkerRecord | None) -> None:

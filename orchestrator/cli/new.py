@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 
@@ -89,7 +90,8 @@ def _write(files: dict[Path, str]) -> None:
                 stream.write(text)
         except OSError as error:
             for each in written:
-                each.unlink()
+                with contextlib.suppress(OSError):
+                    each.unlink()
             raise ManifestError(
                 f"cannot be written ({error.strerror})",
                 where=str(path),

@@ -150,17 +150,11 @@ def write_file(path: str, data: bytes) -> None:
             target.write_bytes(data)
             return
         # A link stays a link: what it points to is replaced.
-        write_atomically(target.resolve(), data, mode=0o666 & ~_umask())
+        write_atomically(target.resolve(), data)
     except OSError as error:
         raise UsageError(
             f"cannot be written ({error.strerror})", where=path, fix="choose another place with -o"
         ) from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def json_outputs(result: Result, destinations: Destinations) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.outputs import STANDARD_OUTPUT, as_bytes, write_file
+from orchestrator.home import make_private, write_atomically
 from orchestrator.results import Artifact, Audio
+from orchestrator.tidying import remove_oldest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,10 +44,11 @@ def save(
         planned = destinations.paths.get(name, STANDARD_OUTPUT)
         if planned == STANDARD_OUTPUT:
             path = _spare(home, f"{model}-{name}-{time.strftime('%Y%m%d-%H%M%S')}{suffix}")
+            write_atomically(path, data, mode=0o600)
         else:
             path = Path(planned)
             path = path.with_name(f"{path.stem}.partial{path.suffix}")
-        write_file(str(path), data)
+            write_file(str(path), data)
         written.append(str(path))
     return written
 
@@ -66,8 +69,6 @@ def _join(parts: Sequence[Any]) -> tuple[bytes, str]:
 
 def _spare(home: Home, name: str) -> Path:
     home.prepare()
-    home.partial.mkdir(exist_ok=True)
-    older = sorted(home.partial.iterdir(), key=lambda path: path.stat().st_mtime)
-    for path in older[: -KEPT + 1]:
-        path.unlink(missing_ok=True)
+    make_private(home.partial)
+    remove_oldest(home.partial.iterdir(), KEPT - 1)
     return home.partial / name

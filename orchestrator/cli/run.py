@@ -186,8 +186,11 @@ def _run(
                 chunks = listener.chunks
                 if listener.stream is not None and listener.stream.broken:
                     raise BrokenPipeError from error
-                for path in partial.save(manifest.name, chunks, destinations, context.home):
-                    context.say(f"what had been streamed by then is kept in {path}")
+                try:
+                    for path in partial.save(manifest.name, chunks, destinations, context.home):
+                        context.say(f"what had been streamed by then is kept in {path}")
+                except (MMError, OSError) as lost:  # how the job ended counts
+                    context.say(f"what had been streamed by then could not be kept: {lost}")
                 raise
             finally:
                 listener.end()

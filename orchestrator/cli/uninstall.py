@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from orchestrator.cli.context import Context, pass_context
 from orchestrator.core.units import format_size
 from orchestrator.errors import EnvironmentFailure, UsageError
 from orchestrator.home import FORMAT_FILE, home_directory
+from orchestrator.tidying import remove
 
 DESCRIPTIONS = {
     "envs": "built environments",
@@ -77,9 +78,15 @@ def command(context: Context, *, yes: bool) -> None:
 def _size(path: Path, seen: set[tuple[int, int]]) -> int:
     """Return the bytes on disk below `path`, those of a file with several links once."""
     total = 0
-    paths = [path] if path.is_symlink() or not path.is_dir() else [path, *path.rglob("*")]
+    paths = [path]
+    if not path.is_symlink():
+        for base, directories, files in os.walk(path):
+            paths += [Path(base, name) for name in (*directories, *files)]
     for each in paths:
-        found = each.lstat()
+        try:
+            found = each.lstat()
+        except OSError:
+            continue  # another has removed it
         if (found.st_dev, found.st_ino) not in seen:
             seen.add((found.st_dev, found.st_ino))
             total += found.st_blocks * 512
@@ -88,9 +95,7 @@ def _size(path: Path, seen: set[tuple[int, int]]) -> int:
 
 def _remove(path: Path) -> None:
     try:
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        return
+        remove(path)
     except OSError as error:
         raise EnvironmentFailure(
             f"could not be removed ({error.strerror})",

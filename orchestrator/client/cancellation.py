@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 
 
 class Cancellation:
     """Asks one job to stop, from another thread or from a signal handler.
 
-    The first `request` asks the runner; a second one means: at once.
+    The first `request` asks the runner; a second one means: at once. After `close` a request does
+    nothing.
 
     Attributes:
         armed: Whether somebody waits for a worker and will hear a request.
@@ -16,26 +19,38 @@ class Cancellation:
 
     def __init__(self) -> None:
         self.armed = False
+        # A signal handler may run while its own thread holds it.
+        self._lock = threading.RLock()
+        self._closed = False
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
 
     def fileno(self) -> int:
-        """Return a descriptor that is readable once a request has come."""
+        """Return a descriptor that is readable while there are requests to `drain`."""
         return self._reader
 
     def request(self) -> None:
-        """Ask once more. Takes no lock, so that a signal handler may call it."""
-        os.write(self._writer, b"!")
+        """Ask once more."""
+        with self._lock:
+            if not self._closed:  # else the descriptor's number may be another file's by now
+                with contextlib.suppress(BlockingIOError):  # nobody counts as far as a pipe holds
+                    os.write(self._writer, b"!")
 
-    def drain(self) -> None:
-        """Make `fileno` wait for the next request."""
-        try:
-            os.read(self._reader, 64)
-        except BlockingIOError:
-            return
+    def drain(self) -> int:
+        """Return how many requests have come since the last call."""
+        with self._lock:
+            if self._closed:
+                return 0
+            try:
+                return len(os.read(self._reader, 64))
+            except BlockingIOError:
+                return 0
 
     def close(self) -> None:
-        """Give the descriptors back."""
-        os.close(self._reader)
-        os.close(self._writer)
+        """Give the descriptors back, once."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                os.close(self._reader)
+                os.close(self._writer)

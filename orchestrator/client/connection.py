@@ -46,7 +46,15 @@ class DeadlinePassed(Exception):
 
 
 class CancelRequested(Exception):
-    """The caller was asked to stop while it waited."""
+    """The caller was asked to stop while it waited.
+
+    Attributes:
+        times: How often.
+    """
+
+    def __init__(self, times: int) -> None:
+        super().__init__(f"asked {times} times")
+        self.times = times
 
 
 class RemoteError(Exception):
@@ -170,8 +178,7 @@ class Connection:
         if cancellation is not None:
             number = cancellation.fileno()
             if any(descriptor == number for descriptor, _ in ready):
-                cancellation.drain()
-                raise CancelRequested
+                raise CancelRequested(cancellation.drain())
         if not ready:
             self._check_alive()
             if deadline <= time.monotonic():

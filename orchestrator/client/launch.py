@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import time
@@ -19,14 +18,16 @@ from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.supervisors import Own, start_time
 from orchestrator.client.worker import Worker
 from orchestrator.core.canonical import digest
+from orchestrator.home import make_private, open_private
 from orchestrator.jobs.job import Event
 from orchestrator.machine import memory_kills
+from orchestrator.tidying import remove_oldest
 from orchestrator.worker import peers, state
 from orchestrator.worker.channel import Channel
 from orchestrator.worker.frames import PROTOCOL, ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
 WORKER_PACKAGE = Path(__file__).resolve().parent.parent / "worker"
 
@@ -127,9 +128,9 @@ def start(
     Raises:
         Crashed: When it ended, or was silent for too long, before it said hello.
     """
-    runtime.sweep()
+    live = runtime.sweep()
     identity = runtime.new_id()
-    log = _new_log(logs, spec.model, identity)
+    log = _new_log(logs, spec.model, identity, live)
     address = runtime.socket(identity)
     lifeline, ours = os.pipe()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -232,18 +233,11 @@ def _greet(connection: Connection, environment: str) -> int:
     return pid if isinstance(pid, int) else 0
 
 
-def _new_log(logs: Path, model: str, identity: str) -> Path:
-    """Make the log of a new worker, and remove the oldest ones of its model."""
-    logs.mkdir(parents=True, exist_ok=True)
-    older = sorted(logs.glob(f"{model}.*.log"), key=_modified)
-    for path in older[: -LOGS_KEPT + 1]:
-        path.unlink(missing_ok=True)
+def _new_log(logs: Path, model: str, identity: str, live: Container[str]) -> Path:
+    """Make the log of a new worker, and remove the oldest ones of its model's ended workers."""
+    make_private(logs)
+    ended = (each for each in logs.glob(f"{model}.*.log") if each.stem.split(".")[1] not in live)
+    remove_oldest(ended, LOGS_KEPT - 1)
     log = logs / f"{model}.{identity}.log"
-    os.close(os.open(log, os.O_WRONLY | os.O_CREAT, 0o600))
+    open_private(log).close()
     return log
-
-
-def _modified(path: Path) -> float:
-    with contextlib.suppress(OSError):
-        return path.stat().st_mtime
-    return 0.0

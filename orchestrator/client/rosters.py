@@ -37,7 +37,8 @@ class Roster:
 
     def close(self) -> None:
         """Remove the file."""
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._path.unlink()
 
 
 def rosters(runtime: RuntimeDirectory) -> Iterator[dict[str, Any]]:

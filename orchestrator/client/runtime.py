@@ -172,16 +172,19 @@ class RuntimeDirectory(msgspec.Struct, frozen=True):
             ending: Whether nobody else will ask how it ended.
         """
         for suffix in (".sock", ".json", ".state", *([".end"] if ending else [])):
-            (self.path / f"{worker}{suffix}").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (self.path / f"{worker}{suffix}").unlink()
 
-    def sweep(self) -> None:
-        """Remove what nobody will ask for any more: how workers ended a while ago."""
+    def sweep(self) -> set[str]:
+        """Remove how workers ended a while ago, and return the ids of those that live."""
         live = {record.id for record in self.records()}
-        for path in self.path.iterdir():
-            if path.suffix in SUFFIXES and path.stem not in live:
-                with contextlib.suppress(OSError):
-                    if time.time() - path.stat().st_mtime > ENDS_KEPT:
-                        path.unlink()
+        with contextlib.suppress(OSError):
+            for path in self.path.iterdir():
+                if path.suffix in SUFFIXES and path.stem not in live:
+                    with contextlib.suppress(OSError):
+                        if time.time() - path.stat().st_mtime > ENDS_KEPT:
+                            path.unlink()
+        return live
 
 
 def _read(path: Path) -> WorkerRecord | None:

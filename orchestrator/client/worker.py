@@ -28,7 +28,7 @@ from orchestrator.errors import (
     TimedOut,
     UsageError,
 )
-from orchestrator.jobs.job import Event
+from orchestrator.jobs.job import GRACE, Event
 from orchestrator.worker.frames import (
     CANCELLED,
     MISMATCH,
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from orchestrator.client.cancellation import Cancellation
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.client.supervisors import Supervisor
-
-GRACE = 5.0
-"""Seconds in which a runner that was asked to stop may do so by itself."""
 
 
 class NotBegun(Exception):
@@ -80,27 +77,35 @@ class Call(msgspec.Struct):
             self.waits = event.kind == "waiting"
             self.until = math.inf if self.waits else time.monotonic() + self.seconds
 
-    def strike(self, reason: Exception, what: str, model: str, grace: float) -> bool:
-        """Take note of a deadline or a request to stop; return whether patience has ended.
+    def strike(
+        self, reason: DeadlinePassed | CancelRequested, what: str, model: str, grace: float
+    ) -> bool:
+        """Take note of a deadline or of requests to stop; return whether patience has ended.
 
         Args:
-            reason: DeadlinePassed or CancelRequested.
+            reason: What has come.
             what: "load" or "run".
             model: The model.
             grace: Seconds that it may then take to end by itself.
         """
-        if self.final is not None:
-            return True
-        if isinstance(reason, CancelRequested):
-            self.final = Cancelled(f"{model} was cancelled")
-        else:
-            allow = "timeouts.load in its manifest" if what == "load" else "--timeout"
-            self.final = TimedOut(
-                f"{model} took longer than {self.seconds:g} seconds to {what}",
-                fix=f"allow more with {allow}",
-            )
-        self.until = time.monotonic() + grace
-        return grace == 0 and not self.waits
+        requests = reason.times if isinstance(reason, CancelRequested) else 0
+        ends = requests > 1 or self.final is not None or (grace == 0 and not self.waits)
+        if self.final is None:
+            self.final = self._end_as(requests, what, model)
+            self.until = time.monotonic() + grace
+        if ends and grace and not self.waits and isinstance(self.final, Cancelled):
+            how = "at once" if requests else f"after {grace:g} seconds"
+            self.final = Cancelled(f"{model} was cancelled, and its worker was ended {how}")
+        return ends
+
+    def _end_as(self, requests: int, what: str, model: str) -> MMError:
+        if requests:
+            return Cancelled(f"{model} was cancelled")
+        allow = "timeouts.load in its manifest" if what == "load" else "--timeout"
+        return TimedOut(
+            f"{model} took longer than {self.seconds:g} seconds to {what}",
+            fix=f"allow more with {allow}",
+        )
 
 
 class Worker:
@@ -176,8 +181,15 @@ class Worker:
         call: Call,
         cancellation: Cancellation | None = None,
         on_event: Callable[[Event], None] = lambda _: None,
+        grace: float = GRACE,
     ) -> Message:
         """Run one job and return its answer. The worker goes on after everything but a crash.
+
+        Args:
+            call: The request.
+            cancellation: What may ask the job to stop.
+            on_event: Called with what it says on the way.
+            grace: Seconds that it may take to end by itself when it was asked to stop once.
 
         Raises:
             JobFailed, OutputError, Rejected, Cancelled, TimedOut, Crashed: As the job ended.
@@ -195,7 +207,7 @@ class Worker:
         except BaseException:
             self.stop()
             raise
-        return self._await("run", call, cancellation, on_event, grace=GRACE)
+        return self._await("run", call, cancellation, on_event, grace)
 
     def _await(
         self,
@@ -214,8 +226,7 @@ class Worker:
                     said = self.connection.next(call.until, cancellation, call.directory)
                 except (DeadlinePassed, CancelRequested) as reason:
                     if call.strike(reason, method, self.record.model, grace):
-                        self.stop()
-                        raise call.final from None  # type: ignore[misc]
+                        break
                     self.connection.cancel()
                     continue
                 if isinstance(said, Message):
@@ -233,6 +244,16 @@ class Worker:
         finally:
             if cancellation is not None:
                 cancellation.armed = False
+        raise self._give_up(call)
+
+    def _give_up(self, call: Call) -> MMError:
+        """End the worker; where the job only waits, leave it to the client whose job runs there."""
+        assert call.final is not None
+        if call.waits:
+            self.leave()
+        else:
+            self.stop()
+        return call.final
 
     def _failed(self, method: str, call: Call, error: Exception) -> Exception:
         if isinstance(error, RemoteError):

@@ -102,7 +102,7 @@ def run_in(
 
     try:
         began = time.perf_counter()
-        message = worker.run(call, job.cancellation, hear)
+        message = worker.run(call, job.cancellation, hear, job.grace)
         seconds = time.perf_counter() - began
         result = message.body["result"]
         made = result.get("directory") is not False or _any_large(call.parts, message.buffers)

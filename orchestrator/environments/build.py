@@ -22,6 +22,7 @@ from orchestrator.core.worker_variables import worker_variables
 from orchestrator.environments.advice import system_failure, tool_failure
 from orchestrator.environments.store import Marker, Store, Stored, python_of
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.home import make_private
 from orchestrator.processes import Children, ProcessError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class Builder:
 
     def _build(self, order: Order, held: Held) -> Stored:
         directory = self.store.directory(order.model, order.digest)
-        self._clear_leftovers(order)
+        self._clear_leftovers(order, directory)
         directory.mkdir(parents=True)
         tooling = self._tooling(order, held)
         try:
@@ -196,7 +197,7 @@ class Builder:
     ) -> None:
         if not probes:
             return
-        self.home.worker_home.mkdir(parents=True, exist_ok=True)
+        make_private(self.home.worker_home)
         variables = worker_variables(
             self.variables, order.variables, order.passed, str(self.home.worker_home)
         )
@@ -219,7 +220,7 @@ class Builder:
 
     def _tooling(self, order: Order, held: Held) -> Tooling:
         log = self.home.logs / f"env-{self.store.directory(order.model, order.digest).name}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
+        make_private(log.parent)
         log.write_bytes(b"")
 
         def show(line: str) -> None:
@@ -238,10 +239,14 @@ class Builder:
             children=self.children,
         )
 
-    def _clear_leftovers(self, order: Order) -> None:
+    def _clear_leftovers(self, order: Order, directory: Path) -> None:
+        """Remove what is left of builds of the same; only `directory` itself must go."""
         for path in self.store.leftovers(order.digest):
             with self.free(order.digest, path):
-                self.store.clear(path)
+                if path == directory:
+                    self.store.clear(path)
+                else:
+                    self._discard(path)
 
     def free(self, digest: str, path: Path) -> Held:
         """Hold an environment as used by nobody.

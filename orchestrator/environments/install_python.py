@@ -8,6 +8,7 @@ from orchestrator.backends.base import NEUTRAL
 from orchestrator.backends.toolenv import tool_variables
 from orchestrator.backends.uv import uv_binary
 from orchestrator.environments.advice import tool_failure
+from orchestrator.home import make_private
 from orchestrator.processes import ProcessError, run_logged
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def install_python(
         "UV_PYTHON_INSTALL_BIN": "0",
     }
     key = f"Python {specifier}"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_private(log.parent)
     log.write_bytes(b"")
     reporter.progress(key, "downloading")
     try:

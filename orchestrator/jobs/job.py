@@ -12,6 +12,9 @@ from orchestrator.core.devices import AUTO
 if TYPE_CHECKING:
     from orchestrator.client.cancellation import Cancellation
 
+GRACE = 5.0
+"""Seconds in which a runner that was asked to stop may do so by itself."""
+
 
 class Event(msgspec.Struct, frozen=True):
     """What a job says before it ends.
@@ -43,6 +46,7 @@ class Job(msgspec.Struct, frozen=True):
         dtype: "auto", or one that the manifest lists for the device.
         timeout: Seconds that the run may take, instead of the manifest's `timeouts.run`.
         cancellation: Asks the job to stop.
+        grace: Seconds that it may take to end by itself when it was asked to stop once.
         on_event: Called with progress, log lines, chunks and the place in the queue, in the thread
             that runs the job.
         retries: How often the job may be run again when its worker has crashed.
@@ -59,6 +63,7 @@ class Job(msgspec.Struct, frozen=True):
     dtype: str = AUTO
     timeout: float | None = None
     cancellation: Cancellation | None = None
+    grace: float = GRACE
     on_event: Callable[[Event], None] = ignore_event
     retries: int = 0
     keep_alive: float | None = None

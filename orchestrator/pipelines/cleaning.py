@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,8 +9,10 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.flock import try_lock
 from orchestrator.home import read_json
+from orchestrator.tidying import file_size, modified, remove
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from orchestrator.home import Home
@@ -40,7 +41,7 @@ def clean(home: Home, older_than: float = 0.0, *, dry_run: bool = False) -> Remo
         dry_run: Whether only to count.
 
     Raises:
-        EnvironmentFailure: When a pipeline runs.
+        EnvironmentFailure: When a pipeline runs, or something cannot be removed; all else is.
     """
     held = try_lock(home.locks / LOCK)
     if held is None:
@@ -54,15 +55,31 @@ def clean(home: Home, older_than: float = 0.0, *, dry_run: bool = False) -> Remo
         files += list((home.results / "steps").glob("*/partial.*"))
         if not older_than:
             files += list((home.results / "producers").glob("*"))
-        runs = [path for path in _runs(home.runs) if path.stat().st_mtime <= until]
-        size = sum(path.stat().st_size for path in [*steps, *files])
-        size += sum(path.stat().st_size for run in runs for path in _below(run))
+        runs = [path for path in _runs(home.runs) if modified(path) <= until]
+        size = sum(
+            map(file_size, [*steps, *files, *(path for run in runs for path in _below(run))])
+        )
         if not dry_run:
-            for path in [*steps, *files]:
-                path.unlink(missing_ok=True)
-            for run in runs:
-                shutil.rmtree(run, ignore_errors=True)
+            _remove_all([*steps, *files, *runs])
         return Removed(len(steps), len(files), size)
+
+
+def _remove_all(paths: Iterable[Path]) -> None:
+    failed = [error for path in paths if (error := _try_remove(path))]
+    if failed:
+        raise EnvironmentFailure(
+            f"could not be removed ({failed[0].strerror})",
+            where=str(failed[0].filename),
+            fix="check whose it is, then run: mm pipeline clean",
+        ) from failed[0]
+
+
+def _try_remove(path: Path) -> OSError | None:
+    try:
+        remove(path)
+    except OSError as error:
+        return error
+    return None
 
 
 def _sort(results: Path, until: float) -> tuple[list[Path], set[str]]:
@@ -70,7 +87,7 @@ def _sort(results: Path, until: float) -> tuple[list[Path], set[str]]:
     leaving: list[Path] = []
     wanted: set[str] = set()
     for path in (results / "steps").glob("*/*.json"):
-        if path.stat().st_mtime <= until:
+        if modified(path) <= until:
             leaving.append(path)
         else:
             wanted |= _files_in(read_json(path))

@@ -8,18 +8,21 @@
     <step>-<n>.<input>.txt   a long text that a failed item was given, so that it can be tried alone
 
 A run that was killed has no end in its `run.json`. `orchestrator.pipelines.history` reads all this.
+Everything is its owner's alone.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import secrets
 import shutil
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.home import json_line, write_json
+from orchestrator.home import json_line, make_private, open_private, write_atomically, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,12 +57,16 @@ class RunRecord:
         inputs: Mapping[str, Values],
         options: Mapping[str, Any],
     ) -> None:
-        runs.mkdir(parents=True, exist_ok=True)
+        make_private(runs)
         _prune(runs)
         now = datetime.now(tz=timezone.utc)
         self.id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         self.path = runs / self.id
-        (self.path / "receipts").mkdir(parents=True)
+        self.path.mkdir(mode=0o700)
+        self._items = open_private(self.path / "items.jsonl")
+        fcntl.flock(self._items, fcntl.LOCK_EX)  # for `_prune`, while the run is under way
+        self._prepared = open_private(self.path / "prepared.jsonl")
+        (self.path / "receipts").mkdir(mode=0o700)
         self._facts: dict[str, Any] = {
             "version": VERSION,
             "pipeline": sketch["name"],
@@ -67,22 +74,20 @@ class RunRecord:
             "options": dict(options),
             "began": _round(time.time()),
         }
-        write_json(self.path / "run.json", self._facts)
+        write_json(self.path / "run.json", self._facts, mode=0o600)
         shown = {
             name: [_shown(each) for each in values] if isinstance(values, tuple) else _shown(values)
             for name, values in inputs.items()
         }
-        (self.path / "inputs.json").write_bytes(json_line(shown))
+        write_atomically(self.path / "inputs.json", json_line(shown), mode=0o600)
         self._receipts: set[str] = set()
-        self._items = self._open("items.jsonl")
-        self._prepared = self._open("prepared.jsonl")
 
     def done(self, step: str, index: int | None, label: str, done: Done, turn: Turn) -> None:
         """Write that a step has a result."""
         if step not in self._receipts:
             self._receipts.add(step)
             made = {"identity": done.recipe.identity, "produced_by": dict(done.recipe.producer)}
-            write_json(self.path / "receipts" / f"{step}.json", made)
+            write_json(self.path / "receipts" / f"{step}.json", made, mode=0o600)
         self._write(
             turn,
             step=step,
@@ -115,22 +120,19 @@ class RunRecord:
     def spill(self, name: str, text: str) -> Path:
         """Write a text that is too long for a command line, and return its path."""
         path = self.path / name
-        path.write_text(text, encoding="utf-8")
+        write_atomically(path, text.encode("utf-8"), mode=0o600)
         return path
 
     def close(self, outcome: str, counts: Mapping[str, Any]) -> None:
         """Write how the run ended."""
         self.release()
         facts = {**self._facts, "ended": time.time(), "outcome": outcome, "counts": dict(counts)}
-        write_json(self.path / "run.json", facts)
+        write_json(self.path / "run.json", facts, mode=0o600)
 
     def release(self) -> None:
         """Close its files, without an end."""
         self._items.close()
         self._prepared.close()
-
-    def _open(self, name: str) -> IO[bytes]:
-        return (self.path / name).open("ab", buffering=0)
 
     def _write(self, turn: Turn, **facts: Any) -> None:
         began = _round(turn.began)
@@ -160,6 +162,10 @@ def _shown(value: Value) -> dict[str, Any]:
 
 
 def _prune(runs: Path) -> None:
+    """Remove the oldest records, but for those of runs that are under way."""
     older = sorted(path for path in runs.glob("*-*-*") if path.is_dir())
     for path in older[: 1 - RUNS_KEPT]:
-        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # locked, not begun yet, gone, or another user's
+            with (path / "items.jsonl").open("rb") as items:
+                fcntl.flock(items, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)

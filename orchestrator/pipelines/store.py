@@ -6,7 +6,7 @@
 
 Everything is written beside its place and then put there, so that a reader finds all of it or
 nothing, whenever a writer was killed. A record that is damaged or lacks a file counts as absent.
-There is no fsync: after a power cut a step may have to run again.
+There is no fsync: after a power cut a step may have to run again. Everything is its owner's alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core.pipelines.keys import VERSION, Recipe
-from orchestrator.home import json_line, read_json
+from orchestrator.home import json_line, make_private, open_private, read_json
 from orchestrator.inputs import file_digest
 from orchestrator.pipelines.values import Value, Values
 
@@ -57,8 +57,8 @@ class ResultStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._producers: set[str] = set()
-        for name in ("steps", "files", "producers"):
-            (root / name).mkdir(parents=True, exist_ok=True)
+        for directory in (root, *(root / name for name in ("steps", "files", "producers"))):
+            make_private(directory)
 
     def find(self, key: str) -> Kept | None:
         """Return the finished step of that key when it is there with all of its files."""
@@ -116,12 +116,13 @@ class ResultStore:
         digest = file_digest(path)
         target = self._file(digest, path.suffix)
         if not _has(target, path.stat().st_size):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_private(target.parent)
+            path.chmod(0o600)
             try:
                 path.replace(target)
             except OSError:  # on another file system
                 temporary = target.parent / f"{PARTIAL}{secrets.token_hex(8)}"
-                shutil.copyfile(path, temporary)
+                shutil.copy(path, temporary)
                 temporary.replace(target)
         return Value(kind, file=target, label=label, hash=digest)
 
@@ -169,10 +170,12 @@ class ResultStore:
 
 def _create(path: Path, data: bytes) -> None:
     try:
-        path.write_bytes(data)
+        stream = open_private(path)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        make_private(path.parent)
+        stream = open_private(path)
+    with stream:
+        stream.write(data)
 
 
 def _has(path: Path, size: int) -> bool:

@@ -140,7 +140,7 @@ class Hub:
         )
         if not whole:
             # It would be found again by the next pull, and every other program.
-            found.resolve().unlink()
+            found.resolve().unlink(missing_ok=True)
             found.unlink(missing_ok=True)
             raise SourceError(
                 "arrived with another hash than the hub lists, and was removed",

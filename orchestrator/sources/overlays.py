@@ -9,7 +9,7 @@ unless somebody holds it.
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +18,11 @@ import msgspec
 
 from orchestrator.core import patching
 from orchestrator.core.canonical import digest, short
-from orchestrator.errors import SourceError
+from orchestrator.errors import EnvironmentFailure, SourceError
 from orchestrator.flock import try_lock, wait_lock
 from orchestrator.home import write_json
 from orchestrator.sources.interpreter import check_compiles
+from orchestrator.tidying import remove
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -149,7 +150,7 @@ def remove_overlays(home: Home, model: str) -> None:
     """Remove every overlay of a model, or none.
 
     Raises:
-        SourceError: When somebody has one of them loaded.
+        SourceError: When somebody has one of them loaded, or one cannot be removed.
     """
     with ExitStack() as locks:
         directories = _directories(home.models / model)
@@ -158,8 +159,15 @@ def remove_overlays(home: Home, model: str) -> None:
             if held is None:
                 raise SourceError(f"{model} is loaded by somebody", fix=f"run: mm stop {model}")
             locks.enter_context(held)
-        for directory in directories:
-            shutil.rmtree(directory)
+        try:
+            for directory in directories:
+                remove(directory)
+        except OSError as error:
+            raise SourceError(
+                f"could not be removed ({error.strerror})",
+                where=str(error.filename),
+                fix=f"check whose it is, then run: mm model remove {model}",
+            ) from error
 
 
 def _discard_old(
@@ -171,10 +179,11 @@ def _discard_old(
         marker = _marker(directory)
         if marker is not None and (marker.path, marker.source, marker.sets) == current:
             continue
-        held = try_lock(_use_lock(home, directory))
-        if held is not None:
-            with held:
-                shutil.rmtree(directory, ignore_errors=True)  # the next one tries again
+        with suppress(EnvironmentFailure):  # its lock is another user's
+            held = try_lock(_use_lock(home, directory))
+            if held is not None:
+                with held:
+                    shutil.rmtree(directory, ignore_errors=True)  # the next one tries again
 
 
 def _directories(overlays: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from orchestrator.sources.records import (
     record_path,
     save_record,
 )
+from orchestrator.tidying import file_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -187,7 +188,7 @@ class Sources:
 
         folder = self.hub.cache / f"models--{repo.replace('/', '--')}" / "blobs"
         try:
-            there = sum(each.stat().st_size for each in folder.iterdir())
+            there = sum(map(file_size, folder.iterdir()))
         except OSError:
             there = 0
         existing = next(each for each in (folder, *folder.parents) if each.exists())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines.signatures import ANY, Kind, Port
 from orchestrator.errors import UsageError
 from orchestrator.home import write_atomically
+from orchestrator.results import Artifact
 from orchestrator.steps.base import BuiltIn, Emit, signature
 
 
@@ -28,9 +28,7 @@ def write(value: Any, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(value, Path):
-            temporary = path.with_name(f".{path.name}.partial")
-            shutil.copyfile(value, temporary)
-            temporary.replace(path)
+            Artifact(value).save(path)
             return
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
         write_atomically(path, (text if text.endswith("\n") else f"{text}\n").encode("utf-8"))

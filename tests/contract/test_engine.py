@@ -496,23 +496,9 @@ def test_a_job_that_is_asked_to_stop_does_and_the_worker_goes_on(world):
 
 def test_a_job_that_is_asked_again_ends_at_once(world):
     first = world.run()
-    cancellation = Cancellation()
-    heard = threading.Event()
-
-    def insist():
-        heard.wait(SOON)
-        cancellation.request()
-
-    def hear(event):
-        if event.kind == "log":
-            cancellation.request()
-            heard.set()
-
-    thread = threading.Thread(target=insist)
-    thread.start()
-    with pytest.raises(Cancelled):
-        world.run("stubborn", keys={"cancellation": cancellation, "on_event": hear})
-    thread.join(SOON)
+    keys = {**requesting(Cancellation(), times=2), "grace": SOON}
+    with pytest.raises(Cancelled, match="its worker was ended at once"):
+        world.run("stubborn", keys=keys)
     assert world.run() != first
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -365,24 +366,28 @@ def test_a_request_to_stop_ends_the_job_and_not_the_worker(workers):
         cancellation.request()
 
     with pytest.raises(Cancelled):
-        worker.run(workers.call("wait"), cancellation, listen)
+        worker.run(workers.call("wait"), cancellation, listen, math.inf)
     cancellation.close()
     assert heard.wait() == "waiting"
     assert workers.run(worker, "count") == "2"
 
 
 @pytest.mark.parametrize("what", ["stubborn", "hold"])
-def test_a_second_request_ends_whoever_ignores_the_first(workers, what):
+@pytest.mark.parametrize(
+    ("requests", "grace", "how"), [(1, 0.1, "after 0.1 seconds"), (2, SOON, "at once")]
+)
+def test_a_job_that_ignores_a_request_is_ended_after_the_grace_or_a_second_one(
+    workers, what, requests, grace, how
+):
     worker = workers.start()
     cancellation = Cancellation()
 
-    def insist(event):
-        cancellation.request()
-        # The second must come after the first was heard: they are told apart by that.
-        threading.Timer(0.3, cancellation.request).start()
+    def ask(event):
+        for _ in range(requests):
+            cancellation.request()
 
-    with pytest.raises(Cancelled):
-        worker.run(workers.call(what), cancellation, insist)
+    with pytest.raises(Cancelled, match=f"its worker was ended {how}"):
+        worker.run(workers.call(what), cancellation, ask, grace)
     cancellation.close()
     assert not worker.alive
     assert gone(worker.pid, worker.record.supervisor)

@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -160,6 +163,19 @@ def test_two_runs_at_the_same_instant_load_one_model(run):
     assert workers(run)[0]["jobs"] == 3
 
 
+def test_runs_that_begin_and_end_at_once_do_not_disturb_each_other(run, workplace):
+    jobs = Path(workplace["MM_HOME"], "jobs")
+    run("run", "keeps", "--text", "a")
+    for number in range(200):  # each run removes what killed ones have left
+        (jobs / f"left-{number}" / "1").mkdir(parents=True)
+    (jobs / "foreign" / ".lock").mkdir(parents=True)  # as one of another user: nobody can sweep it
+    with ThreadPoolExecutor(12) as pool:
+        ends = list(pool.map(lambda _: run("run", "keeps", "--text", "a"), range(24)))
+    assert [end for end in ends if end.code != 0 or end.err] == []
+    assert [path.name for path in jobs.iterdir()] == ["foreign"]
+    shutil.rmtree(jobs / "foreign")
+
+
 def popen(workplace, manifests, *arguments):
     return subprocess.Popen(
         [*MM, "--manifests", str(manifests), "run", *arguments],
@@ -260,8 +276,4 @@ def test_nothing_is_left_when_client_and_worker_are_killed(run, workplace, manif
         os.kill(worker["pid"], 0)
     assert set(os.listdir(shared)) - before == set()
     run("run", "keeps", "--text", "a", "--keep-alive", "0")  # whoever comes next sweeps
-    assert [
-        name
-        for name in os.listdir(os.path.join(workplace["MM_HOME"], "jobs"))
-        if not name.startswith(".")
-    ] == []
+    assert os.listdir(os.path.join(workplace["MM_HOME"], "jobs")) == []

@@ -150,6 +150,21 @@ def test_a_session_that_has_ended_takes_no_job_and_ends_once(world):
         mm.submit("echo", text="a")
 
 
+def test_everything_is_given_back_when_the_engine_cannot_end_in_order(world):
+    mm = session(world)
+    mm.run("echo", text="a")
+
+    def close():
+        raise OSError("no such directory")
+
+    mm.engine.close = close
+    spool = mm.spool()
+    with pytest.raises(OSError, match="no such directory"):
+        mm.close()
+    assert not spool.exists()
+    assert world.held.released == 1
+
+
 def test_a_crash_is_tried_again_as_often_as_was_asked(world):
     ends = [Crashed("one"), Crashed("two"), None]
 

@@ -63,5 +63,6 @@ class Watch:
                     mine = self._selector.get_map().get(key.fd)
                     if mine is None or mine.data is not key.data:
                         continue
-                    cancellation.drain()
-                act()
+                    times = cancellation.drain()
+                for _ in range(times):
+                    act()

@@ -148,8 +148,10 @@ def test_a_request_to_stop_reaches_a_caller_that_waits(ends):
     cancellation = Cancellation()
     with contextlib.closing(cancellation):
         cancellation.request()
-        with pytest.raises(CancelRequested):
+        cancellation.request()
+        with pytest.raises(CancelRequested) as caught:
             connection.next(math.inf, cancellation)
+        assert caught.value.times == 2
         say(worker, id=1, result={})
         assert connection.next(math.inf, cancellation).body["result"] == {}
 

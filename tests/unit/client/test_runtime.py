@@ -63,6 +63,15 @@ def test_a_state_is_read_without_asking_the_worker(runtime, record):
     assert runtime.state("none").phase == "new"
 
 
+def test_what_cannot_be_removed_is_passed_over(runtime, record):
+    runtime.write(record)
+    runtime.write(replace(record, id="a" * 12, started="long ago"))
+    runtime.socket("a" * 12).mkdir()  # no unlink removes it
+    assert list(runtime.records()) == [record]
+    assert not runtime.record("a" * 12).exists()
+    assert RuntimeDirectory(runtime.path / "gone").sweep() == set()
+
+
 def test_what_is_old_and_nobodys_is_swept(runtime, record):
     runtime.write(record)
     old, new, alive = (runtime.end(name) for name in ("d" * 12, "e" * 12, record.id))
@@ -73,7 +82,7 @@ def test_what_is_old_and_nobodys_is_swept(runtime, record):
         os.utime(path, (long_ago, long_ago))
     (runtime.path / "something-else").touch()
     os.utime(runtime.path / "something-else", (long_ago, long_ago))
-    runtime.sweep()
+    assert runtime.sweep() == {record.id}
     assert not old.exists()
     assert new.exists()
     assert alive.exists()

@@ -3,6 +3,7 @@
 The socket is filled before the client looks, so that nothing here waits.
 """
 
+import math
 import socket
 
 import pytest
@@ -38,6 +39,19 @@ class FakeSupervisor:
         return True
 
 
+class Noticed(Connection):
+    """Calls what is in `when_asked`, once, when it has asked the worker to stop."""
+
+    def __init__(self, channel):
+        super().__init__(channel)
+        self.when_asked = []
+
+    def cancel(self):
+        super().cancel()
+        while self.when_asked:
+            self.when_asked.pop()()
+
+
 class World:
     """A worker whose process is the other end of a pair of sockets."""
 
@@ -52,7 +66,7 @@ class World:
             log=str(self.log),
         )  # fmt: skip
         self.worker = Worker(record, self.runtime, self.supervisor)
-        self.worker.connection = Connection(Channel(ours))
+        self.worker.connection = Noticed(Channel(ours))
 
     def say(self, **body):
         self.socket.sendall(frames.encode({"jsonrpc": "2.0", **body}))
@@ -61,20 +75,22 @@ class World:
         self.runtime.end("w1").write_text(text)
         self.socket.shutdown(socket.SHUT_WR)
 
-    def run(self, seconds=5.0, cancellation=None, events=None):
+    def run(self, seconds=5.0, cancellation=None, events=None, grace=5.0):
         heard = events.append if events is not None else (lambda _: None)
-        return self.worker.run(Call({}, seconds), cancellation, heard)
+        return self.worker.run(Call({}, seconds), cancellation, heard, grace)
 
-    def received(self):
-        """Return the messages that the worker's side has been sent."""
+    def sent(self):
+        """Return the methods of what the worker's side has been sent."""
         decoder, found = frames.Decoder(), []
         self.socket.setblocking(False)
+        # Where the client left something unread; what it had sent is there all the same.
+        self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         try:
             while data := self.socket.recv(65536):
                 found += decoder.feed(data)
         except BlockingIOError:
             pass
-        return [each.body for each in found]
+        return [each.body["method"] for each in found]
 
 
 @pytest.fixture
@@ -164,22 +180,52 @@ def test_a_deadline_asks_first_and_ends_the_worker_only_if_it_does_not_listen(wo
     assert world.supervisor.told == 1
 
 
-def test_a_request_to_stop_asks_once_and_insists_the_second_time(world):
-    cancellation = Cancellation()
+@pytest.fixture
+def cancellation():
+    made = Cancellation()
+    yield made
+    made.close()
 
-    class Insistent(list):
-        def append(self, event):
-            super().append(event)
+
+def test_a_runner_that_was_asked_to_stop_is_ended_after_the_grace(world, cancellation):
+    cancellation.request()
+    with pytest.raises(Cancelled, match=r"its worker was ended after 0\.001 seconds"):
+        world.run(cancellation=cancellation, grace=0.001)
+    assert world.sent() == ["run", "cancel"]
+    assert world.supervisor.told == 1
+
+
+def test_a_second_request_ends_the_worker_at_once(world, cancellation):
+    world.worker.connection.when_asked.append(cancellation.request)
+    world.say(id=1, result={})  # else a client that missed it would wait for ever
+    cancellation.request()
+    with pytest.raises(Cancelled, match="its worker was ended at once"):
+        world.run(cancellation=cancellation, grace=math.inf)
+    assert world.sent() == ["run", "cancel"]
+    assert world.supervisor.told == 1
+
+
+def test_two_requests_that_come_together_are_two(world, cancellation):
+    world.say(id=1, result={})
+    cancellation.request()
+    cancellation.request()
+    with pytest.raises(Cancelled, match="its worker was ended at once"):
+        world.run(cancellation=cancellation, grace=math.inf)
+    assert world.sent() == ["run"]
+    assert world.supervisor.told == 1
+
+
+@pytest.mark.parametrize(("requests", "grace"), [(2, 5.0), (1, 0.001)])
+def test_a_client_that_waits_its_turn_ends_no_job_of_another(world, cancellation, requests, grace):
+    def ask(event):
+        for _ in range(requests):
             cancellation.request()
 
-    world.say(method="log", params={"id": 1, "text": "one"})
-    world.say(method="log", params={"id": 1, "text": "two"})
+    world.say(method="waiting", params={"id": 1, "place": 1})
     with pytest.raises(Cancelled):
-        world.run(cancellation=cancellation, events=Insistent())
-    sent = [(body["method"], body["params"]) for body in world.received()]
-    assert sent == [("run", {}), ("cancel", {"id": 1})]
-    assert world.supervisor.told == 1
-    cancellation.close()
+        world.worker.run(Call({}, 5.0), cancellation, ask, grace)
+    assert not world.worker.alive
+    assert world.supervisor.told == 0
 
 
 def test_the_clock_stands_still_while_others_are_before_us(world):

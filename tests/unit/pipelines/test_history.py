@@ -1,6 +1,7 @@
 """Records of runs, what is read from them, and a run as a trace."""
 
 import json
+import os
 
 import pytest
 
@@ -94,6 +95,41 @@ def test_a_run_that_was_killed_has_no_end(record):
     assert run.ended is None
     assert "was killed" in run.outcome
     assert list(run.entries()) == []
+
+
+def test_a_record_is_its_owners_alone(tmp_path):
+    (tmp_path / "runs" / "old").mkdir(parents=True)
+    (tmp_path / "runs" / "old" / "inputs.json").touch(0o644)
+    before = os.umask(0)
+    try:
+        record = RunRecord(tmp_path / "runs", SKETCH, {"text": Value("text", "secret")}, {})
+        done(record, "read", 0, 1.0, 2.0)
+        record.spill("read-0.text.txt", "a long text")
+        record.close("done", {})
+    finally:
+        os.umask(before)
+    paths = [tmp_path / "runs", *(tmp_path / "runs").rglob("*")]
+    assert len(paths) == 11
+    assert [path for path in paths if path.stat().st_mode & 0o077] == []
+
+
+def test_old_records_go_but_not_those_of_runs_under_way(tmp_path):
+    def later(number):
+        path = tmp_path / f"3000-01-{number}"
+        path.mkdir()
+        (path / "items.jsonl").touch()
+        return path
+
+    record, foreign = RunRecord(tmp_path, SKETCH, {}, {}), tmp_path / "1000-01-00"
+    (foreign / "items.jsonl").mkdir(parents=True)  # nobody can open it as a file
+    kept = [later(number) for number in range(100, 100 + runs.RUNS_KEPT)]
+    RunRecord(tmp_path, SKETCH, {}, {}).close("done", {})
+    assert record.path.is_dir()
+    record.close("done", {})
+    RunRecord(tmp_path, SKETCH, {}, {}).close("done", {})
+    assert not record.path.exists()
+    assert foreign.is_dir()
+    assert all(path.is_dir() for path in kept[2:])
 
 
 def test_damaged_records_count_as_absent(record, tmp_path):

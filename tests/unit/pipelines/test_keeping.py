@@ -97,6 +97,32 @@ def test_only_what_nobody_needs_is_cleaned(home, store):
     assert list((store.root / "files").rglob("*.wav")) == []
 
 
+def test_what_vanishes_while_it_is_cleaned_is_passed_over(home, store):
+    put(store)
+    gone = home.results / "steps" / "00"
+    gone.mkdir()
+    (gone / "gone.json").symlink_to("nowhere")  # its name is there, and no file
+    assert clean(home).steps == 2
+    assert list(store.records()) == []
+
+
+def test_results_are_their_owners_alone(home, tmp_path):
+    home.results.mkdir(parents=True)
+    (home.results / "old").touch(0o644)
+    before = os.umask(0)
+    try:
+        store = ResultStore(home.results)
+        put(store)
+        made = tmp_path / "made.png"
+        made.touch()
+        store.keep_file("image", made)
+    finally:
+        os.umask(before)
+    paths = [home.results, *home.results.rglob("*")]
+    assert len(paths) >= 12
+    assert [path for path in paths if path.stat().st_mode & 0o077] == []
+
+
 @pytest.mark.parametrize(
     ("producer", "inputs", "told"),
     [

@@ -93,6 +93,14 @@ def test_one_out_of_date_goes_when_the_next_is_made_and_nobody_holds_it(make):
     assert same.path.is_dir()
 
 
+def test_one_out_of_date_whose_lock_cannot_be_opened_stays(make, tmp_path):
+    overlays = tmp_path / "home" / "models" / "tiny"
+    (overlays / "foreign").mkdir(parents=True)
+    (tmp_path / "home" / "locks" / "overlay-foreign.lock").mkdir(parents=True)
+    assert make().path.is_dir()
+    assert (overlays / "foreign").is_dir()
+
+
 def test_those_of_other_conditions_stay(make):
     first = make()
     first.held.release()

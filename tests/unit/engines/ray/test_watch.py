@@ -35,11 +35,12 @@ def test_each_request_is_heard_while_the_body_runs(watch, cancellation):
     assert not cancellation.armed
 
 
-def test_a_request_of_before_is_heard_as_well(watch, cancellation):
+def test_requests_of_before_are_heard_as_well_each_for_itself(watch, cancellation):
+    cancellation.request()
     cancellation.request()
     heard = SimpleQueue()
     with watch.over(cancellation, lambda: heard.put(1)):
-        assert heard.get(timeout=SOON) == 1
+        assert [heard.get(timeout=SOON) for _ in range(2)] == [1, 1]
 
 
 def test_many_are_told_apart(watch):
