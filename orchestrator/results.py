@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from array import array
@@ -18,8 +19,6 @@ from orchestrator.errors import OutputError
 from orchestrator.worker.values import array_view
 
 if TYPE_CHECKING:
-    import os
-
     from orchestrator.core.values import ArrayValue, AudioValue
 
 PCM_FULL_SCALE = 32767
@@ -228,7 +227,7 @@ def array_result(name: str, value: ArrayValue) -> Any:
 
 def _save(target: Path, write: Any) -> Path:
     """Let `write` fill a file beside `target`, then put it in place."""
-    temporary = target.with_name(f".{target.name}.partial")
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
     try:
         write(temporary)
         temporary.replace(target)

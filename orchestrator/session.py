@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from orchestrator.client.cancellation import Cancellation
 from orchestrator.core.devices import AUTO
+from orchestrator.core.paths import given_path
 from orchestrator.core.values import check_inputs, check_output
 from orchestrator.engines import local_engine
 from orchestrator.engines.wire import finish
@@ -88,8 +89,8 @@ class Session:
         self.workspace = workspace or Workspace(
             variables=snapshot(),
             cwd=Path.cwd(),
-            manifests=tuple(Path(path) for path in manifests),
-            root=Path(home) if home is not None else None,
+            manifests=tuple(given_path(path, "manifests") for path in manifests),
+            root=given_path(home, "home") if home is not None else None,
             reporter=reporter or Silent(),
         )
         self._scratch = Scratch(self.workspace.home)

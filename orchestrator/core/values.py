@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from orchestrator.core.paths import given_path
 from orchestrator.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def _check_one(name: str, declared: Input, value: Any) -> Any:
     elif kind in ("image", "file", "audio"):
         if not hasattr(value, "__fspath__") and not isinstance(value, str):
             raise UsageError(f"input {name!r} takes a path, not {type(value).__name__}")
+        given_path(value, f"input {name!r}")
     elif kind == "boolean":
         if not isinstance(value, bool):
             raise UsageError(f"input {name!r} takes true or false, not {value!r}")

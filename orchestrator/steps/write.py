@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestrator.core.manifest import Input
+from orchestrator.core.paths import given_path
 from orchestrator.core.pipelines.signatures import ANY, Kind, Port
 from orchestrator.errors import UsageError
 from orchestrator.home import write_atomically
+from orchestrator.results import Artifact
 from orchestrator.steps.base import BuiltIn, Emit, signature
 
 
@@ -28,9 +29,7 @@ def write(value: Any, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(value, Path):
-            temporary = path.with_name(f".{path.name}.partial")
-            shutil.copyfile(value, temporary)
-            temporary.replace(path)
+            Artifact(value).save(path)
             return
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
         write_atomically(path, (text if text.endswith("\n") else f"{text}\n").encode("utf-8"))
@@ -40,7 +39,7 @@ def write(value: Any, path: Path) -> None:
 
 def _run(values: Mapping[str, Any], directory: Path) -> Iterator[Emit]:
     del directory
-    path = Path(values["path"]).expanduser().absolute()
+    path = given_path(values["path"], "path").expanduser().absolute()
     write(values["value"], path)
     yield Emit("file", path, values["path"])
 
