@@ -345,10 +345,16 @@ class Session:
 
         def make_receipt() -> dict[str, Any]:
             producer = completed.produced_by or model.produced_by()
-            return receipt(producer, completed.inputs or described, timings)
+            given = completed.inputs or described
+            return receipt(producer, given, timings, completed.warnings)
 
         return Result(
-            completed.outputs, manifest.name, manifest.primary_output, make_receipt, timings
+            completed.outputs,
+            manifest.name,
+            manifest.primary_output,
+            make_receipt,
+            timings,
+            completed.warnings,
         )
 
     def load(self, job: Job) -> None:

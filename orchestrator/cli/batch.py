@@ -189,16 +189,19 @@ def _watched(
     context: Context, batch: Batch, items: Iterable[Item], lines: Lines, progress: Progress
 ) -> None:
     key = batch.manifest.name
-    told = 0
+    told = warned = 0
 
     def report() -> None:
-        nonlocal told
+        nonlocal told, warned
         ended = progress.skipped + progress.ended
         context.reporter.progress(key, str(progress), ended, progress.total)
         for item, error in progress.failed[told:]:
             told += 1
             if told <= FAILURES_SHOWN:
                 context.say(f"failed: {item.key}: {error}")
+        for item, warning in progress.warnings[warned:]:
+            warned += 1
+            context.say(f"{item.key}: {warning}")
 
     try:
         batch.run(items, lines, progress, report)

@@ -199,6 +199,8 @@ def _run(
                 raise
             finally:
                 listener.end()
+            for warning in result.warnings:
+                context.say(f"{manifest.name}: {warning}")
             outputs.deliver(result, destinations, listener.stream)
             if options["receipt"]:
                 data = json.dumps(result.receipt, indent=2, ensure_ascii=False) + "\n"

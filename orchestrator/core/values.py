@@ -13,6 +13,7 @@ import msgspec
 
 from orchestrator.core.paths import given_path
 from orchestrator.errors import OutputError, UsageError
+from orchestrator.worker import sound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -200,6 +201,8 @@ def _check_audio(model: str, name: str, value: Any, buffers: Sequence[memoryview
     size = AUDIO_ITEM_SIZES.get(dtype) if isinstance(dtype, str) else None
     if size is None or len(shape) not in (1, 2) or math.prod(shape) * size != len(data):
         raise _wrong(model, name, "audio")
+    if problem := sound.problem(data, dtype, shape):
+        raise OutputError(f"output {name!r} {problem}", where=model)
     return AudioValue(data, dtype, shape, rate)
 
 

@@ -50,12 +50,15 @@ class Watch:
         self.commands: list[str] = []
 
     def done(self, step: str, index: int | None, label: str, done: Done, turn: Turn) -> None:
-        """Count and record a result."""
+        """Count and record a result, and say why it may not be what was asked for."""
         was = self.counted[step]
         self.counted[step] = Counts(
             was.done + (not done.reused), was.kept + done.reused, was.failed
         )
         self._record.done(step, index, label, done, turn)
+        at = f" on {label}" if label else ""
+        for warning in done.warnings:
+            self._reporter.note(f"{step}{at}: {warning}")
 
     def failed(self, failure: Failure, turn: Turn) -> None:
         """Count, record and tell a failure."""

@@ -121,12 +121,14 @@ class Done:
             loaded), "wait" (for a worker that was free), "load" (of a further worker), "run",
             "keep" (the result written).
         recipe: What decides the result.
+        warnings: Why the result may not be what was asked for.
     """
 
     key: str
     reused: bool
     timings: Mapping[str, float]
     recipe: Recipe
+    warnings: tuple[str, ...] = ()
 
 
 class Loading:
@@ -236,10 +238,13 @@ class Desk:
                     for value in values if isinstance(values, tuple) else ():
                         emit(name, value)
                 laps.end("take")
-                return Done(kept.key, reused=True, timings=laps.parts, recipe=recipe)
+                return Done(
+                    kept.key, reused=True, timings=laps.parts, recipe=recipe, warnings=kept.warnings
+                )
         self._begin()
         arguments = {name: for_step(values) for name, values in inputs.items()}
         laps.end("take")
+        warnings: tuple[str, ...] = ()
         if builtin is not None:
             outputs = self._transform(builtin, arguments, emit, permit)
             laps.end("run")
@@ -251,10 +256,10 @@ class Desk:
             result = run_job(self._jobs, job, self._retries, self._flight)
             made_in = result.timings
             laps.end("wait", made_in)
-            outputs = self._kept_outputs(result)
-        key = self._store.put(recipe, outputs, made_in)
+            outputs, warnings = self._kept_outputs(result), result.warnings
+        key = self._store.put(recipe, outputs, made_in, warnings)
         laps.end("keep")
-        return Done(key, reused=False, timings=laps.parts, recipe=recipe)
+        return Done(key, reused=False, timings=laps.parts, recipe=recipe, warnings=warnings)
 
     def prepare(self) -> None:
         """Have the model loaded, once; where that fails, it fails for every item.
