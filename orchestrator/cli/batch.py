@@ -217,12 +217,19 @@ def _conclude(
     """Name each failed item with the command that repeats it alone, and fail when there is one."""
     if not progress.failed:
         return
-    for item, _ in progress.failed[:FAILURES_SHOWN]:
+    # What was rejected once is rejected again.
+    chances = [item for item, error in progress.failed if error.outcome != UsageError.outcome]
+    for item in chances[:FAILURES_SHOWN]:
         if isinstance(item.name, str):
             context.say(f"alone: {_alone(manifest, item.name, options)}")
-    what = "item" if len(progress.failed) == 1 else "items"
-    again = "to try them again, add --resume" if options["out"] != "-" else ""
-    raise ItemsFailed(f"{len(progress.failed)} {what} failed", fix=again)
+    what = f"{len(progress.failed)} item{'s' if len(progress.failed) > 1 else ''} failed"
+    rejected = len(progress.failed) - len(chances)
+    if rejected and chances:
+        what += f", {rejected} of them rejected"
+    again = ""
+    if chances and options["out"] != "-":
+        again = f"to try {'the others' if rejected else 'them'} again, add --resume"
+    raise ItemsFailed(what, fix=again)
 
 
 def _alone(manifest: Manifest, name: str, options: dict[str, Any]) -> str:

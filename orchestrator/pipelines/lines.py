@@ -24,7 +24,7 @@ KEYS = frozenset({"input", "status", "outputs", "error", "seconds", "receipt"})
 """What every record of an item has."""
 
 _BEGINNING = re.compile(rb'\{\s*"input"\s*:')
-"""How a record begins, whoever has formatted it since."""
+"""How a record begins, however it was formatted since."""
 
 
 def key_of(name: Any) -> str:

@@ -175,7 +175,6 @@ def _execute(
     from orchestrator.cli.inputs import collect
     from orchestrator.cli.outputs import check_writable, keep_inputs
     from orchestrator.cli.pipeline import delivering
-    from orchestrator.pipelines.failing import in_words
     from orchestrator.pipelines.pipeline import execute
     from orchestrator.session import Session
 
@@ -192,18 +191,22 @@ def _execute(
         if options["trace"]:
             _write_trace(context, outcome.run, options["trace"])
         _summary(context, graph, outcome)
-        failed = (
-            ItemsFailed(
-                in_words(outcome.failures),
-                fix=f"run the same command to try again, or run: mm pipeline report {outcome.run}",
-            )
-            if outcome.failures
-            else None
-        )
+        failed = _failed(outcome) if outcome.failures else None
         if as_json:
             context.out(_json(graph.declaration.name, outcome, shown, failed))
         if failed:
             raise failed
+
+
+def _failed(outcome: Outcome) -> ItemsFailed:
+    from orchestrator.pipelines.failing import in_words, is_rejection
+
+    again = "run the same command to try again, or "
+    if any(map(is_rejection, outcome.failures)):
+        again = ""  # it would be rejected again
+    return ItemsFailed(
+        in_words(outcome.failures), fix=f"{again}run: mm pipeline report {outcome.run}"
+    )
 
 
 def _notes(context: Context) -> Callable[[str, Any], None]:

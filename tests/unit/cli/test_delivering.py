@@ -1,4 +1,4 @@
-"""Lists of a pipeline's outputs: numbered files that take nobody's place."""
+"""Lists of a pipeline's outputs: numbered files that take the place of no other."""
 
 from types import SimpleNamespace
 

@@ -98,7 +98,7 @@ def test_samples_of_a_file_are_looked_at_as_they_are(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"RIFF", b"RIFF\0\0\0\0WAVE", b"RIFF\0\0\0\0WAVEdata\0\0\0\0", b"OggS" * 10]
 )
-def test_another_file_is_left_to_whoever_reads_it(tmp_path, content):
+def test_a_file_of_another_format_is_not_looked_at(tmp_path, content):
     path = tmp_path / "x.wav"
     path.write_bytes(content)
     assert sound.of_file(str(path)) is None
