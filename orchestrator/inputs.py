@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from orchestrator.errors import UsageError
 from orchestrator.worker.values import encode_array
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orchestrator.core.manifest import Takes
 
@@ -70,6 +72,47 @@ def _resolve(name: str, value: Any) -> Any:
             f"cannot be read ({reason})", where=str(path), fix="check its permissions"
         ) from error
     return path.absolute()
+
+
+def named_files(manifest: Takes, given: Mapping[str, Any], cwd: Path) -> Iterator[Path]:
+    """Yield the files that inputs name, as they were given: paths, or lists of paths."""
+    for name, value in given.items():
+        declared = manifest.inputs.get(name)
+        if declared is not None and declared.type in PATH_TYPES:
+            words = value if isinstance(value, (list, tuple)) else [value]
+            yield from (file_named(word, cwd) for word in words if isinstance(word, str))
+
+
+def file_named(word: str, cwd: Path) -> Path:
+    """Return the file that the user names; of `doc.pdf#page=3`, the document."""
+    path = cwd / Path(word).expanduser()
+    if "#page=" not in word:
+        return path
+    from orchestrator.steps.split_pages import page_in
+
+    return page_in(path)[0]
+
+
+def refuse_input(out: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to write where an input is, under whatever name: what is read would be lost.
+
+    Args:
+        out: The file that is to be written.
+        inputs: The files that are to be read.
+
+    Raises:
+        UsageError: When `out` is one of them.
+    """
+    with suppress(OSError, ValueError):  # it is not there, so that it is no input
+        there = out.stat()
+        if not stat.S_ISREG(there.st_mode):
+            return
+        for path in inputs:
+            with suppress(OSError, ValueError):
+                if os.path.samestat(there, path.stat()):
+                    raise UsageError(
+                        "is one of the inputs", where=str(out), fix="choose another -o"
+                    )
 
 
 def describe_inputs(manifest: Takes, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.core.canonical import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 VERSION = 1
@@ -19,7 +19,10 @@ VERSION = 1
 
 
 def receipt(
-    producer: Mapping[str, Any], inputs: Mapping[str, Any], timings: Mapping[str, float]
+    producer: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    timings: Mapping[str, float],
+    warnings: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Return a whole receipt: plain data, ready for JSON.
 
@@ -27,6 +30,7 @@ def receipt(
         producer: What `produced_by` returned.
         inputs: Values, and digests of files, by input.
         timings: Seconds by part of the job.
+        warnings: Why the result may not be what was asked for.
     """
     return {
         "version": VERSION,
@@ -34,4 +38,5 @@ def receipt(
         "produced_by": dict(producer),
         "inputs": dict(inputs),
         "timings": {name: round(seconds, 6) for name, seconds in timings.items()},
+        "warnings": list(warnings),
     }

@@ -42,6 +42,8 @@ class Result(Mapping[str, Any]):
         model: The model that ran.
         primary: The name of the model's main output.
         timings: Seconds of the parts of the job: "environment", "load", "run".
+        warnings: Why it may not be what was asked for, in a line each: a sound that is silent
+            throughout, a generation that was cut off.
     """
 
     def __init__(
@@ -51,16 +53,18 @@ class Result(Mapping[str, Any]):
         primary: str,
         receipt: Callable[[], dict[str, Any]],
         timings: dict[str, float],
+        warnings: tuple[str, ...] = (),
     ) -> None:
         self._outputs = outputs
         self.model = model
         self.primary = primary
         self.timings = timings
+        self.warnings = warnings
         self._make_receipt = receipt
 
     @cached_property
     def receipt(self) -> dict[str, Any]:
-        """What made this result: environment, model, inputs, timings (plain data)."""
+        """What made this result: environment, model, inputs, timings, warnings (plain data)."""
         # Made when it is asked for: its digest takes longer than a small job.
         return self._make_receipt()
 
@@ -204,10 +208,7 @@ def _pcm16(value: AudioValue) -> bytes:
     top = PCM_FULL_SCALE
     scaled = array(
         "h",
-        [
-            top if s >= 1.0 else -top if s <= -1.0 else round(s * top) if s == s else 0
-            for s in samples
-        ],
+        [top if s >= 1.0 else -top if s <= -1.0 else round(s * top) for s in samples],
     )
     if sys.byteorder == "big":
         scaled.byteswap()

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from orchestrator.client.cancellation import Cancellation
 from orchestrator.core.devices import AUTO
+from orchestrator.core.paths import given_path
 from orchestrator.core.values import check_inputs, check_output
 from orchestrator.engines import local_engine
 from orchestrator.engines.wire import finish
@@ -89,8 +90,8 @@ class Session:
         self.workspace = workspace or Workspace(
             variables=snapshot(),
             cwd=Path.cwd(),
-            manifests=tuple(Path(path) for path in manifests),
-            root=Path(home) if home is not None else None,
+            manifests=tuple(given_path(path, "manifests") for path in manifests),
+            root=given_path(home, "home") if home is not None else None,
             reporter=reporter or Silent(),
         )
         self._scratch = Scratch(self.workspace.home)
@@ -346,10 +347,16 @@ class Session:
 
         def make_receipt() -> dict[str, Any]:
             producer = completed.produced_by or model.produced_by()
-            return receipt(producer, completed.inputs or described, timings)
+            given = completed.inputs or described
+            return receipt(producer, given, timings, completed.warnings)
 
         return Result(
-            completed.outputs, manifest.name, manifest.primary_output, make_receipt, timings
+            completed.outputs,
+            manifest.name,
+            manifest.primary_output,
+            make_receipt,
+            timings,
+            completed.warnings,
         )
 
     def load(self, job: Job) -> None:

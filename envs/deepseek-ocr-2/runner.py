@@ -230,10 +230,14 @@ class Watch:
         tokenizer: The model's tokenizer.
         limit: How many tokens may be written.
         labels: Whether labels of marks are text.
+
+    Attributes:
+        ended: Whether the model has said that its text is at an end.
     """
 
     def __init__(self, job, tokenizer, limit, *, labels):
         self.labels = labels
+        self.ended = False
         self._job = job
         self._tokenizer = tokenizer
         self._limit = limit
@@ -255,8 +259,8 @@ class Watch:
 
     def generate(self, original, input_ids, **more):
         """Call the model's own `generate` with a streamer and a limit."""
-        room = max(1, min(self._limit, CONTEXT - input_ids.shape[1]))
-        more.update(streamer=streamer(self, self._tokenizer), max_new_tokens=room)
+        self._limit = max(1, min(self._limit, CONTEXT - input_ids.shape[1]))
+        more.update(streamer=streamer(self, self._tokenizer), max_new_tokens=self._limit)
         return original(input_ids, **more)
 
     def token(self):
@@ -273,8 +277,10 @@ class Watch:
             self._emit("text", document(finished(self._raw)))
 
     def end(self, text):
-        """Stream what is left of the whole text."""
+        """Stream what is left of the whole text, and say whether it was cut off."""
         self._emit("text", text)
+        if self._tokens >= self._limit and not self.ended:
+            self._job.warn(f"cut off after {self._tokens} tokens, as many as may be written")
 
     def _emit(self, output, text):
         sent = self._sent[output]
@@ -296,6 +302,7 @@ def streamer(watch, tokenizer):
             super().put(value)
 
         def on_finalized_text(self, text, stream_end=False):  # noqa: ARG002, FBT002 - its form
+            watch.ended = watch.ended or end in text
             text = text.replace(end, "")
             if text:
                 watch.text(text)

@@ -254,7 +254,7 @@ def speak_batch(model, job, batch, done, total, speak):
                 waves[number] = wave
             endless = [number for number, end in zip(endless, ended, strict=True) if not end]
         if endless:
-            job.log(f"cut off, as it found no end: {listed(endless, done)}")
+            job.warn(f"cut off, as it found no end: {listed(endless, done)}")
     return waves, rate
 
 

@@ -13,6 +13,7 @@ import click
 
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.engines import ENGINE_OPTIONS, session_keys
+from orchestrator.cli.paths import GivenPath
 from orchestrator.cli.run import Models
 from orchestrator.errors import ItemsFailed, UsageError
 
@@ -28,6 +29,7 @@ OPTIONS = (
     click.Option(
         ["-o", "--out"],
         required=True,
+        type=GivenPath(allow_dash=True),
         metavar="FILE.jsonl",
         help="Where a line for each item goes; - is standard output.",
     ),
@@ -89,7 +91,9 @@ def _command(name: str, choice: Choice) -> click.Command:
         more = {str(option.name): values.pop(str(option.name)) for option in shared}
         _run(context, manifest, mm_inputs, more, values)
 
-    argument = click.Argument(["mm_inputs"], metavar="INPUTS...", nargs=-1, required=True)
+    argument = click.Argument(
+        ["mm_inputs"], metavar="INPUTS...", nargs=-1, required=True, type=GivenPath()
+    )
     return click.Command(
         name,
         params=[argument, *OPTIONS, *shared],
@@ -106,14 +110,17 @@ def _run(
     options: dict[str, Any],
 ) -> None:
     from orchestrator.cli.inputs import collect
+    from orchestrator.inputs import named_files, refuse_input
     from orchestrator.jobs.job import Job
     from orchestrator.pipelines.batch import Batch, Progress, identity_of
     from orchestrator.session import Session
 
     with contextlib.ExitStack() as stack:
         session = stack.enter_context(Session(workspace=context, **session_keys(options)))
+        out = context.cwd / options["out"]
+        refuse_input(out, named_files(manifest, given, context.cwd))
         more = collect(manifest, given, session.spool())
-        items, total = _items(context, manifest, words, more)
+        items, total = _items(context, manifest, words, more, out)
         lines = _lines(stack, manifest, options["out"], resume=options["resume"])
         job = Job(
             manifest.name,
@@ -141,9 +148,10 @@ def _run(
 
 
 def _items(
-    context: Context, manifest: Manifest, words: tuple[str, ...], more: dict[str, Any]
+    context: Context, manifest: Manifest, words: tuple[str, ...], more: dict[str, Any], out: Path
 ) -> tuple[Iterable[Item], int]:
     """Return the items and how many there are; 0 where that is not known beforehand."""
+    from orchestrator.inputs import file_named, refuse_input
     from orchestrator.pipelines.items import (
         STANDARD_INPUT,
         expand,
@@ -156,10 +164,11 @@ def _items(
     names: list[str] = []
     if named:
         names = expand(named, context.cwd, manifest.inputs[filled_input(manifest)].type)
+        refuse_input(out, (file_named(name, context.cwd) for name in names))
     items: Iterator[Item] = (item_of(name, context.cwd, manifest, more) for name in names)
     if len(named) == len(words):
         return items, len(names)
-    return chain(items, listed(sys.stdin, context.cwd, manifest, more)), 0
+    return chain(items, listed(sys.stdin, context.cwd, manifest, more, out)), 0
 
 
 def _lines(stack: contextlib.ExitStack, manifest: Manifest, out: str, *, resume: bool) -> Lines:
@@ -180,16 +189,19 @@ def _watched(
     context: Context, batch: Batch, items: Iterable[Item], lines: Lines, progress: Progress
 ) -> None:
     key = batch.manifest.name
-    told = 0
+    told = warned = 0
 
     def report() -> None:
-        nonlocal told
+        nonlocal told, warned
         ended = progress.skipped + progress.ended
         context.reporter.progress(key, str(progress), ended, progress.total)
         for item, error in progress.failed[told:]:
             told += 1
             if told <= FAILURES_SHOWN:
                 context.say(f"failed: {item.key}: {error}")
+        for item, warning in progress.warnings[warned:]:
+            warned += 1
+            context.say(f"{item.key}: {warning}")
 
     try:
         batch.run(items, lines, progress, report)
@@ -205,12 +217,19 @@ def _conclude(
     """Name each failed item with the command that repeats it alone, and fail when there is one."""
     if not progress.failed:
         return
-    for item, _ in progress.failed[:FAILURES_SHOWN]:
+    # What was rejected once is rejected again.
+    chances = [item for item, error in progress.failed if error.outcome != UsageError.outcome]
+    for item in chances[:FAILURES_SHOWN]:
         if isinstance(item.name, str):
             context.say(f"alone: {_alone(manifest, item.name, options)}")
-    what = "item" if len(progress.failed) == 1 else "items"
-    again = "to try them again, add --resume" if options["out"] != "-" else ""
-    raise ItemsFailed(f"{len(progress.failed)} {what} failed", fix=again)
+    what = f"{len(progress.failed)} item{'s' if len(progress.failed) > 1 else ''} failed"
+    rejected = len(progress.failed) - len(chances)
+    if rejected and chances:
+        what += f", {rejected} of them rejected"
+    again = ""
+    if chances and options["out"] != "-":
+        again = f"to try {'the others' if rejected else 'them'} again, add --resume"
+    raise ItemsFailed(what, fix=again)
 
 
 def _alone(manifest: Manifest, name: str, options: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.paths import GivenPath
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,13 +31,24 @@ MAX_ERROR = 8 << 20
 
 
 @click.command()
-@click.argument("target", required=False, metavar="[MODEL|DIR]")
+@click.argument("target", required=False, metavar="[MODEL|DIR]", type=GivenPath())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--error", "trace", metavar="FILE|-", help="Explain the failure in a stack trace.")
+@click.option(
+    "--error",
+    "trace",
+    type=GivenPath(),
+    metavar="FILE|-",
+    help="Explain the failure in a stack trace.",
+)
 @click.option("--run", "as_job", is_flag=True, help="Run the smallest real job of MODEL, too.")
 @click.option("--device", default="auto", show_default=True, help="The device to look for.")
 @click.option("--dtype", default="auto", show_default=True, help="The data type to look for.")
-@click.option("--python", metavar="PATH", help="Take the packages of this interpreter, for DIR.")
+@click.option(
+    "--python",
+    type=GivenPath(),
+    metavar="PATH",
+    help="Take the packages of this interpreter, for DIR.",
+)
 @click.option("--offline", is_flag=True, help="Do not ask the package index.")
 @pass_context
 def command(

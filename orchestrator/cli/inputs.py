@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from orchestrator.arrays import read_npy
+from orchestrator.cli.paths import GivenPath
 from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.errors import UsageError
 
@@ -64,7 +65,7 @@ def _type(declared: Input) -> click.ParamType[Any]:
     if declared.type == "choice":
         return click.Choice(list(declared.choices))
     if declared.type in FILE_TYPES or declared.type == "array":
-        return click.Path(allow_dash=True, readable=False)
+        return GivenPath(allow_dash=True, readable=False)
     return click.STRING
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.paths import GivenPath
 from orchestrator.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def command() -> None:
 
 
 @command.command("check")
-@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=GivenPath(path_type=Path))
 @pass_context
 def check(context: Context, files: tuple[Path, ...]) -> None:
     """Print every problem of the given manifests, or of all that are in use.
@@ -76,7 +77,7 @@ def schema(context: Context) -> None:
 
 
 @command.command("trust")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="DIR", type=GivenPath(path_type=Path))
 @click.option("--revoke", is_flag=True, help="Trust it no longer.")
 @pass_context
 def trust(context: Context, directory: Path, *, revoke: bool) -> None:

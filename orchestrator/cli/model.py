@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.paths import GivenPath
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
@@ -79,7 +80,7 @@ def pull(context: Context, models: tuple[str, ...], *, update: bool) -> None:
 
 @command.command("add")
 @click.argument("model")
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=GivenPath(path_type=Path))
 @pass_context
 def add(context: Context, model: str, directory: Path) -> None:
     """Use the weights of MODEL that are in DIRECTORY, which is never written to."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.paths import GivenPath
 from orchestrator.errors import ManifestError, UsageError
 
 
@@ -18,7 +19,7 @@ from orchestrator.errors import ManifestError, UsageError
 @click.option(
     "--directory",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     help="Where to make manifests/ and envs/.  [default: the first of --manifests and "
     "MM_MANIFESTS, else your own configuration, where mm finds the model from anywhere]",
 )

@@ -14,15 +14,17 @@ import msgspec
 
 from orchestrator.arrays import npy_bytes
 from orchestrator.cli.terminal import write_result
+from orchestrator.core.paths import given_path
 from orchestrator.errors import UsageError
 from orchestrator.home import write_atomically
+from orchestrator.inputs import named_files, refuse_input
 from orchestrator.results import Artifact, Audio
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from orchestrator.cli.streaming import Stream
-    from orchestrator.core.manifest import Manifest
+    from orchestrator.core.manifest import Manifest, Takes
     from orchestrator.results import Result
 
 BINARY_TYPES = frozenset({"image", "file", "audio", "array"})
@@ -60,6 +62,7 @@ def plan(manifest: Manifest, words: Sequence[str], *, as_json: bool) -> Destinat
             name, path = primary, word
         if name in paths:
             raise UsageError(f"two places for the output {name!r}", fix="give -o once for each")
+        given_path(path, f"-o {word}".rstrip())
         paths[name] = path
     if not as_json and STANDARD_OUTPUT not in paths.values() and primary not in paths:
         paths[primary] = STANDARD_OUTPUT
@@ -97,8 +100,8 @@ def check_writable(path: str) -> None:
     """
     target = Path(path)
     parent = target.resolve().parent
-    if not path or target.is_dir():
-        raise UsageError("is a directory, and a file is to be written", where=path or "-o")
+    if target.is_dir():
+        raise UsageError("is a directory, and a file is to be written", where=path)
     if not parent.is_dir():
         raise UsageError("its directory does not exist", where=path, fix=f"run: mkdir -p {parent}")
     special = target.exists() and not stat.S_ISREG(target.stat().st_mode)
@@ -106,6 +109,25 @@ def check_writable(path: str) -> None:
         raise UsageError(
             "its directory cannot be written to", where=path, fix="choose another place with -o"
         )
+
+
+def keep_inputs(
+    places: Iterable[str | None], manifest: Takes, given: Mapping[str, Any], cwd: Path
+) -> None:
+    """Check that no file that is to be written is one of the inputs.
+
+    Args:
+        places: Where outputs, a receipt, a trace go; "-" and None are no files.
+        manifest: What declares the inputs.
+        given: The inputs as they stood on the command line.
+        cwd: The working directory.
+
+    Raises:
+        UsageError: When one is.
+    """
+    for place in places:
+        if place is not None and place != STANDARD_OUTPUT:
+            refuse_input(cwd / place, named_files(manifest, given, cwd))
 
 
 def deliver(result: Result, destinations: Destinations, stream: Stream | None = None) -> None:

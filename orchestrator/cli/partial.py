@@ -27,7 +27,7 @@ def save(
     """Write what came of each output to a file and return the files' paths.
 
     Beside the path that the output was to have, with `.partial` before its suffix; in
-    `MM_HOME/partial` for what was to be printed.
+    `MM_HOME/partial` for what was to be printed, and where such a file is there already.
 
     Args:
         model: The model's name.
@@ -42,12 +42,12 @@ def save(
     for name, parts in streamed.items():
         data, suffix = _join(parts)
         planned = destinations.paths.get(name, STANDARD_OUTPUT)
-        if planned == STANDARD_OUTPUT:
+        path = Path(planned)
+        path = path.with_name(f"{path.stem}.partial{path.suffix}")
+        if planned == STANDARD_OUTPUT or path.exists():
             path = _spare(home, f"{model}-{name}-{time.strftime('%Y%m%d-%H%M%S')}{suffix}")
             write_atomically(path, data, mode=0o600)
         else:
-            path = Path(planned)
-            path = path.with_name(f"{path.stem}.partial{path.suffix}")
             write_file(str(path), data)
         written.append(str(path))
     return written

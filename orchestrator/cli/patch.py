@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.paths import GivenPath
 from orchestrator.errors import SourceError
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def command() -> None:
 def _conditions(function: Callable[..., object]) -> Callable[..., object]:
     """Add the options that say under which conditions patches are looked at."""
     for option in (
-        click.option("--python", metavar="PATH", help="Versions from this interpreter."),
+        click.option(
+            "--python", type=GivenPath(), metavar="PATH", help="Versions from this interpreter."
+        ),
         click.option("--dtype", default="auto", show_default=True, help="The data type."),
         click.option("--device", default="auto", show_default=True, help="The device."),
     ):
@@ -38,7 +41,7 @@ def _conditions(function: Callable[..., object]) -> Callable[..., object]:
 
 
 _model = click.argument("model")
-_directory = click.argument("directory", required=False, type=click.Path(path_type=Path))
+_directory = click.argument("directory", required=False, type=GivenPath(path_type=Path))
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ def check(
     "--in-place",
     "directory",
     required=True,
-    type=click.Path(path_type=Path),
+    type=GivenPath(path_type=Path),
     metavar="DIR",
     help="The directory of yours to edit.",
 )
@@ -204,9 +207,16 @@ def apply(
 
 
 @command.command("new")
-@click.argument("target", metavar="MODEL|DIR")
-@click.option("-o", "--out", metavar="FILE", help="Where to write it; - is standard output.")
-@click.option("--python", metavar="PATH", help="Take the packages of this interpreter, for DIR.")
+@click.argument("target", metavar="MODEL|DIR", type=GivenPath())
+@click.option(
+    "-o", "--out", type=GivenPath(), metavar="FILE", help="Where to write it; - is standard output."
+)
+@click.option(
+    "--python",
+    type=GivenPath(),
+    metavar="PATH",
+    help="Take the packages of this interpreter, for DIR.",
+)
 @click.option("--dtype", default="auto", show_default=True, help="The data type.")
 @click.option("--device", default="auto", show_default=True, help="The device.")
 @pass_context
@@ -248,7 +258,7 @@ def new(
 
 
 @command.command("revert")
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=GivenPath(path_type=Path))
 @click.option("--clear-cache", is_flag=True, help="Remove stale copies in the module cache.")
 @pass_context
 def revert(context: Context, directory: Path, *, clear_cache: bool) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.paths import GivenPath
 from orchestrator.errors import (
     Cancelled,
     Crashed,
@@ -62,7 +63,12 @@ OPTIONS = (
         help="Run the job again, at most N times, when its worker crashes.",
     ),
     click.Option(["--force"], is_flag=True, help="Load the model even where memory is short."),
-    click.Option(["--receipt"], metavar="FILE", help="Write what made the result, as JSON."),
+    click.Option(
+        ["--receipt"],
+        type=GivenPath(),
+        metavar="FILE",
+        help="Write what made the result, as JSON.",
+    ),
 )
 
 
@@ -157,6 +163,8 @@ def _run(
         destinations = outputs.plan(manifest, options["out"], as_json=options["as_json"])
         if options["receipt"]:
             outputs.check_writable(options["receipt"])
+        places = [*destinations.paths.values(), options["receipt"]]
+        outputs.keep_inputs(places, manifest, given, context.cwd)
         with (
             Session(workspace=context, engine=kept_engine) as session,
             interrupts() as cancellation,
@@ -194,6 +202,8 @@ def _run(
                 raise
             finally:
                 listener.end()
+            for warning in result.warnings:
+                context.say(f"{manifest.name}: {warning}")
             outputs.deliver(result, destinations, listener.stream)
             if options["receipt"]:
                 data = json.dumps(result.receipt, indent=2, ensure_ascii=False) + "\n"

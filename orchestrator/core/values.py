@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from orchestrator.core.paths import given_path
 from orchestrator.errors import OutputError, UsageError
+from orchestrator.worker import sound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -103,6 +105,7 @@ def _check_one(name: str, declared: Input, value: Any) -> Any:
     elif kind in ("image", "file", "audio"):
         if not hasattr(value, "__fspath__") and not isinstance(value, str):
             raise UsageError(f"input {name!r} takes a path, not {type(value).__name__}")
+        given_path(value, f"input {name!r}")
     elif kind == "boolean":
         if not isinstance(value, bool):
             raise UsageError(f"input {name!r} takes true or false, not {value!r}")
@@ -198,6 +201,8 @@ def _check_audio(model: str, name: str, value: Any, buffers: Sequence[memoryview
     size = AUDIO_ITEM_SIZES.get(dtype) if isinstance(dtype, str) else None
     if size is None or len(shape) not in (1, 2) or math.prod(shape) * size != len(data):
         raise _wrong(model, name, "audio")
+    if problem := sound.problem(data, dtype, shape):
+        raise OutputError(f"output {name!r} {problem}", where=model)
     return AudioValue(data, dtype, shape, rate)
 
 

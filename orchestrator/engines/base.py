@@ -74,12 +74,14 @@ class Completed(msgspec.Struct, frozen=True):
         timings: Seconds by part.
         produced_by: The receipt's part before the inputs, where only the worker's machine knows it.
         inputs: What the receipt says of the inputs, where that machine has read them.
+        warnings: Why the result may not be what was asked for; a line each.
     """
 
     outputs: dict[str, Any]
     timings: dict[str, float]
     produced_by: Mapping[str, Any] | None = None
     inputs: Mapping[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

@@ -107,12 +107,19 @@ def run_in(
         result = message.body["result"]
         made = result.get("directory") is not False or _any_large(call.parts, message.buffers)
         outputs = _outputs(model.manifest, result.get("outputs"), message.buffers, call.directory)
+        warnings = _warnings(model.manifest.name, result.get("warnings", []))
         if made and not keep:
             keep = any(isinstance(value, Artifact) for value in outputs.values())
     finally:
         if made and not keep:
             scratch.discard(call.directory)
-    return Completed(outputs, {"run": seconds})
+    return Completed(outputs, {"run": seconds}, warnings=warnings)
+
+
+def _warnings(model: str, sent: Any) -> tuple[str, ...]:
+    if not isinstance(sent, list) or not all(isinstance(each, str) for each in sent):
+        raise OutputError("the worker sent warnings that are no text", where=model)
+    return tuple(each.encode("utf-8", "replace").decode("utf-8") for each in sent)
 
 
 def _any_large(*parts: list[memoryview]) -> bool:

@@ -64,12 +64,14 @@ class Progress:
         skipped: How many were done before.
         done: How many ended well now.
         failed: The items that failed now, with their errors.
+        warnings: The items whose results may not be what was asked for, with the reason.
     """
 
     total: int = 0
     skipped: int = 0
     done: int = 0
     failed: list[tuple[Item, MMError]] = field(default_factory=list)
+    warnings: list[tuple[Item, str]] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
     @property
@@ -224,17 +226,17 @@ class Batch:
         try:
             loading.ensure()
             result = run_job(self.jobs, replace(self.job, inputs=inputs), self.retries, flight)
-            return Ended(
-                item,
-                {
-                    "input": item.name,
-                    "status": OK,
-                    "outputs": self._outputs(item, result, lines),
-                    "error": None,
-                    "seconds": round(sum(result.timings.values()), 3),
-                    "receipt": result.receipt.get("identity"),
-                },
-            )
+            line = {
+                "input": item.name,
+                "status": OK,
+                "outputs": self._outputs(item, result, lines),
+                "error": None,
+                "seconds": round(sum(result.timings.values()), 3),
+                "receipt": result.receipt.get("identity"),
+            }
+            if result.warnings:
+                line["warnings"] = list(result.warnings)
+            return Ended(item, line)
         except StepUnusable as unusable:
             return Ended(item, None, unusable.cause)
         except MMError as error:
@@ -290,6 +292,7 @@ class Ended:
             progress.failed.append((self.item, self.error))
         else:
             progress.done += 1
+            progress.warnings += ((self.item, each) for each in self.line.get("warnings", ()))
 
 
 def _failed(item: Item, error: MMError, seconds: float) -> Ended:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import option_name
-from orchestrator.errors import MMError
+from orchestrator.errors import MMError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.pipelines.states import Failure
@@ -25,6 +25,11 @@ def in_words(failures: Sequence[Failure]) -> str:
         return f"{one.step} failed{at}: {one.error.what}"
     steps = ", ".join(dict.fromkeys(one.step for one in failures))
     return f"{len(failures)} items failed ({steps})"
+
+
+def is_rejection(failure: Failure) -> bool:
+    """Return whether the input was at fault, so that another attempt would end in the same way."""
+    return failure.error.outcome == UsageError.outcome
 
 
 def command_alone(

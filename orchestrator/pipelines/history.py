@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +29,7 @@ class Entry:
         key: What its result is kept under; empty where it failed.
         timings: Seconds by part, in their order (`orchestrator.pipelines.work.Done`).
         inputs: What its receipt says of the inputs.
+        warnings: Why its result may not be what was asked for.
         error: Why it failed.
         detail: The words of a tool beneath us, such as a runner's traceback.
         command: What repeats alone what failed; empty where nothing does.
@@ -45,6 +46,7 @@ class Entry:
     key: str = ""
     timings: Mapping[str, float] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
     error: str = ""
     detail: str = ""
     command: str = ""

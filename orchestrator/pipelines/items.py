@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import FILE_TYPES
+from orchestrator.core.paths import given_path
 from orchestrator.errors import UsageError
+from orchestrator.inputs import file_named, named_files, refuse_input
 from orchestrator.pipelines.batch import Item
 
 if TYPE_CHECKING:
@@ -48,19 +50,21 @@ def filled_input(manifest: Manifest) -> str:
     return required[0]
 
 
-def expand(words: Iterable[str], cwd: Path, kind: str) -> list[str]:
+def expand(words: Iterable[str], cwd: Path, kind: str, where: str = "INPUTS") -> list[str]:
     """Return the names of the items that the words on the command line stand for, each once.
 
     Args:
         words: Paths, globs (`**` for any depth), directories, `doc.pdf#page=3`.
         cwd: Where relative ones begin.
         kind: The type of the input that they fill; a PDF becomes its pages where it is an image.
+        where: What holds the words.
 
     Raises:
-        UsageError: For a word that stands for nothing.
+        UsageError: For a word that stands for nothing, or is empty.
     """
     names: dict[str, None] = {}
     for word in words:
+        given_path(word, where)
         found = list(_files(word, cwd, kind))
         if not found:
             raise UsageError("nothing there fits", where=word, fix="check the path or the pattern")
@@ -160,12 +164,23 @@ def _image(path: Path, directory: Path) -> Path:
 
 
 def listed(
-    lines: Iterable[str], cwd: Path, manifest: Manifest, more: Mapping[str, Any]
+    lines: Iterable[str],
+    cwd: Path,
+    manifest: Manifest,
+    more: Mapping[str, Any],
+    out: Path,
 ) -> Iterator[Item]:
     """Yield the items of JSON lines: a text is a path, an object has inputs by name.
 
+    Args:
+        lines: The lines.
+        cwd: Where relative paths begin.
+        manifest: The model's.
+        more: Inputs that all items have in common.
+        out: The file of results, which no line may name.
+
     Raises:
-        UsageError: For a line that is neither.
+        UsageError: For a line that is neither, or names an empty path or `out`.
     """
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -178,9 +193,12 @@ def listed(
             raise UsageError(f"is not JSON ({error})", where=where, fix=fix) from error
         if isinstance(found, str):
             kind = manifest.inputs[filled_input(manifest)].type
-            for name in expand([found], cwd, kind):
+            names = expand([found], cwd, kind, where)
+            refuse_input(out, (file_named(name, cwd) for name in names))
+            for name in names:
                 yield item_of(name, cwd, manifest, more)
         elif isinstance(found, dict):
+            refuse_input(out, named_files(manifest, found, cwd))
             yield Item(found, partial(_inputs, manifest, cwd, {**more, **found}))
         else:
             raise UsageError("is neither a path nor an object", where=where)
@@ -193,6 +211,6 @@ def _inputs(
     values = dict(given)
     for name, declared in manifest.inputs.items():
         if declared.type in FILE_TYPES and isinstance(values.get(name), str):
-            path = cwd / Path(values[name]).expanduser()
+            path = cwd / given_path(values[name], f"input {name!r}").expanduser()
             values[name] = _image(path, directory) if declared.type == "image" else path
     return values

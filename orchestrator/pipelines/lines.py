@@ -7,7 +7,9 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
+import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +19,12 @@ from orchestrator.errors import UsageError
 from orchestrator.home import json_line
 
 OK, FAILED = "ok", "failed"
+
+KEYS = frozenset({"input", "status", "outputs", "error", "seconds", "receipt"})
+"""What every record of an item has."""
+
+_BEGINNING = re.compile(rb'\{\s*"input"\s*:')
+"""How a record begins, however it was formatted since."""
 
 
 def key_of(name: Any) -> str:
@@ -48,14 +56,16 @@ class Lines:
     def open(cls, path: Path, *, resume: bool) -> Iterator[Lines]:
         """Open the file for more lines.
 
-        Lines of items that failed, and one that was cut off, are taken out: they run again.
+        Lines of items that failed, and one that was cut off, are taken out: they run again. A file
+        that holds anything else than records of a batch is refused, and stays as it is.
 
         Args:
             path: The file.
             resume: Whether it may be there already.
 
         Raises:
-            UsageError: When it is there and not to be gone on with, or somebody else writes it.
+            UsageError: When it is there and not to be gone on with, is no file of records, or
+                another process writes it.
         """
         lines = cls(path)
         with contextlib.ExitStack() as stack:
@@ -72,54 +82,101 @@ class Lines:
                 "is there already", where=str(self.path), fix="add --resume, or choose another -o"
             ) from None
         except OSError as error:
+            raise _unwritable(self.path, error) from error
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            os.close(file)
             raise UsageError(
-                f"cannot be written ({error.strerror})", where=str(self.path)
-            ) from error
-        stream: IO[bytes] = stack.enter_context(os.fdopen(file, "r+b", buffering=0))
+                "is not a regular file",
+                where=str(self.path),
+                fix="choose another -o; - is standard output",
+            )
+        stream: IO[bytes] = stack.enter_context(os.fdopen(file, "r+b"))
         _hold(stream, self.path)
         if not self._read(stream):
-            stream = stack.enter_context(_replaced(self.path, _good(stream)))
+            try:
+                # A link stays a link: what it points to is replaced.
+                stream = stack.enter_context(_replaced(self.path.resolve(), stream))
+            except OSError as error:
+                raise _unwritable(self.path, error) from error
         stream.seek(0, os.SEEK_END)
         self._stream = stream
 
     def _read(self, stream: IO[bytes]) -> bool:
-        """Note what is done; return whether every line is to be kept."""
+        """Note what is done; return whether every line is to be kept.
+
+        Raises:
+            UsageError: For a line that no batch has written.
+        """
         whole = True
-        for line in _lines(stream):
-            found = _result(line)
-            if found is None:
+        for number, line in enumerate(_lines(stream), start=1):
+            found = _record(line)
+            if found is None and not _is_cut_off(line):
+                raise UsageError(
+                    "is not a line of a batch, so the file stays as it is",
+                    where=f"{self.path}:{number}",
+                    fix="choose another -o",
+                )
+            if not _is_good(line, found):
                 whole = False
                 continue
+            assert found is not None
             self.done[mark_of(key_of(found["input"]))] += 1
-            self.receipts.add(str(found.get("receipt")))
+            self.receipts.add(str(found["receipt"]))
         return whole
 
     def write(self, line: Mapping[str, Any]) -> None:
-        """Append a line, whole."""
+        """Append a line, whole.
+
+        Raises:
+            UsageError: When the file cannot be written.
+        """
         assert self._stream is not None
-        self._stream.write(json_line(line) + b"\n")
-        self._stream.flush()
+        try:
+            self._stream.write(json_line(line) + b"\n")
+            self._stream.flush()
+        except OSError as error:
+            if self.path is None:
+                raise
+            raise _unwritable(self.path, error) from error
 
 
-def _result(line: bytes) -> dict[str, Any] | None:
+def _record(line: bytes) -> dict[str, Any] | None:
+    """Return the record of an item, or None for a line that is none."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    whole = line.endswith(b"\n") and isinstance(found, dict)
-    return found if whole and found.get("status") == OK and "input" in found else None
+    ours = isinstance(found, dict) and found.keys() >= KEYS and found["status"] in (OK, FAILED)
+    return found if ours else None
+
+
+def _is_cut_off(line: bytes) -> bool:
+    """Return whether a line without an end may be the beginning of a record."""
+    if line.endswith(b"\n"):
+        return False
+    try:
+        json.loads(line)
+    except RecursionError:
+        return False
+    except ValueError:
+        return bool(_BEGINNING.match(line)) or b'{"input": '.startswith(line)
+    return False  # whole, and something else
+
+
+def _is_good(line: bytes, found: dict[str, Any] | None) -> bool:
+    """Return whether a line is whole, and its item ended well."""
+    return found is not None and found["status"] == OK and line.endswith(b"\n")
 
 
 def _lines(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a file that is open without a buffer, from its beginning."""
+    """Yield the lines of an open file, from its beginning."""
     with open(stream.fileno(), "rb", closefd=False) as reader:
         reader.seek(0)
         yield from reader
 
 
-def _good(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield the lines of items that ended well."""
-    return (line for line in _lines(stream) if _result(line) is not None)
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot be written ({error.strerror})", where=str(path))
 
 
 def _hold(stream: IO[bytes], path: Path) -> None:
@@ -131,14 +188,18 @@ def _hold(stream: IO[bytes], path: Path) -> None:
         ) from error
 
 
-def _replaced(path: Path, lines: Iterator[bytes]) -> IO[bytes]:
-    """Put a file with only `lines` in the place of `path`; it is held before it is there."""
+def _replaced(path: Path, old: IO[bytes]) -> IO[bytes]:
+    """Put a file with only the good lines of `old` in its place; it is held before it is there."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    stream = temporary.open("x+b", buffering=0)
+    stream = temporary.open("x+b")
     try:
         _hold(stream, path)
-        for line in lines:
-            stream.write(line)
+        os.fchmod(stream.fileno(), stat.S_IMODE(os.fstat(old.fileno()).st_mode))
+        for line in _lines(old):
+            if _is_good(line, _record(line)):
+                stream.write(line)
+        stream.flush()
+        os.fsync(stream.fileno())
         temporary.replace(path)
     except BaseException:
         stream.close()

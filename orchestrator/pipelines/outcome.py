@@ -32,7 +32,7 @@ class Counts:
 class Items(Sequence[Any]):
     """A list output, in order; each item is read when it is asked for.
 
-    An item that failed is None.
+    An item that failed or was passed over is None.
     """
 
     def __init__(self, length: int, get: Callable[[int], Value | None]) -> None:
@@ -55,7 +55,7 @@ class Items(Sequence[Any]):
         return None if value is None else shown(value)
 
     def values(self) -> Iterator[Value | None]:
-        """Yield the items as the pipeline holds them; None for one that failed."""
+        """Yield the items as the pipeline holds them; None for what is not there."""
         for index in range(self._length):
             yield self._get(index)
 
@@ -124,7 +124,7 @@ class Outcome(Mapping[str, Any]):
 
 
 def _given(value: Any) -> Value | None:
-    return None if value is msgspec.UNSET else value
+    return None if value is msgspec.UNSET or value.absent else value
 
 
 def shown(value: Value) -> Any:

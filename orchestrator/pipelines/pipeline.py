@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.core.manifest import Input
+from orchestrator.core.paths import given_path
 from orchestrator.core.pipelines import Declaration, Graph, Node, Step, Where
 from orchestrator.core.pipelines.declaration import written_in_python
 from orchestrator.core.pipelines.sketch import sketch
@@ -107,7 +108,7 @@ class Pipeline:
         from orchestrator.userenv import snapshot
         from orchestrator.workspace import Workspace
 
-        where = tuple(Path(path) for path in manifests)
+        where = tuple(given_path(path, "manifests") for path in manifests)
         workspace = Workspace(variables=snapshot(), cwd=Path.cwd(), manifests=where)
         return cls.of(*find(workspace, str(name)).read())
 

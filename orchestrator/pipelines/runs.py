@@ -97,6 +97,7 @@ class RunRecord:
             key=done.key,
             inputs=dict(done.recipe.inputs),
             timings={name: round(seconds, 6) for name, seconds in done.timings.items()},
+            **({"warnings": list(done.warnings)} if done.warnings else {}),
         )
 
     def failed(self, failure: Failure, turn: Turn, command: str) -> None:

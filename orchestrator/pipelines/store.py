@@ -18,7 +18,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class Kept:
         identity: The digest of its producer.
         inputs: What its key says of the inputs.
         timings: Seconds by part, as they were when it ran.
+        warnings: Why the outputs may not be what was asked for.
     """
 
     key: str
@@ -49,6 +50,7 @@ class Kept:
     identity: str
     inputs: Mapping[str, Any]
     timings: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
 
 
 class ResultStore:
@@ -72,12 +74,19 @@ class ResultStore:
                 else self._read(value)
                 for name, value in found["outputs"].items()
             }
-            return Kept(key, outputs, found["producer"], found["inputs"], found["timings"])
+            warnings = tuple(map(str, found.get("warnings", ())))
+            return Kept(
+                key, outputs, found["producer"], found["inputs"], found["timings"], warnings
+            )
         except (KeyError, TypeError, ValueError, OSError):
             return None
 
     def put(
-        self, recipe: Recipe, outputs: Mapping[str, Values], timings: Mapping[str, float]
+        self,
+        recipe: Recipe,
+        outputs: Mapping[str, Values],
+        timings: Mapping[str, float],
+        warnings: Sequence[str] = (),
     ) -> str:
         """Keep a finished step; its files are kept already. Return its key."""
         self._put_producer(recipe)
@@ -93,6 +102,7 @@ class ResultStore:
                 for name, value in outputs.items()
             },
             "timings": {name: round(seconds, 6) for name, seconds in timings.items()},
+            "warnings": list(warnings),
             "finished": round(time.time(), 3),
         }
         self._write(self._record(key), json_line(record))

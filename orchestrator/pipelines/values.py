@@ -39,6 +39,11 @@ class Value:
         """Return it as it is written inside other text."""
         return as_text(self.data)
 
+    @property
+    def absent(self) -> bool:
+        """Whether it stands for an output of an item that was passed over."""
+        return self.file is None and self.data is None and self.type != "json"
+
     @cached_property
     def sha256(self) -> str:
         """The SHA-256 of its file, in hexadecimal."""
@@ -93,9 +98,16 @@ def described(values: Values, *, named: bool = False) -> Any:
     return values.described(named=named)
 
 
-def for_step(values: Values) -> Any:
-    """Return what a step is given for a value or a list."""
-    return [each.for_step() for each in values] if isinstance(values, tuple) else values.for_step()
+def for_step(values: Values, *, gaps: bool = False) -> Any:
+    """Return what a step is given for a value or a list.
+
+    Args:
+        values: The value or the list.
+        gaps: Whether None stands in a list for what was passed over; else it is left out.
+    """
+    if not isinstance(values, tuple):
+        return values.for_step()
+    return [each.for_step() for each in values if gaps or not each.absent]
 
 
 def given(kind: str, value: Any, *, many: bool = False, label: Any = None) -> Values:

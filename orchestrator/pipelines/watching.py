@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.pipelines.references import Reference
 from orchestrator.errors import MMError
-from orchestrator.pipelines.failing import command_alone
+from orchestrator.pipelines.failing import command_alone, is_rejection
 from orchestrator.pipelines.outcome import Counts
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class Watch:
 
     Attributes:
         counted: By step, how many items ended in which way.
-        commands: For each failure, in their order, the command that repeats it.
+        commands: For each failure, in their order, the command that repeats it; empty where there
+            is none, or the input was rejected.
     """
 
     def __init__(
@@ -50,18 +51,22 @@ class Watch:
         self.commands: list[str] = []
 
     def done(self, step: str, index: int | None, label: str, done: Done, turn: Turn) -> None:
-        """Count and record a result."""
+        """Count and record a result, and say why it may not be what was asked for."""
         was = self.counted[step]
         self.counted[step] = Counts(
             was.done + (not done.reused), was.kept + done.reused, was.failed
         )
         self._record.done(step, index, label, done, turn)
+        at = f" on {label}" if label else ""
+        for warning in done.warnings:
+            self._reporter.note(f"{step}{at}: {warning}")
 
     def failed(self, failure: Failure, turn: Turn) -> None:
         """Count, record and tell a failure."""
         was = self.counted[failure.step]
         self.counted[failure.step] = Counts(was.done, was.kept, was.failed + 1)
-        self.commands.append(self._alone(failure))
+        # What was rejected once is rejected again.
+        self.commands.append("" if is_rejection(failure) else self._alone(failure))
         self._record.failed(failure, turn, self.commands[-1])
         at = f" on {failure.label}" if failure.label else ""
         self._reporter.note(f"{failure.step} failed{at}: {failure.error}")

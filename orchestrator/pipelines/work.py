@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -39,6 +39,7 @@ from orchestrator.results import Artifact, Audio
 
 if TYPE_CHECKING:
     from orchestrator.core.pipelines.checking import Node
+    from orchestrator.core.pipelines.signatures import Signature
     from orchestrator.jobs.job import Event
     from orchestrator.pipelines.store import ResultStore
     from orchestrator.results import Result
@@ -49,6 +50,9 @@ WORTH_RETRYING = (JobFailed, OutputError, Crashed, TimedOut)
 
 NOBODYS_FAULT = (EnvironmentFailure, ManifestError, MemoryRefused, SourceError)
 """Failures that every other item of the step would meet as well."""
+
+PASSED_BEFORE = "the step before passed it over"
+"""Why an item has no value for an input; the step before has said so."""
 
 Emitter = Callable[[str, Value], None]
 """Takes the items of an output that is a list, one by one; waits where they come too fast."""
@@ -121,12 +125,22 @@ class Done:
             loaded), "wait" (for a worker that was free), "load" (of a further worker), "run",
             "keep" (the result written).
         recipe: What decides the result.
+        warnings: Why the result may not be what was asked for.
     """
 
     key: str
     reused: bool
     timings: Mapping[str, float]
     recipe: Recipe
+    warnings: tuple[str, ...] = ()
+
+
+class _Made(NamedTuple):
+    """What a step made of an item, how long it took, and why it may not be what was asked for."""
+
+    outputs: Mapping[str, Values]
+    timings: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
 
 
 class Loading:
@@ -228,7 +242,6 @@ class Desk:
         laps.end("build")
         inputs = self._inputs(look_up)
         recipe = self._recipe(inputs)
-        builtin = self._builtin
         if self.keeps and not self._force:
             kept = self._store.find(recipe.key)
             if kept is not None:
@@ -236,25 +249,13 @@ class Desk:
                     for value in values if isinstance(values, tuple) else ():
                         emit(name, value)
                 laps.end("take")
-                return Done(kept.key, reused=True, timings=laps.parts, recipe=recipe)
-        self._begin()
-        arguments = {name: for_step(values) for name, values in inputs.items()}
-        laps.end("take")
-        if builtin is not None:
-            outputs = self._transform(builtin, arguments, emit, permit)
-            laps.end("run")
-            made_in: Mapping[str, float] = {"run": laps.parts["run"]}
-        else:
-            self.prepare()
-            laps.end("ready")
-            job = replace(self._job, inputs=arguments)
-            result = run_job(self._jobs, job, self._retries, self._flight)
-            made_in = result.timings
-            laps.end("wait", made_in)
-            outputs = self._kept_outputs(result)
-        key = self._store.put(recipe, outputs, made_in)
+                return Done(
+                    kept.key, reused=True, timings=laps.parts, recipe=recipe, warnings=kept.warnings
+                )
+        made = self._pass_over(inputs, laps) or self._make(inputs, emit, permit, laps)
+        key = self._store.put(recipe, made.outputs, made.timings, made.warnings)
         laps.end("keep")
-        return Done(key, reused=False, timings=laps.parts, recipe=recipe)
+        return Done(key, reused=False, timings=laps.parts, recipe=recipe, warnings=made.warnings)
 
     def prepare(self) -> None:
         """Have the model loaded, once; where that fails, it fails for every item.
@@ -268,7 +269,7 @@ class Desk:
 
     def arguments(self, look_up: Callable[[Reference], Any]) -> dict[str, Any]:
         """Return what the step is given for one item."""
-        return {name: for_step(values) for name, values in self._inputs(look_up).items()}
+        return self._arguments(self._inputs(look_up))
 
     def recipe(self, look_up: Callable[[Reference], Any]) -> Recipe:
         """Return what decides the result for one item."""
@@ -278,6 +279,43 @@ class Desk:
     def keeps(self) -> bool:
         """Whether a result can stand for a run; not where the effect is outside of it."""
         return self._builtin is None or self._builtin.kept
+
+    def _make(
+        self, inputs: Mapping[str, Values], emit: Emitter, permit: Permit, laps: Laps
+    ) -> _Made:
+        """Run the step."""
+        builtin = self._builtin
+        self._begin()
+        arguments = self._arguments(inputs)
+        laps.end("take")
+        if builtin is not None:
+            outputs = self._transform(builtin, arguments, emit, permit)
+            laps.end("run")
+            return _Made(outputs, {"run": laps.parts["run"]})
+        self.prepare()
+        laps.end("ready")
+        job = replace(self._job, inputs=arguments)
+        result = run_job(self._jobs, job, self._retries, self._flight)
+        laps.end("wait", result.timings)
+        return _Made(self._kept_outputs(result), result.timings, result.warnings)
+
+    def _pass_over(self, inputs: Mapping[str, Values], laps: Laps) -> _Made | None:
+        """Return empty outputs for an item that there is nothing to do for."""
+        reason = self._idle_for(inputs)
+        if not reason:
+            return None
+        laps.end("take")
+        kinds = self.node.signature.outputs
+        outputs: dict[str, Values] = {name: Value(kind.type) for name, kind in kinds.items()}
+        return _Made(outputs, {}, () if reason == PASSED_BEFORE else (f"{reason}; passed over",))
+
+    def _idle_for(self, inputs: Mapping[str, Values]) -> str:
+        """Return why an item is passed over, which one of a list alone is; empty where it runs."""
+        return nothing_to_do(self.node.signature, inputs) if self.node.mapped else ""
+
+    def _arguments(self, inputs: Mapping[str, Values]) -> dict[str, Any]:
+        gaps = self._builtin is not None and self._builtin.gaps
+        return {name: for_step(values, gaps=gaps) for name, values in inputs.items()}
 
     def _begin(self) -> None:
         with self._lock:
@@ -306,6 +344,8 @@ class Desk:
         producer, identity = self._producer()
         named = self._builtin is not None and self._builtin.named
         told = {name: described(values, named=named) for name, values in inputs.items()}
+        if reason := self._idle_for(inputs):
+            told["passed over"] = reason  # a step that runs once has another result for the same
         return Recipe(producer, told, identity)
 
     def _producer(self) -> tuple[Mapping[str, Any], str]:
@@ -378,6 +418,24 @@ def _job(node: Node, on_event: Callable[[str, Event], None]) -> Job:
         workers=step.workers,
         on_event=ignore_event if on_event is ignore_model_event else partial(on_event, name),
     )
+
+
+def nothing_to_do(signature: Signature, inputs: Mapping[str, Values]) -> str:
+    """Return why there is nothing to do for an item, or an empty text.
+
+    A page without text has no speech, and that is no failure: a model that turns the input `text`
+    into a sound is not run on it, and neither is what takes the sound.
+    """
+    speaks = signature.model and next(iter(signature.outputs.values())).type == "audio"
+    for name, port in signature.inputs.items():
+        value = inputs.get(name)
+        if not port.required or not isinstance(value, Value):
+            continue
+        if value.absent:
+            return PASSED_BEFORE
+        if speaks and name == "text" and not any(map(str.isalnum, str(value.data))):
+            return "there is no text to speak"
+    return ""
 
 
 def run_job(jobs: Jobs, job: Job, retries: int, flight: InFlight) -> Result:

@@ -39,6 +39,8 @@ class BuiltIn:
             other state, so that its result can be kept.
         packages: The distributions that its result depends on.
         kept: Whether its result can be kept; not where the effect is outside of it.
+        gaps: Whether its lists have None for an item that was passed over, instead of leaving it
+            out.
         named: Whether its result also holds what its files are called and where they are, so that
             the same content under another name is another result.
     """
@@ -47,6 +49,7 @@ class BuiltIn:
     run: Run
     packages: tuple[str, ...] = ()
     kept: bool = True
+    gaps: bool = False
     named: bool = False
 
 

@@ -15,26 +15,29 @@ FRAMES = 1 << 16
 """How many frames are in memory at once."""
 
 
-def join_audio(paths: Sequence[Path], target: Path, pause: float = 0.5) -> None:
+def join_audio(paths: Sequence[Path | None], target: Path, pause: float = 0.5) -> None:
     """Write the sounds `paths` to `target`, with `pause` seconds of silence between them.
 
     All must be WAV files of one rate, width and number of channels. The samples are copied as they
-    are.
+    are. None stands for an item without a sound: of it there are the pauses alone.
 
     Raises:
         UsageError: For no sound at all, or for one that is no such file or differs from the first.
     """
-    if not paths:
-        raise UsageError("there is no sound to join")
-    with _open(paths[0]) as first:
-        shape = first.getparams()[:3]
-        with wave.open(str(target), "wb") as writer:
-            writer.setparams(first.getparams())
-            _copy(first, writer)
-            for path in paths[1:]:
+    sounds = [path for path in paths if path is not None]
+    if not sounds:
+        why = f": none of the {len(paths)} items had a text to speak" if paths else ""
+        raise UsageError(f"there is no sound to join{why}")
+    with _open(sounds[0]) as first:
+        form = first.getparams()
+    with wave.open(str(target), "wb") as writer:
+        writer.setparams(form)
+        for number, path in enumerate(paths):
+            if number:
+                writer.writeframesraw(_silence(form[:3], pause))
+            if path is not None:
                 with _open(path) as reader:
-                    _check(reader, shape, path)
-                    writer.writeframesraw(_silence(shape, pause))
+                    _check(reader, form[:3], path)
                     _copy(reader, writer)
 
 
@@ -73,7 +76,7 @@ def _words(shape: tuple[int, ...]) -> str:
 
 def _run(values: Mapping[str, Any], directory: Path) -> Iterator[Emit]:
     target = directory / "joined.wav"
-    join_audio([Path(path) for path in values["audios"]], target, values.get("pause", 0.5))
+    join_audio(values["audios"], target, values.get("pause", 0.5))
     yield Emit("audio", target)
 
 
@@ -87,4 +90,5 @@ STEP = BuiltIn(
         audio="audio",
     ),
     _run,
+    gaps=True,
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core.manifest import Input
+from orchestrator.core.paths import given_path
 from orchestrator.core.pipelines.signatures import ANY, Kind, Port
 from orchestrator.errors import UsageError
 from orchestrator.home import write_atomically
@@ -38,7 +39,7 @@ def write(value: Any, path: Path) -> None:
 
 def _run(values: Mapping[str, Any], directory: Path) -> Iterator[Emit]:
     del directory
-    path = Path(values["path"]).expanduser().absolute()
+    path = given_path(values["path"], "path").expanduser().absolute()
     write(values["value"], path)
     yield Emit("file", path, values["path"])
 

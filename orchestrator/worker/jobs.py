@@ -19,6 +19,9 @@ PROGRESS_INTERVAL = 0.05
 TEXT_LIMIT = 64 * 1024
 """Characters of one line that a job logs; what it prints has no limit."""
 
+WARNINGS, WARNING_LIMIT = 20, 1024
+"""How many warnings of a job are kept, and how many characters of each."""
+
 Send = Callable[..., None]
 
 
@@ -56,6 +59,7 @@ class Job:
     Attributes:
         cancelled: Whether somebody has asked the job to stop; a runner looks at it now and then.
         threads: How many threads the job may use.
+        warnings: What is said of its result, in the order in which it was said.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Job:
     ) -> None:
         self.cancelled = False
         self.threads = threads
+        self.warnings: list[str] = []
         self.made_directory = False
         self._directory = directory
         self._types = types
@@ -89,6 +94,14 @@ class Job:
     def log(self, text: object) -> None:
         """Send one line to whoever waits for the job."""
         self._send("log", {"text": shown(text)})
+
+    def warn(self, text: object) -> None:
+        """Say in one line why the result may not be what was asked for.
+
+        The line comes with the result: it is shown to the user and stands in the receipt.
+        """
+        if len(self.warnings) < WARNINGS:
+            self.warnings.append(" ".join(str(text).split())[:WARNING_LIMIT])
 
     def emit(self, output: str, chunk: Any) -> None:
         """Stream `chunk`, a part of the output named `output`, before `run` returns.

@@ -369,10 +369,15 @@ class Server:
                 self._finish_job()
                 request.fail(frames.CANCELLED, "cancelled")
                 return
-            result, buffers = values.encode_outputs(returned, self._outputs, self._primary)
+            outputs, buffers = values.encode_outputs(returned, self._outputs, self._primary)
+            for name in values.silent(outputs, self._outputs, buffers):
+                job.warn(f"nothing can be heard in the output {name!r}: it is silent throughout")
+            result = {"outputs": outputs, "directory": job.made_directory}
+            if job.warnings:
+                result["warnings"] = job.warnings
             self._finish_job()
             try:
-                request.answer({"outputs": result, "directory": job.made_directory}, buffers)
+                request.answer(result, buffers)
             except (ValueError, TypeError, RecursionError) as error:
                 raise values.OutputMismatch(f"the outputs cannot be sent: {error}") from error
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer

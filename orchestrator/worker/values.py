@@ -12,6 +12,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from . import sound
+
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
     from typing import Any
@@ -159,6 +161,8 @@ def encode(name: str, kind: str, value: Any, buffers: list[memoryview]) -> Any:
         path = os.path.abspath(os.fspath(value))
         if not os.path.isfile(path):
             raise OutputMismatch(f"output {name!r} names {path}, and no such file is there")
+        if kind == "audio" and (found := sound.of_file(path)) is not None:
+            _refuse_noise(name, *found)
         return {"path": path}
     if kind == "array":
         try:
@@ -199,13 +203,38 @@ def _encode_audio(name: str, value: Any, buffers: list[memoryview]) -> Any:
             f"output {name!r} must be samples of float32 or int16, frames or frames x channels, "
             f"and it is of format {view.format!r} with {view.ndim} dimensions"
         )
-    buffers.append(flat(view))
+    data, shape = flat(view), list(view.shape or ())
+    _refuse_noise(name, data, dtype, shape)
+    buffers.append(data)
     return {
-        "buffer": len(buffers) - 1,
-        "dtype": dtype,
-        "shape": list(view.shape or ()),
-        "rate": rate.__index__(),
-    }
+        "buffer": len(buffers) - 1, "dtype": dtype, "shape": shape, "rate": rate.__index__(),
+    }  # fmt: skip
+
+
+def _refuse_noise(name: str, data: memoryview, dtype: str, shape: Sequence[int]) -> None:
+    if problem := sound.problem(data, dtype, shape):
+        raise OutputMismatch(f"output {name!r} {problem}")
+
+
+def silent(encoded: dict[str, Any], types: dict[str, str], buffers: list[memoryview]) -> list[str]:
+    """Return the names of outputs that are sounds in which nothing can be heard.
+
+    Args:
+        encoded: Outputs, as `encode_outputs` returns them.
+        types: The type of each.
+        buffers: What they refer to.
+    """
+    names = []
+    for name, value in encoded.items():
+        if types[name] != "audio":
+            continue
+        if "path" in value:
+            found = sound.of_file(value["path"])
+        else:
+            found = buffers[value["buffer"]], value["dtype"], value["shape"]
+        if found is not None and sound.is_silent(*found[:2]):
+            names.append(name)
+    return names
 
 
 def encode_array(value: Any, buffers: list[memoryview]) -> dict[str, Any]:

@@ -42,7 +42,8 @@ from tests.models import Notes, model
 SOON = 30.0
 
 SOURCE = """
-import os, signal, time
+import array as arrays, os, signal, time
+NOISE = (arrays.array("f", [0.5, float("nan")]), 8000)
 def load(context):
     with open(os.environ["LOADS"], "a") as stream:
         stream.write("x")
@@ -71,6 +72,13 @@ def run(model, job, *, what, array=None, path=None):
         return {"text": str(array.dtype), "array": array}
     if what == "reject":
         job.reject("only haiku, please")
+    if what == "warn":
+        job.warn("cut off")
+        return {"text": "", "sound": (arrays.array("h", bytes(100)), 8000)}
+    if what == "noise":
+        return {"text": "", "sound": NOISE}
+    if what == "noisy chunk":
+        job.emit("sound", NOISE)
     if what == "stream":
         job.progress(1, 2, "half")
         job.emit("text", "one")
@@ -123,6 +131,7 @@ class World:
                 "text": Output(type="text", primary=True),
                 "file": Output(type="file"),
                 "array": Output(type="array"),
+                "sound": Output(type="audio"),
             },
         )
         self.spec = WorkerSpec(
@@ -260,6 +269,18 @@ def test_files_go_there_and_back_and_stay_as_long_as_the_session(world, tmp_path
 def test_a_file_outside_the_jobs_directory_is_not_followed(world):
     with pytest.raises(OutputError, match="no file in the job's directory"):
         world.run("outside")
+
+
+def test_what_the_result_may_not_be_is_said_with_it(world):
+    silent = "nothing can be heard in the output 'sound': it is silent throughout"
+    assert world.engine.run(*world.job("warn")).warnings == ("cut off", silent)
+    assert world.engine.run(*world.job()).warnings == ()
+
+
+@pytest.mark.parametrize("what", ["noise", "noisy chunk"])
+def test_sound_that_cannot_be_right_is_not_delivered(world, what):
+    with pytest.raises(OutputError, match="'sound' holds nan, which is no sample, at frame 1 of 2"):
+        world.run(what)
 
 
 def test_directories_of_jobs_without_files_are_gone(world):

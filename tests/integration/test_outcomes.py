@@ -76,6 +76,26 @@ RUNNERS = {
         def run(model, job, *, text):
             return {"text": text, "sound": ([0.0, 1.0], 24000)}
         """,
+    "returns-noise": """
+        from array import array
+        def load(context): ...
+        def run(model, job, *, text):
+            return {"text": text, "sound": (array("f", [float("nan")] * 24000), 24000)}
+        """,
+    "returns-it-transposed": """
+        from array import array
+        def load(context): ...
+        def run(model, job, *, text):
+            samples = memoryview(array("f", [0.5] * 24000)).cast("B").cast("f", (1, 24000))
+            return {"text": text, "sound": (samples, 24000)}
+        """,
+    "returns-silence": """
+        from array import array
+        def load(context): ...
+        def run(model, job, *, text):
+            job.warn("cut off at its limit of tokens")
+            return {"text": text, "sound": (array("h", [0] * 24000), 24000)}
+        """,
     "names-a-file-elsewhere": """
         def load(context): ...
         def run(model, job, *, text):
@@ -166,6 +186,8 @@ def test_a_good_runner_prints_its_text_and_nothing_more(run):
         ("returns-nothing", 1, "run must return a dict of its outputs"),
         ("returns-too-much", 1, "run returned 'surprise'"),
         ("returns-bad-sound", 1, "output 'sound'"),
+        ("returns-noise", 1, "output 'sound' holds nan, which is no sample, at frame 0 of 24000"),
+        ("returns-it-transposed", 1, "output 'sound' has the shape 1 x 24000"),
         ("names-a-file-elsewhere", 1, "output 'sound'"),
         ("rejects", 2, "only haiku, please"),
     ],
@@ -178,6 +200,19 @@ def test_every_bad_end_has_its_code_and_one_sentence(run, name, code, said):
     assert name in ended.sentence
     assert ended.sentence.startswith("mm: ")
     assert "Traceback (most" not in ended.err or name == "crashes"
+
+
+def test_what_a_result_may_not_be_is_said_in_a_line_and_in_the_receipt(run, tmp_path):
+    ended = run("returns-silence", "-o", "sound=x.wav", "--json")
+    assert ended.code == 0, ended
+    warnings = json.loads(ended.out)["receipt"]["warnings"]
+    assert warnings == [
+        "cut off at its limit of tokens",
+        "nothing can be heard in the output 'sound': it is silent throughout",
+    ]
+    for warning in warnings:
+        assert ended.err.count(f"mm: returns-silence: {warning}\n") == 1
+    assert (tmp_path / "x.wav").stat().st_size == 44 + 48000
 
 
 def test_the_traceback_is_for_debug(run):

@@ -251,6 +251,24 @@ def test_the_command_that_repeats_a_failed_item_does_so(pipeline, mm, manifests)
     assert "it is no day for that" in alone.sentence
 
 
+def test_after_a_rejection_no_one_is_advised_to_do_the_same_again(pipeline, batch, tmp_path):
+    crashed, refused = (pipeline("run", "use-moody", *words(one)) for one in ("crash", "refuse"))
+    assert "run the same command to try again" in crashed.sentence
+    assert "alone: mm run moody --text crash" in crashed.err
+    assert "not that word; run: mm pipeline report" in refused.sentence
+    assert "alone: " not in refused.err
+    for name in ("refuse", "fail"):
+        (tmp_path / f"{name}.txt").write_text(name)
+    refused = batch("moody", "refuse.txt", "-o", "a.jsonl")
+    assert (refused.code, refused.sentence) == (1, "mm: 1 item failed")
+    assert "alone: " not in refused.err
+    both = batch("moody", "refuse.txt", "fail.txt", "-o", "b.jsonl")
+    assert both.sentence == (
+        "mm: 2 items failed, 1 of them rejected; to try the others again, add --resume"
+    )
+    assert both.err.count("alone: ") == 1
+
+
 def test_without_keep_going_the_first_failure_is_the_last(pipeline):
     ended = pipeline("run", "use-moody", *words("x1", "fail", "x2", "x3"))
     assert ended.code == 1
@@ -464,6 +482,21 @@ def test_binary_outputs_are_files_beside_the_lines(batch, texts, tmp_path):
         sound = each["outputs"]["sound"]
         assert sound["media_type"] == "audio/wav"
         assert (tmp_path / sound["path"]).read_bytes().startswith(b"RIFF")
+        (warning,) = each["warnings"]  # it draws with a fine pen
+        assert warning == "nothing can be heard in the output 'sound': it is silent throughout"
+        assert ended.err.count(f"mm: {each['input']}: {warning}\n") == 1
+
+
+def test_a_file_that_is_no_batch_is_never_emptied(batch, texts, tmp_path):
+    notes = tmp_path / "notes.md"
+    notes.write_text("# Notes\n\nBread, milk.\n")
+    for given in (texts, notes):
+        ended = batch("moody", given, "-o", notes, "--resume")
+        assert ended.code == 2, ended
+        assert notes.read_text() == "# Notes\n\nBread, milk.\n"
+    assert "is one of the inputs" in ended.sentence
+    nothing = batch("moody", "", "-o", "-")
+    assert (nothing.code, nothing.out) == (2, "")
 
 
 def test_two_batches_do_not_write_one_file(batch, manifests, workplace, texts, tmp_path):

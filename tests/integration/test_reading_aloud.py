@@ -87,6 +87,35 @@ def test_twelve_images_and_a_pdf_are_read_aloud_in_order(mm, tmp_path, images, d
     assert "read: 1 done, 14 kept from before" in more.err
 
 
+def test_a_blank_page_is_a_pause_and_a_document_without_text_fails(mm, tmp_path, images):
+    blank = tmp_path / "blank.png"
+    Image.new("RGB", (600, 800), "white").save(blank)
+
+    def aloud(*files):
+        places = ("-o", "all.wav", "-o", "audios=pages")
+        return mm("pipeline", "run", "read-pages-aloud", *files, *places)
+
+    none = aloud(blank, blank)
+    assert none.code == 1
+    assert "none of the 2 items had a text to speak" in none.sentence
+    assert not (tmp_path / "all.wav").exists()
+    once = mm("pipeline", "run", "read-aloud", "--image", blank, "-o", "all.wav")
+    assert (once.code, "there is no text to speak" in once.sentence) == (1, True)
+    for ended in (none, once):
+        assert "same command" not in ended.err
+        assert "alone: " not in ended.err
+
+    ended = aloud(images[0], blank, images[1])
+    assert ended.code == 0, ended
+    assert ended.err.count(f"{blank}: there is no text to speak; passed over\n") == 1
+    pages = sorted((tmp_path / "pages").iterdir())
+    assert [page.name for page in pages] == ["0001.wav", "0003.wav"]
+    whole, rate = samples_of(tmp_path / "all.wav")
+    first, last = (len(samples_of(page)[0]) for page in pages)
+    assert len(whole) == first + last + 2 * round(rate * 0.5)
+    assert hear(whole[-last:], rate) == FOX
+
+
 def test_pages_of_a_pdf_are_items_of_a_batch(mm, tmp_path, document):
     ended = mm("batch", "ocr", document, "-o", "out.jsonl")
     assert ended.code == 0, ended

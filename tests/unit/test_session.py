@@ -29,7 +29,7 @@ class FakeEngine:
     def run(self, job, model):
         self.jobs.append(job)
         self.models.append(model)
-        return Completed({"text": self._run(job)}, {"run": 0.5})
+        return Completed({"text": self._run(job)}, {"run": 0.5}, warnings=("cut off",))
 
     def close(self):
         self.closed += 1
@@ -121,6 +121,7 @@ def test_what_is_known_is_not_worked_out_again(world):
     assert first.receipt["identity"] == again.receipt["identity"]
     assert first.receipt["inputs"] != again.receipt["inputs"]
     assert first.receipt["timings"]["run"] == 0.5
+    assert first.receipt["warnings"] == ["cut off"]
 
 
 def test_bad_input_is_said_before_anything_is_built(world):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.paths import GivenPath
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 @click.option("--jobs", "-j", type=click.IntRange(1, 64), help="How many to build at once.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.option("--backend", type=click.Choice(["uv", "virtualenv"]), default="uv", show_default=True)
-@click.option("--python", metavar="PYTHON", help="A path, a command or a version.")
+@click.option(
+    "--python", type=GivenPath(), metavar="PYTHON", help="A path, a command or a version."
+)
 @click.option("--install-python", is_flag=True, help="Let uv fetch a Python where none fits.")
 @pass_context
 def sync_command(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.paths import GivenPath
 from orchestrator.errors import EnvironmentFailure, UsageError
 
 if TYPE_CHECKING:
@@ -27,10 +28,23 @@ if TYPE_CHECKING:
 @click.option("--mine", is_flag=True, help="Make a lock of your own, for this machine.")
 @click.option("--drop", is_flag=True, help="With --mine: go back to the committed lock.")
 @click.option("--torch", default="", metavar="BACKEND", help="With --mine: cpu, cu126, …, auto.")
-@click.option("--find-links", multiple=True, metavar="DIR|URL", help="With --mine: more wheels.")
-@click.option("--index", multiple=True, metavar="URL", help="With --mine: asked first.")
+@click.option(
+    "--find-links",
+    multiple=True,
+    type=GivenPath(),
+    metavar="DIR|URL",
+    help="With --mine: more wheels.",
+)
+@click.option(
+    "--index", multiple=True, type=GivenPath(), metavar="URL", help="With --mine: asked first."
+)
 @click.option("--override", multiple=True, metavar="REQUIREMENT", help="With --mine.")
-@click.option("--python", metavar="PYTHON", help="With --mine: a path, a command or a version.")
+@click.option(
+    "--python",
+    type=GivenPath(),
+    metavar="PYTHON",
+    help="With --mine: a path, a command or a version.",
+)
 @pass_context
 def lock_command(context: Context, /, models: tuple[str, ...], **options: Any) -> None:
     """Resolve the dependencies of MODELS (of all, when none is named) into locks with hashes.

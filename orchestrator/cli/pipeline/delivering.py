@@ -17,12 +17,13 @@ from orchestrator.cli.outputs import (
     check_writable,
     write_file,
 )
+from orchestrator.core.paths import given_path
 from orchestrator.errors import UsageError
 from orchestrator.pipelines.outcome import Items
 from orchestrator.results import MEDIA_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchestrator.core.pipelines import Graph, Kind
     from orchestrator.pipelines.outcome import Outcome
@@ -47,6 +48,7 @@ def plan(graph: Graph, words: Sequence[str], *, as_json: bool) -> dict[str, str]
             name, path = graph.primary, word
         if name in places:
             raise UsageError(f"two places for the output {name!r}", fix="give -o once for each")
+        given_path(path, f"-o {word}".rstrip())
         places[name] = path
     if not as_json and not places:
         places[graph.primary] = STANDARD_OUTPUT
@@ -114,15 +116,35 @@ def _deliver_list(items: Items, kind: Kind, place: str | None) -> list[Any] | No
             click.echo(json.dumps(None if value is None else value.data, ensure_ascii=False))
         return None
     digits = max(4, len(str(len(items))))
-    shown: list[Any] = []
-    for number, value in enumerate(items.values(), start=1):
-        if value is None:
-            shown.append(None)
-            continue
-        path = Path(place, f"{number:0{digits}}{_suffix(value)}")
+
+    def numbered() -> Iterator[tuple[Path, Value]]:
+        for number, value in enumerate(items.values(), start=1):
+            if value is not None:
+                yield Path(place, f"{number:0{digits}}{_suffix(value)}"), value
+
+    for path, value in numbered():
+        _refuse_other(path, value)
+    shown: list[Any] = [None] * len(items)
+    for path, value in numbered():
         write_file(str(path), _bytes(value))
-        shown.append(_described(value, str(path)))
+        shown[int(path.stem) - 1] = _described(value, str(path))
     return shown
+
+
+def _refuse_other(path: Path, value: Value) -> None:
+    """Refuse to write over a file whose name is ours to choose, unless it holds the same."""
+    try:
+        same = path.read_bytes() == _bytes(value)
+    except FileNotFoundError:
+        return
+    except OSError:
+        same = False
+    if not same:
+        raise UsageError(
+            "is there already, and is something else",
+            where=str(path),
+            fix="choose another directory with -o",
+        )
 
 
 def _print(value: Value) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.paths import GivenPath
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ def _how(run: Run) -> str:
 @click.command("report")
 @click.argument("run", required=False, default="")
 @click.option(
-    "-o", "--out", metavar="FILE.html", help="Where the page goes.  [default: PIPELINE-RUN.html]"
+    "-o",
+    "--out",
+    type=GivenPath(),
+    metavar="FILE.html",
+    help="Where the page goes.  [default: PIPELINE-RUN.html]",
 )
 @click.option(
     "--max-size",

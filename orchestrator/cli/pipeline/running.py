@@ -10,6 +10,7 @@ import click
 
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.engines import ENGINE_OPTIONS, session_keys
+from orchestrator.cli.paths import GivenPath
 from orchestrator.errors import Cancelled, ItemsFailed, MMError, UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +50,12 @@ OPTIONS = (
         ["--force-step"], multiple=True, metavar="STEP", help="Run STEP though results are kept."
     ),
     click.Option(["--explain"], is_flag=True, help="Say what would run, and why; run nothing."),
-    click.Option(["--trace"], metavar="FILE", help="Write a trace for Chrome or Perfetto."),
+    click.Option(
+        ["--trace"],
+        type=GivenPath(),
+        metavar="FILE",
+        help="Write a trace for Chrome or Perfetto.",
+    ),
     *ENGINE_OPTIONS,
 )  # fmt: skip
 
@@ -94,7 +100,7 @@ def _command(declaration: Declaration, where: Where) -> click.Command:
         parameter.required = parameter.required and parameter.name != taking
     if taking:
         parameters.append(
-            click.Argument(["mm_files"], metavar="[FILES]...", nargs=-1, type=click.Path())
+            click.Argument(["mm_files"], metavar="[FILES]...", nargs=-1, type=GivenPath())
         )
 
     @pass_context
@@ -167,9 +173,8 @@ def _execute(
     options: dict[str, Any],
 ) -> None:
     from orchestrator.cli.inputs import collect
-    from orchestrator.cli.outputs import check_writable
+    from orchestrator.cli.outputs import check_writable, keep_inputs
     from orchestrator.cli.pipeline import delivering
-    from orchestrator.pipelines.failing import in_words
     from orchestrator.pipelines.pipeline import execute
     from orchestrator.session import Session
 
@@ -178,6 +183,7 @@ def _execute(
     if options["trace"]:
         check_writable(options["trace"])
     declaration: Takes = graph.declaration
+    keep_inputs([*places.values(), options["trace"]], declaration, given, context.cwd)
     with Session(workspace=context, **session_keys(options)) as session:
         values = collect(declaration, given, session.spool())
         outcome = execute(graph, session, values, settings, _notes(context))
@@ -185,18 +191,22 @@ def _execute(
         if options["trace"]:
             _write_trace(context, outcome.run, options["trace"])
         _summary(context, graph, outcome)
-        failed = (
-            ItemsFailed(
-                in_words(outcome.failures),
-                fix=f"run the same command to try again, or run: mm pipeline report {outcome.run}",
-            )
-            if outcome.failures
-            else None
-        )
+        failed = _failed(outcome) if outcome.failures else None
         if as_json:
             context.out(_json(graph.declaration.name, outcome, shown, failed))
         if failed:
             raise failed
+
+
+def _failed(outcome: Outcome) -> ItemsFailed:
+    from orchestrator.pipelines.failing import in_words, is_rejection
+
+    again = "run the same command to try again, or "
+    if any(map(is_rejection, outcome.failures)):
+        again = ""  # it would be rejected again
+    return ItemsFailed(
+        in_words(outcome.failures), fix=f"{again}run: mm pipeline report {outcome.run}"
+    )
 
 
 def _notes(context: Context) -> Callable[[str, Any], None]:

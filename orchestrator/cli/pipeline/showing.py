@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.paths import GivenPath
 from orchestrator.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def list_command(context: Context) -> None:
 
 
 @click.command("show")
-@click.argument("name")
+@click.argument("name", type=GivenPath())
 @click.option("--set", "settings", multiple=True, metavar="STEP.KEY=VALUE", help="As for run.")
 @pass_context
 def show_command(context: Context, name: str, settings: tuple[str, ...]) -> None:
@@ -62,7 +63,7 @@ def _inputs(declaration: Declaration) -> list[str]:
 
 
 @click.command("check")
-@click.argument("names", metavar="[NAME|FILE]...", nargs=-1)
+@click.argument("names", metavar="[NAME|FILE]...", nargs=-1, type=GivenPath())
 @pass_context
 def check_command(context: Context, names: tuple[str, ...]) -> None:
     """Print every mistake of the given pipelines, or of all.

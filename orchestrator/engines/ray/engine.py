@@ -128,6 +128,7 @@ class RayEngine:
             {**timings, **answer["timings"]},
             answer["produced_by"],
             answer["inputs"],
+            answer["warnings"],
         )
 
     def _call(

@@ -174,6 +174,7 @@ class NodeWorker:
             "timings": completed.timings,
             "produced_by": self._model.produced_by(),
             "inputs": described,
+            "warnings": completed.warnings,
         }
 
     def _begin(self, number: int) -> Cancellation:

@@ -280,7 +280,8 @@ class _Page:
             content: Part = tag("p", "its result is no longer kept", class_="absent")
         else:
             content = [self._value(entry, name, value) for name, value in made.kept.outputs.items()]
-        return tag("div", head, content, _receipt(entry), class_="step")
+        warnings = [tag("p", each, class_="soft") for each in entry.warnings]
+        return tag("div", head, warnings, content, _receipt(entry), class_="step")
 
     def _value(self, entry: Entry, name: str, value: Values) -> Markup:
         if isinstance(value, tuple):

@@ -88,6 +88,7 @@ def test_whatever_a_worker_sends_for_an_output_is_checked(kind, value):
         {"buffer": -1, "dtype": "<f4", "shape": [1], "rate": 8000},
         {"buffer": 0, "dtype": "<f4", "shape": [-1], "rate": 8000},
         {"buffer": 0, "dtype": "<f4", "shape": [1, 1, 1], "rate": 8000},
+        {"buffer": 0, "dtype": "<f4", "shape": [0, 0], "rate": 8000},
         {"buffer": 0, "dtype": "<f4", "shape": "1", "rate": 8000},
         {"path": 3},
         {"path": "/x", "more": 1},
@@ -97,6 +98,20 @@ def test_whatever_a_worker_sends_for_an_output_is_checked(kind, value):
 def test_sound_that_is_none_is_refused(value):
     with pytest.raises(OutputError):
         check_output("m", "x", Output(type="audio"), value, [memoryview(b"abcd")])
+
+
+@pytest.mark.parametrize(
+    ("data", "shape", "said"),
+    [
+        (bytes(4) + b"\0\0\xc0\x7f", [2], "m: output 'x' holds nan, .* at frame 1 of 2"),
+        (bytes(36), [1, 9], "m: output 'x' has the shape 1 x 9"),
+    ],
+)
+def test_sound_that_cannot_be_right_is_refused_and_its_place_named(data, shape, said):
+    wire = {"buffer": 0, "dtype": "<f4", "shape": shape, "rate": 8000}
+    with pytest.raises(OutputError, match=said) as caught:
+        check_output("m", "x", Output(type="audio"), wire, [memoryview(data)])
+    assert caught.value.exit_code == 1
 
 
 def test_sound_may_be_samples_or_a_file():

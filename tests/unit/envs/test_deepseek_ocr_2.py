@@ -26,6 +26,7 @@ class Rejected(Exception):
 class Job:
     def __init__(self):
         self.chunks = {"raw": [], "text": []}
+        self.warnings = []
         self.cancelled = False
 
     def reject(self, message):
@@ -33,6 +34,9 @@ class Job:
 
     def emit(self, output, chunk):
         self.chunks[output].append(chunk)
+
+    def warn(self, text):
+        self.warnings.append(text)
 
     def progress(self, *told):
         pass
@@ -91,6 +95,24 @@ def test_chunks_of_text_add_up_to_the_text(runner, size):
     watch.end(runner.plain(RAW, labels=False))
     assert "".join(job.chunks["text"]) == TEXT
     assert size == 50 or len(job.chunks["text"]) > 2
+
+
+@pytest.mark.parametrize(
+    ("tokens", "ended", "said"),
+    [
+        (9, False, []),
+        (10, True, []),
+        (10, False, ["cut off after 10 tokens, as many as may be written"]),
+    ],
+)
+def test_a_text_that_ends_at_the_limit_of_tokens_is_said_to_be_cut_off(runner, tokens, ended, said):
+    job = Job()
+    watch = runner.Watch(job, None, 10, labels=False)
+    for _ in range(tokens):
+        watch.token()
+    watch.ended = ended
+    watch.end("text")
+    assert job.warnings == said
 
 
 def test_prompts(runner):

@@ -1,18 +1,20 @@
 """Models that are functions, and a short way from YAML to a scheduler over them."""
 
+import array
 import itertools
 import threading
 
 from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines import Kind, Port, Signature, check, read_pipeline
 from orchestrator.core.pipelines.signatures import port_of
+from orchestrator.core.values import AudioValue
 from orchestrator.pipelines.board import Board
 from orchestrator.pipelines.flight import InFlight
 from orchestrator.pipelines.pipeline import RunOptions, desks_of
 from orchestrator.pipelines.scheduler import Scheduler
 from orchestrator.pipelines.store import ResultStore
 from orchestrator.pipelines.values import given
-from orchestrator.results import Result
+from orchestrator.results import Audio, Result
 from orchestrator.steps import NAMES, builtin
 
 LIST = Signature(
@@ -20,8 +22,28 @@ LIST = Signature(
 )
 
 
+SOUNDS = {
+    "say": Signature(
+        "say", {"text": Port(Kind("text"), True)}, {"audio": Kind("audio")}, model=True
+    ),
+    "tune": Signature(
+        "tune", {"audio": Port(Kind("audio"), True)}, {"audio": Kind("audio")}, model=True
+    ),
+}
+"""Models that return a sound."""
+
+
+def sound(*samples):
+    """Return a sound of 8000 Hz."""
+    data = array.array("h", samples).tobytes()
+    return Audio(AudioValue(memoryview(data), "<i2", (len(samples),), 8000))
+
+
 class FakeModels:
-    """Models by name: functions of their inputs. Counts what was asked of them."""
+    """Models by name: functions of their inputs. Counts what was asked of them.
+
+    A function returns the text or the sound of its model, and warnings behind it if there are any.
+    """
 
     def __init__(self, **models):
         self.models = models
@@ -44,17 +66,21 @@ class FakeModels:
             self.most = max(self.most, self._running)
             self.ran.append((job.name, dict(job.inputs)))
         try:
-            text = self.models[job.name](**job.inputs)
+            made = self.models[job.name](**job.inputs)
         finally:
             with self._lock:
                 self._running -= 1
+        value, *warnings = made if isinstance(made, tuple) else (made,)
+        primary = "audio" if job.name in SOUNDS else "text"
         return Result(
-            {"text": text}, model=job.name, primary="text", receipt=dict, timings={"run": 0.5}
+            {primary: value}, job.name, primary, dict, {"run": 0.5}, warnings=tuple(warnings)
         )
 
     def signature(self, step):
         if step.run in NAMES:
             return builtin(step.run).signature
+        if step.run in SOUNDS:
+            return SOUNDS[step.run]
         inputs = {
             "text": port_of(Input(type="text", required=True)),
             "texts": port_of(Input(type="text", list=True)),
@@ -72,8 +98,10 @@ class Heard:
         self.latest = {}
         self.turns = []
         self.preparations = []
+        self.warnings = []
 
     def done(self, step, index, label, done, turn):
+        self.warnings += [(step, index, warning) for warning in done.warnings]
         self.turns.append((step, turn))
         self.ended.append((step, index, "kept" if done.reused else "done"))
 

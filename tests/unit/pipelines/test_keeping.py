@@ -1,21 +1,22 @@
-"""Results that are kept, their removal, the file of a batch, and what is said of failures."""
+"""Results that are kept, their removal, the items of a batch, and what is said of failures."""
 
-import json
 import os
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines.keys import Recipe, differences
 from orchestrator.errors import MMError, UsageError
 from orchestrator.home import Home
 from orchestrator.pipelines.cleaning import clean
 from orchestrator.pipelines.failing import command_alone
-from orchestrator.pipelines.items import expand, natural
-from orchestrator.pipelines.lines import Lines, key_of, mark_of
+from orchestrator.pipelines.items import expand, listed, natural
 from orchestrator.pipelines.store import ResultStore
 from orchestrator.pipelines.values import Value
+from tests.models import model
 
 RECIPE = Recipe({"model": "a", "runner": "1", "versions": {"numpy": "1"}}, {"text": "x"})
 
@@ -140,40 +141,6 @@ def test_what_changed_is_told(producer, inputs, told):
     assert (now.key == RECIPE.key) == (not told)
 
 
-def test_a_file_of_lines_goes_on_without_what_failed_or_was_cut_off(tmp_path):
-    path = tmp_path / "out.jsonl"
-    with Lines.open(path, resume=False) as lines:
-        lines.write({"input": "a", "status": "ok", "receipt": "r"})
-        lines.write({"input": "b", "status": "failed"})
-        lines.write({"input": {"text": "c"}, "status": "ok", "receipt": "r"})
-        with (
-            pytest.raises(UsageError, match="another mm writes to it"),
-            Lines.open(path, resume=True),
-        ):
-            pass
-    with path.open("a") as stream:
-        stream.write('{"input": "d", "status": "ok"')
-    with pytest.raises(UsageError, match="is there already"), Lines.open(path, resume=False):
-        pass
-    with Lines.open(path, resume=True) as lines:
-        assert dict(lines.done) == {mark_of(key_of(name)): 1 for name in ("a", {"text": "c"})}
-        assert lines.receipts == {"r"}
-        lines.write({"input": "d", "status": "ok"})
-    names = [json.loads(line)["input"] for line in path.read_text().splitlines()]
-    assert names == ["a", {"text": "c"}, "d"]
-
-
-def test_a_name_that_is_no_text_is_kept_and_known_again(tmp_path):
-    path = tmp_path / "out.jsonl"
-    names = ["bad\udcff.txt", {"text": "\ud800", "a": "é"}]
-    with Lines.open(path, resume=False) as lines:
-        for name in names:
-            lines.write({"input": name, "status": "ok"})
-    path.read_text("utf-8")
-    with Lines.open(path, resume=True) as lines:
-        assert set(lines.done) == {mark_of(key_of(name)) for name in names}
-
-
 def test_names_are_in_the_order_of_people():
     names = ["p10.png", "p2.png", "a/p1.png", "10", "9a"]
     assert sorted(names, key=natural) == ["9a", "10", "a/p1.png", "p2.png", "p10.png"]
@@ -194,6 +161,28 @@ def test_words_stand_for_files_once_each(tmp_path):
     assert expand(["notes.bin"], tmp_path, "image") == ["notes.bin"]
     with pytest.raises(UsageError, match="there is no such file"):
         expand(["x.png"], tmp_path, "image")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('""', "standard input:2: the path is empty"),
+        ('{"image": ""}', "input 'image': the path is empty"),
+        ('"out.jsonl"', "out.jsonl: is one of the inputs"),
+        ('{"image": "link"}', "out.jsonl: is one of the inputs"),
+        ('{"image": "out.jsonl#page=2"}', "out.jsonl: is one of the inputs"),
+    ],
+)
+def test_a_line_names_neither_nothing_nor_the_file_of_results(tmp_path, line, said):
+    manifest = msgspec.structs.replace(
+        model(tmp_path, "m").manifest, inputs={"image": Input(type="image", required=True)}
+    )
+    out = tmp_path / "out.jsonl"
+    out.touch()
+    (tmp_path / "link").symlink_to("out.jsonl")
+    items = listed(["\n", line], tmp_path, manifest, {}, out)
+    with pytest.raises(UsageError, match=said):
+        next(items).inputs(tmp_path)
 
 
 def test_the_command_for_one_item(tmp_path):

@@ -142,6 +142,8 @@ def test_sounds_are_joined_in_order_with_a_pause(tmp_path):
     two = sound(tmp_path / "2.wav", [4, 5])
     join_audio([one, two, one], tmp_path / "all.wav", pause=0.001)
     assert samples_of(tmp_path / "all.wav") == [1, 2, 3, *[0] * 8, 4, 5, *[0] * 8, 1, 2, 3]
+    join_audio([None, one, None, two], tmp_path / "all.wav", pause=0.001)
+    assert samples_of(tmp_path / "all.wav") == [*[0] * 8, 1, 2, 3, *[0] * 16, 4, 5]
 
 
 @pytest.mark.parametrize(
@@ -162,8 +164,10 @@ def test_what_is_no_wav_file_is_told(tmp_path):
     (tmp_path / "x.wav").write_bytes(b"no sound")
     with pytest.raises(UsageError, match="no WAV file"):
         join_audio([tmp_path / "x.wav"], tmp_path / "all.wav")
-    with pytest.raises(UsageError, match="no sound to join"):
+    with pytest.raises(UsageError, match=r"no sound to join$"):
         join_audio([], tmp_path / "all.wav")
+    with pytest.raises(UsageError, match="none of the 2 items had a text to speak"):
+        join_audio([None, None], tmp_path / "all.wav")
 
 
 def test_values_are_written(tmp_path):

@@ -37,6 +37,15 @@ def test_a_line_without_end_is_cut(job, sent):
     assert short == {"text": "short"}
 
 
+def test_warnings_are_lines_of_a_bounded_number_and_length(job, sent):
+    job.warn("cut off\nat its limit")
+    for _ in range(1000):
+        job.warn("x" * 1_000_000)
+    assert job.warnings[0] == "cut off at its limit"
+    assert sum(map(len, job.warnings)) < 100_000
+    assert sent == []  # they come with the result
+
+
 def test_a_load_logs_likewise(sent):
     settings = {"device": "cpu", "dtype": "float32", "options": {}}
     Context(settings, lambda method, params: sent.append(params)).log("y" * 1_000_000)

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from orchestrator.worker import values
 from orchestrator.worker.values import OutputMismatch, array_view, encode_array, encode_outputs
 from tests.unit.worker.test_frames import EXAMPLES
+from tests.unit.worker.test_sound import wav
 
 TYPES = {"text": "text", "n": "integer", "x": "number", "b": "boolean", "j": "json", "f": "file"}
 
@@ -193,11 +194,36 @@ def test_what_a_manifest_does_not_allow_is_told_to_the_runners_author(returned, 
         ((np.zeros((1, 1, 1), "f4"), 8000), "3 dimensions"),
         ((np.zeros(3, "f4"), 8000.5), "whole Hz"),
         (([0.0], 8000), "float32 or int16"),
+        ((np.full(3, np.nan, "f4"), 8000), "output 'audio' holds nan"),
+        ((np.zeros((1, 24000), "f4"), 8000), "output 'audio' has the shape 1 x 24000"),
     ],
 )
 def test_sound_of_another_form_is_refused(value, said):
     with pytest.raises(OutputMismatch, match=said if isinstance(value, tuple) else "samples"):
         values.encode("audio", "audio", value, [])
+
+
+def test_a_sound_in_a_file_is_looked_at_as_well(tmp_path):
+    path = tmp_path / "x.wav"
+    wav(path, np.zeros((1, 9), "<i2"))
+    with pytest.raises(OutputMismatch, match="output 'audio' has the shape 1 x 9"):
+        values.encode("audio", "audio", path, [])
+    path.write_bytes(b"OggS, for all that is known here")
+    assert values.encode("audio", "audio", path, []) == {"path": str(path)}
+
+
+def test_sounds_in_which_nothing_can_be_heard_are_named(tmp_path):
+    quiet, loud = np.zeros(100, "<i2"), np.full(100, 1000, "<i2")
+    types = dict.fromkeys(("a", "b", "c", "d"), "audio") | {"j": "json"}
+    returned = {
+        "a": (quiet, 8000),
+        "b": (loud, 8000),
+        "c": wav(tmp_path / "c.wav", quiet),
+        "d": wav(tmp_path / "d.wav", loud),
+        "j": {"buffer": 0, "rate": 8000, "dtype": "<i2"},
+    }
+    encoded, buffers = encode_outputs(returned, types, "a")
+    assert values.silent(encoded, types, buffers) == ["a", "c"]
 
 
 def test_sound_keeps_frames_channels_and_rate():

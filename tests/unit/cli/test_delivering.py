@@ -1,0 +1,39 @@
+"""Lists of a pipeline's outputs: numbered files that take the place of no other."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from orchestrator.cli.pipeline.delivering import deliver
+from orchestrator.core.pipelines import Kind
+from orchestrator.errors import UsageError
+from orchestrator.pipelines.outcome import Items
+from orchestrator.pipelines.values import Value
+
+
+def deliver_texts(directory, *texts):
+    values = [None if text is None else Value("text", text) for text in texts]
+    outcome = SimpleNamespace(value=lambda name: Items(len(values), values.__getitem__))
+    graph = SimpleNamespace(outputs={"texts": (None, Kind("text", many=True))})
+    return deliver(outcome, graph, {"texts": str(directory)})
+
+
+def test_items_are_numbered_and_those_that_failed_leave_a_gap(tmp_path):
+    assert deliver_texts(tmp_path, "a", None, "c") == {"texts": ["a", None, "c"]}
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "0001.txt": "a\n", "0003.txt": "c\n",
+    }  # fmt: skip
+
+
+def test_the_same_again_completes_what_was_missing(tmp_path):
+    deliver_texts(tmp_path, "a", None)
+    deliver_texts(tmp_path, "a", "b")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0001.txt", "0002.txt"]
+
+
+def test_a_file_that_is_something_else_is_not_written_over(tmp_path):
+    (tmp_path / "0002.txt").write_text("a note of mine")
+    with pytest.raises(UsageError, match=r"0002\.txt: is there already, and is something else"):
+        deliver_texts(tmp_path, "a", "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["0002.txt"]
+    assert (tmp_path / "0002.txt").read_text() == "a note of mine"

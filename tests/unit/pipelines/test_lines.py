@@ -1,0 +1,143 @@
+"""The file of a batch: what is gone on with, and what is never written over."""
+
+import errno
+import json
+import os
+
+import pytest
+
+from orchestrator.errors import UsageError
+from orchestrator.pipelines.lines import Lines, key_of, mark_of
+
+
+def record(name, status="ok", **more):
+    return {
+        "input": name, "status": status, "outputs": {}, "error": None, "seconds": 0.1,
+        "receipt": "r", **more,
+    }  # fmt: skip
+
+
+def names_in(path):
+    return [json.loads(line)["input"] for line in path.read_text("utf-8").splitlines()]
+
+
+def test_a_file_of_lines_goes_on_without_what_failed_or_was_cut_off(tmp_path):
+    path = tmp_path / "out.jsonl"
+    with Lines.open(path, resume=False) as lines:
+        lines.write(record("a"))
+        lines.write(record("b", "failed"))
+        lines.write(record({"text": "c"}, warnings=["a key of a later version"]))
+        with (
+            pytest.raises(UsageError, match="another mm writes to it"),
+            Lines.open(path, resume=True),
+        ):
+            pass
+    with path.open("a") as stream:
+        stream.write('{"input": "d", "status": "ok"')
+    with pytest.raises(UsageError, match="is there already"), Lines.open(path, resume=False):
+        pass
+    with Lines.open(path, resume=True) as lines:
+        assert dict(lines.done) == {mark_of(key_of(name)): 1 for name in ("a", {"text": "c"})}
+        assert lines.receipts == {"r"}
+        lines.write(record("d"))
+    assert names_in(path) == ["a", {"text": "c"}, "d"]
+
+
+@pytest.mark.parametrize("tail", ["", "{", '{"inp', '{"input": "b', '{ "input":"b"', "whole"])
+def test_a_last_line_that_was_cut_off_anywhere_runs_again(tmp_path, tail):
+    path = tmp_path / "out.jsonl"
+    tail = json.dumps(record("b")) if tail == "whole" else tail
+    path.write_text(f"{json.dumps(record('a'))}\n{tail}")
+    with Lines.open(path, resume=True) as lines:
+        assert dict(lines.done) == {mark_of("a"): 1}
+        lines.write(record("b"))
+    assert names_in(path) == ["a", "b"]
+
+
+RECORD = json.dumps(record("a"))
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("# Notes\n\nBread, milk.\n", 1),
+        ("one line without an end", 1),
+        ("\n", 1),
+        ('{"image": "a.png"}\n', 1),
+        ('{"input": "a.png"}', 1),
+        ('{"input": "a", "status": "ok"}\n', 1),
+        ("[1, 2]\n", 1),
+        ("{" * 100_000, 1),
+        ("\0" * 100, 1),
+        (f"{RECORD}\nand a note of mine\n{RECORD}\n", 2),
+        (f"{RECORD}\nand a note of mine", 2),
+        (f"{RECORD}\n\n{RECORD}\n", 2),
+        (f"{RECORD.replace('ok', 'done')}\n", 1),
+    ],
+)
+def test_a_file_that_no_batch_has_written_is_refused_and_left_as_it_is(tmp_path, content, line):
+    path = tmp_path / "notes.md"
+    path.write_text(content)
+    with (
+        pytest.raises(UsageError, match=f"notes.md:{line}: is not a line of a batch") as caught,
+        Lines.open(path, resume=True),
+    ):
+        pass
+    assert caught.value.exit_code == 2
+    assert path.read_text() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_empty_file_is_begun(tmp_path):
+    path = tmp_path / "out.jsonl"
+    path.touch()
+    with Lines.open(path, resume=True) as lines:
+        lines.write(record("a"))
+    assert names_in(path) == ["a"]
+
+
+def test_what_is_no_file_is_refused_without_a_wait(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/null", "/dev/zero"):
+        with (
+            pytest.raises(UsageError, match="is not a regular file"),
+            Lines.open(tmp_path / path, resume=True),
+        ):
+            pass
+    with pytest.raises(UsageError, match="Is a directory"), Lines.open(tmp_path, resume=True):
+        pass
+
+
+def test_a_link_stays_a_link_and_its_file_keeps_its_permissions(tmp_path):
+    path, link = tmp_path / "real.jsonl", tmp_path / "link.jsonl"
+    path.write_text(f"{RECORD}\n{json.dumps(record('b', 'failed'))}\n")
+    path.chmod(0o600)
+    link.symlink_to("real.jsonl")
+    with Lines.open(link, resume=True) as lines:
+        lines.write(record("b"))
+    assert link.is_symlink()
+    assert names_in(path) == ["a", "b"]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+class Full:
+    """A stream on a full disk."""
+
+    def write(self, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    with pytest.raises(UsageError, match=r"cannot be written \(No space left on device"):
+        Lines(tmp_path / "out.jsonl", Full()).write(record("a"))
+
+
+def test_a_name_that_is_no_text_is_kept_and_known_again(tmp_path):
+    path = tmp_path / "out.jsonl"
+    names = ["bad\udcff.txt", {"text": "\ud800", "a": "é"}]
+    with Lines.open(path, resume=False) as lines:
+        for name in names:
+            lines.write(record(name))
+    path.read_text("utf-8")
+    with Lines.open(path, resume=True) as lines:
+        assert set(lines.done) == {mark_of(key_of(name)) for name in names}
