@@ -5,7 +5,7 @@ import json
 import pytest
 
 from orchestrator.worker import frames
-from orchestrator.worker.jobs import Context, Job
+from orchestrator.worker.jobs import Context, Job, Rejection
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def job(sent):
     return Job("/job", {"text": "text"}, 1, send)
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 10**400])
 def test_progress_that_is_no_number_is_not_known(job, sent, number):
     job.progress(number, number, "half")
     assert sent == [("progress", {"done": 0.0, "total": 0.0, "text": "half"})]
@@ -35,6 +35,12 @@ def test_a_line_without_end_is_cut(job, sent):
     assert long["text"].startswith("xxx")
     assert long["text"].endswith("…")
     assert short == {"text": "short"}
+
+
+def test_a_rejection_without_end_is_cut(job):
+    with pytest.raises(Rejection) as caught:
+        job.reject("x" * 20_000_000)
+    assert len(str(caught.value)) < 100_000
 
 
 def test_a_load_logs_likewise(sent):
