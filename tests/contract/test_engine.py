@@ -619,7 +619,7 @@ def test_how_long_a_worker_stays_is_changed_by_those_who_say_so(kept):
 
 def test_a_manifest_that_keeps_no_worker_keeps_one_that_was_asked_for(kept):
     kept.manifest = msgspec.structs.replace(kept.manifest, keep_alive="0")
-    kept.engine.prepare(kept.task(keys={"keep_alive": None}))
+    kept.engine.load(*kept.job(keys={"keep_alive": None}))
     kept.run(keys={"keep_alive": None})
     assert list(kept.runtime.records()) == []
     first = kept.run(keys={"keep_alive": math.inf})
