@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from orchestrator import errors
 from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.core.values import ArrayValue, AudioValue
-from orchestrator.errors import MMError, OutputError, UsageError
+from orchestrator.errors import MMError, UsageError
 from orchestrator.jobs.job import Event, ignore_event
 from orchestrator.results import Artifact, Audio, array_result
 from orchestrator.worker.values import array_view, encode_array
@@ -205,21 +205,14 @@ def _write(scratch: Scratch, name: str, data: bytes) -> Path:
 
 
 def encode_event(event: Event) -> tuple[str, dict[str, Any], list[bytes]]:
-    """Return what a job said on the way as plain data; a file that it made goes as bytes.
-
-    Raises:
-        OutputError: When the file cannot be read.
-    """
+    """Return what a job said on the way as plain data; a file that it made goes as bytes."""
     params = dict(event.params)
     buffers = [bytes(part) for part in event.buffers]
     value = params.get("value")
     if event.kind == "chunk" and isinstance(value, dict) and isinstance(value.get("path"), str):
         path = Path(value["path"])
         params["value"] = {"file": path.name, "blob": len(buffers)}
-        try:
-            buffers.append(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise OutputError(f"the chunk {path.name!r} cannot be read ({error})") from error
+        buffers.append(path.read_bytes())
     return event.kind, params, buffers
 
 

@@ -53,12 +53,6 @@ def test_a_file_among_the_chunks_is_written_on_this_side(scratch, tmp_path):
         assert stream.read() == b"pixels"
 
 
-def test_a_file_among_the_chunks_that_is_gone_is_the_jobs_fault(tmp_path):
-    event = Event("chunk", {"output": "o", "value": {"path": str(tmp_path / "page.png")}}, [])
-    with pytest.raises(errors.OutputError, match=r"page\.png"):
-        wire.encode_event(event)
-
-
 @pytest.mark.parametrize("kind", ["JobFailed", "Crashed", "TimedOut", "Rejected", "SourceError"])
 def test_errors_keep_their_class_and_their_words(kind):
     error = getattr(errors, kind)("what", where="w", fix="f", detail="d")
