@@ -250,9 +250,9 @@ class Worker:
             raise
 
     def _abandon(self, call: Call, cancellation: Cancellation | None, grace: float) -> None:
-        """Cancel a request whose caller has failed, and wait for its end: another may follow it.
+        """Cancel a request whose caller has failed, and wait for its end; another may follow.
 
-        Of a worker that has not ended it in `grace` seconds there is no more to be had.
+        A worker that has not ended it after `grace` seconds is stopped, or left if it is shared.
         """
         ended = False
         until = time.monotonic() + grace

@@ -106,7 +106,7 @@ def _check_one(name: str, declared: Input, value: Any) -> Any:
             raise UsageError(f"input {name!r} takes a path, not {type(value).__name__}")
     elif kind == "boolean":
         if not isinstance(value, bool):
-            raise UsageError(f"input {name!r} takes true or false, not {value!r}")
+            raise UsageError(f"input {name!r} takes true or false, not {type(value).__name__}")
     elif kind in ("integer", "number"):
         _check_number(name, declared, value)
     elif kind == "json":

@@ -69,10 +69,10 @@ class Job(msgspec.Struct, frozen=True):
     workers: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse times that are none.
+        """Check the times.
 
         Raises:
-            UsageError: When there is one.
+            UsageError: When no job can have them.
         """
         if self.timeout is not None and (problem := timeout_problem(self.timeout)):
             raise UsageError(f"the time-out {problem}")

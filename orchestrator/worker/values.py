@@ -26,10 +26,10 @@ MAX_DEPTH = 200
 with a message around the value and a caller's own stack below the reader."""
 
 MAX_NUMBER = sys.float_info.max
-"""The largest number, and less its sign the least: of many more digits no reader makes a number."""
+"""The largest number, and the smallest where it is negative; readers refuse much longer ones."""
 
 LEAVES = frozenset((str, float, bool, type(None)))
-"""Of what is in a JSON value, most; there is nothing in it to look at."""
+"""Types of JSON values that hold no others, and whose range the encoder checks."""
 
 PATHS = ("image", "file")
 AUDIO_FORMATS = {"f": "<f4", "h": "<i2"}

@@ -50,6 +50,7 @@ def test_defaults_are_filled_in_and_what_has_none_is_left_out():
         {"text": "a", "x": 10**400},
         {"text": "a", "n": -(10**5000)},
         {"text": "a", "b": 1},
+        {"text": "a", "b": 10**5000},
         {"text": "a", "files": "one"},
         {"text": "a", "files": [3]},
         {"text": "a", "j": {"a": [math.nan]}},
