@@ -245,10 +245,10 @@ def main(rounds=20, peers="--peers"):
             self._engine = local_engine(*arguments)
             self.close = self._engine.close
 
-        def run(self, task):
+        def run(self, job, model):
             if not specs:
-                specs.append(task.worker)
-            return self._engine.run(task)
+                specs.append(model.worker)
+            return self._engine.run(job, model)
 
     with orchestrator.Session(manifests=[MANIFESTS], engine=Engine) as session:
         session.run("ipc")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import threading
 import time
@@ -330,8 +329,6 @@ class Session:
                 "this session belongs to the process that forked this one",
                 fix="make a session of its own here",
             )
-        if job.timeout is not None:
-            _check_timeout(job.timeout)
         declared = self._choose(job)
         manifest = declared.manifest
         values = check_inputs(manifest, job.inputs)
@@ -440,11 +437,6 @@ def _check_item(item: object) -> None:
             f"an item of `map` is a mapping of inputs, not {kind}",
             fix='give each as {"text": "..."}, by the names of the inputs',
         )
-
-
-def _check_timeout(asked: float) -> None:
-    if not isinstance(asked, (int, float)) or not (math.isfinite(asked) and asked > 0):
-        raise UsageError(f"a time-out of {asked!r} seconds", fix="give a number above 0")
 
 
 def _job(name: str, keywords: Mapping[str, Any]) -> Job:

@@ -130,6 +130,6 @@ def _parse(name: str, kind: str, value: Any) -> Any:
     texts = value if isinstance(value, list) else [value]
     try:
         parsed = [json.loads(text) for text in texts]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"the value of {option_name(name)} is not JSON ({error})") from error
     return parsed if isinstance(value, list) else parsed[0]

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from orchestrator.catalog import Declared
+    from orchestrator.cli.outputs import Destinations
     from orchestrator.cli.streaming import Stream
     from orchestrator.client.cancellation import Cancellation
+    from orchestrator.core.manifest import Manifest
     from orchestrator.jobs.job import Event
     from orchestrator.results import Result
     from orchestrator.session import Session
@@ -150,76 +152,111 @@ def _command(context: Context, name: str, model: str | None) -> click.Command:
 def _run(
     context: Context, declared: Declared, given: dict[str, Any], options: dict[str, Any]
 ) -> None:
-    from orchestrator.cli import inputs, outputs, partial, streaming
+    try:
+        keep_alive = _keep_alive(options["keep_alive"], context.variables)
+        destinations = _destinations(context, declared.manifest, given, options)
+        _execute(context, declared, given, options, destinations, keep_alive)
+    except (MMError, KeyboardInterrupt) as error:
+        _tell(context, declared, error, options)
+        raise
+
+
+def _destinations(
+    context: Context, manifest: Manifest, given: dict[str, Any], options: dict[str, Any]
+) -> Destinations:
+    """Return where the outputs go, after checking that they can and may go there."""
+    from orchestrator.cli import outputs
+
+    destinations = outputs.plan(manifest, options["out"], as_json=options["as_json"])
+    if options["receipt"]:
+        outputs.check_writable(options["receipt"])
+    places = [*destinations.paths.values(), options["receipt"]]
+    outputs.keep_inputs(places, manifest, given, context.cwd)
+    return destinations
+
+
+def _execute(
+    context: Context,
+    declared: Declared,
+    given: dict[str, Any],
+    options: dict[str, Any],
+    destinations: Destinations,
+    keep_alive: float | None,
+) -> None:
+    """Run the job and write its outputs."""
+    from orchestrator.cli import inputs, streaming
     from orchestrator.engines import kept_engine
     from orchestrator.jobs.job import Job
     from orchestrator.session import Session
 
     manifest = declared.manifest
-    result: Result | None = None
-    destinations = None
+    with (
+        Session(workspace=context, engine=kept_engine) as session,
+        interrupts() as cancellation,
+    ):
+        listener = _Listener(context, declared, session)
+        # A job that may be run again must not have written anything yet.
+        name = streaming.wanted(manifest, destinations, options["out"])
+        if name and not options["retries"]:
+            target = sys.stdout.buffer
+            listener.stream = streaming.Stream(name, target, cancellation.request)
+        job = Job(
+            manifest.name,
+            inputs.collect(manifest, given, session.spool()),
+            device=options["device"],
+            dtype=options["dtype"],
+            timeout=options["timeout"],
+            cancellation=cancellation,
+            on_event=listener.hear,
+            retries=options["retries"],
+            keep_alive=keep_alive,
+            force=options["force"],
+        )
+        try:
+            result = session.execute(job)
+        except MMError as error:
+            listener.end()
+            if listener.stream is not None and listener.stream.broken:
+                raise BrokenPipeError from error
+            _save_partial(context, manifest, listener.chunks, destinations)
+            raise
+        finally:
+            listener.end()
+        _deliver(context, result, destinations, listener.stream, options)
+
+
+def _save_partial(
+    context: Context, manifest: Manifest, chunks: list[tuple[str, Any]], destinations: Destinations
+) -> None:
+    """Keep what a job had streamed before it failed, and say where."""
+    from orchestrator.cli import partial
+
     try:
-        keep_alive = _keep_alive(options["keep_alive"], context.variables)
-        destinations = outputs.plan(manifest, options["out"], as_json=options["as_json"])
-        if options["receipt"]:
-            outputs.check_writable(options["receipt"])
-        places = [*destinations.paths.values(), options["receipt"]]
-        outputs.keep_inputs(places, manifest, given, context.cwd)
-        with (
-            Session(workspace=context, engine=kept_engine) as session,
-            interrupts() as cancellation,
-        ):
-            listener = _Listener(context, declared, session)
-            # A job that may be run again must not have said anything yet.
-            name = streaming.wanted(manifest, destinations, options["out"])
-            if name and not options["retries"]:
-                target = sys.stdout.buffer
-                listener.stream = streaming.Stream(name, target, cancellation.request)
-            job = Job(
-                manifest.name,
-                inputs.collect(manifest, given, session.spool()),
-                device=options["device"],
-                dtype=options["dtype"],
-                timeout=options["timeout"],
-                cancellation=cancellation,
-                on_event=listener.hear,
-                retries=options["retries"],
-                keep_alive=keep_alive,
-                force=options["force"],
-            )
-            try:
-                result = session.execute(job)
-            except MMError as error:
-                listener.end()
-                chunks = listener.chunks
-                if listener.stream is not None and listener.stream.broken:
-                    raise BrokenPipeError from error
-                try:
-                    for path in partial.save(manifest.name, chunks, destinations, context.home):
-                        context.say(f"what had been streamed by then is kept in {path}")
-                except (MMError, OSError) as lost:  # how the job ended counts
-                    context.say(f"what had been streamed by then could not be kept: {lost}")
-                raise
-            finally:
-                listener.end()
-            for warning in result.warnings:
-                context.say(f"{manifest.name}: {warning}")
-            outputs.deliver(result, destinations, listener.stream)
-            if options["receipt"]:
-                data = json.dumps(result.receipt, indent=2, ensure_ascii=False) + "\n"
-                outputs.write_file(options["receipt"], data.encode("utf-8"))
-            if options["as_json"]:
-                context.out(
-                    _json(
-                        manifest.name,
-                        "done",
-                        outputs.json_outputs(result, destinations),
-                        result.receipt,
-                    )
-                )
-    except (MMError, KeyboardInterrupt) as error:
-        _tell(context, declared, error, options)
-        raise
+        for path in partial.save(manifest.name, chunks, destinations, context.home):
+            context.say(f"what had been streamed by then is kept in {path}")
+    except (MMError, OSError) as lost:  # how the job ended counts
+        context.say(f"what had been streamed by then could not be kept: {lost}")
+
+
+def _deliver(
+    context: Context,
+    result: Result,
+    destinations: Destinations,
+    stream: Stream | None,
+    options: dict[str, Any],
+) -> None:
+    """Write what a job gave: its outputs, its receipt, one JSON object."""
+    from orchestrator.cli import outputs
+
+    for warning in result.warnings:
+        context.say(f"{result.model}: {warning}")
+    outputs.deliver(result, destinations, stream)
+    if options["receipt"]:
+        data = json.dumps(result.receipt, indent=2, ensure_ascii=False) + "\n"
+        outputs.write_file(options["receipt"], data.encode("utf-8"))
+    if options["as_json"]:
+        shown = outputs.json_outputs(result, destinations)
+        context.out(_json(result.model, "done", shown, result.receipt))
 
 
 def _tell(

@@ -185,6 +185,8 @@ class Worker:
     ) -> Message:
         """Run one job and return its answer. The worker goes on after everything but a crash.
 
+        What `on_event` raises cancels the job, and is raised once that has ended.
+
         Args:
             call: The request.
             cancellation: What may ask the job to stop.
@@ -222,6 +224,24 @@ class Worker:
             cancellation.armed = True
         try:
             while True:
+                said = self._next(method, call, cancellation, grace)
+                if isinstance(said, Message):
+                    return said
+                try:
+                    on_event(said)
+                except BaseException:
+                    self._abandon(call, cancellation, grace)
+                    raise
+        finally:
+            if cancellation is not None:
+                cancellation.armed = False
+
+    def _next(
+        self, method: str, call: Call, cancellation: Cancellation | None, grace: float
+    ) -> Message | Event:
+        """Return what the worker says next about a request whose end has not come."""
+        try:
+            while True:
                 try:
                     said = self.connection.next(call.until, cancellation, call.directory)
                 except (DeadlinePassed, CancelRequested) as reason:
@@ -229,11 +249,9 @@ class Worker:
                         break
                     self.connection.cancel()
                     continue
-                if isinstance(said, Message):
-                    return said
-                if self._shared:
+                if self._shared and isinstance(said, Event):
                     call.hear(said)
-                on_event(said)
+                return said
         except (RemoteError, ConnectionLost, ProtocolError) as error:
             raise self._failed(method, call, error) from error
         except BaseException:
@@ -241,9 +259,6 @@ class Worker:
             # nobody would match with its question.
             self.stop()
             raise
-        finally:
-            if cancellation is not None:
-                cancellation.armed = False
         raise self._give_up(call)
 
     def _give_up(self, call: Call) -> MMError:
@@ -255,9 +270,32 @@ class Worker:
             self.stop()
         return call.final
 
+    def _abandon(self, call: Call, cancellation: Cancellation | None, grace: float) -> None:
+        """Cancel a request whose caller has failed, and wait for its end; another may follow.
+
+        A worker that has not ended it after `grace` seconds is stopped, or left if it is shared.
+        """
+        ended = False
+        until = time.monotonic() + grace
+        try:
+            with contextlib.suppress(
+                ConnectionLost, ProtocolError, DeadlinePassed, CancelRequested
+            ):
+                self.connection.cancel()
+                while not ended and time.monotonic() < until:
+                    said = self.connection.next(until, cancellation, call.directory)
+                    ended = isinstance(said, Message)
+        except RemoteError:
+            ended = True
+        finally:
+            if not ended and self._shared and grace:
+                self.leave()  # others may be served by it yet
+            elif not ended:
+                self.stop()
+
     def _failed(self, method: str, call: Call, error: Exception) -> Exception:
         if isinstance(error, RemoteError):
-            if error.code == NOT_LOADED:
+            if call.final is None and error.code == NOT_LOADED:
                 self.leave()
                 return NotBegun()
             return call.final or self._remote(method, error)

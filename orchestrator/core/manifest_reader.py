@@ -308,8 +308,8 @@ def _check_resources(manifest: Manifest, report: Report) -> None:
         for dtype, size in sizes.items():
             _check_unit(("memory", device, dtype), size, units.parse_size, report)
     for key in ("load", "run"):
-        if getattr(manifest.timeouts, key) <= 0:
-            report(("timeouts", key), "must be more than 0 seconds")
+        if problem := units.timeout_problem(getattr(manifest.timeouts, key)):
+            report(("timeouts", key), problem)
     _check_unit(("keep_alive",), manifest.keep_alive, units.parse_duration, report)
 
 

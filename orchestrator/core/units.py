@@ -7,6 +7,9 @@ import re
 
 FOREVER = "forever"
 
+MAX_SECONDS = 36500 * 86400
+"""The longest time that is taken, a hundred years: far less than a lock or a date overflows at."""
+
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _NUMBER = r"\d+(?:\.\d+)?"
 _DURATION = re.compile(
@@ -33,9 +36,18 @@ def parse_duration(text: str) -> float:
         seconds = float(text)
     elif text and (match := _DURATION.fullmatch(text)):
         seconds = sum(float(match[unit] or 0) * factor for unit, factor in _SECONDS.items())
-    if not math.isfinite(seconds):
+    if math.isnan(seconds):
         raise ValueError(f"{text!r} is not a duration; write 90s, 5m, 1h30m, 0 or forever")
+    if seconds > MAX_SECONDS:
+        raise ValueError(f"{text!r} is more than 36500d; write {FOREVER}")
     return seconds
+
+
+def timeout_problem(seconds: object) -> str:
+    """Return why a load or a run cannot have that time, as a clause, or nothing."""
+    if isinstance(seconds, (int, float)) and 0 < seconds <= MAX_SECONDS:
+        return ""
+    return "must be more than 0 seconds, and at most a hundred years"
 
 
 def format_duration(seconds: float) -> str:

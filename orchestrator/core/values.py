@@ -14,6 +14,7 @@ import msgspec
 from orchestrator.core.paths import given_path
 from orchestrator.errors import OutputError, UsageError
 from orchestrator.worker import sound
+from orchestrator.worker.values import MAX_NUMBER, check_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,7 +109,7 @@ def _check_one(name: str, declared: Input, value: Any) -> Any:
         given_path(value, f"input {name!r}")
     elif kind == "boolean":
         if not isinstance(value, bool):
-            raise UsageError(f"input {name!r} takes true or false, not {value!r}")
+            raise UsageError(f"input {name!r} takes true or false, not {type(value).__name__}")
     elif kind in ("integer", "number"):
         _check_number(name, declared, value)
     elif kind == "json":
@@ -129,8 +130,8 @@ def _check_text(name: str, declared: Input, value: Any) -> None:
 
 def _check_json(name: str, value: Any) -> None:
     try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
+        check_json(value)
+    except (TypeError, ValueError) as error:
         raise UsageError(f"input {name!r} is not JSON: {error}") from error
 
 
@@ -139,8 +140,8 @@ def _check_number(name: str, declared: Input, value: Any) -> None:
     if not whole and (declared.type == "integer" or not isinstance(value, float)):
         wanted = "a whole number" if declared.type == "integer" else "a number"
         raise UsageError(f"input {name!r} takes {wanted}, not {value!r}")
-    if not math.isfinite(value):
-        raise UsageError(f"input {name!r} takes a number, not {value!r}")
+    if not -MAX_NUMBER <= value <= MAX_NUMBER:
+        raise UsageError(f"input {name!r} takes a number, and none beyond {MAX_NUMBER:g}")
     low, high = declared.minimum, declared.maximum
     if (low is not None and value < low) or (high is not None and value > high):
         bounds = [f"at least {low:g}"] if low is not None else []
@@ -164,7 +165,11 @@ def check_output(
     if plain is not None:
         if not isinstance(value, plain) or (isinstance(value, bool) and kind not in BOOLEAN):
             raise _wrong(model, name, kind)
-        if not _is_unicode(value):
+        try:
+            whole = _is_unicode(value)
+        except RecursionError as error:
+            raise OutputError(f"output {name!r} is nested too deep", where=model) from error
+        if not whole:
             raise OutputError(f"output {name!r} holds half of a surrogate pair", where=model)
         return value
     if kind == "array":

@@ -61,7 +61,7 @@ class PreparedModel(msgspec.Struct, frozen=True):
         return self.manifest.timeouts.run if job.timeout is None else job.timeout
 
     def keep_alive(self, job: Job) -> float:
-        """Return the seconds that a kept worker stays after `job`."""
+        """Return the seconds that a kept worker which is started for `job` stays after it."""
         asked = job.keep_alive
         return self.manifest.keep_alive_seconds if asked is None else asked
 

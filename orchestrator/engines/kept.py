@@ -52,7 +52,7 @@ class KeptEngine:
                 worker, started = self._start(job, model, timings)
             try:
                 threads = self._room.threads(model)
-                call = run_call(job, model, self._scratch.reserve(), threads, keep)
+                call = run_call(job, model, self._scratch.reserve(), threads, job.keep_alive)
                 completed = run_in(worker, job, model, call, self._scratch)
                 completed.timings.update(timings)
                 return completed

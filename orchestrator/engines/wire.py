@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from orchestrator.scratch import Scratch
 
 
-def load_call(job: Job, model: PreparedModel, threads: int, keep_alive: float = -1) -> Call:
+def load_call(
+    job: Job, model: PreparedModel, threads: int, keep_alive: float | None = None
+) -> Call:
     """Return the request that loads `model` for `job`; `keep_alive` as for `run_call`."""
     manifest = model.manifest
     params = {
@@ -41,7 +43,7 @@ def load_call(job: Job, model: PreparedModel, threads: int, keep_alive: float = 
         "seconds": model.load_seconds,
         "threads": threads,
     }
-    if keep_alive != -1:
+    if keep_alive is not None:
         params["keep_alive"] = _keep_alive(keep_alive)
     if job.inputs and not any(manifest.inputs[name].type == "array" for name in job.inputs):
         # For a runner that checks inputs before it loads; arrays would have to be sent twice.
@@ -50,7 +52,11 @@ def load_call(job: Job, model: PreparedModel, threads: int, keep_alive: float = 
 
 
 def run_call(
-    job: Job, model: PreparedModel, directory: str, threads: int | None, keep_alive: float = -1
+    job: Job,
+    model: PreparedModel,
+    directory: str,
+    threads: int | None,
+    keep_alive: float | None = None,
 ) -> Call:
     """Return the request that runs `job`.
 
@@ -59,8 +65,8 @@ def run_call(
         model: The job's model.
         directory: The job's own directory.
         threads: How many threads the job may use; None for as many as the last one.
-        keep_alive: Seconds that the worker stays after its last job; infinity for ever, -1 for as
-            long as whoever started it.
+        keep_alive: Seconds that the worker stays after its last job from now on; infinity for ever,
+            None for as long as before, which is as long as its client where nothing was said.
 
     Raises:
         UsageError: When an input is no array and should be one.
@@ -74,7 +80,7 @@ def run_call(
     }
     if threads is not None:
         params["threads"] = threads
-    if keep_alive != -1:
+    if keep_alive is not None:
         params["keep_alive"] = _keep_alive(keep_alive)
     return Call(params, seconds, parts, directory)
 

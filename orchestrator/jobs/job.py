@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orchestrator.core.devices import AUTO
+from orchestrator.core.units import timeout_problem
+from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.client.cancellation import Cancellation
@@ -50,8 +52,9 @@ class Job(msgspec.Struct, frozen=True):
         on_event: Called with progress, log lines, chunks and the place in the queue, in the thread
             that runs the job.
         retries: How often the job may be run again when its worker has crashed.
-        keep_alive: Seconds that a worker of the command line stays after its last job, instead of
-            the manifest's `keep_alive`. Workers of a session stay as long as the session.
+        keep_alive: Seconds that a worker of the command line stays after its last job from now on.
+            By default as long as before, and as the manifest's `keep_alive` says where the job
+            starts it. Workers of a session stay as long as the session.
         force: Whether to load the model without asking whether the memory suffices.
         workers: How many workers of the model may live at once, where the session allows fewer.
     """
@@ -69,3 +72,14 @@ class Job(msgspec.Struct, frozen=True):
     keep_alive: float | None = None
     force: bool = False
     workers: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the times.
+
+        Raises:
+            UsageError: When no job can have them.
+        """
+        if self.timeout is not None and (problem := timeout_problem(self.timeout)):
+            raise UsageError(f"the time-out {problem}")
+        if self.keep_alive is not None and not self.keep_alive >= 0:
+            raise UsageError(f"a worker cannot stay for {self.keep_alive} seconds")

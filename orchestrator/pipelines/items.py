@@ -188,7 +188,7 @@ def listed(
         where = f"standard input:{number}"
         try:
             found = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             fix = 'write a path in quotes, or an object: {"image": "x.png"}'
             raise UsageError(f"is not JSON ({error})", where=where, fix=fix) from error
         if isinstance(found, str):

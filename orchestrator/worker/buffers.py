@@ -120,7 +120,7 @@ class DirectoryFiles:
         path = os.path.join(directory, spec.name)
         try:
             opened = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ProtocolError(f"the buffer {spec.name} cannot be read: {error}") from None
         with os.fdopen(opened, "rb") as stream:
             size = os.fstat(stream.fileno()).st_size

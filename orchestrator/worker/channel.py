@@ -75,7 +75,8 @@ class Channel:
 
         Raises:
             OSError: When the peer is gone.
-            ValueError, TypeError, RecursionError: When the message is too large or not JSON.
+            ValueError, TypeError, RecursionError: When the message is too large or not JSON, or
+                there is no room for its buffers.
         """
         if not parts:
             data = self._encode(body)
@@ -99,7 +100,7 @@ class Channel:
                     specs.append(BufferSpec("inline", len(part)))
                     inline.append(part)
                 else:
-                    spec, descriptor = self._large.give(part, directory)
+                    spec, descriptor = self._give(part, directory)
                     specs.append(spec)
                     if descriptor is not None:
                         descriptors.append(descriptor)
@@ -113,6 +114,13 @@ class Channel:
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    def _give(self, part: memoryview, directory: str) -> tuple[BufferSpec, int | None]:
+        try:
+            given: tuple[BufferSpec, int | None] = self._large.give(part, directory)
+        except OSError as error:  # of this side's own: the peer is not gone
+            raise ValueError(f"no room for {len(part)} bytes ({error})") from error
+        return given
 
     def _send_pieces(self, pieces: list[memoryview], descriptors: list[int]) -> None:
         # The descriptors ride on the frame's first bytes, so that they have come when it is whole.

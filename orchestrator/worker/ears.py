@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PATIENCE = 0.002
 """Seconds that the reader leaves a message to the main thread, should that be about to wait."""
 
+LONGEST = 3600.0
+"""Seconds of one wait of the main thread; a poller takes no more than 24 days."""
+
 SHARED = hasattr(select, "EPOLLEXCLUSIVE")
 
 
@@ -62,7 +65,7 @@ class Ears:
         """Return pairs of a readable descriptor and its events.
 
         Args:
-            seconds: After how long to return none; None for never.
+            seconds: After how long to return none, or `LONGEST` where that is less; None for never.
             soon: Whether something is likely to come at once.
 
         Returns:
@@ -70,7 +73,8 @@ class Ears:
         """
         ready = self._attention.look(self._main.poll) if soon and self._shared else []
         if not ready:
-            ready = self._main.poll(None if seconds is None else seconds * self._second)
+            limit = None if seconds is None else min(seconds, LONGEST) * self._second
+            ready = self._main.poll(limit)
         for descriptor, _ in ready:
             if descriptor == self._wake_reader:
                 with contextlib.suppress(BlockingIOError):

@@ -117,12 +117,15 @@ class Job:
 
     def reject(self, message: str) -> NoReturn:
         """End the job: the input is at fault, as `message` says in one sentence."""
-        raise Rejection(str(message))
+        raise Rejection(shown(message))
 
 
 def finite(number: float) -> float:
     """Return a number as JSON has it: 0, which is not known, for what is none."""
-    value = float(number)
+    try:
+        value = float(number)
+    except OverflowError:
+        return 0.0
     return value if -float("inf") < value < float("inf") else 0.0
 
 

@@ -1,7 +1,12 @@
-"""The model's own code: its import from text, and what its errors say."""
+"""The model's own code: its import from text, and what its errors say.
+
+An exception is the model's own code as well: its text, its type's name and whatever a traceback
+asks it for may raise anything. What can be shown of it is shown, and nothing escapes from here.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import types
 
@@ -31,15 +36,26 @@ LINE_LIMIT = 2000
 
 def last_line(error: BaseException) -> str:
     """Return the line that ends a traceback: the type and what it says."""
-    try:
-        said = str(error).strip()
-    except Exception as worse:  # noqa: BLE001 - an error whose text cannot be made is one too
-        said = f"(its text cannot be shown: {type(worse).__name__})"
-    lines = said.splitlines()
+    lines = text_of(error).splitlines()
     if not lines:
-        return type(error).__name__
+        return _name(error)
     line = lines[0] if len(lines[0]) <= LINE_LIMIT else f"{lines[0][:LINE_LIMIT]}…"
-    return f"{type(error).__name__}: {line}"
+    return f"{_name(error)}: {line}"
+
+
+def text_of(error: BaseException) -> str:
+    """Return what an error says of itself."""
+    try:
+        return str.strip(
+            str(error)
+        )  # not a `strip` of its own, should it be a text of its own kind
+    except BaseException as worse:  # noqa: BLE001 - an error whose text cannot be made is one too
+        return f"(its text cannot be shown: {_name(worse)})"
+
+
+def _name(error: BaseException) -> str:
+    """Return the name of the type of `error`; not as a metaclass may have it."""
+    return str(vars(type)["__name__"].__get__(type(error)))
 
 
 def traceback_of(error: BaseException) -> str:
@@ -47,9 +63,14 @@ def traceback_of(error: BaseException) -> str:
     import linecache
     import traceback
 
-    module = sys.modules.get("mm_runner")
-    if module is not None and module.__file__:
+    tb = vars(BaseException)["__traceback__"].__get__(error)
+    tb = tb and tb.tb_next
+    with contextlib.suppress(BaseException):
         # The lines shown are those of the file; it may have been edited since.
-        linecache.checkcache(module.__file__)
-    tb = error.__traceback__ and error.__traceback__.tb_next
-    return "".join(traceback.format_exception(type(error), error, tb))
+        linecache.checkcache(sys.modules["mm_runner"].__file__)
+    with contextlib.suppress(BaseException):
+        return "".join(traceback.format_exception(type(error), error, tb))
+    frames = []
+    with contextlib.suppress(BaseException):
+        frames = traceback.format_tb(tb)
+    return "".join(["Traceback (most recent call last):\n", *frames, last_line(error), "\n"])

@@ -100,8 +100,8 @@ def wrong_parameter(method: str, params: dict[str, Any]) -> str:
 
 
 def log(text: str) -> None:
-    """Write into the log, unless the runner has closed it or the disk is full."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
+    """Write into the log, unless the runner has closed or replaced it, or the disk is full."""
+    with contextlib.suppress(BaseException):
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - the log is our output
 
 
@@ -388,16 +388,17 @@ class Server:
 
     def _leave_fork(self, error: BaseException | None = None) -> NoReturn:
         """End this process, which is a child that the runner has forked, and no second worker."""
-        status = 0
-        if isinstance(error, SystemExit):
-            status = error.code if isinstance(error.code, int) else int(error.code is not None)
-        elif error is not None:
-            log(runner.traceback_of(error))
-            status = 1
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                stream.flush()
-        os._exit(status)
+        status = int(error is not None)
+        try:
+            if isinstance(error, SystemExit):
+                status = error.code if isinstance(error.code, int) else int(error.code is not None)
+            elif error is not None:
+                log(runner.traceback_of(error))
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError, AttributeError):
+                    stream.flush()
+        finally:
+            os._exit(status & 0xFF)
 
     def _finish_job(self) -> None:
         # Before the answer, so that whoever has it sees an idle worker.
@@ -416,12 +417,13 @@ class Server:
             self._state[state.KEEP] = state.FOREVER if keep is None else float(keep)
 
     def _report(self, request: Request, error: BaseException) -> None:
+        kind = type(error)  # not `isinstance`, which asks the error itself
         if request.cancelled:
             request.fail(frames.CANCELLED, "cancelled")
-        elif isinstance(error, jobs.Rejection):
-            request.fail(frames.REJECTED, str(error))
-        elif isinstance(error, values.OutputMismatch):
-            request.fail(frames.MISMATCH, str(error))
+        elif kind is jobs.Rejection:
+            request.fail(frames.REJECTED, runner.text_of(error))
+        elif kind is values.OutputMismatch:
+            request.fail(frames.MISMATCH, runner.text_of(error))
         else:
             trace = runner.traceback_of(error)
             log(trace)  # where the runner's author reads it as well

@@ -23,6 +23,16 @@ SCALARS: dict[str, Any] = {
 }  # fmt: skip
 """Types that travel as they are, and what Python has for them."""
 
+MAX_DEPTH = 200
+"""How deep the lists and objects of a JSON value may nest: less than any reader of JSON can follow,
+with a message around the value and a caller's own stack below the reader."""
+
+MAX_NUMBER = sys.float_info.max
+"""The largest number, and the smallest where it is negative; readers refuse much longer ones."""
+
+LEAVES = frozenset((str, float, bool, type(None)))
+"""Types of JSON values that hold no others, and whose range the encoder checks."""
+
 PATHS = ("image", "file")
 AUDIO_FORMATS = {"f": "<f4", "h": "<i2"}
 
@@ -170,17 +180,41 @@ def encode(name: str, kind: str, value: Any, buffers: list[memoryview]) -> Any:
         except (TypeError, ValueError) as error:
             raise OutputMismatch(f"output {name!r} is {error}, and must be an array") from None
     try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
+        check_json(value)
+    except (TypeError, ValueError) as error:
         raise OutputMismatch(f"output {name!r} is not JSON: {error}") from None
     return value
+
+
+def check_json(value: Any) -> None:
+    """Check that `value` is JSON that the other side can read.
+
+    Raises:
+        TypeError, ValueError: When it is not.
+    """
+    level = [value]
+    # By hand, and before the encoder: its own limit on depth is the interpreter's, and a model may
+    # move that beyond what the stack holds.
+    for _ in range(MAX_DEPTH + 1):
+        rest = [each for each in level if each.__class__ not in LEAVES]
+        if any(isinstance(each, int) and not -MAX_NUMBER <= each <= MAX_NUMBER for each in rest):
+            raise ValueError(f"a number in it is beyond {MAX_NUMBER:g}")
+        # Each once, however often it is there: what holds itself would be there without end.
+        nested = {id(each): each for each in rest if isinstance(each, (dict, list, tuple))}
+        if not nested:
+            json.dumps(value, allow_nan=False)
+            return
+        level = []
+        for each in nested.values():
+            level += each.values() if isinstance(each, dict) else each
+    raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
 
 
 def _encode_scalar(name: str, kind: str, value: Any) -> Any:
     if not isinstance(value, SCALARS[kind]) or (isinstance(value, bool) and kind != "boolean"):
         raise _mismatch(name, "text" if kind == "choice" else kind, value)
-    if isinstance(value, float) and not -float("inf") < value < float("inf"):
-        raise OutputMismatch(f"output {name!r} is {value}, which is no number")
+    if isinstance(value, (int, float)) and not -MAX_NUMBER <= value <= MAX_NUMBER:
+        raise OutputMismatch(f"output {name!r} is no number, or one beyond {MAX_NUMBER:g}")
     return value
 
 
@@ -191,7 +225,8 @@ def _encode_audio(name: str, value: Any, buffers: list[memoryview]) -> Any:
     np: Any = sys.modules.get("numpy")
     if np is not None and hasattr(samples, "__array__"):
         samples = np.ascontiguousarray(samples)
-    if isinstance(rate, bool) or not hasattr(rate, "__index__"):
+    whole = hasattr(rate, "__index__") and not isinstance(rate, bool)
+    if not whole or rate.__index__() > MAX_NUMBER:
         raise _mismatch(name, "(samples, rate) with the rate in whole Hz", rate)
     try:
         view = memoryview(samples)

@@ -1,5 +1,6 @@
 """What every engine does with its workers: those of a session, those that are kept, on Ray."""
 
+import math
 import os
 import shutil
 import signal
@@ -523,6 +524,28 @@ def test_a_job_that_is_asked_again_ends_at_once(world):
     assert world.run() != first
 
 
+@pytest.mark.parametrize(
+    "error", [KeyError("mine"), KeyboardInterrupt(), Rejected("mine"), Crashed("mine")], ids=repr
+)
+@pytest.mark.parametrize("what", ["wait", "stream"])
+def test_what_the_caller_raises_at_an_event_is_theirs_and_the_worker_goes_on(world, what, error):
+    first = world.run()
+    kinds = []
+
+    def fail(event):
+        kinds.append(event.kind)
+        raise error
+
+    array = np.arange(400_000) if what == "stream" else None
+    inputs = {} if array is None else {"array": array}
+    with pytest.raises(type(error)) as caught:
+        world.run(what, keys={"on_event": fail}, **inputs)
+    assert caught.value is error
+    assert len(kinds) == 1
+    assert world.run() == first
+    assert world.loads == 1
+
+
 def test_a_job_that_takes_too_long_is_stopped(world):
     with pytest.raises(TimedOut, match="longer than"):
         world.run("wait", keys={"timeout": 0.2})
@@ -585,6 +608,29 @@ def test_a_worker_that_nobody_wants_kept_ends_with_its_job(kept):
     pid = int(kept.run(keys={"keep_alive": 0})["text"])
     assert wait_gone(pid, start_time(pid), 0)
     assert os.listdir(kept.run_directory) == []
+
+
+def test_how_long_a_worker_stays_is_changed_by_those_who_say_so(kept):
+    def run(keep_alive):
+        kept.run(keys={"keep_alive": keep_alive})
+        (record,) = kept.runtime.records()
+        return kept.runtime.state(record.id).keep
+
+    says = [None, math.inf, None, 60, None, 86400 * 36500, None]
+    assert [run(each) for each in says] == [
+        300, math.inf, math.inf, 60, 60, 86400 * 36500, 86400 * 36500,
+    ]  # fmt: skip
+    assert kept.loads == 1
+
+
+def test_a_manifest_that_keeps_no_worker_keeps_one_that_was_asked_for(kept):
+    kept.manifest = msgspec.structs.replace(kept.manifest, keep_alive="0")
+    kept.engine.load(*kept.job(keys={"keep_alive": None}))
+    kept.run(keys={"keep_alive": None})
+    assert list(kept.runtime.records()) == []
+    first = kept.run(keys={"keep_alive": math.inf})
+    kept.engine = kept.new_engine()
+    assert kept.run(keys={"keep_alive": None}) == first
 
 
 def test_the_last_word_on_how_long_it_stays_counts(kept):

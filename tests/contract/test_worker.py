@@ -34,6 +34,7 @@ from orchestrator.worker import frames
 from orchestrator.worker.supervise import LOG_LIMIT
 from tests.machine import pythons
 
+ODD_RUNNER = Path(__file__).with_name("odd_runner.py")
 MIB = 1 << 20
 SOON = 30.0
 """Seconds after which a test gives up; nothing is measured."""
@@ -235,6 +236,53 @@ def test_failures_of_the_runner_cost_no_worker(workers):
     with pytest.raises(JobFailed, match="KeyError"):
         workers.run(worker, "no_such_thing")
     assert workers.run(worker, "count") == "4"
+
+
+ODD = (
+    ("nameless", "Nameless: as asked"),
+    ("mute", "Mute: (its text cannot be shown: SystemExit)"),
+    ("long", "ValueError: as asked"),
+    ("surrogate", "ValueError: as asked"),
+    ("interrupt", "KeyboardInterrupt"),
+    ("exit", "SystemExit: 0"),
+    ("recursion", "RecursionError"),
+    ("chain", "ValueError: as asked"),
+    ("group", "as asked"),
+    ("log", "SystemExit: 3"),
+    ("progress", "ValueError"),
+    ("chunk", "nested more than 200 deep"),
+    ("long_chunk", "are allowed"),
+    ("long_text", "are allowed"),
+    ("nested", "nested more than 200 deep"),
+    ("loop", "nested more than 200 deep"),
+    ("number", "beyond"),
+    ("key", "not JSON"),
+    ("deep", "nested more than 200 deep"),
+    ("stderr", "ValueError: as asked"),
+)
+"""What a job of `odd_runner` does, and what is told of it; the last two change their worker."""
+
+
+def test_whatever_a_job_raises_says_or_returns_fails_that_job_alone(workers):
+    worker = workers.start(source=ODD_RUNNER.read_text(encoding="utf-8"))
+    for what, said in ODD:
+        with pytest.raises((JobFailed, OutputError)) as caught:
+            workers.run(worker, what, n=3000)
+        assert said in str(caught.value)
+        assert len(str(caught.value)) < 10_000
+        assert worker.alive, what
+    outputs = worker.run(workers.call("nested", n=200)).body["result"]["outputs"]
+    assert outputs["text"] == str(len(ODD) + 1)
+    assert str(outputs["json"]) == "[" * 200 + "0" + "]" * 200
+    with pytest.raises(OutputError, match="nested more than 200 deep"):
+        workers.run(worker, "nested", n=201)
+
+
+def test_a_result_for_which_there_is_no_room_is_a_failure_and_not_a_silence(workers):
+    worker = workers.start(source=ODD_RUNNER.read_text(encoding="utf-8"))
+    with pytest.raises(OutputError, match="no room for 2097152 bytes"):
+        workers.run(worker, "no_room")
+    assert workers.run(worker, "room") == "2"
 
 
 @pytest.mark.parametrize(
@@ -525,6 +573,17 @@ def test_a_kept_worker_outlives_its_client_and_ends_after_its_idle_time(workers)
     other.leave()
     assert gone(supervisor)
     assert os.listdir(workers.runtime.path) == []
+
+
+@pytest.mark.parametrize("days", [25, 36500, 1e300])
+def test_a_worker_may_be_kept_for_as_long_as_anyone_likes(workers, days):
+    worker = workers.start(kept=True, keep_alive=86400 * days)
+    worker.keep()
+    for count in range(1, 4):
+        other = workers.connect(worker)
+        assert workers.run(other, "count") == str(count)
+        other.leave()
+        worker.leave()
 
 
 def test_a_worker_that_is_not_kept_has_no_idle_time(workers):

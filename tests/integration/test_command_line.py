@@ -158,6 +158,8 @@ def test_the_receipt_is_the_same_for_the_same_work(parrot, tmp_path):
         (("--text", "x", "--times", "9"), "1<=x<=5"),
         (("--text", "x", "--tone", "middle"), "'high', 'low'"),
         (("--text", "x", "--extra", "{"), "--extra is not JSON"),
+        (("--text", "x", "--extra", "[" * 50_000), "--extra is not JSON"),
+        (("--text", "x", "--extra", "[" * 201 + "]" * 201), "nested more than 200 deep"),
         (("--text", "x", "--colour", "red"), "--colour"),
         (("--text", "x", "--image", "missing.png"), "missing.png: there is no such file"),
         (("--text", "x", "--image", "."), "is a directory"),
@@ -168,6 +170,8 @@ def test_the_receipt_is_the_same_for_the_same_work(parrot, tmp_path):
         (("--text", "x", "--device", "cuda"), "does not run on cuda"),
         (("--text", "x", "--dtype", "int4"), "int4"),
         (("--text", "x", "--timeout", "0"), "time-out"),
+        (("--text", "x", "--timeout", "1e18"), "time-out"),
+        (("--text", "x", "--keep-alive", "1e300"), "--keep-alive"),
         (("--text", "x", "--receipt", "no/such/receipt.json"), "its directory does not exist"),
     ],
 )

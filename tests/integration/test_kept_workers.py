@@ -100,13 +100,16 @@ def test_the_log_of_a_worker_is_printed(run):
     assert run("logs", "no-such-model").code == 2
 
 
-def test_how_long_it_stays_is_the_last_callers_word(run):
-    run("run", "keeps", "--text", "a", "--keep-alive", "forever")
-    assert workers(run)[0]["until"] == "forever"
-    run("run", "keeps", "--text", "a", "--keep-alive", "1h")
-    assert workers(run)[0]["keep_alive"] == 3600
+def test_how_long_it_stays_is_the_word_of_the_last_who_said_one(run):
     run("run", "keeps", "--text", "a", variables={"MM_KEEP_ALIVE": ""})
-    assert workers(run)[0]["keep_alive"] == 300  # the manifest's
+    (worker,) = workers(run)
+    assert worker["keep_alive"] == 300  # the manifest's
+    for said, seconds in (("36500d", 36500 * 86400), ("forever", None), ("1h", 3600)):
+        run("run", "keeps", "--text", "a", "--keep-alive", said)
+        assert workers(run)[0].get("keep_alive") == seconds
+        run("run", "keeps", "--text", "a", variables={"MM_KEEP_ALIVE": ""})
+        (found,) = workers(run)
+        assert (found.get("keep_alive"), found["pid"]) == (seconds, worker["pid"])
     bad = run("run", "keeps", "--text", "a", "--keep-alive", "soon")
     assert bad.code == 2
     assert "--keep-alive" in bad.sentence

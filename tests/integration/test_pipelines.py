@@ -470,9 +470,10 @@ def test_items_come_on_standard_input_as_json_lines(batch, texts):
     results = lines(ended.out)
     assert [each["input"] for each in results] == ["texts/t1.txt", {"text": "straight"}]
     assert [each["outputs"]["text"] for each in results] == ["word 1", "straight"]
-    wrong = batch("moody", "-", "-o", "-", stdin=b"nothing\n")
-    assert wrong.code == 2
-    assert wrong.sentence.startswith("mm: standard input:1: is not JSON")
+    for line in (b"nothing\n", b"[" * 100_000):
+        wrong = batch("moody", "-", "-o", "-", stdin=line)
+        assert wrong.code == 2
+        assert wrong.sentence.startswith("mm: standard input:1: is not JSON")
 
 
 def test_binary_outputs_are_files_beside_the_lines(batch, texts, tmp_path):

@@ -129,9 +129,14 @@ def test_bad_input_is_said_before_anything_is_built(world):
         for wrong in ({}, {"text": 3}, {"text": "a", "other": 1}, {"text": "a", "n": "x"}):
             with pytest.raises(UsageError):
                 mm.run("echo", **wrong)
-        for seconds in (0, -1, float("nan"), float("inf"), "3"):
+        for seconds in (0, -1, float("nan"), float("inf"), 1e18, 10**5000, "3"):
             with pytest.raises(UsageError, match="time-out"):
                 mm.run("echo", text="a", timeout=seconds)
+            with pytest.raises(UsageError, match="time-out"):
+                mm.submit("echo", text="a", timeout=seconds)
+        for seconds in (-1, float("nan")):
+            with pytest.raises(UsageError, match="stay"):
+                Job("echo", {"text": "a"}, keep_alive=seconds)
         with pytest.raises(UsageError, match="mapping"):
             next(mm.map("echo", ["a"]))
         with pytest.raises(UsageError, match="at least 1"):

@@ -39,6 +39,7 @@ from orchestrator.core.pipelines.signatures import (
     misfit,
     port_of,
 )
+from orchestrator.core.units import timeout_problem
 from orchestrator.core.yaml_document import Path
 from orchestrator.errors import ManifestError, MMError
 
@@ -182,8 +183,8 @@ class _Checker:
     def _collect_one(self, step: Step, path: Path) -> None:
         if not 1 <= step.workers <= MAX_WORKERS:
             self._report((*path, "workers"), f"must be from 1 to {MAX_WORKERS}")
-        if step.timeout is not None and not step.timeout > 0:
-            self._report((*path, "timeout"), "must be more than 0 seconds")
+        if step.timeout is not None and (problem := timeout_problem(step.timeout)):
+            self._report((*path, "timeout"), problem)
         try:
             signature = self._signature_of(step)
         except MMError as error:

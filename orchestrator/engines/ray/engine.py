@@ -102,26 +102,24 @@ class RayEngine:
         def stop() -> None:
             slot.actor.cancel.options(concurrency_group="control").remote(number)
 
-        def hear(kind: str, value: Any) -> None:
-            if kind == "event":
-                job.on_event(decode_event(value, self._scratch))
-
+        listener = _Listener(job, self._scratch, stop)
         timings: dict[str, float] = {}
         try:
             if slot.loaded is not None and not slot.jobs:
                 timings["load"] = slot.loaded
             for value in slot.said:
-                hear("event", value)
+                listener.receive("event", value)
             slot.said.clear()
             with self._watch.over(job.cancellation, stop):
-                answer = self._call(slot, job, number, hear)
-        except MMError:
+                answer = self._call(slot, job, number, listener.receive)
+        except BaseException as error:
+            (self._pool.give_back if isinstance(error, MMError) else self._pool.drop)(slot)
+            if listener.failure is None or not isinstance(error, Exception):
+                raise
+        else:
             self._pool.give_back(slot)
-            raise
-        except BaseException:
-            self._pool.drop(slot)
-            raise
-        self._pool.give_back(slot)
+        if listener.failure is not None:
+            raise listener.failure
         outputs = decode_outputs(answer["outputs"], self._scratch)
         return Completed(
             outputs,
@@ -146,3 +144,27 @@ class RayEngine:
         slot.jobs += 1
         found: Mapping[str, Any] = slot.result(ended)
         return found
+
+
+class _Listener:
+    """Hands a job's events on to its caller, until that fails; the job is asked to stop then.
+
+    Attributes:
+        failure: What the caller has raised, for when the job has ended.
+    """
+
+    def __init__(self, job: Job, scratch: Scratch, stop: Callable[[], None]) -> None:
+        self.failure: BaseException | None = None
+        self._on_event = job.on_event
+        self._scratch = scratch
+        self._stop = stop
+
+    def receive(self, kind: str, value: Any) -> None:
+        """Hand an event on."""
+        if kind != "event" or self.failure is not None:
+            return
+        try:
+            self._on_event(decode_event(value, self._scratch))
+        except BaseException as error:  # noqa: BLE001 - its caller raises it
+            self.failure = error
+            self._stop()

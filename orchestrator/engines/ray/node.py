@@ -31,7 +31,7 @@ from orchestrator.engines.ray.wire import (
     encode_outputs,
 )
 from orchestrator.engines.room import Room
-from orchestrator.errors import Cancelled, MMError
+from orchestrator.errors import Cancelled, EnvironmentFailure, MMError
 from orchestrator.inputs import describe_inputs
 from orchestrator.jobs.job import ignore_event
 from orchestrator.machine import MachineMemory
@@ -262,3 +262,6 @@ def _ended(work: Callable[[], Any]) -> tuple[str, Any]:
         return "unseen", str(unseen)
     except MMError as error:
         return "error", encode_error(error)
+    except OSError as error:  # a full disk, a file that is gone: no reason to lose the worker
+        what, where = error.strerror or str(error), str(error.filename or "")
+        return "error", encode_error(EnvironmentFailure(what, where=where))

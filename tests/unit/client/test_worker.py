@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from orchestrator.client.cancellation import Cancellation
-from orchestrator.client.connection import Connection
+from orchestrator.client.connection import Connection, ConnectionLost
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.worker import Call, NotBegun, Worker
 from orchestrator.errors import (
@@ -226,6 +226,95 @@ def test_a_client_that_waits_its_turn_ends_no_job_of_another(world, cancellation
         world.worker.run(Call({}, 5.0), cancellation, ask, grace)
     assert not world.worker.alive
     assert world.supervisor.told == 0
+
+
+class Failing(list):
+    """Takes events until one of a kind comes."""
+
+    def __init__(self, kind, error):
+        self.kind, self.error = kind, error
+
+    def append(self, event):
+        super().append(event)
+        if event.kind == self.kind:
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    "end",
+    [{"result": {"outputs": {}}}, {"error": {"code": CANCELLED, "message": "cancelled"}}],
+    ids=["quicker", "cancelled"],
+)
+@pytest.mark.parametrize(
+    "error",
+    [KeyError("a"), KeyboardInterrupt(), OutputError("a"), ConnectionLost("a"), NotBegun()],
+    ids=repr,
+)
+def test_what_its_caller_raises_ends_the_job_and_not_the_worker(world, error, end):
+    events = Failing("log", error)
+    for text in ("one", "two"):
+        world.say(method="log", params={"id": 1, "text": text})
+    world.say(id=1, **end)
+    with pytest.raises(type(error)) as caught:
+        world.run(events=events)
+    assert caught.value is error
+    assert error.__cause__ is None
+    assert [event.params["text"] for event in events] == ["one"]
+    sent = [(body["method"], body["params"]) for body in world.received()]
+    assert sent == [("run", {}), ("cancel", {"id": 1})]
+    world.say(id=2, result={"outputs": {"text": "next"}})
+    assert world.run().body["result"] == {"outputs": {"text": "next"}}
+    assert world.supervisor.told == 0
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("why", ["lost", "noise", "a request"])
+def test_a_worker_whose_abandoned_job_does_not_end_is_left_to_others_or_stopped(world, why, shared):
+    world.worker._shared = shared
+    cancellation = Cancellation()
+    world.say(method="log", params={"id": 1, "text": "one"})
+    if why == "lost":
+        world.socket.shutdown(socket.SHUT_WR)
+    elif why == "noise":
+        world.say(id=7, result={})
+    error = KeyError("a")
+
+    class Asking(Failing):
+        def append(self, event):
+            if why == "a request":
+                cancellation.request()
+            super().append(event)
+
+    with pytest.raises(KeyError) as caught:
+        world.run(cancellation=cancellation, events=Asking("log", error))
+    assert caught.value is error
+    assert not world.worker.alive
+    assert world.supervisor.told == (0 if shared else 1)
+    cancellation.close()
+
+
+def test_a_load_whose_caller_fails_is_ended(world):
+    def fail(event):
+        raise KeyError("a")
+
+    world.worker.begin_load(Call({}, 5))
+    world.say(method="log", params={"id": 1, "text": "one"})
+    with pytest.raises(KeyError):
+        world.worker.finish_load(Call({}, 5), on_event=fail)
+    assert world.supervisor.told == 1
+
+
+def test_a_job_that_was_cancelled_before_its_model_failed_to_load_is_cancelled(world):
+    class Late(Cancellation):
+        def drain(self):
+            super().drain()
+            world.say(id=1, error={"code": NOT_LOADED, "message": "no model"})
+
+    late = Late()
+    late.request()
+    with pytest.raises(Cancelled):
+        world.run(cancellation=late)
+    late.close()
 
 
 def test_the_clock_stands_still_while_others_are_before_us(world):

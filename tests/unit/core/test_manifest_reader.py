@@ -470,7 +470,9 @@ REFUSED = [
     ),
     (changed(memory="memory: {cpu: {int8: 1 GB}}"), "11: memory.cpu.int8: must be one of"),
     (changed(timeouts="timeouts: {load: 0}"), "11: timeouts.load: must be more than 0 seconds"),
+    (changed(timeouts="timeouts: {run: 1e18}"), "11: timeouts.run: must be more than 0 seconds"),
     (changed(keep_alive="keep_alive: soon"), "11: keep_alive: 'soon' is not a duration"),
+    (changed(keep_alive="keep_alive: 40000d"), "11: keep_alive: '40000d' is more than 36500d"),
     # What the document refuses.
     (changed(options="options: !!python/object x"), "11: options: a YAML tag (!!python/object) is"),
     (

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.units import format_duration, format_size, parse_duration, parse_size
+from orchestrator.core.units import (
+    MAX_SECONDS,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+    timeout_problem,
+)
 
 
 @pytest.mark.parametrize(
@@ -22,14 +29,33 @@ def test_durations(text, seconds):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "m", "5 minutes", "-5m", "30m1h", "1h1h", "nan", "inf", "5M", "1e3", "٣s", "9" * 400],
+    ["", " ", "m", "5 minutes", "-5m", "30m1h", "1h1h", "nan", "inf", "5M", "1e3", "1e300", "٣s"],
 )
 def test_other_durations_are_refused(text):
     with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(text)
 
 
-@given(st.integers(min_value=0, max_value=10**9) | st.just(math.inf))
+@pytest.mark.parametrize("text", ["36501d", "36500d1s", "9" * 30, "9" * 400, "9" * 400 + "d"])
+def test_more_than_a_hundred_years_is_for_ever(text):
+    assert parse_duration("36500d") == MAX_SECONDS
+    with pytest.raises(ValueError, match="write forever"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    "seconds", [0, -1, math.nan, math.inf, 1e18, 1e300, 10**400, MAX_SECONDS + 1, "3", None]
+)
+def test_what_is_no_time_to_wait(seconds):
+    assert timeout_problem(seconds)
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1, 2_600_000, MAX_SECONDS])
+def test_what_is_a_time_to_wait(seconds):
+    assert timeout_problem(seconds) == ""
+
+
+@given(st.integers(min_value=0, max_value=MAX_SECONDS) | st.just(math.inf))
 def test_whole_durations_are_read_back(seconds):
     assert parse_duration(format_duration(seconds)) == seconds
 

@@ -1,5 +1,6 @@
 """Inputs before they are sent and outputs after they came, checked by what a manifest declares."""
 
+import json
 import math
 
 import pytest
@@ -46,12 +47,17 @@ def test_defaults_are_filled_in_and_what_has_none_is_left_out():
         {"text": "a", "n": True},
         {"text": "a", "x": "1"},
         {"text": "a", "x": math.nan},
+        {"text": "a", "x": 10**400},
+        {"text": "a", "n": -(10**5000)},
         {"text": "a", "b": 1},
+        {"text": "a", "b": 10**5000},
         {"text": "a", "files": "one"},
         {"text": "a", "files": [3]},
         {"text": "a", "j": {"a": [math.nan]}},
         {"text": "a", "j": b"bytes"},
         {"text": "a", "j": {1, 2}},
+        {"text": "a", "j": [10**400]},
+        {"text": "a", "j": json.loads("[" * 201 + "]" * 201)},
         {"text": "a", "unknown": 1},
     ],
 )
@@ -120,6 +126,14 @@ def test_sound_may_be_samples_or_a_file():
     checked = check_output("m", "x", Output(type="audio"), wire, [data])
     assert checked == AudioValue(data, "<i2", (1, 2), 8000)
     assert check_output("m", "x", Output(type="audio"), {"path": "/x"}, []) == FileValue("/x")
+
+
+def test_an_output_that_cannot_be_followed_is_the_workers_fault():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(OutputError, match="nested too deep"):
+        check_output("m", "x", Output(type="json"), deep, [])
 
 
 def test_half_of_a_surrogate_pair_is_no_text():

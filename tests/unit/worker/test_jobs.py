@@ -5,7 +5,7 @@ import json
 import pytest
 
 from orchestrator.worker import frames
-from orchestrator.worker.jobs import Context, Job
+from orchestrator.worker.jobs import Context, Job, Rejection
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def job(sent):
     return Job("/job", {"text": "text"}, 1, send)
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 10**400])
 def test_progress_that_is_no_number_is_not_known(job, sent, number):
     job.progress(number, number, "half")
     assert sent == [("progress", {"done": 0.0, "total": 0.0, "text": "half"})]
@@ -44,6 +44,12 @@ def test_warnings_are_lines_of_a_bounded_number_and_length(job, sent):
     assert job.warnings[0] == "cut off at its limit"
     assert sum(map(len, job.warnings)) < 100_000
     assert sent == []  # they come with the result
+
+
+def test_a_rejection_without_end_is_cut(job):
+    with pytest.raises(Rejection) as caught:
+        job.reject("x" * 20_000_000)
+    assert len(str(caught.value)) < 100_000
 
 
 def test_a_load_logs_likewise(sent):

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from orchestrator.worker import values
+from orchestrator.client import fast_json
+from orchestrator.worker import frames, values
 from orchestrator.worker.values import OutputMismatch, array_view, encode_array, encode_outputs
 from tests.unit.worker.test_frames import EXAMPLES
 from tests.unit.worker.test_sound import wav
@@ -177,6 +178,10 @@ def test_inputs_are_made_what_the_runner_expects(tmp_path):
         ({"text": "a", "b": 1}, "must be boolean"),
         ({"text": "a", "j": {1, 2}}, "not JSON"),
         ({"text": "a", "j": float("inf")}, "not JSON"),
+        ({"text": "a", "j": object()}, "not JSON"),
+        ({"text": "a", "j": [10**400]}, "beyond"),
+        ({"text": "a", "n": -(10**5000)}, "beyond"),
+        ({"text": "a", "x": 10**400}, "beyond"),
         ({"text": "a", "f": 3}, "must be a path"),
         ({"text": "a", "f": "/no/such/file"}, "no such file"),
     ],
@@ -186,6 +191,35 @@ def test_what_a_manifest_does_not_allow_is_told_to_the_runners_author(returned, 
         encode_outputs(returned, TYPES, "text")
 
 
+def nested(depth, value=0):
+    """Return lists and objects in turn, so many one inside another."""
+    for level in range(depth):
+        value = [value, level] if level % 2 else {"a": value}
+    return value
+
+
+def test_json_may_nest_so_deep_and_no_deeper():
+    values.check_json(nested(values.MAX_DEPTH))
+    for depth in (values.MAX_DEPTH + 1, 3000, 100_000):
+        with pytest.raises(ValueError, match=f"nested more than {values.MAX_DEPTH} deep"):
+            values.check_json(nested(depth))
+
+
+@pytest.mark.parametrize("read", [frames.parse, fast_json.parse], ids=["worker", "client"])
+def test_what_may_be_nested_so_deep_both_sides_read(read):
+    body = {"params": {"inputs": {"j": nested(values.MAX_DEPTH)}}}
+    for write in (frames.encode, fast_json.encode):
+        assert read(write(body)[frames.HEADER :]) == body
+
+
+def test_what_holds_itself_is_nested_without_end():
+    loop = [[], {}]
+    loop[0].extend([loop, loop])
+    loop[1]["a"] = loop[1]["b"] = loop
+    with pytest.raises(ValueError, match="nested more than"):
+        values.check_json(loop)
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
@@ -193,6 +227,7 @@ def test_what_a_manifest_does_not_allow_is_told_to_the_runners_author(returned, 
         ((np.zeros(3, "f8"), 8000), "format 'd'"),
         ((np.zeros((1, 1, 1), "f4"), 8000), "3 dimensions"),
         ((np.zeros(3, "f4"), 8000.5), "whole Hz"),
+        ((np.zeros(3, "f4"), 10**5000), "whole Hz"),
         (([0.0], 8000), "float32 or int16"),
         ((np.full(3, np.nan, "f4"), 8000), "output 'audio' holds nan"),
         ((np.zeros((1, 24000), "f4"), 8000), "output 'audio' has the shape 1 x 24000"),
