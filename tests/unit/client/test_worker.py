@@ -81,6 +81,10 @@ class World:
 
     def sent(self):
         """Return the methods of what the worker's side has been sent."""
+        return [body["method"] for body in self.received()]
+
+    def received(self):
+        """Return the messages that the worker's side has been sent."""
         decoder, found = frames.Decoder(), []
         self.socket.setblocking(False)
         # Where the client left something unread; what it had sent is there all the same.
@@ -90,7 +94,7 @@ class World:
                 found += decoder.feed(data)
         except BlockingIOError:
             pass
-        return [each.body["method"] for each in found]
+        return [each.body for each in found]
 
 
 @pytest.fixture
@@ -307,8 +311,9 @@ def test_a_load_whose_caller_fails_is_ended(world):
 def test_a_job_that_was_cancelled_before_its_model_failed_to_load_is_cancelled(world):
     class Late(Cancellation):
         def drain(self):
-            super().drain()
+            asked = super().drain()
             world.say(id=1, error={"code": NOT_LOADED, "message": "no model"})
+            return asked
 
     late = Late()
     late.request()
