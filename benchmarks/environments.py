@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 
 from orchestrator.backends.uv import uv_binary
-from orchestrator.environments.hints import cache_directory
-from orchestrator.environments.sizes import Usage
+from orchestrator.environments.disk import cache_directory
+from orchestrator.environments.inventory import Usage
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFLICTING = ROOT / "tests" / "integration" / "conflicting"
@@ -31,7 +31,7 @@ MM = [sys.executable, "-m", "orchestrator"]
 IN_PROCESS = """
 import sys, time
 from pathlib import Path
-from orchestrator.environments import build, hints
+from orchestrator.environments import build, disk
 from orchestrator.backends import uv
 from orchestrator.userenv import snapshot
 from orchestrator.workspace import Workspace
@@ -214,7 +214,7 @@ def bytes_on_disk(bench: Bench) -> list[tuple[int, int, int, int]]:
         copies += usage.add(path).total
         bytecode += sum(file.stat().st_blocks * 512 for file in path.rglob("*.pyc"))
         if number in (1, 2, 5):
-            found.append((number, usage.total, bytecode, copies))
+            found.append((number, usage.size.total, bytecode, copies))
     return found
 
 

@@ -50,6 +50,13 @@ def free_memory(root: Path = ROOT) -> int | None:
     return max(0, min(known)) if known else None
 
 
+def free_disk(path: Path) -> int:
+    """Return the bytes that are free where `path` lies, or would lie."""
+    import shutil  # its imports cost every command
+
+    return shutil.disk_usage(next(each for each in (path, *path.parents) if each.exists())).free
+
+
 def memory_kills(root: Path = ROOT) -> tuple[str, int]:
     """Return the file that counts kills for want of memory in our own group, and its count now."""
     for group in _groups(root):

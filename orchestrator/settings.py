@@ -65,12 +65,11 @@ def update_settings(home: Home, change: Callable[[Settings], Settings]) -> Setti
     Raises:
         EnvironmentFailure: When `home` cannot be written.
     """
-    from filelock import FileLock
+    from orchestrator.flock import wait_lock
 
     home.prepare()
     try:
-        home.locks.mkdir(parents=True, exist_ok=True)
-        with FileLock(home.locks / "settings.lock"):
+        with wait_lock(home.locks / "settings.lock"):
             changed = change(load_settings(home))
             kept = {"trusted": changed.trusted, "uses": changed.uses}
             write_json(home.settings, kept, mode=0o600)

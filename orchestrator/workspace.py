@@ -95,8 +95,10 @@ class Workspace:
     def environments(self) -> Environments:
         """The environments under `MM_HOME`, with the default backend."""
         from orchestrator.environments import Environments
+        from orchestrator.environments.store import Store
 
-        return Environments(self.home, self.variables, self.reporter, in_use=self.users_of)
+        store = Store(self.home, self.users_of)
+        return Environments(self.home, self.variables, self.reporter, store=store)
 
     @cached_property
     def sources(self) -> Sources:
@@ -107,9 +109,9 @@ class Workspace:
 
     def users_of(self, digest: str) -> str:
         """Return who uses the environment `digest`, in words, from the records of live workers."""
-        from orchestrator.environments.usage import users_of
+        from orchestrator.environments.inventory import workers_using
 
-        return users_of(digest, self.runtime.records())
+        return workers_using(digest, self.runtime.records())
 
     def choose(self, name: str, model: str | None = None) -> Choice:
         """Return the model that `name`, a task or a model, stands for.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.catalog import Declared, Origin
 from orchestrator.core.identity import Interpreter
 from orchestrator.core.lockfile import render_lock, shape_digest
 from orchestrator.core.manifest import Environment, Input, Manifest, Output
@@ -11,20 +12,8 @@ from orchestrator.environments.store import Marker
 DIGEST = "abcdef012345" + "0" * 52
 
 
-@dataclass(frozen=True)
-class Model:
-    """What `orchestrator.environments.declared.Declared` asks for."""
-
-    manifest: Manifest
-    env_directory: Path
-
-    @property
-    def name(self):
-        return self.manifest.name
-
-    @property
-    def lock(self):
-        return self.env_directory / "requirements.lock"
+class Model(Declared, frozen=True):
+    """A declared model that writes its own lock."""
 
     def locked(self, body):
         """Write a lock with this body that fits the manifest, and return the model."""
@@ -49,7 +38,9 @@ def model(root, name, dependencies=(), *, python=">=3.10", platforms=("linux-x86
         inputs={"text": Input(type="text")},
         outputs={"text": Output(type="text")},
     )
-    return Model(manifest, Path(root) / "envs" / name)
+    file = Path(root) / "manifests" / f"{name}.yaml"
+    folder = Path(root) / "envs" / name
+    return Model(manifest, Origin.OPTION, file, folder, "digest", str(file))
 
 
 @dataclass
@@ -123,7 +114,7 @@ def built(store, digest=DIGEST, model="ocr"):
     return path
 
 
-def marker(path, digest=DIGEST, model="ocr"):
+def marker(path, digest=DIGEST, model="ocr", probes=("six",)):
     return Marker(
         digest=digest,
         model=model,
@@ -133,7 +124,7 @@ def marker(path, digest=DIGEST, model="ocr"):
         python_version="3.12.1",
         packages={"six": "1.17.0"},
         records={"six": "0" * 64},
-        probes=["six"],
+        probes=list(probes),
         backend="uv",
         built="2025-01-01T00:00:00+00:00",
     )

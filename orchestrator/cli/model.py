@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.paths import GivenPath
 
@@ -33,11 +34,9 @@ def list_models(context: Context, *, as_json: bool) -> None:
     if as_json:
         context.out(json.dumps(rows, ensure_ascii=False))
         return
-    names = ("name", "task", "weights")
-    widths = [max((len(row[name]) for row in rows), default=0) for name in names]
-    for row in rows:
-        cells = (row[name].ljust(width) for name, width in zip(names, widths, strict=True))
-        context.out(f"{'  '.join(cells)}  {row['summary']}")
+    names = ("name", "task", "weights", "summary")
+    for line in columns([[row[name] for name in names] for row in rows]):
+        context.out(line)
     for problem in context.catalog.problems:
         context.say(problem)
 

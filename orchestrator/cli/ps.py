@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 
 if TYPE_CHECKING:
@@ -39,10 +40,8 @@ def command(context: Context, *, as_json: bool) -> None:
     if any("node" in row for row in rows):
         nodes = ["NODE", *(row.get("node") or "-" for row in rows)]
         lines = [(*line, node) for line, node in zip(lines, nodes, strict=True)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        context.out("  ".join(cells).rstrip())
+    for line in columns(lines):
+        context.out(line)
 
 
 def _rows(context: Context) -> list[dict[str, Any]]:

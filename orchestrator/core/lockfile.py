@@ -242,10 +242,16 @@ def _holds(marker: str, markers: Mapping[str, str]) -> bool:
         raise LockError(f"has a marker that cannot be read: {marker}") from error
 
 
-def requirements_text(pins: Iterable[Pin]) -> str:
-    """Return what an installer is given: exactly `pins`, each with its hashes and no marker."""
-    lines: list[str] = []
+def requirements_text(pins: Iterable[Pin], *, markers: bool = False) -> str:
+    """Return `pins` as a requirements file, each with its hashes.
+
+    Args:
+        pins: What is to be installed or resolved.
+        markers: Whether each keeps its marker; an installer gets only pins that apply, without.
+    """
+    parts = []
     for pin in pins:
-        hashes = " \\\n".join(f"    --hash={value}" for value in pin.hashes)
-        lines.append(f"{pin.name}=={pin.version} \\\n{hashes}\n")
-    return "".join(lines)
+        marker = f" ; {pin.marker}" if markers and pin.marker else ""
+        hashes = "".join(f" \\\n    --hash={value}" for value in pin.hashes)
+        parts.append(f"{pin.name}=={pin.version}{marker}{hashes}\n")
+    return "".join(parts)

@@ -21,7 +21,6 @@ from orchestrator.core.diagnosis.records import (
     report,
 )
 from orchestrator.core.units import format_size
-from orchestrator.environments.disk import free_space
 from orchestrator.errors import MMError
 from orchestrator.processor import features
 
@@ -62,7 +61,7 @@ class Ports:
     """
 
     root: Path = machine.ROOT
-    free_disk: Callable[[Path], int] = free_space
+    free_disk: Callable[[Path], int] = machine.free_disk
     index: Callable[[Workspace], str | None] | None = None
     link: Callable[[Path, Path], None] = os.link
     uv: Callable[[Workspace], str] | None = None
@@ -159,7 +158,7 @@ def _home(workspace: Workspace, looked: Looked, ports: Ports) -> None:
 
 
 def _cache(workspace: Workspace, looked: Looked, ports: Ports) -> None:
-    from orchestrator.environments.hints import cache_directory, links_refused
+    from orchestrator.environments.disk import cache_directory, links_refused
 
     cache, home = cache_directory(workspace.variables), workspace.home.environments
     if cache.is_dir() and home.is_dir():
@@ -296,8 +295,8 @@ def ask_index(workspace: Workspace) -> str | None:
     from orchestrator.backends.indexes import read_settings
     from orchestrator.backends.toolenv import tool_variables
     from orchestrator.backends.uv import uv_binary
-    from orchestrator.environments.advice import tool_failure
     from orchestrator.environments.resolver import OWN_PYTHON
+    from orchestrator.environments.tool_failures import tool_failure
 
     with tempfile.TemporaryDirectory(prefix="mm-doctor-") as scratch:
         asked = Path(scratch, "asked.in")

@@ -1,4 +1,4 @@
-"""Building one environment: lock, look again, clear, build in place, prove, publish.
+"""Building one environment: check, lock, check again, build in place, probe, publish.
 
 The order is what makes a half environment impossible: the marker is written last, and everything
 before it may end at any point.
@@ -6,12 +6,12 @@ before it may end at any point.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec.structs import replace
 
 from orchestrator.backends import Backend, Request, Tooling
@@ -19,20 +19,18 @@ from orchestrator.backends.installed import installed, record_digest
 from orchestrator.backends.toolenv import tool_variables
 from orchestrator.core.lockfile import requirements_text
 from orchestrator.core.worker_variables import worker_variables
-from orchestrator.environments.advice import system_failure, tool_failure
 from orchestrator.environments.store import Marker, Store, Stored, python_of
+from orchestrator.environments.tool_failures import system_failure, tool_failure
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.home import make_private
 from orchestrator.processes import Children, ProcessError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchestrator.backends.indexes import IndexSettings
-    from orchestrator.core.identity import Interpreter
-    from orchestrator.core.lockfile import Pin
-    from orchestrator.environments.expected import WheelSize
-    from orchestrator.environments.mine import Places
+    from orchestrator.environments.plan import Step
+    from orchestrator.environments.targets import Target
     from orchestrator.flock import Held
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter
@@ -48,43 +46,6 @@ for name in sys.argv[1:]:
 _WORTH_SHOWING = ("Prepared", "Installed", "Download", "Building", "Built", "Installing", "import ")
 
 
-class Order(msgspec.Struct, frozen=True):
-    """One environment to be built or proved.
-
-    Attributes:
-        model: The model that asks first; it names a new directory.
-        digest: The environment's digest.
-        interpreter: The base interpreter.
-        pins: What is to be installed.
-        probes: The modules that must import.
-        variables: The manifest's variables for the worker, which the probes see as well.
-        passed: Names of the user's variables that the worker may see.
-        locks: SHA-256 of the locks that led here.
-        build: Names of the packages that may be built from source.
-        build_lock: The locked build requirements; None where nothing is built.
-        places: Where packages come from, when the lock is the user's own.
-        sizes: How large packages are, by name; empty where unknown.
-    """
-
-    model: str
-    digest: str
-    interpreter: Interpreter
-    pins: tuple[Pin, ...]
-    probes: tuple[str, ...]
-    variables: Mapping[str, str]
-    passed: tuple[str, ...] = ()
-    locks: tuple[str, ...] = ()
-    build: tuple[str, ...] = ()
-    build_lock: Path | None = None
-    places: Places | None = None
-    sizes: Mapping[str, WheelSize] = {}
-
-    @property
-    def packages(self) -> dict[str, str]:
-        """Versions by normalised name."""
-        return {pin.name: pin.version for pin in self.pins}
-
-
 @dataclass(frozen=True)
 class Builder:
     """Builds environments in a store.
@@ -95,10 +56,9 @@ class Builder:
         backend: How they are made.
         variables: The user's variables.
         indexes: Where packages come from.
-        reporter: Told of progress.
+        reporter: Receives progress.
         offline: Whether nothing may be fetched.
         children: Where running tools are counted, so that an interrupt can end them.
-        in_use: Says who uses an environment, for errors.
     """
 
     home: Home
@@ -109,190 +69,153 @@ class Builder:
     reporter: Reporter
     offline: bool
     children: Children
-    in_use: Callable[[str], str]
 
-    def build(self, order: Order) -> Stored:
-        """Return the whole environment that `order` asks for, built where it is not there.
+    def build(self, step: Step) -> Stored:
+        """Return the whole environment of `step`, built or probed where that is missing.
 
         Raises:
-            EnvironmentFailure: When it cannot be built, proved or written.
+            EnvironmentFailure: When it cannot be built, probed or written.
             Cancelled: When the work was stopped from another thread.
         """
-        name = order.model
+        target, report = step.target, self.reporter
         try:
             with self.store.build_lock(
-                order.digest,
-                waiting=lambda: self.reporter.progress(name, "waiting for another mm to build it"),
+                target.digest,
+                waiting=lambda: report.progress(target.model, "waiting for another mm to build it"),
                 stopped=lambda: self.children.stopped,
-            ) as held:
-                there = self.store.find(order.digest)
-                if there is not None:
-                    return self._prove(order, there, held)
-                return self._build(order, held)
+            ) as lock:
+                found = self.store.find(target.digest)
+                if found is not None:
+                    return self._probe_missing(step, found, lock)
+                directory = self.store.directory(target.model, target.digest)
+                for path in self.store.directories_of(target.digest):
+                    self._remove_leftover(path, must=path == directory)
+                marker = self.store.make(
+                    directory, lambda: self._fill(step, directory, lock), report.note
+                )
+                report.note(f"built the environment of {target.model} in {directory}")
+                return Stored(directory, marker)
         except OSError as error:
-            raise system_failure(
-                error,
-                subject=f"the environment of {name} could not be built",
-                command=f"mm env sync {name}",
-            ) from error
+            subject = f"the environment of {target.model} could not be built"
+            command = f"mm env sync {target.model}"
+            raise system_failure(error, subject=subject, command=command) from error
         finally:
-            self.reporter.finish(name)
+            report.finish(target.model)
 
-    def _build(self, order: Order, held: Held) -> Stored:
-        directory = self.store.directory(order.model, order.digest)
-        self._clear_leftovers(order, directory)
-        directory.mkdir(parents=True)
-        tooling = self._tooling(order, held)
+    def _remove_leftover(self, path: Path, *, must: bool) -> None:
+        """Remove what an earlier build left; only the directory to build in must go."""
         try:
-            self._step(order, tooling, "creating", lambda: self._create(order, directory, tooling))
-            self._step(
-                order, tooling, "installing", lambda: self._install(order, directory, tooling)
-            )
-            self._compare(order, directory)
-            self._probe(order, directory, tooling, order.probes)
-            marker = self._marker(order, directory)
-            self.store.publish(directory, marker)
-        except BaseException:
-            # What cannot be removed now is cleared by the next build: it has no marker.
-            self._discard(directory)
-            raise
-        self.reporter.note(f"built the environment of {order.model} in {directory}")
-        return Stored(directory, marker)
+            self.store.remove(Stored(path, None))
+        except OSError as error:
+            if must:
+                raise
+            self.reporter.note(f"{path} could not be removed ({error.strerror})")
 
-    def _create(self, order: Order, directory: Path, tooling: Tooling) -> None:
-        self.backend.create(Path(order.interpreter.path), directory, tooling)
-
-    def _install(self, order: Order, directory: Path, tooling: Tooling) -> None:
-        requirements = directory / "requirements.txt"
-        requirements.write_text(requirements_text(order.pins), encoding="utf-8")
-        torch = order.places.torch if order.places is not None else ""
-        request = Request(requirements, order.packages, order.build, order.build_lock, torch)
-        self.backend.install(directory, request, tooling)
-
-    def _compare(self, order: Order, directory: Path) -> None:
-        problem = self.backend.check(directory, order.packages)
+    def _fill(self, step: Step, directory: Path, lock: Held) -> Marker:
+        """Create, install, compare and probe; return the marker that publishes the environment."""
+        target = step.target
+        tools = self._tooling(target, lock)
+        with self._phase(target, "creating", tools):
+            self.backend.create(Path(target.interpreter.path), directory, tools)
+        with self._phase(target, "installing", tools):
+            self.backend.install(directory, _request(target, directory), tools)
+        problem = self.backend.check(directory, target.packages)
         if problem is not None:
             raise EnvironmentFailure(
-                f"the environment of {order.model} is not what its lock says: {problem}",
+                f"the environment of {target.model} is not what its lock says: {problem}",
                 where=str(directory),
-                fix=f"run: mm env lock {order.model}",
+                fix=f"run: mm env lock {target.model}",
             )
+        self._probe(target, directory, step.probes, tools)
+        return Marker(
+            digest=target.digest,
+            model=target.model,
+            directory=str(directory),
+            interpreter=target.interpreter.path,
+            implementation=target.interpreter.implementation,
+            python_version=target.interpreter.version,
+            packages=target.packages,
+            records={name: record_digest(it) for name, it in sorted(installed(directory).items())},
+            probes=list(step.probes),
+            backend=self.backend.name,
+            built=datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
+            locks=sorted(step.locks),
+        )
 
-    def _prove(self, order: Order, there: Stored, held: Held) -> Stored:
-        """Run the probes that have not been run in a whole environment, and note them there."""
-        marker = there.marker
+    def _probe_missing(self, step: Step, found: Stored, lock: Held) -> Stored:
+        """Run the probes that a whole environment has not passed, and publish it with them."""
+        marker = found.marker
         assert marker is not None
-        missing = tuple(probe for probe in order.probes if probe not in marker.probes)
-        locks = sorted({*marker.locks, *order.locks})
+        probes = sorted({*marker.probes, *step.probes})
+        locks = sorted({*marker.locks, *step.locks})
+        missing = [probe for probe in probes if probe not in marker.probes]
         if missing:
-            self._probe(order, there.path, self._tooling(order, held), missing)
-        elif locks == marker.locks:
-            return there
-        marker = replace(marker, probes=sorted({*marker.probes, *missing}), locks=locks)
-        self.store.publish(there.path, marker)
-        return Stored(there.path, marker)
+            self._probe(step.target, found.path, missing, self._tooling(step.target, lock))
+        if missing or locks != marker.locks:
+            marker = replace(marker, probes=probes, locks=locks)
+            self.store.publish(found.path, marker)
+        return Stored(found.path, marker)
 
     def _probe(
-        self, order: Order, directory: Path, tooling: Tooling, probes: tuple[str, ...]
+        self, target: Target, directory: Path, probes: Sequence[str], tools: Tooling
     ) -> None:
+        """Import the modules `probes` with the environment's interpreter."""
         if not probes:
             return
-        make_private(self.home.worker_home)
+        home = self.home.worker_home
+        make_private(home)
+        environment = target.environment
         variables = worker_variables(
-            self.variables, order.variables, order.passed, str(self.home.worker_home)
+            self.variables, environment.variables, environment.pass_, str(home)
         )
-        command = [str(python_of(directory)), "-I", "-c", PROBE, *probes]
-        self._step(order, tooling, "probing", lambda: tooling.run(command, variables))
+        with self._phase(target, "probing", tools):
+            tools.run([str(python_of(directory)), "-I", "-c", PROBE, *probes], variables)
 
-    def _step(self, order: Order, tooling: Tooling, what: str, do: Callable[[], None]) -> None:
-        self.reporter.progress(order.model, what)
+    @contextmanager
+    def _phase(self, target: Target, name: str, tools: Tooling) -> Iterator[None]:
+        """Report a part of a build, and explain the failure of its tool."""
+        self.reporter.progress(target.model, name)
         try:
-            do()
+            yield
         except ProcessError as error:
             raise tool_failure(
                 error,
-                subject=f"the environment of {order.model} could not be built ({what})",
-                name=order.model,
-                command=f"mm env sync {order.model}",
-                log=str(tooling.log),
+                subject=f"the environment of {target.model} could not be built ({name})",
+                name=target.model,
+                command=f"mm env sync {target.model}",
+                log=str(tools.log),
                 offline=self.offline,
             ) from error
 
-    def _tooling(self, order: Order, held: Held) -> Tooling:
-        log = self.home.logs / f"env-{self.store.directory(order.model, order.digest).name}.log"
+    def _tooling(self, target: Target, lock: Held) -> Tooling:
+        log = self.home.logs / f"env-{self.store.directory(target.model, target.digest).name}.log"
         make_private(log.parent)
         log.write_bytes(b"")
 
         def show(line: str) -> None:
             if line.startswith(_WORTH_SHOWING):
-                self.reporter.progress(order.model, line)
+                self.reporter.progress(target.model, line)
 
         return Tooling(
             variables=tool_variables(self.variables),
             user_variables=self.variables,
-            indexes=order.places.added_to(self.indexes) if order.places else self.indexes,
+            indexes=target.options.added_to(self.indexes),
             log=log,
             on_line=show,
             offline=self.offline,
-            # A tool that outlives a killed mm keeps the lock, so that nobody builds beside it.
-            keep=(held.fileno(),),
+            # A tool that outlives a killed mm keeps the lock, so that no one builds beside it.
+            keep=(lock.fileno(),),
             children=self.children,
         )
 
-    def _clear_leftovers(self, order: Order, directory: Path) -> None:
-        """Remove what is left of builds of the same; only `directory` itself must go."""
-        for path in self.store.leftovers(order.digest):
-            with self.free(order.digest, path):
-                if path == directory:
-                    self.store.clear(path)
-                else:
-                    self._discard(path)
 
-    def free(self, digest: str, path: Path) -> Held:
-        """Hold an environment as used by nobody.
-
-        Raises:
-            EnvironmentFailure: When somebody uses it.
-        """
-        held = self.store.try_removal(digest)
-        if held is None:
-            raise EnvironmentFailure(
-                f"the environment is in use by {self.in_use(digest)}",
-                where=str(path),
-                fix="stop it (mm stop), or wait until it is idle",
-            )
-        return held
-
-    def _discard(self, directory: Path) -> None:
-        try:
-            self.store.clear(directory)
-        except OSError as error:
-            self.reporter.note(f"{directory} could not be removed ({error.strerror})")
-
-    def _marker(self, order: Order, directory: Path) -> Marker:
-        found = installed(directory)
-        return Marker(
-            digest=order.digest,
-            model=order.model,
-            directory=str(directory),
-            interpreter=order.interpreter.path,
-            implementation=order.interpreter.implementation,
-            python_version=order.interpreter.version,
-            packages=order.packages,
-            records={name: record_digest(package) for name, package in sorted(found.items())},
-            probes=sorted(order.probes),
-            backend=self.backend.name,
-            built=datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
-            locks=sorted(order.locks),
-        )
-
-
-def same_file_system(first: Path, second: Path) -> bool:
-    """Whether two paths, or their nearest parents that exist, lie on one file system."""
-    return _device(first) == _device(second)
-
-
-def _device(path: Path) -> int:
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path.stat().st_dev
+def _request(target: Target, directory: Path) -> Request:
+    requirements = directory / "requirements.txt"
+    requirements.write_text(requirements_text(target.pins), encoding="utf-8")
+    return Request(
+        requirements,
+        target.packages,
+        target.environment.build,
+        target.build_lock,
+        target.options.torch,
+    )

@@ -21,27 +21,32 @@ from orchestrator.backends.installed import (
     record_digest,
     recorded_files,
 )
-from orchestrator.environments.store import MARKER, Marker, Store, Stored, python_of, read_marker
+from orchestrator.environments.store import MARKER, python_of
 from orchestrator.home import read_json
 from orchestrator.processes import ProcessError, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from orchestrator.environments.store import Marker, Store
+
 _QUESTION = "import json, sys, platform; print(json.dumps([platform.python_version(), sys.prefix]))"
 _CHUNK = 1 << 20
 _SHOWN = 5
 
 
-def unhealthy(path: Path, variables: Mapping[str, str], *, full: bool = False) -> str | None:
+def unhealthy(
+    store: Store, path: Path, variables: Mapping[str, str], *, full: bool = False
+) -> str | None:
     """Return why the environment at `path` cannot be trusted, or None.
 
     Args:
+        store: Where it is kept.
         path: Its directory.
         variables: The variables for its interpreter, which is started once.
         full: Whether to read every file and compare its hash.
     """
-    marker = read_marker(path)
+    marker = store.marker(path)
     if marker is None:
         return _bad_marker(path)
     return (
@@ -122,19 +127,3 @@ def file_hash(path: Path) -> str:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode("ascii")
-
-
-def condemn(store: Store, stored: Stored) -> None:
-    """Take the marker of a broken environment away, so that nobody starts in it any more."""
-    if stored.marker is not None:
-        with store.build_lock(stored.marker.digest, waiting=_nothing, stopped=_never):
-            (stored.path / MARKER).unlink(missing_ok=True)
-
-
-def _nothing() -> None:
-    """Wait for a lock without a word."""
-
-
-def _never() -> bool:
-    """Wait for a lock however long it takes."""
-    return False

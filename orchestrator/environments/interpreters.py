@@ -18,7 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.core.canonical import digest
-from orchestrator.environments.facts import ask, read_facts
+from orchestrator.environments.interpreter_facts import ask, read_facts
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.home import read_json, write_json
 

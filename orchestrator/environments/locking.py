@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.lockfile import LockError, parse_lock, render_lock, shape_digest
 from orchestrator.core.platforms import lowest_python
-from orchestrator.environments.advice import tool_failure
-from orchestrator.environments.build_lock import requirements_of, sources
-from orchestrator.environments.expected import SIZES, load_sizes
-from orchestrator.environments.locks import BUILD_LOCK
-from orchestrator.environments.measuring import measured, representative
-from orchestrator.environments.resolver import lines, locked_text, scratch
+from orchestrator.environments.locks import BUILD_LOCK, UserLockOptions
+from orchestrator.environments.package_files import build_requirements
+from orchestrator.environments.sizes_file import SIZES, load_sizes, measure, representative
+from orchestrator.environments.tool_failures import tool_failure
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.home import write_atomically
 from orchestrator.processes import ProcessError
@@ -25,9 +23,8 @@ from orchestrator.processes import ProcessError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Environment
-    from orchestrator.environments.declared import Declared
-    from orchestrator.environments.mine import Places
     from orchestrator.environments.resolver import Resolver
 
 
@@ -38,13 +35,13 @@ class LockOptions:
     Attributes:
         upgrade: Whether newer versions may replace those in the present lock.
         upgrade_packages: Names of the only packages of which newer versions may.
-        places: For a lock of the user's own: where its packages come from. It is made for the
+        user: For a lock of the user's own: where its packages come from. It is made for the
             resolver's interpreter on this machine, and may hold what only this machine has.
     """
 
     upgrade: bool = False
     upgrade_packages: tuple[str, ...] = ()
-    places: Places | None = None
+    user: UserLockOptions | None = None
 
 
 def write_lock(resolver: Resolver, declared: Declared, target: Path, options: LockOptions) -> bool:
@@ -55,77 +52,74 @@ def write_lock(resolver: Resolver, declared: Declared, target: Path, options: Lo
 
     Raises:
         EnvironmentFailure: When the resolver fails (`detail` holds its explanation in full), the
-            result is no lock for everybody, or the file cannot be written.
+            result does not install everywhere, or the file cannot be written.
     """
-    name = declared.manifest.name
+    name = declared.name
     environment = declared.manifest.environment
-    places = options.places
-    chosen = resolver if places is not None else resolver.shared()
+    shape = shape_digest(environment)
+    user = options.user
+    chosen = resolver if user else resolver.shared()
+    command = f"mm env lock {'--mine ' if user else ''}{name}"
     chosen.reporter.progress(name, "resolving")
     try:
-        body = _compile(chosen, name, environment, target, options)
-        shape = shape_digest(environment)
-        command = f"mm env lock {'--mine ' if places else ''}{name}"
-        notes = places.notes() if places is not None else ()
-        text = render_lock(body, shape=shape, command=command, notes=notes)
-        _refuse(name, text, local=places is not None)
-        built = _compile_build(chosen, name, environment, text) if environment.build else ""
+        body = _resolve(chosen, name, environment, target, options)
+        text = render_lock(body, shape=shape, command=command, notes=user.notes() if user else ())
+        _check(name, text, local=user is not None)
+        build = _resolve_build(chosen, name, environment, text) if environment.build else ""
     finally:
         chosen.reporter.finish(name)
-    changed = write_if_changed(target, text)
-    if built:
-        rendered = render_lock(built, shape=shape, command=command)
-        changed = write_if_changed(target.with_name(BUILD_LOCK), rendered) or changed
-    if places is None:
+    changed = _write_if_changed(target, text)
+    if build:
+        rendered = render_lock(build, shape=shape, command=command)
+        changed = _write_if_changed(target.with_name(BUILD_LOCK), rendered) or changed
+    if not user:
         changed = _write_sizes(chosen, declared, target, text) or changed
     return changed
 
 
 def _write_sizes(resolver: Resolver, declared: Declared, target: Path, text: str) -> bool:
-    """Write beside a committed lock what its packages take, unless it stands there already."""
-    name, environment = declared.manifest.name, declared.manifest.environment
+    """Write beside a committed lock what its packages take, unless it is there already."""
+    environment = declared.manifest.environment
     places = representative(environment)
     digest = parse_lock(text).digest
     if all(load_sizes(target, digest, platform) for platform, _ in places):
         return False
-    resolver.reporter.progress(name, "asking for sizes")
+    resolver.reporter.progress(declared.name, "asking for sizes")
     try:
-        sizes = measured(resolver, environment, text, places)
+        sizes = measure(resolver, environment, text, places)
     finally:
-        resolver.reporter.finish(name)
-    return write_if_changed(target.with_name(SIZES), sizes)
+        resolver.reporter.finish(declared.name)
+    return _write_if_changed(target.with_name(SIZES), sizes)
 
 
-def _compile(
+def _resolve(
     resolver: Resolver, name: str, environment: Environment, target: Path, options: LockOptions
 ) -> str:
     """Return the body of the lock."""
-    places = options.places
-    overrides = (*environment.overrides, *(places.overrides if places else ()))
-    arguments = ["--generate-hashes"]
-    if places is None:
+    user = options.user
+    arguments = ["--generate-hashes", *(["--upgrade"] if options.upgrade else [])]
+    if user is None:
         arguments += ["--universal", "--python-version", lowest_python(environment.python)]
     else:
-        arguments += places.resolver_arguments()
+        arguments += user.resolver_arguments()
     for package in environment.build:
         arguments += ["--no-binary", package]
-    if options.upgrade:
-        arguments += ["--upgrade"]
     for package in options.upgrade_packages:
         arguments += ["--upgrade-package", package]
     present = ""
     if target.is_file():
         # What stands in the present lock is kept wherever it still fits.
         present = target.read_text(encoding="utf-8", errors="replace")
+    overrides = (*environment.overrides, *(user.overrides if user else ()))
     try:
-        return compile_requirements(
-            resolver, environment.dependencies, arguments, overrides=overrides, present=present
+        return resolver.compile(
+            environment.dependencies, arguments, overrides=overrides, present=present
         )
     except ProcessError as error:
-        raise unresolved(error, name, f"the dependencies of {name} do not resolve") from error
+        raise _unresolved(error, name, f"the dependencies of {name} do not resolve") from error
 
 
-def _compile_build(resolver: Resolver, name: str, environment: Environment, lock: str) -> str:
+def _resolve_build(resolver: Resolver, name: str, environment: Environment, lock: str) -> str:
     """Return the body of `build.lock`: what building the packages in `build` needs.
 
     Raises:
@@ -139,71 +133,24 @@ def _compile_build(resolver: Resolver, name: str, environment: Environment, lock
             f"{name} builds {', '.join(absent)}, which none of its packages needs",
             fix="take it out of environment.build",
         )
-    lowest = lowest_python(environment.python)
+    python = ("--python-version", lowest_python(environment.python))
     try:
-        with scratch() as folder:
-            (folder / "sources.in").write_text(locked_text(built), encoding="utf-8")
-            arguments = [
-                "compile", "sources.in", "--no-deps", "--no-binary", ":all:", "--no-annotate",
-                "--python-version", lowest, "--output-file", "pylock.toml",
-            ]  # fmt: skip
-            resolver.run(arguments, hashed=False, cwd=folder)
-            found = sources((folder / "pylock.toml").read_text(encoding="utf-8"))
-        needed = {one for source in found for one in requirements_of(source, resolver.variables)}
-        arguments = ["--generate-hashes", "--universal", "--python-version", lowest]
-        return compile_requirements(resolver, sorted(needed), arguments)
+        sources = resolver.files_of(built, "sdist", *python)
+        needed = {one for each in sources for one in build_requirements(each, resolver.variables)}
+        return resolver.compile(sorted(needed), ["--generate-hashes", "--universal", *python])
     except ProcessError as error:
         subject = f"what {name} needs in order to build {', '.join(environment.build)}"
-        raise unresolved(error, name, f"{subject} does not resolve") from error
+        raise _unresolved(error, name, f"{subject} does not resolve") from error
 
 
-def compile_requirements(
-    resolver: Resolver,
-    requirements: tuple[str, ...] | list[str],
-    arguments: list[str],
-    *,
-    overrides: tuple[str, ...] = (),
-    present: str = "",
-) -> str:
-    """Return what `uv pip compile` makes of `requirements`; nothing is built from source.
-
-    Args:
-        resolver: uv.
-        requirements: What is asked for.
-        arguments: Further arguments.
-        overrides: Requirements that override.
-        present: A lock whose versions are kept wherever they fit.
-
-    Raises:
-        ProcessError: When they do not resolve.
-    """
-    with scratch() as folder:
-        (folder / "manifest.in").write_text(lines(requirements), encoding="utf-8")
-        command = [
-            "compile", "manifest.in", "--no-header", "--only-binary", ":all:",
-            "--output-file", "locked.txt", *arguments,
-        ]  # fmt: skip
-        if present:
-            (folder / "locked.txt").write_text(present, encoding="utf-8")
-        if overrides:
-            (folder / "overrides.in").write_text(lines(overrides), encoding="utf-8")
-            command += ["--overrides", "overrides.in"]
-        resolver.run(command, hashed=False, cwd=folder)
-        return (folder / "locked.txt").read_text(encoding="utf-8")
+def _unresolved(error: ProcessError, name: str, subject: str) -> EnvironmentFailure:
+    command = f"mm env lock {name}"
+    otherwise = f"correct its manifest, then run: {command}"
+    return tool_failure(error, subject=subject, name=name, command=command, otherwise=otherwise)
 
 
-def unresolved(error: ProcessError, name: str, subject: str) -> EnvironmentFailure:
-    """Return the error that a resolution which failed comes to."""
-    return tool_failure(
-        error,
-        subject=subject,
-        name=name,
-        command=f"mm env lock {name}",
-        otherwise=f"mend its manifest, then run: mm env lock {name}",
-    )
-
-
-def _refuse(name: str, text: str, *, local: bool) -> None:
+def _check(name: str, text: str, *, local: bool) -> None:
+    """Refuse a resolution that is no lock, or (unless `local`) one that only some indexes have."""
     try:
         lock = parse_lock(text)
     except LockError as error:
@@ -220,12 +167,7 @@ def _refuse(name: str, text: str, *, local: bool) -> None:
         )
 
 
-def write_if_changed(target: Path, text: str) -> bool:
-    """Write `text` to `target` unless it holds just that; return whether it was written.
-
-    Raises:
-        EnvironmentFailure: When the directory cannot be written.
-    """
+def _write_if_changed(target: Path, text: str) -> bool:
     try:
         if target.is_file() and target.read_bytes() == text.encode("utf-8"):
             return False

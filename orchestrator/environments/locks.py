@@ -1,16 +1,25 @@
-"""Reading the locks of models, and whether they still fit what the manifests say."""
+"""Reading the locks of models: whether they are whole and still fit what the manifests say.
+
+A lock of the user's own (`mm env lock --mine`, in `MM_HOME/mine`) may hold what a committed one may
+not: a CPU build of torch, wheels from a directory, another index. Its head keeps the options that
+it was made with, so that a sync installs from the same places.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from orchestrator.core.lockfile import Lock, LockError, parse_lock, shape_digest
 from orchestrator.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from orchestrator.environments.declared import Declared
+    from orchestrator.backends.indexes import IndexSettings
+    from orchestrator.catalog import Declared
 
 BUILD_LOCK = "build.lock"
 """Beside the lock: the hashed requirements of building the packages in `environment.build`."""
@@ -26,21 +35,8 @@ def load_lock(declared: Declared, path: Path | None = None) -> Lock:
     Raises:
         EnvironmentFailure: When it is missing, damaged, edited, or no longer fits the manifest.
     """
-    chosen = path or declared.lock
-    name = declared.manifest.name
-    mend = f"run: mm env lock {'--mine ' if path is not None else ''}{name}"
-    lock = read_lock(chosen, mend=mend)
-    if lock is None:
-        raise EnvironmentFailure(f"{name} has no lock", where=str(chosen), fix=mend)
-    if path is not None:
-        mend = " ".join((mend, *lock.notes))
-    if not lock.intact:
-        raise EnvironmentFailure("the lock was edited by hand", where=str(chosen), fix=mend)
-    if lock.shape != shape_digest(declared.manifest.environment):
-        raise EnvironmentFailure(
-            "the lock no longer fits its manifest", where=str(chosen), fix=mend
-        )
-    return lock
+    missing = f"{declared.name} has no lock"
+    return _load(declared, path or declared.lock, "the lock", missing, user=path is not None)
 
 
 def load_build_lock(declared: Declared, lock: Path | None = None) -> tuple[Path, Lock] | None:
@@ -56,36 +52,114 @@ def load_build_lock(declared: Declared, lock: Path | None = None) -> tuple[Path,
     if not declared.manifest.environment.build:
         return None
     path = (lock or declared.lock).with_name(BUILD_LOCK)
-    mend = f"run: mm env lock {declared.manifest.name}"
-    found = read_lock(path, mend=mend)
-    if found is None:
-        raise EnvironmentFailure("the build requirements are not locked", where=str(path), fix=mend)
-    if not found.intact or found.shape != shape_digest(declared.manifest.environment):
-        raise EnvironmentFailure(
-            "the lock of the build requirements was edited or no longer fits its manifest",
-            where=str(path),
-            fix=mend,
-        )
-    return path, found
+    missing = "the build requirements are not locked"
+    return path, _load(declared, path, "the lock of the build requirements", missing)
 
 
-def read_lock(path: Path, *, mend: str) -> Lock | None:
-    """Return the lock at `path` as it is, or None where there is none.
+def _load(
+    declared: Declared, path: Path, subject: str, missing: str, *, user: bool = False
+) -> Lock:
+    fix = f"run: mm env lock {'--mine ' if user else ''}{declared.name}"
 
-    Raises:
-        EnvironmentFailure: When it cannot be read as a lock; `mend` says what to do.
-    """
+    def failure(what: str, line: int = 0) -> EnvironmentFailure:
+        return EnvironmentFailure(what, where=f"{path}:{line}" if line else str(path), fix=fix)
+
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
+        lock = parse_lock(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise failure(missing) from error
     except UnicodeDecodeError as error:
-        raise EnvironmentFailure("the lock is not text", where=str(path), fix=mend) from error
+        raise failure("the lock is not text") from error
     except OSError as error:
-        problem = f"the lock cannot be read ({error.strerror})"
-        raise EnvironmentFailure(problem, where=str(path), fix=mend) from error
-    try:
-        return parse_lock(text)
+        raise failure(f"the lock cannot be read ({error.strerror})") from error
     except LockError as error:
-        where = f"{path}:{error.line}" if error.line else str(path)
-        raise EnvironmentFailure(f"the lock {error.problem}", where=where, fix=mend) from error
+        raise failure(f"the lock {error.problem}", error.line) from error
+    if user:
+        fix = " ".join((fix, *lock.notes))
+    if not lock.intact:
+        raise failure(f"{subject} was edited by hand")
+    if lock.shape != shape_digest(declared.manifest.environment):
+        raise failure(f"{subject} no longer fits its manifest")
+    return lock
+
+
+class UserLockOptions(msgspec.Struct, frozen=True):
+    """The options that a lock of the user's own is made with: where its packages come from.
+
+    Attributes:
+        torch: uv's `--torch-backend`; empty for none.
+        find_links: Directories and pages of files.
+        indexes: Indexes asked before the user's own.
+        overrides: Requirements that override.
+        python: The minor version that the lock was made for, as in `3.11`.
+    """
+
+    torch: str = ""
+    find_links: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    python: str = ""
+
+    def notes(self) -> tuple[str, ...]:
+        """Return the lines that the head of a lock keeps."""
+        import shlex
+
+        pairs = [
+            ("--torch", self.torch),
+            *(("--find-links", place) for place in self.find_links),
+            *(("--index", index) for index in self.indexes),
+            *(("--override", override) for override in self.overrides),
+            ("--python", self.python),
+        ]
+        return tuple(shlex.join((option, value)) for option, value in pairs if value)
+
+    def resolver_arguments(self) -> tuple[str, ...]:
+        """Return what uv's resolver takes in addition."""
+        arguments = ["--torch-backend", self.torch] if self.torch else []
+        for place in self.find_links:
+            arguments += ["--find-links", place]
+        for index in self.indexes:
+            arguments += ["--index", index]
+        if self.indexes or self.find_links:
+            # The user has named these places for this lock: the best version of any of them.
+            arguments += ["--index-strategy", "unsafe-best-match"]
+        return tuple(arguments)
+
+    def added_to(self, settings: IndexSettings) -> IndexSettings:
+        """Return index settings that ask these places first."""
+        from dataclasses import replace
+
+        return replace(
+            settings,
+            extra=(*self.indexes, *settings.extra),
+            find_links=(*self.find_links, *settings.find_links),
+        )
+
+
+def user_lock_options(lock: Lock) -> UserLockOptions:
+    """Return the options that a lock was made with, as its head says."""
+    import shlex
+
+    values: dict[str, list[str]] = {}
+    for note in lock.notes:
+        option, _, value = note.partition(" ")
+        values.setdefault(option, []).append("".join(shlex.split(value)))
+
+    def all_of(option: str) -> tuple[str, ...]:
+        return tuple(values.get(option, ()))
+
+    return UserLockOptions(
+        torch="".join(all_of("--torch")[:1]),
+        find_links=all_of("--find-links"),
+        indexes=all_of("--index"),
+        overrides=all_of("--override"),
+        python="".join(all_of("--python")[:1]),
+    )
+
+
+def absolute_places(places: Sequence[str], cwd: Path) -> tuple[str, ...]:
+    """Return `places` with paths made absolute; URLs stay."""
+    return tuple(
+        place if "://" in place else str((cwd / Path(place).expanduser()).resolve())
+        for place in places
+    )

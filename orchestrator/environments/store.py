@@ -1,19 +1,15 @@
-"""The environments under `MM_HOME/envs`: where they are, which are whole, and who uses them.
-
-An environment is whole when its marker is; the marker is written last. A damaged marker means that
-the environment is built anew, never a traceback. Nothing here starts a process.
-"""
+"""The environments under `MM_HOME/envs`: where they lie, which are whole, and their removal."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec.structs import asdict
 
+from orchestrator.content_store import ContentStore
 from orchestrator.core.canonical import short
+from orchestrator.errors import EnvironmentFailure
 from orchestrator.flock import Held, try_lock, wait_lock
-from orchestrator.home import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +21,7 @@ MARKER = "mm-environment.json"
 MARKER_FORMAT = 1
 
 
-class Marker(msgspec.Struct, frozen=True):
+class Marker(msgspec.Struct, frozen=True, tag_field="format", tag=MARKER_FORMAT):
     """What was built, written when it was whole.
 
     Attributes:
@@ -63,109 +59,92 @@ class Stored(msgspec.Struct, frozen=True):
     path: Path
     marker: Marker | None
 
+    @property
+    def digest(self) -> str:
+        """The environment's digest; of one that is not whole the digits in its name."""
+        return self.marker.digest if self.marker else self.path.name.rpartition("-")[2]
 
-class Store:
-    """The built environments of one `MM_HOME`."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+class Store(ContentStore[Marker]):
+    """The built environments of one `MM_HOME`.
+
+    Args:
+        home: `MM_HOME`.
+        users_of: Describes who uses the environment of a digest, for errors.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        users_of: Callable[[str], str] = lambda digest: f"a process that holds {short(digest)}",
+    ) -> None:
+        super().__init__(
+            home.environments, home.locks, kind="env", marker_file=MARKER, marker_type=Marker
+        )
+        self._users_of = users_of
 
     def directory(self, model: str, digest: str) -> Path:
         """Return where the environment `digest` is built when `model` needs it first."""
-        return self._home.environments / f"{model}-{short(digest)}"
+        return self.root / f"{model}-{short(digest)}"
+
+    def directories_of(self, digest: str) -> tuple[Path, ...]:
+        """Return every directory that bears the digest's name, whole or not."""
+        ending = f"-{short(digest)}"
+        return tuple(path for path in self.directories() if path.name.endswith(ending))
 
     def all(self) -> tuple[Stored, ...]:
         """Return every directory under `envs/`, by name."""
-        return tuple(Stored(path, read_marker(path)) for path in self._directories())
+        return tuple(Stored(path, self.marker(path)) for path in self.directories())
 
     def find(self, digest: str) -> Stored | None:
         """Return the whole environment `digest`, whichever model it was built for."""
-        for path in self.leftovers(digest):
-            marker = read_marker(path)
+        for path in self.directories_of(digest):
+            marker = self.marker(path)
             if marker is not None and marker.digest == digest and interpreter_works(path):
                 return Stored(path, marker)
         return None
 
-    def leftovers(self, digest: str) -> tuple[Path, ...]:
-        """Return every directory that bears the digest's name, whole or not."""
-        ending = f"-{short(digest)}"
-        return tuple(path for path in self._directories() if path.name.endswith(ending))
-
-    def publish(self, path: Path, marker: Marker) -> None:
-        """Write the marker, atomically: from now on the environment is whole."""
-        write_json(path / MARKER, {"format": MARKER_FORMAT, **asdict(marker)})
-
-    def clear(self, path: Path) -> None:
-        """Remove a directory under `envs/`, its marker first, so that no half ever looks whole.
-
-        Raises:
-            OSError: When something in it cannot be removed.
-        """
-        from shutil import rmtree  # its imports cost every command
-
-        if path.parent != self._home.environments:
-            raise ValueError(f"{path} is not under {self._home.environments}")
-        (path / MARKER).unlink(missing_ok=True)
-        rmtree(path)
+    def marker(self, directory: Path) -> Marker | None:
+        """Return the marker of the environment at `directory`; None where it was moved, too."""
+        found = super().marker(directory)
+        return found if found is not None and found.directory == str(directory) else None
 
     def build_lock(
-        self, digest: str, *, waiting: Callable[[], None], stopped: Callable[[], bool]
+        self,
+        digest: str,
+        *,
+        waiting: Callable[[], None] = lambda: None,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> Held:
-        """Take the right to build, probe or remove the environment `digest`; waits for it."""
-        return wait_lock(
-            self._home.locks / f"build-{short(digest)}.lock", waiting=waiting, stopped=stopped
-        )
+        """Wait for the right to build, probe or remove the environment `digest`."""
+        return wait_lock(self._build_lock(digest), waiting=waiting, stopped=stopped)
 
     def try_build_lock(self, digest: str) -> Held | None:
-        """Take the same right, or return None when somebody else has it."""
-        return try_lock(self._home.locks / f"build-{short(digest)}.lock")
+        """Take the same right, or return None when someone else has it."""
+        return try_lock(self._build_lock(digest))
 
-    def use(self, digest: str) -> Held:
-        """Hold the environment `digest` as in use, shared with other users of it.
+    def remove(self, stored: Stored) -> None:
+        """Remove a directory that no one uses; the caller holds its build lock.
 
-        It waits while somebody removes it. Whether it is still there is the caller's to see.
+        Raises:
+            EnvironmentFailure: When it is in use.
+            OSError: When something in it cannot be removed.
         """
-        held = wait_lock(self._use_lock(digest), shared=True)
-        held.touch()
-        return held
+        if not self.discard(stored.path):
+            raise EnvironmentFailure(
+                f"the environment is in use by {self._users_of(stored.digest)}",
+                where=str(stored.path),
+                fix="stop it (mm stop), or wait until it is idle",
+            )
 
-    def try_removal(self, digest: str) -> Held | None:
-        """Hold the environment `digest` as used by nobody, or return None when it is in use."""
-        return try_lock(self._use_lock(digest))
+    def condemn(self, stored: Stored) -> None:
+        """Remove the marker of a broken environment, so that no one starts in it any more."""
+        if stored.marker is not None:
+            with self.build_lock(stored.digest):
+                (stored.path / MARKER).unlink(missing_ok=True)
 
-    def last_used(self, digest: str) -> float | None:
-        """Return when the environment was last used, in seconds since the epoch, if ever."""
-        try:
-            return self._use_lock(digest).stat().st_mtime
-        except OSError:
-            return None
-
-    def _use_lock(self, digest: str) -> Path:
-        return self._home.locks / f"env-{short(digest)}.lock"
-
-    def _directories(self) -> tuple[Path, ...]:
-        try:
-            return tuple(sorted(p for p in self._home.environments.iterdir() if p.is_dir()))
-        except OSError:
-            return ()
-
-
-def read_marker(path: Path) -> Marker | None:
-    """Return the marker of the environment at `path`, or None where it is missing or damaged."""
-    value = read_json(path / MARKER)
-    if not isinstance(value, dict) or value.pop("format", None) != MARKER_FORMAT:
-        return None
-    marker = _marker(value)
-    return marker if marker is not None and marker.directory == str(path) else None
-
-
-def _marker(value: dict[str, Any]) -> Marker | None:
-    import msgspec
-
-    try:
-        return msgspec.convert(value, Marker)
-    except msgspec.ValidationError:
-        return None
+    def _build_lock(self, digest: str) -> Path:
+        return self.locks / f"build-{short(digest)}.lock"
 
 
 def python_of(path: Path) -> Path:

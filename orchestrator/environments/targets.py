@@ -1,6 +1,8 @@
 """Which environment a model needs: its lock, an interpreter, what applies there, the digest.
 
-Works out, builds nothing. In the steady state no process is started.
+Resolves, builds nothing. In the steady state no process is started: reading version specifiers and
+markers costs more than the rest of a sync with nothing to do, so what was resolved before is kept,
+under a digest of all that it depends on.
 """
 
 from __future__ import annotations
@@ -14,24 +16,41 @@ from orchestrator.core.canonical import digest
 from orchestrator.core.identity import Interpreter, environment_digest
 from orchestrator.core.lockfile import Lock, LockError, Pin, applicable
 from orchestrator.environments.interpreters import Interpreters
-from orchestrator.environments.locks import load_build_lock, load_lock
-from orchestrator.environments.memory import Choice, Memory
-from orchestrator.environments.mine import places_of
+from orchestrator.environments.locks import (
+    UserLockOptions,
+    load_build_lock,
+    load_lock,
+    user_lock_options,
+)
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.home import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from orchestrator.environments.build import Order
-    from orchestrator.environments.declared import Declared
-    from orchestrator.environments.expected import WheelSize
+    from orchestrator.catalog import Declared
+    from orchestrator.core.manifest import Environment
+    from orchestrator.environments.sizes_file import WheelSize
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter
 
+KEPT = 200
+"""Resolutions that are kept; the oldest go first."""
+
 
 class Target(msgspec.Struct, frozen=True):
-    """The environment that one model needs on one interpreter, built or not."""
+    """The environment that one model needs on one interpreter, built or not.
+
+    Attributes:
+        declared: The model.
+        lock: Its lock.
+        mine: Whether that lock is the user's own.
+        interpreter: The base interpreter.
+        pins: What is installed there.
+        digest: The environment's digest.
+        build_lock: The locked build requirements; None where nothing is built from source.
+    """
 
     declared: Declared
     lock: Lock
@@ -39,40 +58,86 @@ class Target(msgspec.Struct, frozen=True):
     interpreter: Interpreter
     pins: tuple[Pin, ...]
     digest: str
-    build_lock: Path | None
+    build_lock: Path | None = None
 
-    def order(self) -> Order:
-        """Return what a builder needs to know."""
-        from orchestrator.environments.build import Order
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.declared.manifest.name
 
-        manifest = self.declared.manifest
-        environment = manifest.environment
-        return Order(
-            model=manifest.name,
-            digest=self.digest,
-            interpreter=self.interpreter,
-            pins=self.pins,
-            probes=tuple(sorted(environment.probe)),
-            variables=environment.variables,
-            passed=environment.pass_,
-            locks=(self.lock.digest,),
-            build=environment.build,
-            build_lock=self.build_lock,
-            places=places_of(self.lock) if self.mine else None,
-            sizes=self.sizes(),
-        )
+    @property
+    def environment(self) -> Environment:
+        """What the manifest says of the environment."""
+        return self.declared.manifest.environment
+
+    @property
+    def packages(self) -> dict[str, str]:
+        """Versions by normalised name."""
+        return {pin.name: pin.version for pin in self.pins}
+
+    @property
+    def options(self) -> UserLockOptions:
+        """The options of the user's own lock; a committed one has none."""
+        return user_lock_options(self.lock) if self.mine else UserLockOptions()
 
     def sizes(self) -> Mapping[str, WheelSize]:
         """Return how large the packages are, by name; empty where that is not known."""
-        from orchestrator.environments.expected import load_sizes
+        from orchestrator.environments.sizes_file import load_sizes
 
         if self.mine:
             return {}
         return load_sizes(self.declared.lock, self.lock.digest, self.interpreter.platform)
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """One environment that a model can have, as it is kept between runs.
+
+    Attributes:
+        interpreter: The path of the interpreter.
+        pins: The positions in the lock of the pins that apply there.
+        digest: The digest of the environment.
+    """
+
+    interpreter: str
+    pins: tuple[int, ...]
+    digest: str
+
+
+class ResolutionCache:
+    """What was resolved before, in one file; a damaged file counts as empty."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._entries: dict[str, tuple[Choice, ...]] | None = None
+
+    def get(self, key: str) -> tuple[Choice, ...] | None:
+        """Return what was kept for `key`, best first, or None."""
+        return self._known().get(key)
+
+    def keep(self, key: str, choices: tuple[Choice, ...]) -> None:
+        """Keep a resolution; where it cannot be written, it is worked out again next time."""
+        entries = dict(self._known())
+        entries.pop(key, None)
+        entries[key] = choices
+        self._entries = dict(list(entries.items())[-KEPT:])
+        try:
+            write_atomically(self._file, msgspec.json.encode(self._entries))
+        except OSError:
+            return
+
+    def _known(self) -> dict[str, tuple[Choice, ...]]:
+        if self._entries is None:
+            try:
+                self._entries = msgspec.json.decode(
+                    self._file.read_bytes(), type=dict[str, tuple[Choice, ...]]
+                )
+            except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+                self._entries = {}
+        return self._entries
+
+
 class Targets:
-    """Works out the environments of models on this machine.
+    """Resolves the environments of models on this machine.
 
     Args:
         home: `MM_HOME`.
@@ -93,7 +158,7 @@ class Targets:
         self._variables = variables
         self._python = python
         self._interpreters = interpreters
-        self._memory = Memory(home.resolved)
+        self._cache = ResolutionCache(home.resolved)
 
     @property
     def interpreters(self) -> Interpreters:
@@ -103,83 +168,13 @@ class Targets:
         return self._interpreters
 
     def all(self, declared: Declared) -> list[Target]:
-        """Return the target on every interpreter that fits, best first, each digest once."""
-        lock, mine = self.lock_of(declared)
-        return self._targets_of(declared, lock, mine=mine)
-
-    def _targets_of(self, declared: Declared, lock: Lock, *, mine: bool) -> list[Target]:
-        build = load_build_lock(declared, self.mine_path(declared) if mine else None)
-        minor = places_of(lock).python if mine else ""
-        build_path, build_digest = (build[0], build[1].digest) if build else (None, "")
-        environment = declared.manifest.environment
-        key = digest(
-            [
-                __version__,
-                lock.digest,
-                build_digest,
-                minor,
-                environment.python,
-                list(environment.platforms),
-                self.interpreters.fingerprint,
-            ]
-        )
-        # A named interpreter is the exception, and always worked out.
-        named = self._python is not None
-        known = self.interpreters.by_path
-        choices = None if named else self._memory.get(key)
-        if choices is None or not _usable(choices, lock, known):
-            fitting = self._fitting(declared, minor)
-            known = {one.path: one for one in fitting}
-            choices = self._work_out(declared, lock, fitting, build_digest)
-            if not named:
-                self._memory.keep(key, choices)
-        return [
-            Target(
-                declared,
-                lock,
-                mine,
-                known[one.interpreter],
-                tuple(lock.pins[at] for at in one.pins),
-                one.digest,
-                build_path,
-            )
-            for one in choices
-        ]
-
-    def _work_out(
-        self,
-        declared: Declared,
-        lock: Lock,
-        interpreters: Sequence[Interpreter],
-        build_digest: str,
-    ) -> tuple[Choice, ...]:
-        """Return what applies on each interpreter, each digest once, in their order."""
-        positions = {id(pin): at for at, pin in enumerate(lock.pins)}
-        choices: dict[str, Choice] = {}
-        for interpreter in interpreters:
-            try:
-                pins = applicable(lock.pins, interpreter.markers)
-            except LockError as error:
-                raise EnvironmentFailure(
-                    f"the lock {error.problem}",
-                    where=str(declared.lock),
-                    fix=f"run: mm env lock {declared.manifest.name}",
-                ) from error
-            found = environment_digest(pins, interpreter, build_lock=build_digest)
-            at = tuple(positions[id(pin)] for pin in pins)
-            choices.setdefault(found, Choice(interpreter.path, at, found))
-        return tuple(choices.values())
-
-    def lock_of(self, declared: Declared) -> tuple[Lock, bool]:
-        """Return the lock that counts for `declared`, and whether it is the user's own.
+        """Return the target on every interpreter that fits, best first, each digest once.
 
         Raises:
-            EnvironmentFailure: When it is missing, damaged, edited, or does not fit.
+            EnvironmentFailure: When the lock that counts, the user's own or else the committed
+                one, is missing, damaged, edited, or does not fit, or no interpreter does.
         """
-        mine = self.mine_path(declared)
-        if mine.is_file():
-            return load_lock(declared, mine), True
-        return load_lock(declared), False
+        return self._resolve(declared, mine=self.user_lock(declared).is_file())
 
     def of_every_lock(self, declared: Declared) -> list[list[Target]]:
         """Return what `all` does, for the user's own lock and for the committed one.
@@ -187,12 +182,8 @@ class Targets:
         Raises:
             EnvironmentFailure: When a lock is there and cannot be used.
         """
-        mine = self.mine_path(declared)
-        return [
-            self._targets_of(declared, load_lock(declared, path), mine=path is mine)
-            for path in (mine, None)
-            if (path or declared.lock).is_file()
-        ]
+        locks = ((True, self.user_lock(declared)), (False, declared.lock))
+        return [self._resolve(declared, mine=mine) for mine, path in locks if path.is_file()]
 
     def interpreter_for(self, declared: Declared) -> Interpreter:
         """Return the interpreter that `declared` would be built on, whatever its lock says.
@@ -208,7 +199,7 @@ class Targets:
         Raises:
             EnvironmentFailure: When it cannot be had.
         """
-        from orchestrator.environments.install_python import install_python
+        from orchestrator.environments.resolver import install_python
 
         wanted = declared.manifest.environment.python
         if self._python is None and not self.interpreters.fitting(wanted):
@@ -218,12 +209,53 @@ class Targets:
             # Those that were looked for before do not include it.
             self._interpreters = None
 
-    def mine_path(self, declared: Declared) -> Path:
+    def user_lock(self, declared: Declared) -> Path:
         """Return where a lock of the user's own for `declared` lies."""
         return self._home.mine / declared.manifest.env / "requirements.lock"
 
+    def _resolve(self, declared: Declared, *, mine: bool) -> list[Target]:
+        user_lock = self.user_lock(declared) if mine else None
+        lock = load_lock(declared, user_lock)
+        build = load_build_lock(declared, user_lock)
+        minor = user_lock_options(lock).python if mine else ""
+        build_path, build_digest = (build[0], build[1].digest) if build else (None, "")
+        environment = declared.manifest.environment
+        key = digest(
+            [
+                __version__,
+                lock.digest,
+                build_digest,
+                minor,
+                environment.python,
+                list(environment.platforms),
+                self.interpreters.fingerprint,
+            ]
+        )
+        # A named interpreter is the exception, and always resolved anew.
+        named = self._python is not None
+        known = self.interpreters.by_path
+        choices = None if named else self._cache.get(key)
+        if choices is None or not _usable(choices, lock, known):
+            fitting = self._fitting(declared, minor)
+            known = {one.path: one for one in fitting}
+            choices = _choices(declared, lock, fitting, build_digest)
+            if not named:
+                self._cache.keep(key, choices)
+        return [
+            Target(
+                declared,
+                lock,
+                mine,
+                known[one.interpreter],
+                tuple(lock.pins[at] for at in one.pins),
+                one.digest,
+                build_path,
+            )
+            for one in choices
+        ]
+
     def _fitting(self, declared: Declared, minor: str = "") -> Sequence[Interpreter]:
-        """Return the interpreters for a model; `minor` is what its own lock was made for."""
+        """Return the interpreters for a model; `minor` is what the user's own lock is made for."""
         manifest = declared.manifest
         if self._python is not None:
             return (self.interpreters.named(self._python),)
@@ -245,8 +277,29 @@ class Targets:
         return fitting
 
 
+def _choices(
+    declared: Declared, lock: Lock, interpreters: Sequence[Interpreter], build_digest: str
+) -> tuple[Choice, ...]:
+    """Return what applies on each interpreter, each digest once, in their order."""
+    positions = {id(pin): at for at, pin in enumerate(lock.pins)}
+    choices: dict[str, Choice] = {}
+    for interpreter in interpreters:
+        try:
+            pins = applicable(lock.pins, interpreter.markers)
+        except LockError as error:
+            raise EnvironmentFailure(
+                f"the lock {error.problem}",
+                where=str(declared.lock),
+                fix=f"run: mm env lock {declared.manifest.name}",
+            ) from error
+        found = environment_digest(pins, interpreter, build_lock=build_digest)
+        at = tuple(positions[id(pin)] for pin in pins)
+        choices.setdefault(found, Choice(interpreter.path, at, found))
+    return tuple(choices.values())
+
+
 def _usable(choices: Sequence[Choice], lock: Lock, known: Mapping[str, Interpreter]) -> bool:
-    """Whether an answer that was kept can be one about this lock and these interpreters."""
+    """Whether kept choices can be about this lock and these interpreters."""
     return all(
         one.interpreter in known and all(0 <= at < len(lock.pins) for at in one.pins)
         for one in choices

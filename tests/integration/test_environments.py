@@ -12,12 +12,13 @@ import pytest
 from orchestrator.backends.indexes import read_settings
 from orchestrator.core.identity import Interpreter
 from orchestrator.core.lockfile import parse_lock
-from orchestrator.environments.build import Order
 from orchestrator.environments.disk import uncached
 from orchestrator.environments.resolver import Resolver
+from orchestrator.environments.targets import Target
 from orchestrator.reporting import Silent
 from tests.integration.conftest import drop_privileges
 from tests.integration.environment_world import World
+from tests.models import model
 from tests.packages import Index, make_builder, make_source, make_wheel, serving, sha256
 
 
@@ -88,7 +89,7 @@ def test_what_does_not_resolve_is_told_in_the_resolvers_words(world):
     assert "delta" in ended.err
     assert "gamma" in ended.err
     assert "unsatisfiable" in ended.err
-    assert "mend its manifest, then run: mm env lock one" in ended.sentence
+    assert "correct its manifest, then run: mm env lock one" in ended.sentence
 
 
 @pytest.mark.parametrize(
@@ -189,12 +190,13 @@ def test_uv_says_what_a_build_would_still_unpack(world, tmp_path):
     world.model("two", ["alpha==1.0", "beta==1.0"], resolve=True)
     lock = parse_lock((world.root / "envs" / "two" / "requirements.lock").read_text())
     here = Interpreter(sys.executable, "cpython", "3", "", "", {})
-    order = Order("two", "2" * 64, here, lock.pins, (), {})
+    two = model(world.root, "two")
+    target = Target(two, lock, mine=False, interpreter=here, pins=lock.pins, digest="2" * 64)
 
     def missing(cache, *, offline=False):
         variables = {**os.environ, **world.variables, "UV_CACHE_DIR": str(tmp_path / cache)}
         resolver = Resolver(variables, read_settings(variables), Silent())
-        return uncached(resolver, order, offline=offline)
+        return uncached(resolver, target, offline=offline)
 
     assert missing("cache") == {"alpha"}
     assert missing("another") == {"alpha", "beta"}

@@ -8,8 +8,8 @@ import pytest
 
 from orchestrator import Session
 from orchestrator.backends.installed import installed, recorded_files
-from orchestrator.environments.hints import cache_directory, links_refused
-from orchestrator.environments.sizes import Usage
+from orchestrator.environments.disk import cache_directory, links_refused
+from orchestrator.environments.inventory import Usage
 from tests.integration.environment_world import World
 
 MANIFESTS = Path(__file__).parent / "conflicting" / "manifests"
@@ -42,9 +42,9 @@ def built(world):
         ended = world.mm("env", "sync", name)
         assert ended.code == 0, ended
         (path,) = (world.home / "envs").glob(f"{name}-*")
-        before = usage.total
+        before = usage.size.total
         usage.add(path)
-        took.append((path, usage.total - before))
+        took.append((path, usage.size.total - before))
     return took
 
 

@@ -1,4 +1,4 @@
-"""`mm env`: lock, build, list and explain the models' environments. One module per few commands."""
+"""`mm env`: lock, build, list and explain the models' environments."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ import click
 from orchestrator.cli.lazy import LazyGroup
 
 COMMANDS = {
-    "lock": (
-        "Resolve dependencies into locks with hashes, or prove the locks",
-        "locking:lock_command",
-    ),
-    "sync": ("Make what is built equal what is declared", "building:sync_command"),
-    "list": ("Show every environment, its size and its state", "listing:list_command"),
-    "check": ("Say what is wrong with environments", "checking:check_command"),
-    "path": ("Print the directory of a model's environment", "listing:path_command"),
-    "exec": ("Run a command inside a model's environment", "executing:exec_command"),
-    "why": ("Say why two models have two environments", "explaining:why_command"),
-    "tree": ("Show who asks for which package", "explaining:tree_command"),
-    "remove": ("Remove environments", "removing:remove_command"),
-    "prune": ("Remove the environments that no model needs", "removing:prune_command"),
+    "lock": ("Resolve dependencies into locks with hashes, or check the locks", "lock:lock"),
+    "sync": ("Make what is built equal what is declared", "sync:sync"),
+    "list": ("Show every environment, its size and its state", "built:list_rows"),
+    "check": ("Say what is wrong with environments", "built:check"),
+    "path": ("Print the directory of a model's environment", "built:path"),
+    "exec": ("Run a command inside a model's environment", "built:execute"),
+    "why": ("Say why two models have two environments", "lock:why"),
+    "tree": ("Show who asks for which package", "lock:tree"),
+    "remove": ("Remove environments", "built:remove"),
+    "prune": ("Remove the environments that no model needs", "built:prune"),
 }
 """Every command with its help and where it is."""
 

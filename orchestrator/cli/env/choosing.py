@@ -85,7 +85,7 @@ def stored_named(
             continue
         target = environments.target(catalog.model(name))
         stored = environments.store.find(target.digest)
-        unfinished = environments.store.leftovers(target.digest)
+        unfinished = environments.store.directories_of(target.digest)
         if stored is None and unfinished:
             stored = Stored(unfinished[0], None)
         if stored is None:

@@ -3,9 +3,7 @@ import os
 
 import pytest
 
-from orchestrator.environments.store import MARKER, Store, read_marker
-from orchestrator.errors import Cancelled, EnvironmentFailure
-from orchestrator.flock import try_lock, wait_lock
+from orchestrator.environments.store import MARKER, Store
 from orchestrator.home import Home
 from tests.models import DIGEST, built, marker
 
@@ -34,7 +32,7 @@ def test_a_marker_cut_short_is_no_marker(store, length):
     whole = (path / MARKER).read_bytes()
     (path / MARKER).write_bytes(whole[:length])
     assert store.find(DIGEST) is None
-    assert store.leftovers(DIGEST) == (path,)
+    assert store.directories_of(DIGEST) == (path,)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +55,7 @@ def test_a_moved_environment_is_not_whole(store):
     path = built(store)
     moved = path.with_name("tts-abcdef012345")
     path.rename(moved)
-    assert read_marker(moved) is None
+    assert store.marker(moved) is None
     assert store.find(DIGEST) is None
 
 
@@ -101,46 +99,7 @@ def test_a_store_that_was_never_used_is_empty(store):
 
 def test_users_share_an_environment_and_keep_removal_out(store):
     with store.use(DIGEST), store.use(DIGEST):
-        assert store.try_removal(DIGEST) is None
-    with store.try_removal(DIGEST) as held:
+        assert store.try_unused(DIGEST) is None
+    with store.try_unused(DIGEST) as held:
         assert held.fileno() >= 0
     assert store.last_used(DIGEST) is not None
-
-
-def test_a_lock_is_held_until_the_last_copy_of_it_is_closed(tmp_path):
-    path = tmp_path / "locks" / "x.lock"
-    held = try_lock(path)
-    inherited = os.dup(held.fileno())
-    held.release()
-    assert try_lock(path) is None
-    os.close(inherited)
-    with try_lock(path):
-        assert try_lock(path, shared=True) is None
-    assert path.exists()
-
-
-def test_a_released_lock_has_no_descriptor(tmp_path):
-    held = try_lock(tmp_path / "x.lock")
-    held.release()
-    held.release()
-    with pytest.raises(ValueError, match="released"):
-        held.fileno()
-
-
-def test_waiting_says_so_once_and_can_be_stopped(tmp_path):
-    said, looks = [], []
-
-    def stopped():
-        looks.append(1)
-        return len(looks) > 3
-
-    with try_lock(tmp_path / "x.lock"), pytest.raises(Cancelled):
-        wait_lock(tmp_path / "x.lock", waiting=lambda: said.append(1), stopped=stopped)
-    assert said == [1]
-
-
-def test_locks_that_cannot_be_made_are_an_error_with_advice(tmp_path):
-    (tmp_path / "locks").write_text("a file")
-    with pytest.raises(EnvironmentFailure) as caught:
-        try_lock(tmp_path / "locks" / "x.lock")
-    assert "MM_HOME" in caught.value.fix

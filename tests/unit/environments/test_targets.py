@@ -6,6 +6,7 @@ from orchestrator.core.lockfile import render_lock, shape_digest
 from orchestrator.environments import Environments
 from orchestrator.environments.interpreters import Interpreters
 from orchestrator.environments.store import Marker
+from orchestrator.environments.targets import KEPT, Choice, ResolutionCache
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.home import Home
 from tests.models import Notes, facts, model
@@ -160,7 +161,7 @@ def test_a_package_to_build_needs_its_build_lock(machine):
 
 def mine(machine, declared, body, notes=("--python 3.11",)):
     """Write a lock of the user's own."""
-    path = machine.environments.targets.mine_path(declared)
+    path = machine.environments.targets.user_lock(declared)
     path.parent.mkdir(parents=True, exist_ok=True)
     shape = shape_digest(declared.manifest.environment)
     path.write_text(render_lock(body, shape=shape, command="mm env lock --mine one", notes=notes))
@@ -175,7 +176,7 @@ def test_a_lock_of_the_users_own_is_used_until_it_is_dropped(machine):
     assert target.mine
     assert target.interpreter.version == "3.11.7"
     assert target.pins[0].version == "1.17.0+cpu"
-    assert target.order().places.torch == "cpu"
+    assert target.options.torch == "cpu"
     path.unlink()
     assert machine.environments.target(one) == committed
 
@@ -231,8 +232,45 @@ def test_an_environment_that_was_removed_cannot_be_held(machine):
     path = publish(machine.environments, machine.environments.target(one))
     environment = machine.environments.ready(one)
     with environment.hold():
-        assert machine.environments.store.try_removal(environment.digest) is None
+        assert machine.environments.store.try_unused(environment.digest) is None
     machine.environments.store.clear(path)
     with pytest.raises(EnvironmentFailure, match="removed just now"):
         environment.hold()
-    assert machine.environments.store.try_removal(environment.digest) is not None
+    assert machine.environments.store.try_unused(environment.digest) is not None
+
+
+# what was resolved before
+
+CHOICE = Choice("/usr/bin/python3", (0, 2), "d" * 64)
+
+
+def test_what_was_kept_is_known_to_the_next_run(tmp_path):
+    ResolutionCache(tmp_path / "resolved.json").keep("k", (CHOICE,))
+    cache = ResolutionCache(tmp_path / "resolved.json")
+    assert cache.get("k") == (CHOICE,)
+    assert cache.get("other") is None
+
+
+def test_the_oldest_answers_go_first(tmp_path):
+    cache = ResolutionCache(tmp_path / "resolved.json")
+    for number in range(KEPT + 1):
+        cache.keep(str(number), ())
+    assert cache.get("0") is None
+    assert cache.get(str(KEPT)) == ()
+
+
+def test_a_damaged_file_is_forgotten(tmp_path):
+    file = tmp_path / "resolved.json"
+    for damage in (b"", b"{", b"[]", b'{"k": 1}', b'{"k": [{"pins": []}]}', b"\xff"):
+        file.write_bytes(damage)
+        assert ResolutionCache(file).get("k") is None
+    cache = ResolutionCache(file)
+    cache.keep("k", (CHOICE,))
+    assert ResolutionCache(file).get("k") == (CHOICE,)
+
+
+def test_where_nothing_can_be_written_nothing_is_kept(tmp_path):
+    (tmp_path / "resolved.json").mkdir()
+    cache = ResolutionCache(tmp_path / "resolved.json")
+    cache.keep("k", (CHOICE,))
+    assert ResolutionCache(tmp_path / "resolved.json").get("k") is None

@@ -1,4 +1,4 @@
-"""`mm env lock`."""
+"""`mm env lock`, `mm env why` and `mm env tree`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,20 @@ if TYPE_CHECKING:
     from orchestrator.environments.resolver import Resolver
 
 
+def _resolver(context: Context) -> Resolver:
+    from orchestrator.backends.indexes import read_settings
+    from orchestrator.environments.resolver import Resolver
+
+    return Resolver(context.variables, read_settings(context.variables), context.reporter)
+
+
 @click.command("lock")
 @click.argument("models", nargs=-1)
 @click.option("--upgrade", is_flag=True, help="Take the newest versions that fit.")
 @click.option(
     "--upgrade-package", "-P", multiple=True, metavar="PACKAGE", help="Take the newest of PACKAGE."
 )
-@click.option("--check", is_flag=True, help="Prove that every platform and Python has its wheels.")
+@click.option("--check", is_flag=True, help="Check that every platform and Python has its wheels.")
 @click.option("--mine", is_flag=True, help="Make a lock of your own, for this machine.")
 @click.option("--drop", is_flag=True, help="With --mine: go back to the committed lock.")
 @click.option("--torch", default="", metavar="BACKEND", help="With --mine: cpu, cu126, …, auto.")
@@ -46,18 +53,16 @@ if TYPE_CHECKING:
     help="With --mine: a path, a command or a version.",
 )
 @pass_context
-def lock_command(context: Context, /, models: tuple[str, ...], **options: Any) -> None:
+def lock(context: Context, /, models: tuple[str, ...], **options: Any) -> None:
     """Resolve the dependencies of MODELS (of all, when none is named) into locks with hashes.
 
     A lock of your own (--mine) lies in MM_HOME; sync and run use it until it is dropped.
     """
-    from orchestrator.backends.indexes import read_settings
     from orchestrator.cli.env.choosing import lockable, named, one_per_lock
     from orchestrator.environments.locking import LockOptions, write_lock
-    from orchestrator.environments.resolver import Resolver
 
     _refuse_strays(options)
-    resolver = Resolver(context.variables, read_settings(context.variables), context.reporter)
+    resolver = _resolver(context)
     if models:
         chosen = named(context.catalog, models)
     elif options["mine"]:
@@ -99,22 +104,19 @@ def _mine(
 ) -> None:
     from dataclasses import replace
 
-    from orchestrator.environments import Environments
     from orchestrator.environments.locking import write_lock
-    from orchestrator.environments.mine import Places, absolute_places
+    from orchestrator.environments.locks import UserLockOptions, absolute_places
+    from orchestrator.environments.targets import Targets
 
-    name = declared.name
-    environments = Environments(
-        context.home, context.variables, context.reporter, python=options["python"]
-    )
-    target = environments.targets.mine_path(declared)
+    targets = Targets(context.home, context.variables, options["python"])
+    target = targets.user_lock(declared)
     if options["drop"]:
         there = target.is_file()
         target.unlink(missing_ok=True)
-        context.say(f"{name} uses its committed lock{'' if there else ' already'}")
+        context.say(f"{declared.name} uses its committed lock{'' if there else ' already'}")
         return
-    interpreter = environments.targets.interpreter_for(declared)
-    places = Places(
+    interpreter = targets.interpreter_for(declared)
+    user = UserLockOptions(
         torch=options["torch"],
         find_links=absolute_places(options["find_links"], context.cwd),
         indexes=absolute_places(options["index"], context.cwd),
@@ -123,15 +125,15 @@ def _mine(
     )
     context.home.prepare()
     own = replace(resolver, python=interpreter.path)
-    changed = write_lock(own, declared, target, replace(locks, places=places))
+    changed = write_lock(own, declared, target, replace(locks, user=user))
     context.say(
         f"{target}: {'written' if changed else 'unchanged'}; sync and run use it until you say: "
-        f"mm env lock --mine --drop {name}"
+        f"mm env lock --mine --drop {declared.name}"
     )
 
 
 def _check(context: Context, resolver: Resolver, models: Sequence[Declared]) -> None:
-    from orchestrator.environments.proving import check_lock
+    from orchestrator.environments.compatibility import check_lock
 
     findings = [finding for declared in models for finding in check_lock(resolver, declared)]
     for finding in findings:
@@ -147,3 +149,47 @@ def _check(context: Context, resolver: Resolver, models: Sequence[Declared]) -> 
         )
     for declared in models:
         context.say(f"{declared.name}: the lock fits its manifest and installs everywhere")
+
+
+@click.command("why")
+@click.argument("first")
+@click.argument("second")
+@pass_context
+def why(context: Context, first: str, second: str) -> None:
+    """Say what keeps the environments of two models apart, and whether one lock could hold both."""
+    from orchestrator.environments.compatibility import compare
+
+    targets = [context.environments.target(context.catalog.model(name)) for name in (first, second)]
+    found = compare(_resolver(context), *targets)
+    if found.shared:
+        context.out(f"{first} and {second} share one environment")
+        return
+    if found.conflict:
+        context.out(f"no environment can hold both {first} and {second}:")
+        context.out(found.conflict.strip())
+    else:
+        context.out(f"one lock could hold both {first} and {second}")
+    if found.differences:
+        context.out("\ntheir locks differ in:")
+    for difference in found.differences:
+        context.out(f"  {difference.name}")
+        for name, chain in ((first, difference.first), (second, difference.second)):
+            arrows = " -> ".join(f"{pin.name} {pin.version}" for pin in chain)
+            context.out(f"    {name}: {arrows}")
+    for name, only in zip((first, second), found.only, strict=True):
+        if only:
+            context.out(f"only in {name}: {', '.join(only)}")
+
+
+@click.command("tree")
+@click.argument("model")
+@pass_context
+def tree(context: Context, model: str) -> None:
+    """Show who asks for which package of MODEL, from its lock; (*) marks what stands above."""
+    from orchestrator.core import requirement_tree
+
+    target = context.environments.target(context.catalog.model(model))
+    context.out(f"{model} (Python {target.interpreter.version})")
+    for branch in requirement_tree.tree(target.pins):
+        mark = " (*)" if branch.seen else ""
+        context.out(f"{'  ' * (branch.depth + 1)}{branch.pin.name} {branch.pin.version}{mark}")

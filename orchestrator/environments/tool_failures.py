@@ -1,6 +1,6 @@
-"""The known failures of installers and resolvers: a sentence and the next action for each.
+"""The known failures of installers and resolvers: a sentence and the next command for each.
 
-The tool's own words are always shown in full beneath; this only says what they come to.
+The tool's own words are always shown in full beneath.
 """
 
 from __future__ import annotations
@@ -13,42 +13,46 @@ from orchestrator.errors import EnvironmentFailure
 from orchestrator.processes import ProcessError
 
 
-class Advice(NamedTuple):
-    """What a tool's words come to; `{name}` in `fix` is the model.
+class KnownFailure(NamedTuple):
+    """A failure by what the tool says.
 
-    `passing` says that the machine or the network is at fault and not what was asked for,
-    `missing` that something was not found.
+    Attributes:
+        pattern: What it says.
+        what: The cause.
+        fix: What to do; `{name}` is the model, `{command}` what to run again.
+        transient: Whether the machine or the network is at fault and not what was asked for.
+        missing: Whether something was not found.
     """
 
     pattern: re.Pattern[str]
     what: str
     fix: str
-    passing: bool = True
+    transient: bool = True
     missing: bool = False
 
 
-_OFFLINE = Advice(
+_OFFLINE = KnownFailure(
     re.compile(r"network connectivity is disabled|--offline|in the offline mode", re.IGNORECASE),
     "a package is not in the cache, and nothing may be downloaded",
     "run it once without --offline: {command}",
 )
 
 _TABLE = (
-    Advice(
+    KnownFailure(
         re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE),
         "the disk is full",
         "free some space (mm env prune), or set MM_HOME to a larger disk; then run: {command}",
     ),
-    Advice(
+    KnownFailure(
         re.compile(
             r"hash mismatch|do not match the hashes|hashes? (?:is|are) required", re.IGNORECASE
         ),
         "a file does not have the hash that the lock names",
         "if the index is the right one, run: mm env lock {name}",
-        passing=False,
+        transient=False,
     ),
     _OFFLINE,
-    Advice(
+    KnownFailure(
         re.compile(
             r"error sending request|failed to fetch|connection (?:refused|reset|error)|dns error|"
             r"timed? ?out|network is unreachable|connection broken|incompleteread|"
@@ -59,7 +63,7 @@ _TABLE = (
         "the package index could not be reached",
         "what was downloaded is kept: run again: {command}",
     ),
-    Advice(
+    KnownFailure(
         re.compile(
             r"no solution found|no matching distribution|could not find a version|"
             r"no usable wheels|no wheels|was not found in the package registry|"
@@ -68,10 +72,10 @@ _TABLE = (
         ),
         "a wheel cannot be found",
         "see which platforms lack one: mm env lock --check {name}",
-        passing=False,
+        transient=False,
         missing=True,
     ),
-    Advice(
+    KnownFailure(
         re.compile(r"permission denied|read-only file system", re.IGNORECASE),
         "a directory cannot be written",
         "set MM_HOME (and UV_CACHE_DIR) to directories of yours",
@@ -79,14 +83,14 @@ _TABLE = (
 )
 
 
-def is_passing(error: ProcessError) -> bool:
+def is_transient(error: ProcessError) -> bool:
     """Return whether the machine or the network is at fault, and not what was asked for."""
     known = _known(error)
-    return known is not None and known.passing
+    return known is not None and known.transient
 
 
-def _known(error: ProcessError) -> Advice | None:
-    return next((advice for advice in _TABLE if advice.pattern.search(error.detail)), None)
+def _known(error: ProcessError) -> KnownFailure | None:
+    return next((failure for failure in _TABLE if failure.pattern.search(error.detail)), None)
 
 
 def tool_failure(
@@ -99,21 +103,21 @@ def tool_failure(
     otherwise: str = "",
     offline: bool = False,
 ) -> EnvironmentFailure:
-    """Return the error that a tool's failure comes to.
+    """Return the error for a tool's failure.
 
     Args:
         error: What the tool said.
         subject: What could not be done, as in `the environment of rapidocr could not be built`.
         name: The model.
         command: What to run again.
-        log: Where everything that was said lies.
+        log: The file with all that the tool said.
         otherwise: What to do where neither the network nor the disk is at fault.
-        offline: Whether nothing might be fetched; then what is not found is not in the cache.
+        offline: Whether nothing may be fetched; then what is not found is not in the cache.
     """
     known = _known(error)
     if offline and known is not None and known.missing:
         known = _OFFLINE
-    if otherwise and (known is None or not known.passing):
+    if otherwise and (known is None or not known.transient):
         return EnvironmentFailure(subject, fix=otherwise, detail=error.detail)
     cause = known.what if known else error.what
     fix = known.fix.format(name=name, command=command) if known else f"then run: {command}"
@@ -127,7 +131,7 @@ def tool_failure(
 def system_failure(
     error: OSError, *, subject: str, command: str, where: str = ""
 ) -> EnvironmentFailure:
-    """Return the error that a failed system call comes to."""
+    """Return the error for a failed system call."""
     cause, fix = error.strerror or str(error), f"then run: {command}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         cause = _TABLE[0].what

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from orchestrator.environments.activation import activated
+from orchestrator.cli.env.built import activated
 
 
 def test_a_command_sees_the_environment_first_and_nothing_that_misleads_it():

@@ -11,9 +11,7 @@ from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.paths import GivenPath
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from orchestrator.core.planning import Step
+    from orchestrator.environments.plan import Step
 
 
 @click.command("sync")
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--install-python", is_flag=True, help="Let uv fetch a Python where none fits.")
 @pass_context
-def sync_command(
+def sync(
     context: Context,
     models: tuple[str, ...],
     *,
@@ -57,7 +55,7 @@ def sync_command(
         backend,
         python,
         offline=offline,
-        in_use=context.users_of,
+        store=context.environments.store,
     )
     if models:
         chosen = named(context.catalog, models)
@@ -72,31 +70,34 @@ def sync_command(
         steps = [_plain(step) for step in environments.plan(chosen)]
         context.out(json.dumps({"version": 1, "steps": steps}, indent=2))
     elif dry_run:
-        _print(context, environments.plan(chosen))
+        for step in environments.plan(chosen):
+            context.out(_line(step))
     if not dry_run:
         environments.sync(chosen, jobs or DEFAULT_JOBS)
 
 
-def _print(context: Context, steps: Sequence[Step]) -> None:
+def _line(step: Step) -> str:
     from orchestrator.core.units import format_size
 
     words = {"ready": "is ready", "probe": "would be probed", "build": "would be built"}
-    for step in steps:
-        facts = [f"Python {step.python}", f"{step.packages} packages", step.digest[:12]]
-        if step.disk:
-            facts.append(f"up to {format_size(step.download)} to download")
-            facts.append(f"{format_size(step.disk)} on disk")
-        context.out(f"{', '.join(step.models)}: {words[step.action.value]} ({', '.join(facts)})")
+    target, size = step.target, step.size()
+    facts = [f"Python {target.interpreter.version}", f"{len(target.pins)} packages"]
+    facts.append(target.digest[:12])
+    if size.disk:
+        facts.append(f"up to {format_size(size.download)} to download")
+        facts.append(f"{format_size(size.disk)} on disk")
+    return f"{', '.join(step.models)}: {words[step.action.value]} ({', '.join(facts)})"
 
 
 def _plain(step: Step) -> dict[str, object]:
+    target, size = step.target, step.size()
     return {
         "action": step.action.value,
         "models": list(step.models),
-        "digest": step.digest,
-        "python": step.python,
-        "packages": step.packages,
+        "digest": target.digest,
+        "python": target.interpreter.version,
+        "packages": len(target.pins),
         "probes": list(step.probes),
-        "download": step.download,
-        "disk": step.disk,
+        "download": size.download,
+        "disk": size.disk,
     }

@@ -1,0 +1,217 @@
+"""Files of packages as uv's `pylock.toml` names them: how large a wheel is, what a source needs.
+
+A wheel is a zip archive, whose directory stands at its end: the index is asked for that part alone.
+Indexes need not name sizes, and none names what a file takes once it is unpacked. What a source
+package needs in order to be built stands in its own `pyproject.toml`, and is read from the very
+file whose hash the lock names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
+from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
+
+from orchestrator.core.toml import parse_toml
+from orchestrator.environments.sizes_file import WheelSize
+from orchestrator.errors import EnvironmentFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from http.client import HTTPResponse
+
+DEFAULT_REQUIREMENTS = ("setuptools>=40.8.0",)
+"""What PEP 518 has a package without `[build-system]` need."""
+
+PATIENCE = 60.0
+"""Seconds that a server may stay silent."""
+
+_LIMIT = 1 << 30
+"""Bytes of the largest source that is read."""
+
+_BLOCK = 64 << 10
+"""Bytes asked for at once; the directory of most wheels fits."""
+
+_DISK_BLOCK = 4096
+"""Bytes of the unit in which common file systems give out space."""
+
+
+class PackageFile(NamedTuple):
+    """A wheel or source of a package: the package's name, the file's URL, its SHA-256."""
+
+    package: str
+    url: str
+    sha256: str
+
+
+def read_pylock(text: str, folder: Path, kind: str) -> list[PackageFile]:
+    """Return the files that a `pylock.toml` of uv's names, the first of each package.
+
+    Args:
+        text: The `pylock.toml`, made for one platform and Python.
+        folder: Where it lay; paths are relative to that.
+        kind: `wheels` or `sdist`.
+    """
+    found = []
+    for package in parse_toml(text).get("packages", ()):
+        files = package.get(kind) or ()
+        for file in [files] if kind == "sdist" and files else files[:1]:
+            url = file.get("url") or (folder / file["path"]).resolve().as_uri()
+            sha256 = file.get("hashes", {}).get("sha256", "")
+            found.append(PackageFile(package["name"], url, sha256))
+    return found
+
+
+def wheel_size(url: str, variables: Mapping[str, str]) -> WheelSize:
+    """Return the sizes of the wheel at a URL.
+
+    Raises:
+        OSError: When it cannot be read, or its server sends no parts of files.
+        zipfile.BadZipFile: When it is no archive.
+        ValueError: When the URL is none.
+    """
+    parts = urlsplit(url)
+    local = parts.scheme == "file"
+    with Path(unquote(parts.path)).open("rb") if local else _RemoteFile(url, variables) as file:
+        with zipfile.ZipFile(file) as archive:
+            disk = sum(-(-each.file_size // _DISK_BLOCK) * _DISK_BLOCK for each in archive.filelist)
+        return WheelSize(file.seek(0, io.SEEK_END), disk)
+
+
+def build_requirements(source: PackageFile, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what the package in `source` needs in order to be built.
+
+    Raises:
+        EnvironmentFailure: When it cannot be fetched, has another hash, or cannot be read.
+    """
+    data = _fetch(source.url, variables)
+    if hashlib.sha256(data).hexdigest() != source.sha256:
+        raise EnvironmentFailure(
+            f"the source of {source.package} does not have the hash that the index names",
+            fix="check the package index",
+        )
+    return named_requirements(source.package, read_pyproject(source.package, data))
+
+
+def named_requirements(name: str, pyproject: str | None) -> tuple[str, ...]:
+    """Return the build requirements that the text of a `pyproject.toml` names.
+
+    Raises:
+        EnvironmentFailure: When it is not valid.
+    """
+    if pyproject is None or "build-system" not in pyproject:
+        return DEFAULT_REQUIREMENTS
+    try:
+        system = parse_toml(pyproject).get("build-system", {})
+        requires = system.get("requires", DEFAULT_REQUIREMENTS)
+        return tuple(str(requirement) for requirement in requires)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise EnvironmentFailure(
+            f"the pyproject.toml of {name} cannot be read ({error})",
+            fix="ask its author, or do without it",
+        ) from error
+
+
+def read_pyproject(name: str, data: bytes) -> str | None:
+    """Return the `pyproject.toml` at the top of a source archive, or None where it has none.
+
+    Raises:
+        EnvironmentFailure: When `data` is no archive.
+    """
+    try:
+        if zipfile.is_zipfile(io.BytesIO(data)):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                member = _top(archive.namelist())
+                return archive.read(member).decode("utf-8") if member else None
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            member = _top(archive.getnames())
+            stream = archive.extractfile(member) if member else None
+            return stream.read().decode("utf-8") if stream else None
+    except (OSError, ValueError, tarfile.TarError, zipfile.BadZipFile, KeyError) as error:
+        raise EnvironmentFailure(
+            f"the source of {name} cannot be read ({error})", fix="check the package index"
+        ) from error
+
+
+def _top(names: Iterable[str]) -> str | None:
+    return next((n for n in names if n.count("/") == 1 and n.endswith("/pyproject.toml")), None)
+
+
+def _fetch(url: str, variables: Mapping[str, str]) -> bytes:
+    if urlsplit(url).scheme not in ("http", "https", "file"):
+        raise EnvironmentFailure(f"{url} is not a place to fetch from", fix="check the index")
+    try:
+        with _opener(variables).open(url, timeout=PATIENCE) as answer:
+            data: bytes = answer.read(_LIMIT)
+            return data
+    except OSError as error:  # urllib's errors are among them
+        name = unquote(urlsplit(url).path.rpartition("/")[2])
+        raise EnvironmentFailure(
+            f"{name} could not be fetched ({error})", fix="check the network, then run it again"
+        ) from error
+
+
+def _opener(variables: Mapping[str, str]) -> OpenerDirector:
+    """Return what fetches URLs with the proxies that `variables` name."""
+    proxies = {
+        scheme: value
+        for scheme in ("http", "https")
+        if (value := variables.get(f"{scheme}_proxy") or variables.get(f"{scheme.upper()}_PROXY"))
+    }
+    return build_opener(ProxyHandler(proxies))
+
+
+class _RemoteFile(io.RawIOBase):
+    """A file on a server, of which only what is read is fetched; its end is fetched first."""
+
+    def __init__(self, url: str, variables: Mapping[str, str]) -> None:
+        super().__init__()
+        self._url = url
+        self._opener = _opener(variables)
+        self._at = 0
+        answer = self._ask(f"bytes=-{_BLOCK}")
+        whole = answer.headers.get("Content-Range", "").rpartition("/")[2]
+        with answer:
+            if answer.status != 206 or not whole.isdigit():
+                raise OSError("its server sends no parts of files")
+            self._data = answer.read(_BLOCK)
+        self._size = int(whole)
+        self._start = self._size - len(self._data)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        wanted = min(len(buffer), self._size - self._at)
+        if wanted <= 0:
+            return 0
+        if not self._start <= self._at <= self._at + wanted <= self._start + len(self._data):
+            with self._ask(f"bytes={self._at}-{self._at + max(wanted, _BLOCK) - 1}") as answer:
+                self._data, self._start = answer.read(max(wanted, _BLOCK)), self._at
+        found = self._data[self._at - self._start :][:wanted]
+        buffer[: len(found)] = found
+        self._at += len(found)
+        return len(found)
+
+    def _ask(self, part: str) -> HTTPResponse:
+        if urlsplit(self._url).scheme not in ("http", "https"):
+            raise ValueError(f"{self._url} is not a place to fetch from")
+        request = Request(self._url, headers={"Range": part})  # noqa: S310 - checked above
+        answer: HTTPResponse = self._opener.open(request, timeout=PATIENCE)
+        return answer
