@@ -13,7 +13,8 @@ import msgspec
 
 from orchestrator.core.canonical import short
 from orchestrator.flock import Held, try_lock, wait_lock
-from orchestrator.home import write_json
+from orchestrator.home import read_record, write_json
+from orchestrator.tidying import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,11 +52,7 @@ class ContentStore(Generic[M]):
 
     def marker(self, directory: Path) -> M | None:
         """Return the marker in `directory`, or None where it is missing or damaged."""
-        try:
-            data = (directory / self._marker_file).read_bytes()
-            return msgspec.json.decode(data, type=self._marker_type)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-            return None
+        return read_record(directory / self._marker_file, self._marker_type)
 
     def make(
         self, directory: Path, fill: Callable[[], M], note: Callable[[str], None] = lambda _: None
@@ -96,12 +93,10 @@ class ContentStore(Generic[M]):
         Raises:
             OSError: When something in it cannot be removed.
         """
-        from shutil import rmtree  # its imports cost every command
-
         if directory.parent != self.root:
             raise ValueError(f"{directory} is not under {self.root}")
         (directory / self._marker_file).unlink(missing_ok=True)
-        rmtree(directory)
+        remove(directory)
 
     def discard(self, directory: Path) -> bool:
         """Remove a directory of the store, unless it is in use; return whether it is gone.

@@ -11,12 +11,14 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+T = TypeVar("T")
 
 FORMAT = 1
 """The version of the layout below. A newer one on disk stops `mm`."""
@@ -180,6 +182,16 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
+        return None
+
+
+def read_record(path: Path, kind: type[T]) -> T | None:
+    """Return the record of the type `kind` in a JSON file, or None when missing or damaged."""
+    import msgspec
+
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Reporter(Protocol):
@@ -16,6 +20,17 @@ class Reporter(Protocol):
 
     def finish(self, key: str, text: str = "") -> None:
         """End the work called `key`; `text`, when given, is worth a line."""
+
+
+@contextmanager
+def progress(reporter: Reporter, key: str, text: str = "") -> Iterator[None]:
+    """Report the work called `key`: `text` (when given) at its beginning, and its end."""
+    if text:
+        reporter.progress(key, text)
+    try:
+        yield
+    finally:
+        reporter.finish(key)
 
 
 class Silent:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator import processes
+from orchestrator.backends.installed import difference
+from orchestrator.backends.toolenv import tool_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,8 +28,7 @@ class Tooling:
     """What every step of a backend is given.
 
     Attributes:
-        variables: The allow-listed environment (`orchestrator.backends.toolenv`).
-        user_variables: All of the user's variables, for the credentials of named indexes.
+        variables: The user's variables.
         indexes: Where packages come from.
         log: The file that the tools' words are appended to.
         on_line: Called with each of their lines.
@@ -37,13 +38,17 @@ class Tooling:
     """
 
     variables: Mapping[str, str]
-    user_variables: Mapping[str, str]
     indexes: IndexSettings
     log: Path
     on_line: Callable[[str], None]
     offline: bool = False
     keep: Sequence[int] = ()
     children: processes.Children = field(default_factory=processes.Children)
+
+    @property
+    def allowed(self) -> dict[str, str]:
+        """The part of the variables that tools get."""
+        return tool_variables(self.variables)
 
     def run(self, command: Sequence[str], variables: Mapping[str, str]) -> None:
         """Run one tool to its end, logged.
@@ -82,7 +87,7 @@ class Request:
 
 
 class Backend(Protocol):
-    """One way to make a virtual environment and to fill it."""
+    """One way to make a virtual environment and to fill it; each inherits the check."""
 
     name: str
 
@@ -102,3 +107,4 @@ class Backend(Protocol):
 
     def check(self, directory: Path, packages: Mapping[str, str]) -> str | None:
         """Return why `directory` does not hold exactly `packages`, or None when it does."""
+        return difference(directory, packages)

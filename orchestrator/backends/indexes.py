@@ -35,7 +35,6 @@ class IndexSettings:
         keyring: The keyring provider; empty for none.
         certificate: A file of certificates that the user named for pip alone.
         strategy: uv's index strategy; empty for its default.
-        origin: Whose settings these are: `uv`, `pip`, or empty for nobody's.
         environment: Further settings of uv's files, as variables for uv.
     """
 
@@ -47,7 +46,6 @@ class IndexSettings:
     keyring: str = ""
     certificate: str = ""
     strategy: str = ""
-    origin: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -143,13 +141,6 @@ def read_settings(
 # uv
 
 
-_UV_KEYS = re.compile(
-    r"^\s*(?:\[\[\s*(?:pip\.)?index\s*\]\]|\[\s*pip\s*\]|"
-    r"(?:index|index-url|extra-index-url|find-links|no-index|index-strategy|keyring-provider|"
-    r"allow-insecure-host|cache-dir|link-mode|system-certs|native-tls|python-install-mirror|"
-    r"http-proxy|https-proxy|no-proxy)\s*=)",
-    re.MULTILINE,
-)
 _UV_ENVIRONMENT = {
     "cache-dir": "UV_CACHE_DIR",
     "link-mode": "UV_LINK_MODE",
@@ -165,9 +156,7 @@ def _uv_settings(variables: Mapping[str, str], read: Callable[[Path], str | None
     merged: dict[str, Any] = {}
     # The least important file first: the user's replaces the system's, key by key.
     for path in reversed(uv_files(variables)):
-        text = read(path)
-        if text and _UV_KEYS.search(text):
-            merged.update(_toml(text, path))
+        merged.update(_toml(read(path) or "", path))
     pip = merged.get("pip")
     if isinstance(pip, dict):
         merged.update(pip)
@@ -201,7 +190,6 @@ def _uv_settings(variables: Mapping[str, str], read: Callable[[Path], str | None
         ),
         keyring=get("UV_KEYRING_PROVIDER") or _text(merged.get("keyring-provider")),
         strategy=get("UV_INDEX_STRATEGY") or _text(merged.get("index-strategy")),
-        origin="uv",
         environment=environment,
     )
 
@@ -221,14 +209,6 @@ def uv_files(variables: Mapping[str, str]) -> tuple[Path, ...]:
         *(Path(folder) / "uv" / "uv.toml" for folder in system),
         Path("/etc/uv/uv.toml"),
     )
-
-
-def _toml(text: str, path: Path) -> dict[str, Any]:
-    try:
-        return parse_toml(text)
-    except ValueError as error:
-        problem = f"is not valid TOML ({error})"
-        raise UsageError(problem, where=str(path), fix="mend it") from error
 
 
 # pip
@@ -253,7 +233,6 @@ def _pip_settings(
         trusted_hosts=tuple(_words(merged.get("trusted-host"))),
         keyring="subprocess" if merged.get("keyring-provider") == "subprocess" else "",
         certificate=merged.get("cert", ""),
-        origin="pip",
     )
 
 
@@ -280,13 +259,19 @@ def pip_files(variables: Mapping[str, str]) -> tuple[Path, ...]:
     return tuple(files)
 
 
+def _toml(text: str, path: Path) -> dict[str, Any]:
+    try:
+        return parse_toml(text)
+    except ValueError as error:
+        raise _unreadable(path, f"is not valid TOML ({error})") from error
+
+
 def _ini(text: str, path: Path) -> dict[str, str]:
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(text)
     except configparser.Error as error:
-        problem = str(error).splitlines()[0]
-        raise UsageError(f"cannot be read ({problem})", where=str(path), fix="mend it") from error
+        raise _unreadable(path, f"cannot be read ({str(error).splitlines()[0]})") from error
     merged: dict[str, str] = {}
     for section in ("global", "install"):
         if parser.has_section(section):
@@ -297,6 +282,10 @@ def _ini(text: str, path: Path) -> dict[str, str]:
 
 
 # both
+
+
+def _unreadable(path: Path, problem: str) -> UsageError:
+    return UsageError(problem, where=str(path), fix="correct it")
 
 
 def _read(path: Path) -> str | None:

@@ -1,6 +1,8 @@
 """What is installed in an environment, read from its `*.dist-info` directories.
 
-No process, and no trust in an installer's own idea of what belongs together.
+No process, and no trust in an installer's own idea of what belongs together. `importlib.metadata`
+would do for names and versions, but it leaves files that are missing out of its lists, which are
+those that a check looks for.
 """
 
 from __future__ import annotations
@@ -8,12 +10,14 @@ from __future__ import annotations
 import csv
 import hashlib
 from dataclasses import dataclass
+from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 
 from orchestrator.core.lockfile import normal_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from email.message import Message
     from pathlib import Path
 
 
@@ -51,10 +55,11 @@ def installed(directory: Path) -> dict[str, Installed]:
     if packages is None:
         return {}
     found: dict[str, Installed] = {}
-    for metadata in sorted(packages.glob("*.dist-info")):
-        name, version = _name_and_version(metadata)
+    for path in sorted(packages.glob("*.dist-info")):
+        metadata = _metadata(path)
+        name = normal_name(metadata.get("Name", "").strip())
         if name:
-            found[name] = Installed(name, version, metadata)
+            found[name] = Installed(name, metadata.get("Version", "").strip(), path)
     return found
 
 
@@ -101,18 +106,10 @@ def record_digest(package: Installed) -> str:
         return ""
 
 
-def _name_and_version(metadata: Path) -> tuple[str, str]:
-    name = version = ""
+def _metadata(directory: Path) -> Message:
+    """Return the head of a package's METADATA; an empty one where it cannot be read."""
     try:
-        with (metadata / "METADATA").open(encoding="utf-8", errors="replace") as stream:
-            for line in stream:
-                key, _, value = line.partition(":")
-                if key == "Name":
-                    name = normal_name(value.strip())
-                elif key == "Version":
-                    version = value.strip()
-                if (name and version) or not line.strip():
-                    break
+        text = (directory / "METADATA").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return "", ""
-    return name, version
+        text = ""
+    return HeaderParser().parsestr(text)

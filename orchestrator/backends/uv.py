@@ -10,11 +10,10 @@ import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from orchestrator.backends.installed import difference
+from orchestrator.backends.base import Backend
 from orchestrator.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from orchestrator.backends.base import Request, Tooling
@@ -46,16 +45,16 @@ def _find() -> str:
         ) from error
 
 
-def uv_variables(tooling: Tooling, *, hashed: bool = True) -> dict[str, str]:
+def uv_variables(tooling: Tooling) -> dict[str, str]:
     """Return uv's whole environment; what the user set beats what a file of uv's says."""
     return {
-        **tooling.indexes.uv_variables(hashed=hashed),
-        **tooling.variables,
+        **tooling.indexes.uv_variables(hashed=True),
+        **tooling.allowed,
         **({"UV_OFFLINE": "1"} if tooling.offline else {}),
     }
 
 
-class UvBackend:
+class UvBackend(Backend):
     """Environments made by `uv venv` and `uv pip sync`."""
 
     name = "uv"
@@ -87,7 +86,3 @@ class UvBackend:
         if not request.packages:
             command += ["--allow-empty-requirements"]
         tooling.run([*command, str(request.requirements)], uv_variables(tooling))
-
-    def check(self, directory: Path, packages: Mapping[str, str]) -> str | None:
-        """Compare what is installed with `packages`."""
-        return difference(directory, packages)

@@ -9,17 +9,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from orchestrator.backends.installed import difference
+from orchestrator.backends.base import Backend
 from orchestrator.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from orchestrator.backends.base import Request, Tooling
 
 
-class VirtualenvBackend:
+class VirtualenvBackend(Backend):
     """Environments made by `virtualenv`, filled by their own pip."""
 
     name = "virtualenv"
@@ -32,7 +31,7 @@ class VirtualenvBackend:
                 sys.executable, "-m", "virtualenv", "--python", str(interpreter), "--no-download",
                 "--no-periodic-update", "--no-setuptools", "--no-vcs-ignore", str(directory),
             ],
-            dict(tooling.variables),
+            tooling.allowed,
         )  # fmt: skip
 
     def install(self, directory: Path, request: Request, tooling: Tooling) -> None:
@@ -47,8 +46,8 @@ class VirtualenvBackend:
                 fix="use --backend uv",
             )
         variables = {
-            **tooling.indexes.pip_variables(tooling.user_variables),
-            **tooling.variables,
+            **tooling.indexes.pip_variables(tooling.variables),
+            **tooling.allowed,
             **({"PIP_NO_INDEX": "1"} if tooling.offline else {}),
             # As a variable it reaches the pip that installs build requirements as well.
             "PIP_REQUIRE_HASHES": "1",
@@ -66,7 +65,3 @@ class VirtualenvBackend:
             tooling.run([*command, "--requirement", str(request.requirements)], variables)
         if "pip" not in request.packages:
             tooling.run([*pip, "uninstall", "--yes", "pip"], variables)
-
-    def check(self, directory: Path, packages: Mapping[str, str]) -> str | None:
-        """Compare what is installed with `packages`."""
-        return difference(directory, packages)

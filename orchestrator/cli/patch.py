@@ -294,7 +294,6 @@ def _view(
     from orchestrator.core import patching
     from orchestrator.errors import UsageError
     from orchestrator.sources import inplace
-    from orchestrator.sources.overlays import read_file
     from orchestrator.sources.patchsets import load_patch_sets
 
     declared = context.catalog.model(model)
@@ -311,10 +310,7 @@ def _view(
             return inplace.read_inside(root, name)
     else:
         record = context.sources.ready(declared)
-        commit, where = record.commit, record.path
-
-        def read(name: str) -> bytes | None:
-            return read_file(record, name)
+        commit, where, read = record.commit, record.path, record.read
 
     conditions = _chosen(context, declared, asked)
     patched = patching.apply(sets, read, conditions)

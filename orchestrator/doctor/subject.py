@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from orchestrator.catalog import Declared
     from orchestrator.doctor.packages import Installation
-    from orchestrator.sources.records import SourceRecord
+    from orchestrator.sources.model_files import SourceRecord
 
 MAX_TEXT = 16 << 20
 """Bytes of a file of code or configuration that is read; longer ones are no such files."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchestrator.catalog import Declared
-    from orchestrator.sources.records import SourceRecord
+    from orchestrator.sources.model_files import SourceRecord
     from orchestrator.workspace import Workspace
 
 

@@ -16,7 +16,6 @@ from msgspec.structs import replace
 
 from orchestrator.backends import Backend, Request, Tooling
 from orchestrator.backends.installed import installed, record_digest
-from orchestrator.backends.toolenv import tool_variables
 from orchestrator.core.lockfile import requirements_text
 from orchestrator.core.worker_variables import worker_variables
 from orchestrator.environments.store import Marker, Store, Stored, python_of
@@ -197,8 +196,7 @@ class Builder:
                 self.reporter.progress(target.model, line)
 
         return Tooling(
-            variables=tool_variables(self.variables),
-            user_variables=self.variables,
+            variables=self.variables,
             indexes=target.options.added_to(self.indexes),
             log=log,
             on_line=show,

@@ -75,9 +75,9 @@ def ask(executable: Path) -> dict[str, Any] | None:
     """Return what `executable` says of itself, or None where it does not work.
 
     A shim that points nowhere, a broken link, a Python 2 and a program that is no Python at all are
-    the same to us: no interpreter.
+    the same: no interpreter.
     """
-    # Whoever knows all interpreters already starts no process, and need not be able to.
+    # Where all interpreters are known already, no process is started.
     from orchestrator import processes
 
     try:

@@ -41,7 +41,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A working interpreter; `borrowed` when it belongs to somebody's activated environment."""
+    """A working interpreter; `borrowed` when it belongs to an activated environment."""
 
     interpreter: Interpreter
     borrowed: bool
@@ -53,7 +53,7 @@ class Interpreters:
     Args:
         variables: The user's variables: PATH, PYENV_ROOT, UV_PYTHON_INSTALL_DIR, HOME, …
         cache: The file that keeps facts between runs.
-        asking: How an interpreter is asked; a port for tests.
+        asking: Returns what an interpreter says of itself; a port for tests.
         own: The interpreter that `mm` itself runs on, its virtual environment left aside.
     """
 
@@ -124,14 +124,18 @@ class Interpreters:
                 return fitting[0]
             raise self.missing(f"no Python {name} was found")
         facts = _Facts(self._cache, self._asking)
-        for path in self._paths_of(name):
+        if os.sep in name:
+            paths = [Path(name).expanduser().absolute()]
+        else:
+            paths = [folder / name for folder in _path_folders(self._variables)]
+        for path in paths:
             found = facts.of(Candidate(path, "--python"))
             if found is not None:
                 facts.save()
                 return found.interpreter
         raise self.missing(f"{name} is no Python interpreter that works")
 
-    def missing(self, what: str, *, where: str = "", fix: str = "") -> EnvironmentFailure:
+    def missing(self, what: str, *, fix: str = "") -> EnvironmentFailure:
         """Return the error that says `what` and lists the interpreters that were looked at."""
         looked = [
             f"  {one.version:<9} {one.path} ({one.origin})"
@@ -139,17 +143,9 @@ class Interpreters:
         ]
         return EnvironmentFailure(
             what,
-            where=where,
             fix=fix or "install one, or name one with --python",
             detail="looked at:\n" + ("\n".join(looked) or "  no interpreter at all"),
         )
-
-    def _paths_of(self, name: str) -> Iterator[Path]:
-        if os.sep in name:
-            yield Path(name).expanduser().absolute()
-            return
-        for folder in _path_folders(self._variables):
-            yield folder / name
 
 
 class _Facts:
@@ -191,8 +187,7 @@ class _Facts:
         try:
             write_json(self._cache, self._kept)
         except OSError:
-            # Facts that cannot be kept are asked for again; whoever builds will say why.
-            return
+            return  # facts that cannot be kept are asked for again
         self._changed = False
 
 
@@ -265,7 +260,7 @@ def _in_virtual(path: Path) -> bool:
 
 
 def _preference(found: Found) -> tuple[Any, ...]:
-    """Order interpreters: nobody's environment, CPython, final releases, the newest."""
+    """Order interpreters: in no environment, CPython, final releases, the newest."""
     from packaging.version import InvalidVersion, Version
 
     interpreter = found.interpreter

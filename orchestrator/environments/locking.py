@@ -7,25 +7,33 @@ this machine and one interpreter, and may hold all of that.
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
-from orchestrator.core.lockfile import LockError, parse_lock, render_lock, shape_digest
-from orchestrator.core.platforms import lowest_python
+from orchestrator.core.lockfile import LockError, applicable, parse_lock, render_lock, shape_digest
+from orchestrator.core.platforms import PLATFORMS, allowed_minors, lowest_python, marker_values
 from orchestrator.environments.locks import BUILD_LOCK, UserLockOptions
-from orchestrator.environments.package_files import build_requirements
-from orchestrator.environments.sizes_file import SIZES, load_sizes, measure, representative
+from orchestrator.environments.package_files import build_requirements, wheel_size
+from orchestrator.environments.sizes_file import SIZES, VERSION, WheelSize, load_sizes
 from orchestrator.environments.tool_failures import tool_failure
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.home import write_atomically
 from orchestrator.processes import ProcessError
+from orchestrator.reporting import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from orchestrator.catalog import Declared
-    from orchestrator.core.manifest import Environment
+    from orchestrator.core.manifest import Environment, Platform
     from orchestrator.environments.resolver import Resolver
+
+_JOBS = 8
+"""How many wheels are measured at once."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +68,11 @@ def write_lock(resolver: Resolver, declared: Declared, target: Path, options: Lo
     user = options.user
     chosen = resolver if user else resolver.shared()
     command = f"mm env lock {'--mine ' if user else ''}{name}"
-    chosen.reporter.progress(name, "resolving")
-    try:
+    with progress(chosen.reporter, name, "resolving"):
         body = _resolve(chosen, name, environment, target, options)
         text = render_lock(body, shape=shape, command=command, notes=user.notes() if user else ())
         _check(name, text, local=user is not None)
         build = _resolve_build(chosen, name, environment, text) if environment.build else ""
-    finally:
-        chosen.reporter.finish(name)
     changed = _write_if_changed(target, text)
     if build:
         rendered = render_lock(build, shape=shape, command=command)
@@ -84,12 +89,50 @@ def _write_sizes(resolver: Resolver, declared: Declared, target: Path, text: str
     digest = parse_lock(text).digest
     if all(load_sizes(target, digest, platform) for platform, _ in places):
         return False
-    resolver.reporter.progress(declared.name, "asking for sizes")
-    try:
-        sizes = measure(resolver, environment, text, places)
-    finally:
-        resolver.reporter.finish(declared.name)
+    with progress(resolver.reporter, declared.name, "asking for sizes"):
+        sizes = measure_sizes(resolver, environment, text, places)
     return _write_if_changed(target.with_name(SIZES), sizes)
+
+
+def representative(environment: Environment) -> list[tuple[Platform, str]]:
+    """Return each platform of a manifest with the highest Python that it allows."""
+    newest = allowed_minors(environment.python)[-1]
+    return [(platform, newest) for platform in environment.platforms or tuple(PLATFORMS)]
+
+
+def measure_sizes(
+    resolver: Resolver, environment: Environment, lock: str, places: Iterable[tuple[Platform, str]]
+) -> str:
+    """Return the text of `sizes.json` for a lock.
+
+    A platform with a package whose size cannot be had is left out, with a note.
+
+    Args:
+        resolver: uv, with the indexes to ask.
+        environment: The manifest's.
+        lock: The lock's text.
+        places: The platforms, each with the minor version of Python that stands for all.
+    """
+    parsed = parse_lock(lock)
+    pins = [pin for pin in parsed.pins if pin.name not in environment.build]
+    platforms: dict[str, dict[str, WheelSize]] = {}
+    known: dict[str, WheelSize] = {}
+    for platform, minor in places:
+        try:
+            applicable(pins, marker_values(platform, minor))
+            arguments = ("--python-platform", PLATFORMS[platform].uv, "--python-version", minor)
+            wheels = resolver.files_of(pins, "wheels", *arguments)
+            with ThreadPoolExecutor(_JOBS) as pool:
+                new = sorted({wheel.url for wheel in wheels} - known.keys())
+                sizes = pool.map(lambda url: wheel_size(url, resolver.variables), new)
+                known.update(zip(new, sizes, strict=True))
+        except (LockError, ProcessError, OSError, ValueError, BadZipFile) as error:
+            reason = str(error).partition("\n")[0]
+            resolver.reporter.note(f"what it takes on {platform} could not be found out: {reason}")
+            continue
+        platforms[platform] = {wheel.package: known[wheel.url] for wheel in wheels}
+    document = {"version": VERSION, "lock": parsed.digest, "platforms": platforms}
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
 def _resolve(

@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 
@@ -23,7 +24,6 @@ from orchestrator.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from http.client import HTTPResponse
 
 DEFAULT_REQUIREMENTS = ("setuptools>=40.8.0",)
 """What PEP 518 has a package without `[build-system]` need."""
@@ -32,7 +32,10 @@ PATIENCE = 60.0
 """Seconds that a server may stay silent."""
 
 _LIMIT = 1 << 30
-"""Bytes of the largest source that is read."""
+"""Bytes of the largest source, or end of a wheel, that is read."""
+
+_END_OF_DIRECTORY = b"PK\5\6"
+"""Begins the last record of a zip archive; the length of the directory stands 12 bytes later."""
 
 _BLOCK = 64 << 10
 """Bytes asked for at once; the directory of most wheels fits."""
@@ -76,11 +79,36 @@ def wheel_size(url: str, variables: Mapping[str, str]) -> WheelSize:
         ValueError: When the URL is none.
     """
     parts = urlsplit(url)
-    local = parts.scheme == "file"
-    with Path(unquote(parts.path)).open("rb") if local else _RemoteFile(url, variables) as file:
-        with zipfile.ZipFile(file) as archive:
-            disk = sum(-(-each.file_size // _DISK_BLOCK) * _DISK_BLOCK for each in archive.filelist)
-        return WheelSize(file.seek(0, io.SEEK_END), disk)
+    if parts.scheme == "file":
+        path = Path(unquote(parts.path))
+        return WheelSize(path.stat().st_size, _unpacked_size(path))
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"{url} is not a place to fetch from")
+    size, tail = _fetch_tail(url, _BLOCK, variables)
+    end = tail.rfind(_END_OF_DIRECTORY)
+    directory = len(tail) - end + int.from_bytes(tail[end + 12 : end + 16], "little")
+    if end >= 0 and len(tail) < directory <= _LIMIT:
+        size, tail = _fetch_tail(url, directory, variables)
+    with tempfile.TemporaryFile() as file:  # sparse: only the end of the archive takes room
+        file.seek(size - len(tail))
+        file.write(tail)
+        return WheelSize(size, _unpacked_size(file))
+
+
+def _fetch_tail(url: str, length: int, variables: Mapping[str, str]) -> tuple[int, bytes]:
+    """Return the size of a file on a server, and at most its last `length` bytes."""
+    request = Request(url, headers={"Range": f"bytes=-{length}"})  # noqa: S310 - of http, checked
+    with _opener(variables).open(request, timeout=PATIENCE) as answer:
+        whole = answer.headers.get("Content-Range", "").rpartition("/")[2]
+        if answer.status != 206 or not whole.isdigit():
+            raise OSError("its server sends no parts of files")
+        return int(whole), answer.read(length)
+
+
+def _unpacked_size(file: Path | IO[bytes]) -> int:
+    """Return the bytes that the files of a wheel take on a disk."""
+    with zipfile.ZipFile(file) as archive:
+        return sum(-(-each.file_size // _DISK_BLOCK) * _DISK_BLOCK for each in archive.filelist)
 
 
 def build_requirements(source: PackageFile, variables: Mapping[str, str]) -> tuple[str, ...]:
@@ -164,54 +192,3 @@ def _opener(variables: Mapping[str, str]) -> OpenerDirector:
         if (value := variables.get(f"{scheme}_proxy") or variables.get(f"{scheme.upper()}_PROXY"))
     }
     return build_opener(ProxyHandler(proxies))
-
-
-class _RemoteFile(io.RawIOBase):
-    """A file on a server, of which only what is read is fetched; its end is fetched first."""
-
-    def __init__(self, url: str, variables: Mapping[str, str]) -> None:
-        super().__init__()
-        self._url = url
-        self._opener = _opener(variables)
-        self._at = 0
-        answer = self._ask(f"bytes=-{_BLOCK}")
-        whole = answer.headers.get("Content-Range", "").rpartition("/")[2]
-        with answer:
-            if answer.status != 206 or not whole.isdigit():
-                raise OSError("its server sends no parts of files")
-            self._data = answer.read(_BLOCK)
-        self._size = int(whole)
-        self._start = self._size - len(self._data)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        wanted = min(len(buffer), self._size - self._at)
-        if wanted <= 0:
-            return 0
-        if not self._start <= self._at <= self._at + wanted <= self._start + len(self._data):
-            with self._ask(f"bytes={self._at}-{self._at + max(wanted, _BLOCK) - 1}") as answer:
-                self._data, self._start = answer.read(max(wanted, _BLOCK)), self._at
-        found = self._data[self._at - self._start :][:wanted]
-        buffer[: len(found)] = found
-        self._at += len(found)
-        return len(found)
-
-    def _ask(self, part: str) -> HTTPResponse:
-        if urlsplit(self._url).scheme not in ("http", "https"):
-            raise ValueError(f"{self._url} is not a place to fetch from")
-        request = Request(self._url, headers={"Range": part})  # noqa: S310 - checked above
-        answer: HTTPResponse = self._opener.open(request, timeout=PATIENCE)
-        return answer

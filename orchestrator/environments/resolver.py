@@ -19,6 +19,7 @@ from orchestrator.environments.package_files import PackageFile, read_pylock
 from orchestrator.environments.tool_failures import tool_failure
 from orchestrator.home import make_private
 from orchestrator.processes import ProcessError, run, run_logged
+from orchestrator.reporting import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -163,15 +164,15 @@ def install_python(
     key = f"Python {specifier}"
     make_private(log.parent)
     log.write_bytes(b"")
-    reporter.progress(key, "downloading")
     try:
-        run_logged(
-            [uv_binary(), "python", "install", "--no-config", specifier],
-            variables=environment,
-            log=log,
-            on_line=lambda line: reporter.progress(key, line),
-            cwd=NEUTRAL,
-        )
+        with progress(reporter, key, "downloading"):
+            run_logged(
+                [uv_binary(), "python", "install", "--no-config", specifier],
+                variables=environment,
+                log=log,
+                on_line=lambda line: reporter.progress(key, line),
+                cwd=NEUTRAL,
+            )
     except ProcessError as error:
         raise tool_failure(
             error,
@@ -180,8 +181,6 @@ def install_python(
             command="mm env sync --install-python",
             log=str(log),
         ) from error
-    finally:
-        reporter.finish(key)
 
 
 def _lines(texts: Iterable[str]) -> str:

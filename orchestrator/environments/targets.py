@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator import __version__
 from orchestrator.core.canonical import digest
 from orchestrator.core.identity import Interpreter, environment_digest
 from orchestrator.core.lockfile import Lock, LockError, Pin, applicable
@@ -23,7 +22,8 @@ from orchestrator.environments.locks import (
     user_lock_options,
 )
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.home import write_atomically
+from orchestrator.home import read_record, write_atomically
+from orchestrator.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,12 +127,7 @@ class ResolutionCache:
 
     def _known(self) -> dict[str, tuple[Choice, ...]]:
         if self._entries is None:
-            try:
-                self._entries = msgspec.json.decode(
-                    self._file.read_bytes(), type=dict[str, tuple[Choice, ...]]
-                )
-            except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-                self._entries = {}
+            self._entries = read_record(self._file, dict[str, tuple[Choice, ...]]) or {}
         return self._entries
 
 

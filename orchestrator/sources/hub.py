@@ -1,7 +1,7 @@
 """The hub of models, through huggingface_hub: what a repository holds, and its files, pinned.
 
 The user's own settings hold: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, proxies. What the
-library raises is told in plain words. It is imported here alone, when something is pulled.
+library raises is explained in plain words. It is imported here alone, when something is pulled.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from orchestrator.errors import SourceError
-from orchestrator.sources.files import git_blob_of, is_inside, sha256_of, wanted
-from orchestrator.sources.resuming import fetch_blob
+from orchestrator.sources.model_files import git_blob_of, is_inside, sha256_of, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-DEFAULT_ENDPOINT = "the hub"
-
 RESUMED = 10 << 20
-"""Bytes from which on a download is worth being taken up again: the library's own block."""
+"""Bytes from which on a broken download is worth resuming: the library's own block."""
+
+PARTIAL = ".mm-partial"
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 
@@ -80,7 +80,7 @@ class Hub:
         Raises:
             SourceError: When the hub does not answer, or does not give them.
         """
-        with self._plainly(repo, revision):
+        with self._explained(repo, revision):
             from huggingface_hub import HfApi
 
             api = HfApi(endpoint=self._endpoint, token=self._token)
@@ -95,13 +95,13 @@ class Hub:
     def fetch(
         self, repo: str, commit: str, file: RemoteFile, on_bytes: Callable[[int], None]
     ) -> tuple[Path, str]:
-        """Bring one file into the cache, going on where an earlier try stopped.
+        """Bring one file into the cache, resuming an earlier download.
 
         Args:
             repo: The repository.
             commit: The commit.
             file: The file.
-            on_bytes: Told how many bytes are there more than before.
+            on_bytes: Receives how many bytes are there more than before.
 
         Returns:
             Its path in the snapshot, and its SHA-256.
@@ -109,22 +109,14 @@ class Hub:
         Raises:
             SourceError: When it does not come, or is not the file that was listed.
         """
-        with self._plainly(repo, commit):
+        with self._explained(repo, commit):
             from huggingface_hub import hf_hub_download
             from huggingface_hub.utils import logging
 
             # Its retries are no news for the user.
             logging.set_verbosity_error()  # type: ignore[no-untyped-call]
             if file.size >= RESUMED:
-                fetch_blob(
-                    repo=repo,
-                    commit=commit,
-                    name=file.name,
-                    cache=self.cache,
-                    endpoint=self._endpoint,
-                    token=self._token,
-                    on_bytes=on_bytes,
-                )
+                self._fetch_blob(repo, commit, file.name, on_bytes)
             path = hf_hub_download(
                 repo,
                 file.name,
@@ -149,6 +141,57 @@ class Hub:
             )
         return found, sha256
 
+    def _fetch_blob(
+        self, repo: str, commit: str, name: str, on_bytes: Callable[[int], None]
+    ) -> None:
+        """Bring the content of a large file into the cache, where it is not there.
+
+        huggingface_hub resumes within one call and begins anew in the next (2.4.0: each call has a
+        temporary file of its own). So the blob comes from a partial file that stays; the library
+        then finds it in its cache and only links to it.
+        """
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url
+        from huggingface_hub.file_download import http_get, repo_folder_name
+        from huggingface_hub.utils import (  # type: ignore[attr-defined] # by name, not in __all__
+            build_hf_headers,
+            disable_progress_bars,
+        )
+
+        disable_progress_bars()
+        url = hf_hub_url(repo, name, revision=commit, endpoint=self._endpoint)
+        metadata = get_hf_file_metadata(url, token=self._token, endpoint=self._endpoint)
+        if metadata.etag is None:
+            raise ValueError(f"the hub gives no hash of {name}")
+        blobs = self.cache / repo_folder_name(repo_id=repo, repo_type="model") / "blobs"
+        blob = blobs / metadata.etag
+        if blob.is_file():
+            on_bytes(blob.stat().st_size)
+            return
+        blobs.mkdir(parents=True, exist_ok=True)
+        headers = build_hf_headers(token=self._token)
+        if urlsplit(metadata.location).netloc != urlsplit(url).netloc:
+            headers.pop("authorization", None)  # the token is for the hub, not for its storage
+        partial = blobs / f"{metadata.etag}{PARTIAL}"
+        with partial.open("ab") as stream:
+            on_bytes(stream.tell())
+            while True:
+                there = stream.tell()
+                try:
+                    http_get(
+                        metadata.location,
+                        _CountedFile(stream, on_bytes),  # type: ignore[arg-type] # all it uses
+                        resume_size=there,
+                        headers=headers,
+                        expected_size=metadata.size,
+                    )
+                    break
+                except _transport_error():
+                    # Not every release resumes a broken connection itself. One that brought
+                    # something is worth another try.
+                    if stream.tell() <= there:
+                        raise
+        partial.replace(blob)
+
     def remove(self, commit: str) -> int:
         """Remove a snapshot, and the blobs that no other one uses, and return the bytes freed."""
         from huggingface_hub import scan_cache_dir
@@ -160,7 +203,7 @@ class Hub:
         return int(strategy.expected_freed_size)
 
     @contextlib.contextmanager
-    def _plainly(self, repo: str, revision: str) -> Iterator[None]:
+    def _explained(self, repo: str, revision: str) -> Iterator[None]:
         """Turn what the library raises into a sentence."""
         for name in OFFLINE:
             if self._variables.get(name, "").upper() in ("1", "ON", "YES", "TRUE"):
@@ -168,54 +211,62 @@ class Hub:
                     f"{name} forbids the network, and {repo} is not there yet",
                     fix=f"unset {name}, or use a directory that you have: mm model add",
                 )
+        from huggingface_hub.errors import HfHubHTTPError
+
         try:
             yield
-        except _library_errors() as error:
-            self._explain(error, repo, revision)
-
-    def _explain(self, error: Exception, repo: str, revision: str) -> NoReturn:
-        from huggingface_hub import errors
-
-        where = self._endpoint or DEFAULT_ENDPOINT
-        said = str(error)
-        if isinstance(error, errors.GatedRepoError):
-            raise SourceError(
-                f"{repo} is gated: its owner asks you to accept the terms first",
-                fix="accept them on the repository's page, and set HF_TOKEN",
-                detail=said,
-            ) from error
-        if isinstance(error, errors.RevisionNotFoundError):
-            raise SourceError(
-                f"{repo} has no revision {revision}", fix="correct source.revision", detail=said
-            ) from error
-        if isinstance(error, errors.RepositoryNotFoundError):
-            raise SourceError(
-                f"{where} has no repository {repo}, or it is private",
-                fix="check source.repo, and set HF_TOKEN where it is private",
-                detail=said,
-            ) from error
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        if status is not None:
-            raise SourceError(f"{where} answered {status} for {repo}", detail=said) from error
-        raise SourceError(
-            f"{where} could not be reached, or the connection broke ({type(error).__name__})",
-            fix="run it again: it goes on where it stopped; or use a directory that you have: "
-            "mm model add",
-            detail=_root_cause(error),
-        ) from error
+        except (HfHubHTTPError, _transport_error(), OSError, ValueError) as error:
+            raise _explain(error, repo, revision, self._endpoint or "the hub") from error
 
 
-def _library_errors() -> tuple[type[Exception], ...]:
+def _explain(error: Exception, repo: str, revision: str, hub: str) -> SourceError:
     from huggingface_hub import errors
 
-    # The second is the base of what its HTTP client raises, whichever that is.
-    return (errors.HfHubHTTPError, errors.HfHubHTTPError.__bases__[0], OSError, ValueError)
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    detail, fix = str(error), ""
+    if isinstance(error, errors.GatedRepoError):
+        what = f"{repo} is gated: its owner asks you to accept the terms first"
+        fix = "accept them on the repository's page, and set HF_TOKEN"
+    elif isinstance(error, errors.RevisionNotFoundError):
+        what, fix = f"{repo} has no revision {revision}", "correct source.revision"
+    elif isinstance(error, errors.RepositoryNotFoundError):
+        what = f"{hub} has no repository {repo}, or it is private"
+        fix = "check source.repo, and set HF_TOKEN where it is private"
+    elif status is not None:
+        what = f"{hub} answered {status} for {repo}"
+    else:
+        what = f"{hub} could not be reached, or the connection broke ({type(error).__name__})"
+        fix = "run it again: it goes on where it stopped; or use a directory that you have: "
+        fix += "mm model add"
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        detail = f"{type(cause).__name__}: {cause}"
+    return SourceError(what, fix=fix, detail=detail)
 
 
-def _root_cause(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"{type(error).__name__}: {error}"
+def _transport_error() -> type[Exception]:
+    """Return the base of what the library's HTTP client raises, whichever client that is."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    base: type[Exception] = HfHubHTTPError.__bases__[0]
+    return base
+
+
+class _CountedFile:
+    """A file that reports how much is written to it."""
+
+    def __init__(self, stream: Any, on_bytes: Callable[[int], None]) -> None:
+        self._stream = stream
+        self._on_bytes = on_bytes
+
+    def write(self, data: bytes) -> int:
+        """Write `data` and count it."""
+        self._on_bytes(len(data))
+        return int(self._stream.write(data))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _remote_file(sibling: Any) -> RemoteFile:

@@ -16,6 +16,7 @@ import msgspec
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.errors import SourceError
 from orchestrator.home import write_atomically, write_json
+from orchestrator.sources.model_files import system_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,14 +46,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_inside(directory: Path, name: str) -> bytes | None:
     """Return the content of a file below `directory`, or None where there is no such file."""
-    try:
-        return (directory / name).read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
-    except OSError as error:
-        raise SourceError(
-            f"cannot be read ({error.strerror})", where=str(directory / name)
-        ) from error
+    path = directory / name
+    with system_errors("cannot be read", path):
+        return path.read_bytes() if path.is_file() else None
 
 
 def write_patched(directory: Path, model: str, patched: Patched) -> None:
@@ -75,17 +71,13 @@ def write_patched(directory: Path, model: str, patched: Patched) -> None:
             originals[name] = current
             kept = Edited(before=sha256, after="")
         known[name] = Edited(before=kept.before, after=digest_bytes(data))
-    try:
+    with system_errors("cannot be written", directory):
         for name, data in originals.items():
             write_atomically(_original(directory, name), data)
         write_json(
             directory / STATE / RECORD, msgspec.to_builtins(Record(model=model, files=known))
         )
         _write_all(directory, patched.files)
-    except OSError as error:
-        raise SourceError(
-            f"cannot be written ({error.strerror})", where=str(error.filename or directory)
-        ) from error
 
 
 def revert(directory: Path) -> list[str]:
@@ -115,13 +107,9 @@ def revert(directory: Path) -> list[str]:
                 fix=f"its original is {_original(directory, name)}",
             )
         back[name] = original
-    try:
+    with system_errors("cannot be written", directory):
         _write_all(directory, back)
         shutil.rmtree(directory / STATE)
-    except OSError as error:
-        raise SourceError(
-            f"cannot be written ({error.strerror})", where=str(error.filename or directory)
-        ) from error
     return list(back)
 
 

@@ -1,28 +1,27 @@
 """Overlays: the directory that a worker loads, patched, beside an untouched download.
 
 Code and configuration are real files, weights are links. Each overlay is named for what it was made
-from and has a module cache of its own, so that nothing stale is ever imported. Whoever loads one
-holds its lock, shared, and so does the worker; one that is out of date goes when the next is made,
-unless somebody holds it.
+from and has a module cache of its own, so that nothing stale is ever imported. Workers and those
+who start them hold it shared; one that is out of date goes when the next is made, unless it is
+held.
 """
 
 from __future__ import annotations
 
-import shutil
-from contextlib import ExitStack, suppress
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from orchestrator.content_store import ContentStore
 from orchestrator.core import patching
 from orchestrator.core.canonical import digest, short
 from orchestrator.errors import EnvironmentFailure, SourceError
-from orchestrator.flock import try_lock, wait_lock
-from orchestrator.home import write_json
+from orchestrator.flock import wait_lock
 from orchestrator.sources.interpreter import check_compiles
-from orchestrator.tidying import remove
+from orchestrator.sources.model_files import system_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.core.patching import Conditions, Patched, PatchSet
     from orchestrator.flock import Held
     from orchestrator.home import Home
-    from orchestrator.sources.records import SourceRecord
+    from orchestrator.sources.model_files import SourceRecord
 
 MARKER = "overlay.json"
 FORMAT = 2
@@ -67,7 +66,7 @@ class Overlay:
         source: The digest of the source's files.
         sets: The digest of each patch set, by name.
         patches: How each patch ended, by set and id.
-        held: The lock that keeps it from being removed; whoever loads it releases it.
+        held: The lock that keeps it from being removed; the caller releases it.
     """
 
     digest: str
@@ -120,17 +119,21 @@ def ensure_overlay(
         SourceError: When a patch does not fit, or a patched file does not compile.
     """
     name = overlay_digest(record, sets, conditions)
-    directory = home.models / model / short(name)
+    store = _store(home, model)
+    directory = store.root / short(name)
     home.prepare()
-    held = wait_lock(_use_lock(home, directory), shared=True)
+    held = store.use(name)
     try:
-        marker = _read(directory, name)
+        marker = _find(store, directory, name)
         if marker is None:
             with wait_lock(home.locks / f"overlays-of-{model}.lock"):
-                marker = _read(directory, name)
+                marker = _find(store, directory, name)
                 if marker is None:
-                    marker = _build(directory, name, record, sets, conditions, python)
-                    _discard_old(home, directory.parent, record, sets)
+                    patched = apply_or_refuse(record, sets, conditions, model)
+                    code = {n: d for n, d in patched.files.items() if n.endswith(".py")}
+                    check_compiles(python, code, model)
+                    marker = _make(store, directory, name, record, sets, patched)
+                    _discard_old(store, marker)
     except BaseException:
         held.release()
         raise
@@ -150,51 +153,19 @@ def remove_overlays(home: Home, model: str) -> None:
     """Remove every overlay of a model, or none.
 
     Raises:
-        SourceError: When somebody has one of them loaded, or one cannot be removed.
+        SourceError: When one of them is in use, or cannot be removed.
     """
-    with ExitStack() as locks:
-        directories = _directories(home.models / model)
-        for directory in directories:
-            held = try_lock(_use_lock(home, directory))
+    store = _store(home, model)
+    with contextlib.ExitStack() as locks:
+        for directory in store.directories():
+            held = store.try_unused(directory.name)
             if held is None:
                 raise SourceError(f"{model} is loaded by somebody", fix=f"run: mm stop {model}")
             locks.enter_context(held)
-        try:
-            for directory in directories:
-                remove(directory)
-        except OSError as error:
-            raise SourceError(
-                f"could not be removed ({error.strerror})",
-                where=str(error.filename),
-                fix=f"check whose it is, then run: mm model remove {model}",
-            ) from error
-
-
-def _discard_old(
-    home: Home, overlays: Path, record: SourceRecord, sets: Sequence[PatchSet]
-) -> None:
-    """Remove the overlays of other files or other patch sets, but for those that are in use."""
-    current = (record.path, record.digest, {each.name: each.digest for each in sets})
-    for directory in _directories(overlays):
-        marker = _marker(directory)
-        if marker is not None and (marker.path, marker.source, marker.sets) == current:
-            continue
-        with suppress(EnvironmentFailure):  # its lock is another user's
-            held = try_lock(_use_lock(home, directory))
-            if held is not None:
-                with held:
-                    shutil.rmtree(directory, ignore_errors=True)  # the next one tries again
-
-
-def _directories(overlays: Path) -> list[Path]:
-    try:
-        return sorted(each for each in overlays.iterdir() if each.is_dir())
-    except OSError:
-        return []
-
-
-def _use_lock(home: Home, directory: Path) -> Path:
-    return home.locks / f"overlay-{directory.name}.lock"
+        again = f"check whose it is, then run: mm model remove {model}"
+        with system_errors("could not be removed", store.root, fix=again):
+            for directory in store.directories():
+                store.clear(directory)
 
 
 def apply_or_refuse(
@@ -205,7 +176,7 @@ def apply_or_refuse(
     Raises:
         SourceError: With the first conflict, the others beneath it.
     """
-    patched = patching.apply(sets, lambda name: read_file(record, name), conditions)
+    patched = patching.apply(sets, record.read, conditions)
     if patched.conflicts:
         first = patched.conflicts[0]
         others = "\n".join(f"{each.where}: {each.sentence}" for each in patched.conflicts[1:])
@@ -218,62 +189,51 @@ def apply_or_refuse(
     return patched
 
 
-def read_file(record: SourceRecord, name: str) -> bytes | None:
-    """Return the content of a file of the source, or None where there is no such file."""
-    if name not in record.files:
-        return None
-    return record.file(name).read_bytes()
+def _store(home: Home, model: str) -> ContentStore[Marker]:
+    return ContentStore(
+        home.models / model, home.locks, kind="overlay", marker_file=MARKER, marker_type=Marker
+    )
 
 
-def _read(directory: Path, name: str) -> Marker | None:
+def _find(store: ContentStore[Marker], directory: Path, name: str) -> Marker | None:
     """Return the marker of the overlay in `directory` where it is whole and unchanged, or None."""
-    marker = _marker(directory)
+    marker = store.marker(directory)
     if marker is None or marker.digest != name:
         return None
     try:
-        for file, (size, modified) in marker.real.items():
-            status = (directory / "model" / file).stat()
-            if (status.st_size, status.st_mtime_ns) != (size, modified):
-                return None
+        whole = all(
+            _stamp(directory / "model" / file) == tuple(it) for file, it in marker.real.items()
+        )
     except OSError:
         return None
-    return marker
+    return marker if whole else None
 
 
-def _marker(directory: Path) -> Marker | None:
-    try:
-        return msgspec.json.decode((directory / MARKER).read_bytes(), type=Marker)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return None
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
-def _build(
+def _make(
+    store: ContentStore[Marker],
     directory: Path,
     name: str,
     record: SourceRecord,
     sets: Sequence[PatchSet],
-    conditions: Conditions,
-    python: Path,
+    patched: Patched,
 ) -> Marker:
-    model = directory.parent.name
-    patched = apply_or_refuse(record, sets, conditions, model)
-    check_compiles(python, {n: d for n, d in patched.files.items() if n.endswith(".py")}, model)
-    try:
-        if directory.exists():
-            shutil.rmtree(directory)  # not whole, or edited by hand
-        (directory / "modules").mkdir(parents=True)
+    def fill() -> Marker:
+        (directory / "modules").mkdir()
         real = {}
         for file in record.files:
             target = directory / "model" / file
             target.parent.mkdir(parents=True, exist_ok=True)
             if file in patched.files or target.suffix in REAL_SUFFIXES:
-                data = patched.files.get(file) or record.file(file).read_bytes()
-                target.write_bytes(data)
-                status = target.stat()
-                real[file] = (status.st_size, status.st_mtime_ns)
+                target.write_bytes(patched.files.get(file) or record.file(file).read_bytes())
+                real[file] = _stamp(target)
             else:
                 target.symlink_to(record.file(file))
-        marker = Marker(
+        return Marker(
             digest=name,
             commit=record.commit,
             path=record.path,
@@ -282,9 +242,17 @@ def _build(
             patches={f"{o.set_name}/{o.patch.id}": o.state.value for o in patched.outcomes},
             real=real,
         )
-        write_json(directory / MARKER, msgspec.to_builtins(marker))
-    except OSError as error:
-        raise SourceError(
-            f"the overlay cannot be written ({error.strerror})", where=str(directory)
-        ) from error
-    return marker
+
+    with system_errors("the overlay cannot be written", directory):
+        return store.make(directory, fill)
+
+
+def _discard_old(store: ContentStore[Marker], new: Marker) -> None:
+    """Remove the overlays of other files or other patch sets, but for those that are in use."""
+    for directory in store.directories():
+        marker = store.marker(directory)
+        current = marker and (marker.path, marker.source, marker.sets)
+        if current != (new.path, new.source, new.sets):
+            # One that cannot be removed, or whose lock is another user's: the next one tries again.
+            with contextlib.suppress(OSError, EnvironmentFailure):
+                store.discard(directory)

@@ -10,22 +10,28 @@ from typing import TYPE_CHECKING
 from orchestrator.core.units import format_size
 from orchestrator.errors import SourceError, UsageError
 from orchestrator.flock import wait_lock
-from orchestrator.sources import files
-from orchestrator.sources.records import (
+from orchestrator.machine import free_disk
+from orchestrator.reporting import progress
+from orchestrator.sources.model_files import (
     SourceRecord,
+    check_patterns,
+    check_shards,
     describe,
+    find_files,
     load_record,
     record_path,
     save_record,
+    sha256_of,
+    system_errors,
 )
 from orchestrator.tidying import file_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Manifest, Source
-    from orchestrator.core.patching import Conditions, PatchSet
+    from orchestrator.core.patching import Conditions
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter
     from orchestrator.sources.hub import Hub
@@ -41,7 +47,7 @@ class Sources:
     Args:
         home: `MM_HOME`.
         variables: The user's environment variables.
-        reporter: Told of progress.
+        reporter: Receives progress.
     """
 
     def __init__(self, home: Home, variables: Mapping[str, str], reporter: Reporter) -> None:
@@ -51,7 +57,7 @@ class Sources:
 
     @cached_property
     def hub(self) -> Hub:
-        """Where files are pulled from; few commands ask it anything."""
+        """Where files are pulled from; few commands need it."""
         from orchestrator.sources.hub import Hub
 
         return Hub(self._variables)
@@ -61,15 +67,15 @@ class Sources:
         return load_record(self.home, model)
 
     def has_weights(self, manifest: Manifest) -> bool:
-        """Say whether the files of a model were pulled or added and are still there."""
+        """Return whether the files of a model were pulled or added and are still there."""
         record = self.record(manifest.name)
-        return record is not None and files.dangling(record) is None
+        return record is not None and record.dangling() is None
 
     def ready(self, declared: Declared) -> SourceRecord:
         """Return the record of a model whose files are all there and as they were.
 
         Raises:
-            SourceError: When they are not, with the command that mends it.
+            SourceError: When they are not, with the command that fetches or adds them again.
         """
         name = declared.name
         record = self.record(name)
@@ -83,14 +89,13 @@ class Sources:
                 f"for {source.repo} at {source.revision}",
                 fix=f"run: mm model pull {name}",
             )
-        mend = _mend(name, record)
-        missing = files.dangling(record)
-        if missing is not None:
-            raise SourceError("is not there any more", where=str(record.file(missing)), fix=mend)
-        for file in files.changed(record):
-            raise SourceError(
-                "changed since it was pulled or added", where=str(record.file(file)), fix=mend
-            )
+        again = f"pull {name}" if record.repo else f"add {name} {record.path}"
+        what, file = "is not there any more", record.dangling()
+        if file is None:
+            what = "changed since it was pulled or added"
+            file = next((file for file, _ in record.differing()), None)
+        if file is not None:
+            raise SourceError(what, where=str(record.file(file)), fix=f"run: mm model {again}")
         return record
 
     def overlay(self, declared: Declared, conditions: Conditions, python: Path) -> Overlay:
@@ -119,8 +124,12 @@ class Sources:
                 where=declared.shown,
                 fix="pin the version that was proved, and lock it again",
             )
-        for drift in drifts(sets, record):
-            self._reporter.note(drift)
+        for patch_set in sets:
+            for each in patching.drift(patch_set, record.commit, record.read):
+                self._reporter.note(
+                    f"{each.file} is not the file of {each.commit[:12]} that the patch set "
+                    f"{patch_set.name} was written for"
+                )
         return ensure_overlay(self.home, declared.name, record, sets, conditions, python)
 
     def pull(self, declared: Declared, *, update: bool = False, commit: str = "") -> SourceRecord:
@@ -144,17 +153,14 @@ class Sources:
             if known and same and not update:
                 revision = known.commit
             revision = commit or revision
-            self._reporter.progress(declared.name, f"asking for {source.repo}")
-            try:
+            with progress(self._reporter, declared.name, f"asking for {source.repo}"):
                 return self._pull(declared, source, revision)
-            finally:
-                self._reporter.finish(declared.name)
 
     def _pull(self, declared: Declared, source: Source, revision: str) -> SourceRecord:
         name = declared.name
         listing = self.hub.list(source.repo, revision, source.include)
         where = f"{source.repo} at {listing.commit[:12]}"
-        files.check_patterns([each.name for each in listing.files], source.include, where)
+        check_patterns([each.name for each in listing.files], source.include, where)
         total = sum(each.size for each in listing.files)
         self._reporter.note(
             f"{name}: {format_size(total)} in {len(listing.files)} files from {where}, "
@@ -171,7 +177,7 @@ class Sources:
             kept[file.name] = describe(path, sha256)
             directory = directory or path.parents[file.name.count("/")]
         assert directory is not None
-        files.check_shards(directory, kept)
+        check_shards(directory, kept)
         record = SourceRecord(
             path=str(directory),
             files=kept,
@@ -179,20 +185,17 @@ class Sources:
             revision=source.revision,
             commit=listing.commit,
         )
-        self._save(name, record)
+        save_record(self.home, name, record)
         return record
 
     def _check_room(self, repo: str, commit: str, total: int) -> None:
         """Check that the disk has room for what is not in the cache yet."""
-        from shutil import disk_usage  # costs every command, where it stands above
-
         folder = self.hub.cache / f"models--{repo.replace('/', '--')}" / "blobs"
         try:
             there = sum(map(file_size, folder.iterdir()))
         except OSError:
             there = 0
-        existing = next(each for each in (folder, *folder.parents) if each.exists())
-        free = disk_usage(existing).free
+        free = free_disk(folder)
         if total - there + MARGIN > free:
             raise SourceError(
                 f"{repo} at {commit[:12]} needs {format_size(total - there)} more, and the disk "
@@ -212,22 +215,19 @@ class Sources:
         if not directory.is_dir():
             raise UsageError("not a directory", where=str(directory))
         directory = directory.resolve()
-        names = files.find_files(directory, source.include)
-        files.check_shards(directory, names)
+        names = find_files(directory, source.include)
+        check_shards(directory, names)
         self.home.prepare()
         paths = {name: directory / name for name in names}
-        try:
+        with (
+            system_errors("cannot be read", directory),
+            progress(self._reporter, declared.name),
+        ):
             total = sum(path.stat().st_size for path in paths.values())
             count = Count(self._reporter, declared.name, total)
-            kept = {n: describe(p, files.sha256_of(p, count.add)) for n, p in paths.items()}
-        except OSError as error:
-            raise SourceError(
-                f"cannot be read ({error.strerror})", where=str(error.filename or directory)
-            ) from error
-        finally:
-            self._reporter.finish(declared.name)
+            kept = {n: describe(p, sha256_of(p, count.add)) for n, p in paths.items()}
         record = SourceRecord(path=str(directory), files=kept)
-        self._save(declared.name, record)
+        save_record(self.home, declared.name, record)
         return record
 
     def verify(self, declared: Declared) -> list[tuple[str, str]]:
@@ -243,10 +243,8 @@ class Sources:
                 fix=f"run: mm model pull {declared.name}",
             )
         count = Count(self._reporter, declared.name, record.size)
-        try:
-            return list(files.differing(record, count.add))
-        finally:
-            self._reporter.finish(declared.name)
+        with progress(self._reporter, declared.name):
+            return list(record.differing(full=True, progress=count.add))
 
     def remove(self, model: str, *, download: bool = False) -> int:
         """Forget a model's files and remove its overlays; return the bytes of a removed download.
@@ -255,7 +253,7 @@ class Sources:
         cache only when asked for, because other programs use that cache too.
 
         Raises:
-            SourceError: When somebody has the model loaded; nothing is removed then.
+            SourceError: When the model is loaded; nothing is removed then.
         """
         from orchestrator.sources.overlays import remove_overlays
 
@@ -269,17 +267,9 @@ class Sources:
             (self.home.models / model).rmdir()
         return freed
 
-    def _save(self, model: str, record: SourceRecord) -> None:
-        try:
-            save_record(self.home, model, record)
-        except OSError as error:
-            raise SourceError(
-                f"cannot be written ({error.strerror})", where=str(record_path(self.home, model))
-            ) from error
-
 
 class Count:
-    """Adds up bytes and tells a reporter."""
+    """Adds up bytes and reports them."""
 
     def __init__(self, reporter: Reporter, key: str, total: int) -> None:
         self.done = 0
@@ -298,19 +288,6 @@ class Count:
         self._reporter.progress(self._key, text, done, self._total)
 
 
-def drifts(sets: Sequence[PatchSet], record: SourceRecord) -> list[str]:
-    """Return one line for each file that is neither as its known commit has it nor patched."""
-    from orchestrator.core import patching
-    from orchestrator.sources.overlays import read_file
-
-    return [
-        f"{each.file} is not the file of {each.commit[:12]} that the patch set {patch_set.name} "
-        "was written for"
-        for patch_set in sets
-        for each in patching.drift(patch_set, record.commit, lambda name: read_file(record, name))
-    ]
-
-
 def _source(declared: Declared) -> Source:
     source = declared.manifest.source
     if source is None:
@@ -319,9 +296,3 @@ def _source(declared: Declared) -> Source:
             fix=f"run: mm env sync {declared.name}",
         )
     return source
-
-
-def _mend(name: str, record: SourceRecord) -> str:
-    if record.repo:
-        return f"run: mm model pull {name}"
-    return f"run: mm model add {name} {record.path}"

@@ -8,7 +8,6 @@ import pytest
 
 from orchestrator.backends import BACKENDS, Request, Tooling
 from orchestrator.backends.indexes import IndexSettings, read_settings
-from orchestrator.backends.toolenv import tool_variables
 from orchestrator.core.lockfile import Pin, requirements_text
 from orchestrator.processes import ProcessError
 from tests.packages import Index, make_builder, make_source, make_wheel, serving, sha256
@@ -49,8 +48,7 @@ def tooling(tmp_path, index=None, *, settings=None, variables=None, **keys):
     users = {**os.environ, "UV_CACHE_DIR": str(tmp_path / "cache"), **(variables or {})}
     users["PIP_CACHE_DIR"] = str(tmp_path / "pip")
     return Tooling(
-        variables=tool_variables(users),
-        user_variables=users,
+        variables=users,
         indexes=settings or IndexSettings(default=index.url if index else ""),
         log=tmp_path / "tools.log",
         on_line=lambda line: None,

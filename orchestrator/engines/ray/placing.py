@@ -13,7 +13,7 @@ from orchestrator.engines.ray.cluster import demand_of
 from orchestrator.engines.ray.remote import RemoteWorkerSpec
 from orchestrator.preparing import memory_need
 from orchestrator.processor import native_dtypes
-from orchestrator.sources.records import record_path
+from orchestrator.sources.model_files import record_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

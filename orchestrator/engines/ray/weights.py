@@ -9,8 +9,7 @@ import msgspec
 
 from orchestrator.errors import SourceError
 from orchestrator.flock import wait_lock
-from orchestrator.sources import files
-from orchestrator.sources.records import SourceRecord, save_record
+from orchestrator.sources.model_files import SourceRecord, save_record
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
@@ -58,4 +57,4 @@ def _same(one: SourceRecord, other: SourceRecord | None) -> bool:
 
 def _broken(record: SourceRecord) -> bool:
     """Return whether files of a record are missing on this machine, or changed."""
-    return files.dangling(record) is not None or any(True for _ in files.changed(record))
+    return next(record.differing(), None) is not None

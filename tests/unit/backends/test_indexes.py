@@ -28,7 +28,6 @@ def test_pips_settings_count_where_uv_has_none():
         PIP_EXTRA_INDEX_URL="https://a.test/ https://b.test/",
         PIP_CERT="/certs.pem",
     )
-    assert found.origin == "pip"
     assert found.uv_variables(hashed=True) == {
         "UV_DEFAULT_INDEX": "https://mirror.test/simple",
         "UV_INDEX": "https://a.test/ https://b.test/",
@@ -49,7 +48,6 @@ def test_uvs_settings_beat_pips_altogether():
         {PIP_CONF: "[global]\nindex-url = https://pip.test/simple\nfind-links = /wheels\n"},
         UV_DEFAULT_INDEX="https://uv.test/simple",
     )
-    assert found.origin == "uv"
     assert found.default == "https://uv.test/simple"
     assert found.find_links == ()
 

@@ -17,7 +17,7 @@ from orchestrator.doctor.subjects import model_subject
 from orchestrator.environments import Environments
 from orchestrator.environments.interpreters import Interpreters
 from orchestrator.errors import JobFailed, UsageError
-from orchestrator.sources.records import SourceRecord, describe, save_record
+from orchestrator.sources.model_files import SourceRecord, describe, save_record
 from tests import models
 from tests.unit.core.diagnosis.traces import TRACES
 from tests.unit.doctor.conftest import packages, table, write

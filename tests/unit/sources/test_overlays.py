@@ -10,9 +10,8 @@ import pytest
 from orchestrator.core.patching import Conditions, read_patch_set
 from orchestrator.errors import SourceError
 from orchestrator.home import Home
-from orchestrator.sources import files
+from orchestrator.sources.model_files import SourceRecord, describe, sha256_of
 from orchestrator.sources.overlays import ensure_overlay, remove_overlays
-from orchestrator.sources.records import SourceRecord, describe
 
 SET = """\
 name: s
@@ -42,7 +41,7 @@ def record(tmp_path):
 
 
 def recorded(directory):
-    kept = {name: describe(directory / name, files.sha256_of(directory / name)) for name in FILES}
+    kept = {name: describe(directory / name, sha256_of(directory / name)) for name in FILES}
     return SourceRecord(path=str(directory), files=kept)
 
 

@@ -1,0 +1,234 @@
+"""A model's files: which are wanted, the record of them, and whether they are still as recorded.
+
+Records lie in `MM_HOME/models/<model>/source.json`. A damaged record counts as none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.core.canonical import digest
+from orchestrator.core.units import format_size
+from orchestrator.errors import SourceError
+from orchestrator.home import read_record, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from orchestrator.home import Home
+
+RECORD = "source.json"
+
+INDEX_SUFFIX = ".index.json"
+"""Of the files that say which shard holds which tensor."""
+
+_BLOCK = 1 << 22
+
+
+class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One file as it was when it was pulled or added."""
+
+    size: int
+    """Bytes."""
+    sha256: str
+    modified: int
+    """Nanoseconds since the epoch, as the file system has it."""
+
+
+class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of one model."""
+
+    path: str
+    """The directory that holds them: a snapshot in the hub's cache, or the user's own."""
+    files: dict[str, FileRecord]
+    """By path below the directory, with `/`."""
+    repo: str = ""
+    """Where they were pulled from; empty where the user added a directory."""
+    revision: str = ""
+    """What the manifest asked for."""
+    commit: str = ""
+    """What that was when it was pulled."""
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files."""
+        return sum(each.size for each in self.files.values())
+
+    @property
+    def digest(self) -> str:
+        """What tells these files from others, wherever they lie: over names and hashes."""
+        return digest({name: file.sha256 for name, file in self.files.items()})
+
+    def file(self, name: str) -> Path:
+        """Return the path of one of the files."""
+        return Path(self.path, *name.split("/"))
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file, or None where there is no such file."""
+        return self.file(name).read_bytes() if name in self.files else None
+
+    def dangling(self) -> str | None:
+        """Return the first file that is not there, or None; a link must lead somewhere."""
+        return next((name for name in self.files if not self.file(name).is_file()), None)
+
+    def differing(
+        self, *, full: bool = False, progress: Callable[[int], None] = lambda _: None
+    ) -> Iterator[tuple[str, str]]:
+        """Yield each file that is not as recorded, and what is wrong with it.
+
+        Args:
+            full: Whether to read also the files whose size and time are as they were.
+            progress: Receives the bytes of each block that is read.
+        """
+        for name, known in self.files.items():
+            path = self.file(name)
+            try:
+                status = path.stat()
+                if status.st_size != known.size:
+                    size = format_size(status.st_size)
+                    yield name, f"has {size} instead of {format_size(known.size)}"
+                elif (full or status.st_mtime_ns != known.modified) and (
+                    sha256_of(path, progress) != known.sha256
+                ):
+                    yield name, "has another hash"
+            except OSError as error:
+                yield name, f"cannot be read ({error.strerror})"
+
+
+def record_path(home: Home, model: str) -> Path:
+    """Return where the record of a model lies."""
+    return home.models / model / RECORD
+
+
+def load_record(home: Home, model: str) -> SourceRecord | None:
+    """Return the record of a model, or None where there is none or it is damaged."""
+    return read_record(record_path(home, model), SourceRecord)
+
+
+def save_record(home: Home, model: str, record: SourceRecord) -> None:
+    """Keep the record of a model.
+
+    Raises:
+        SourceError: When the home cannot be written.
+    """
+    path = record_path(home, model)
+    try:
+        write_json(path, msgspec.to_builtins(record))
+    except OSError as error:
+        raise SourceError(f"cannot be written ({error.strerror})", where=str(path)) from error
+
+
+def describe(path: Path, sha256: str) -> FileRecord:
+    """Return the record of the file at `path`, whose hash is known.
+
+    Raises:
+        OSError: When it cannot be read.
+    """
+    status = path.stat()
+    return FileRecord(size=status.st_size, sha256=sha256, modified=status.st_mtime_ns)
+
+
+@contextmanager
+def system_errors(what: str, where: Path, *, fix: str = "") -> Iterator[None]:
+    """Raise a `SourceError` for a failed system call: `what`, the system's reason, and the path."""
+    try:
+        yield
+    except OSError as error:
+        path = str(error.filename or where)
+        raise SourceError(f"{what} ({error.strerror})", where=path, fix=fix) from error
+
+
+def wanted(name: str, include: Sequence[str]) -> bool:
+    """Return whether the file `name` (with `/`) fits one of the patterns, where there are any."""
+    return not include or any(fnmatchcase(name, pattern) for pattern in include)
+
+
+def is_inside(name: str) -> bool:
+    """Return whether a name from elsewhere stays below the directory that it is joined to."""
+    parts = name.split("/")
+    return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
+
+
+def find_files(directory: Path, include: Sequence[str]) -> list[str]:
+    """Return the wanted files below `directory`, sorted; hidden directories are passed over.
+
+    Raises:
+        SourceError: When it cannot be read, or no file fits one of the patterns.
+    """
+    names = []
+    with system_errors("cannot be read", directory):
+        for base, directories, files in os.walk(directory, onerror=_raise):
+            directories[:] = [each for each in directories if not each.startswith(".")]
+            below = Path(base).relative_to(directory)
+            names += [(below / file).as_posix() for file in files if not file.startswith(".")]
+    check_patterns(names, include, str(directory))
+    return sorted(name for name in names if wanted(name, include))
+
+
+def check_patterns(names: Sequence[str], include: Sequence[str], where: str) -> None:
+    """Check that each pattern has a file.
+
+    Raises:
+        SourceError: When one has none.
+    """
+    for pattern in include:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise SourceError(f"no file fits {pattern!r}, which the model needs", where=where)
+
+
+def check_shards(directory: Path, names: Iterable[str]) -> None:
+    """Check that every shard that an index names is there.
+
+    Raises:
+        SourceError: When one is not, or an index cannot be read.
+    """
+    for name in names:
+        if not name.endswith(INDEX_SUFFIX):
+            continue
+        path = directory / name
+        try:
+            shards = set(json.loads(path.read_bytes())["weight_map"].values())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise SourceError(f"not an index of weights ({error})", where=str(path)) from error
+        for shard in sorted(map(str, shards)):
+            if not (path.parent / shard).is_file():
+                raise SourceError(f"names {shard}, which is not there", where=str(path))
+
+
+def sha256_of(path: Path, progress: Callable[[int], None] = lambda _: None) -> str:
+    """Return the SHA-256 of a file; `progress` receives the bytes of each block.
+
+    Raises:
+        OSError: When it cannot be read.
+    """
+    return _hash_of(path, hashlib.sha256(), progress)
+
+
+def git_blob_of(path: Path) -> str:
+    """Return the name that git gives to the content of a file.
+
+    Raises:
+        OSError: When it cannot be read.
+    """
+    head = b"blob %d\0" % path.stat().st_size
+    return _hash_of(path, hashlib.sha1(head, usedforsecurity=False), lambda _: None)
+
+
+def _hash_of(path: Path, state: Any, progress: Callable[[int], None]) -> str:
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            state.update(block)
+            progress(len(block))
+    return str(state.hexdigest())
+
+
+def _raise(error: OSError) -> None:
+    raise error
