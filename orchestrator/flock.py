@@ -2,7 +2,7 @@
 
 `flock` and not `fcntl` locks: they belong to the open file, so a child that inherits the descriptor
 keeps the lock when its parent is killed, and closing another descriptor of the same file does not
-drop them. Lock files are never removed: a removed one locks nobody out.
+drop them. Lock files are never removed: a removed one locks no one out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 PAUSE = 0.05
-"""Seconds between two looks at a lock that somebody else holds."""
+"""Seconds between two tries for a lock that someone else holds."""
 
 
 class Held:
@@ -66,7 +66,7 @@ class Held:
 
 
 def try_lock(path: Path, *, shared: bool = False) -> Held | None:
-    """Take the lock `path`, or return None when somebody else holds it.
+    """Take the lock `path`, or return None when someone else holds it.
 
     Raises:
         EnvironmentFailure: When the file cannot be made, or its file system knows no locks.
@@ -93,16 +93,16 @@ def wait_lock(
     waiting: Callable[[], None] = lambda: None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Held:
-    """Take the lock `path`, however long somebody else holds it.
+    """Take the lock `path`, however long someone else holds it.
 
-    It looks again and again instead of blocking in the kernel, so that an interrupt of the main
+    It tries again and again instead of blocking in the kernel, so that an interrupt of the main
     thread can end a wait in another.
 
     Args:
         path: The lock file.
         shared: Whether others may hold it shared at the same time.
         waiting: Called once when the lock is not free at once.
-        stopped: Asked between two looks; true ends the wait.
+        stopped: Asked between two tries; true ends the wait.
 
     Raises:
         Cancelled: When `stopped` says so.

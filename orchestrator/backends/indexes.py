@@ -182,7 +182,7 @@ def _uv_settings(variables: Mapping[str, str], read: Callable[[Path], str | None
         extra=tuple(indexes or extra),
         find_links=tuple(
             _absolute(place)
-            for place in _commas(get("UV_FIND_LINKS")) or _texts(merged.get("find-links"))
+            for place in _words(get("UV_FIND_LINKS"), ",") or _texts(merged.get("find-links"))
         ),
         no_index=_truth(get("UV_NO_INDEX")) or merged.get("no-index") is True,
         trusted_hosts=tuple(
@@ -331,11 +331,7 @@ def _absolute(place: str) -> str:
 
 
 def _words(text: str | None, separator: str | None = None) -> list[str]:
-    return [word for word in (text or "").split(separator) if word]
-
-
-def _commas(text: str | None) -> list[str]:
-    return [word.strip() for word in (text or "").split(",") if word.strip()]
+    return [word.strip() for word in (text or "").split(separator) if word.strip()]
 
 
 def _text(value: Any) -> str:

@@ -99,7 +99,7 @@ def _bad_files(path: Path, marker: Marker, *, full: bool) -> str | None:
 
 def _changed(name: str, package: Installed, *, full: bool) -> Iterator[str]:
     for recorded in recorded_files(package):
-        # Bytecode may be written and removed by anybody.
+        # Bytecode may be written and removed by anyone.
         if recorded.path.suffix != ".pyc":
             problem = _problem(recorded, full=full)
             if problem is not None:

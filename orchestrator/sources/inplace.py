@@ -117,7 +117,7 @@ def load(directory: Path) -> Record | None:
     """Return the record in a directory; None where there is none.
 
     Raises:
-        SourceError: When it is damaged: the originals it tells of may not be overwritten.
+        SourceError: When it is damaged: the originals that it names may not be overwritten.
     """
     path = directory / STATE / RECORD
     try:

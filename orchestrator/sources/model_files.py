@@ -64,7 +64,7 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """What tells these files from others, wherever they lie: over names and hashes."""
+        """What distinguishes these files from others, wherever they lie: over names and hashes."""
         return digest({name: file.sha256 for name, file in self.files.items()})
 
     def file(self, name: str) -> Path:

@@ -160,7 +160,7 @@ def remove_overlays(home: Home, model: str) -> None:
         for directory in store.directories():
             held = store.try_unused(directory.name)
             if held is None:
-                raise SourceError(f"{model} is loaded by somebody", fix=f"run: mm stop {model}")
+                raise SourceError(f"{model} is in use", fix=f"run: mm stop {model}")
             locks.enter_context(held)
         again = f"check whose it is, then run: mm model remove {model}"
         with system_errors("could not be removed", store.root, fix=again):

@@ -242,7 +242,7 @@ def test_a_kept_worker_never_meets_an_edited_patch_set(read, add, tmp_path, decl
     assert read("dark", variables=kept).out == f"{DARK}\n"
     removed = mm("model", "remove", MODEL, "--manifests", declared())
     assert removed.code == 4
-    assert removed.sentence.endswith(f"is loaded by somebody; run: mm stop {MODEL}")
+    assert removed.sentence.endswith(f"is in use; run: mm stop {MODEL}")
     assert read("dark", without=("device",), variables=kept).code == 1
 
 
