@@ -33,11 +33,7 @@ from orchestrator.core.patching import Conditions
 from orchestrator.home import Home
 from orchestrator.jobs.job import Job
 from orchestrator.reporting import Silent
-<<<<<<< HEAD
-=======
-from orchestrator.session import JobOptions
 from orchestrator.sources.model_files import SourceRecord, describe
->>>>>>> 5e46df1 (Read and check models' files in one place, and keep overlays in the content store)
 from orchestrator.sources.overlays import ensure_overlay
 from orchestrator.sources.patchsets import load_patch_sets
 from orchestrator.workspace import Workspace
