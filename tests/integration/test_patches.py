@@ -237,6 +237,15 @@ def test_a_job_that_is_interrupted_leaves_its_worker_ready(
     assert workers(mm) == before
 
 
+def test_a_text_that_is_cut_off_is_said_to_be(read, add, tmp_path):
+    add(build(tmp_path / "model"))
+    cut, whole = read("dark", "--max-tokens", "2", "--json"), read("dark", "--json")
+    warning = "cut off after 2 tokens, as many as may be written"
+    assert json.loads(cut.out)["receipt"]["warnings"] == [warning], cut
+    assert f"mm: {MODEL}: {warning}\n" in cut.err
+    assert json.loads(whole.out)["receipt"]["warnings"] == [], whole
+
+
 def test_a_kept_worker_never_meets_an_edited_patch_set(read, add, tmp_path, declared, mm, kept):
     add(build(tmp_path / "model"))
     assert read("dark", variables=kept).out == f"{DARK}\n"

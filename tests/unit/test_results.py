@@ -44,12 +44,13 @@ def test_a_file_is_saved_whole_or_not_at_all(tmp_path):
     source = tmp_path / "a.png"
     source.write_bytes(b"pixels")
     artifact = Artifact(source)
+    (tmp_path / ".b.png.partial").write_bytes(b"of another program")
     assert artifact.media_type == "image/png"
     assert artifact.save(tmp_path / "b.png").read_bytes() == artifact.read() == b"pixels"
     source.unlink()
     with pytest.raises(FileNotFoundError):
         artifact.save(tmp_path / "c.png")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".b.png.partial", "b.png"]
 
 
 def test_a_result_is_a_mapping_whose_receipt_is_made_once():
