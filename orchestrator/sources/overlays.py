@@ -150,7 +150,7 @@ def remove_overlays(home: Home, model: str) -> None:
     """Remove every overlay of a model, or none.
 
     Raises:
-        SourceError: When somebody has one of them loaded, or one cannot be removed.
+        SourceError: When one of them is loaded, or cannot be removed.
     """
     with ExitStack() as locks:
         directories = _directories(home.models / model)
@@ -164,9 +164,9 @@ def remove_overlays(home: Home, model: str) -> None:
                 remove(directory)
         except OSError as error:
             raise SourceError(
-                f"could not be removed ({error.strerror})",
-                where=str(error.filename),
-                fix=f"check whose it is, then run: mm model remove {model}",
+                f"its overlays could not be removed ({error.strerror}: {error.filename})",
+                where=str(home.models / model),
+                fix=f"check whose they are, then run: mm model remove {model}",
             ) from error
 
 
