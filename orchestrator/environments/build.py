@@ -22,7 +22,7 @@ from orchestrator.core.worker_variables import worker_variables
 from orchestrator.environments.advice import system_failure, tool_failure
 from orchestrator.environments.store import Marker, Store, Stored, python_of
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.home import make_private
+from orchestrator.home import make_private, write_atomically
 from orchestrator.processes import Children, ProcessError
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class Builder:
     def _tooling(self, order: Order, held: Held) -> Tooling:
         log = self.home.logs / f"env-{self.store.directory(order.model, order.digest).name}.log"
         make_private(log.parent)
-        log.write_bytes(b"")
+        write_atomically(log, b"", mode=0o600)
 
         def show(line: str) -> None:
             if line.startswith(_WORTH_SHOWING):

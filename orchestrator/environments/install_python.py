@@ -8,7 +8,7 @@ from orchestrator.backends.base import NEUTRAL
 from orchestrator.backends.toolenv import tool_variables
 from orchestrator.backends.uv import uv_binary
 from orchestrator.environments.advice import tool_failure
-from orchestrator.home import make_private
+from orchestrator.home import make_private, write_atomically
 from orchestrator.processes import ProcessError, run_logged
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def install_python(
     }
     key = f"Python {specifier}"
     make_private(log.parent)
-    log.write_bytes(b"")
+    write_atomically(log, b"", mode=0o600)
     reporter.progress(key, "downloading")
     try:
         run_logged(
