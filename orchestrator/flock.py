@@ -73,7 +73,7 @@ def try_lock(path: Path, *, shared: bool = False) -> Held | None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = _open(path)
     except OSError as error:
         raise _unusable(path, error) from error
     try:
@@ -84,6 +84,16 @@ def try_lock(path: Path, *, shared: bool = False) -> Held | None:
             return None
         raise _unusable(path, error) from error
     return Held(descriptor, path)
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except PermissionError:
+        if not path.exists():
+            raise
+        # Another user's, after `sudo mm run`: what can be read can be locked.
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def wait_lock(
@@ -130,6 +140,6 @@ def _unusable(path: Path, error: OSError) -> EnvironmentFailure:
         )
     return EnvironmentFailure(
         f"cannot be written ({error.strerror})",
-        where=str(path.parent),
+        where=str(error.filename or path.parent),
         fix="set MM_HOME to a directory of yours",
     )

@@ -207,20 +207,20 @@ def json_line(value: Any) -> bytes:
         return json.dumps(value).encode("ascii")
 
 
-def write_json(path: Path, value: Any, *, mode: int | None = None) -> None:
+def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
     """Write `value` as JSON so that a reader sees the old file or the whole new one."""
     write_atomically(
         path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode("utf-8"), mode=mode
     )
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int | None = None) -> None:
+def write_atomically(path: Path, data: bytes, *, mode: int | None = 0o644) -> None:
     """Replace the file `path` by one that holds `data`, or leave it untouched.
 
     Args:
         path: The file; the directories above it are made.
         data: What it is to hold.
-        mode: Its permissions; by default those that the umask leaves to a new file.
+        mode: Its permissions; None for those that the umask leaves to a new file of the user's.
 
     Raises:
         OSError: When the directory cannot be written; the temporary file is gone by then.

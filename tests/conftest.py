@@ -15,7 +15,7 @@ KEPT_VARIABLES = ("MM_TEST_",)
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _interrupts_are_heard():
+def _interrupts_arrive():
     """Undo what a shell does to a background job, whose children would ignore Ctrl-C as well."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

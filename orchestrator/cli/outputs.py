@@ -172,7 +172,7 @@ def write_file(path: str, data: bytes) -> None:
             target.write_bytes(data)
             return
         # A link stays a link: what it points to is replaced.
-        write_atomically(target.resolve(), data)
+        write_atomically(target.resolve(), data, mode=None)
     except OSError as error:
         raise UsageError(
             f"cannot be written ({error.strerror})", where=path, fix="choose another place with -o"

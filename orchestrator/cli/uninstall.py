@@ -98,7 +98,7 @@ def _remove(path: Path) -> None:
         remove(path)
     except OSError as error:
         raise EnvironmentFailure(
-            f"could not be removed ({error.strerror})",
-            where=str(error.filename or path),
+            f"could not be removed ({error.strerror}: {error.filename})",
+            where=str(path),
             fix="check its permissions, then run: mm uninstall --yes",
         ) from error

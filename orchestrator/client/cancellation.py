@@ -14,7 +14,7 @@ class Cancellation:
     nothing.
 
     Attributes:
-        armed: Whether somebody waits for a worker and will hear a request.
+        armed: Whether a caller waits for a worker and would notice a request.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Cancellation:
         """Ask once more."""
         with self._lock:
             if not self._closed:  # else the descriptor's number may be another file's by now
-                with contextlib.suppress(BlockingIOError):  # nobody counts as far as a pipe holds
+                with contextlib.suppress(BlockingIOError):  # a full pipe says enough
                     os.write(self._writer, b"!")
 
     def drain(self) -> int:

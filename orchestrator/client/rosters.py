@@ -30,10 +30,11 @@ class Roster:
         self._owner = {"pid": os.getpid(), "started": start_time(os.getpid())}
 
     def write(self, workers: Iterable[Mapping[str, Any]]) -> None:
-        """Keep what is known of the workers now."""
+        """Keep what is known of the workers now; no job depends on it."""
         temporary = self._path.with_suffix(".new")
-        temporary.write_bytes(canonical_bytes({**self._owner, "workers": list(workers)}))
-        temporary.replace(self._path)
+        with contextlib.suppress(OSError):
+            temporary.write_bytes(canonical_bytes({**self._owner, "workers": list(workers)}))
+            temporary.replace(self._path)
 
     def close(self) -> None:
         """Remove the file."""

@@ -21,7 +21,7 @@ from orchestrator.core.worker_variables import worker_variables
 from orchestrator.environments.store import Marker, Store, Stored, python_of
 from orchestrator.environments.tool_failures import system_failure, tool_failure
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.home import make_private
+from orchestrator.home import make_private, write_atomically
 from orchestrator.processes import Children, ProcessError
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class Builder:
     def _tooling(self, target: Target, lock: Held) -> Tooling:
         log = self.home.logs / f"env-{self.store.directory(target.model, target.digest).name}.log"
         make_private(log.parent)
-        log.write_bytes(b"")
+        write_atomically(log, b"", mode=0o600)
 
         def show(line: str) -> None:
             if line.startswith(_WORTH_SHOWING):

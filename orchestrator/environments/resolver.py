@@ -17,7 +17,7 @@ from orchestrator.backends.uv import uv_binary
 from orchestrator.core.lockfile import requirements_text
 from orchestrator.environments.package_files import PackageFile, read_pylock
 from orchestrator.environments.tool_failures import tool_failure
-from orchestrator.home import make_private
+from orchestrator.home import make_private, write_atomically
 from orchestrator.processes import ProcessError, run, run_logged
 from orchestrator.reporting import progress
 
@@ -163,7 +163,7 @@ def install_python(
     }
     key = f"Python {specifier}"
     make_private(log.parent)
-    log.write_bytes(b"")
+    write_atomically(log, b"", mode=0o600)
     try:
         with progress(reporter, key, "downloading"):
             run_logged(

@@ -260,7 +260,7 @@ class Batch:
             data = value.read() if isinstance(value, (Audio, Artifact)) else npy_bytes(value)
             folder = lines.path.with_name(f"{lines.path.stem}.files")
             path = folder / f"{file_name(item)}.{name}{suffix}"
-            write_atomically(path, data)
+            write_atomically(path, data, mode=None)
             if isinstance(value, Artifact):
                 self.discard(value.path.parent)
             media = MEDIA_TYPES.get(suffix, "application/octet-stream")

@@ -65,13 +65,14 @@ def clean(home: Home, older_than: float = 0.0, *, dry_run: bool = False) -> Remo
 
 
 def _remove_all(paths: Iterable[Path]) -> None:
-    failed = [error for path in paths if (error := _try_remove(path))]
+    failed = [(path, error) for path in paths if (error := _try_remove(path))]
     if failed:
+        path, error = failed[0]
         raise EnvironmentFailure(
-            f"could not be removed ({failed[0].strerror})",
-            where=str(failed[0].filename),
+            f"could not be removed ({error.strerror})",
+            where=str(path),
             fix="check whose it is, then run: mm pipeline clean",
-        ) from failed[0]
+        ) from error
 
 
 def _try_remove(path: Path) -> OSError | None:

@@ -32,7 +32,8 @@ def write(value: Any, path: Path) -> None:
             Artifact(value).save(path)
             return
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
-        write_atomically(path, (text if text.endswith("\n") else f"{text}\n").encode("utf-8"))
+        text = text if text.endswith("\n") else f"{text}\n"
+        write_atomically(path, text.encode("utf-8"), mode=None)
     except OSError as error:
         raise UsageError(f"cannot be written ({error.strerror})", where=str(path)) from error
 

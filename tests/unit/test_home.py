@@ -53,16 +53,18 @@ def test_a_private_file_is_its_owners_alone(umask, tmp_path):
     assert path.read_bytes() == b"one two"
 
 
-@pytest.mark.parametrize(("asked", "given"), [(None, 0o666), (0o600, 0o600), (0o755, 0o755)])
-def test_a_file_has_the_mode_of_the_umask_unless_another_is_asked_for(
-    umask, tmp_path, asked, given
-):
-    write_atomically(tmp_path / "file", b"x", mode=asked)
-    assert mode(tmp_path / "file") == (given & ~umask if asked is None else given)
+def test_the_umask_counts_for_files_of_the_users_own_alone(umask, tmp_path):
+    write_atomically(tmp_path / "file", b"x", mode=None)
+    assert mode(tmp_path / "file") == 0o666 & ~umask
+    for given in (0o600, 0o755):
+        write_atomically(tmp_path / "file", b"x", mode=given)
+        assert mode(tmp_path / "file") == given
+    write_atomically(tmp_path / "file", b"x")
+    assert mode(tmp_path / "file") == 0o644
 
 
 def test_a_write_that_fails_leaves_what_was_there_and_nothing_beside_it(tmp_path):
-    (tmp_path / "file").mkdir()  # no file can take its place, whoever writes it
+    (tmp_path / "file").mkdir()  # no file can take its place, root's included
     with pytest.raises(OSError, match="file"):
         write_atomically(tmp_path / "file", b"x")
     assert os.listdir(tmp_path) == ["file"]

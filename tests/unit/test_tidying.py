@@ -42,7 +42,7 @@ def test_what_is_gone_has_no_size_and_no_time(tmp_path):
 
 def test_the_oldest_files_go_but_for_those_that_cannot(tmp_path):
     paths = [tmp_path / str(number) for number in range(6)]
-    paths[0].mkdir()  # nobody may unlink a directory
+    paths[0].mkdir()  # no one can unlink a directory
     for age, path in enumerate(paths):
         path.is_dir() or path.touch()
         os.utime(path, (age, age))

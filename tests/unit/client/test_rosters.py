@@ -22,3 +22,9 @@ def test_what_dead_sessions_left_is_removed(tmp_path):
     (tmp_path / "damaged.nodes").write_text("{")
     assert list(rosters(RuntimeDirectory(tmp_path))) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_session_goes_on_where_its_file_cannot_be_written(tmp_path):
+    roster = Roster(RuntimeDirectory(tmp_path / "gone"))
+    roster.write([{"id": "a"}])
+    roster.close()

@@ -121,7 +121,7 @@ def test_old_records_go_but_not_those_of_runs_under_way(tmp_path):
         return path
 
     record, foreign = RunRecord(tmp_path, SKETCH, {}, {}), tmp_path / "1000-01-00"
-    (foreign / "items.jsonl").mkdir(parents=True)  # nobody can open it as a file
+    (foreign / "items.jsonl").mkdir(parents=True)  # no one can open it as a file
     kept = [later(number) for number in range(100, 100 + runs.RUNS_KEPT)]
     RunRecord(tmp_path, SKETCH, {}, {}).close("done", {})
     assert record.path.is_dir()

@@ -1,6 +1,8 @@
 """Pages, joined sound and written files: the other built-in steps."""
 
 import array
+import os
+import stat
 import struct
 import wave
 import zlib
@@ -168,6 +170,19 @@ def test_what_is_no_wav_file_is_told(tmp_path):
         join_audio([], tmp_path / "all.wav")
     with pytest.raises(UsageError, match="none of the 2 items had a text to speak"):
         join_audio([None, None], tmp_path / "all.wav")
+
+
+def test_what_is_written_has_the_mode_of_the_umask(tmp_path):
+    kept = tmp_path / "kept.wav"
+    kept.touch(0o600)  # as everything in MM_HOME/results
+    before = os.umask(0o027)
+    try:
+        write(kept, tmp_path / "a.wav")
+        write("text", tmp_path / "a.txt")
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a.wav", "a.txt")}
+    assert modes == {0o640}
 
 
 def test_values_are_written(tmp_path):
