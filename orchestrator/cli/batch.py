@@ -15,6 +15,7 @@ from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.engines import ENGINE_OPTIONS, session_keys
 from orchestrator.cli.paths import GivenPath
 from orchestrator.cli.run import Models
+from orchestrator.core.units import counted
 from orchestrator.errors import ItemsFailed, UsageError
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def _conclude(
     for item in chances[:FAILURES_SHOWN]:
         if isinstance(item.name, str):
             context.say(f"alone: {_alone(manifest, item.name, options)}")
-    what = f"{len(progress.failed)} item{'s' if len(progress.failed) > 1 else ''} failed"
+    what = f"{counted(len(progress.failed), 'item')} failed"
     rejected = len(progress.failed) - len(chances)
     if rejected and chances:
         what += f", {rejected} of them rejected"

@@ -10,6 +10,7 @@ import click
 
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.paths import GivenPath
+from orchestrator.core.units import counted
 from orchestrator.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def check(context: Context, files: tuple[Path, ...]) -> None:
         if broken := _table_problem(directory):
             context.out(str(broken))
             count += 1
-    checked = _counted(len(named), "manifest")
+    checked = counted(len(named), "manifest")
     if count:
-        raise ManifestError(f"{_counted(count, 'problem')} in {checked}")
+        raise ManifestError(f"{counted(count, 'problem')} in {checked}")
     context.say(f"{checked}, no problem")
 
 
@@ -100,7 +101,7 @@ def trust(context: Context, directory: Path, *, revoke: bool) -> None:
     update_settings(
         context.home, lambda settings: settings.trusting(str(chosen.path), contents.digest)
     )
-    files = _counted(len(contents.files), "file")
+    files = counted(len(contents.files), "file")
     context.say(f"trusted {files} as they are now, sha256 {contents.digest}")
 
 
@@ -114,7 +115,3 @@ def _manifest_directory(context: Context, directory: Path) -> ManifestDirectory:
             return ManifestDirectory(candidate.resolve(), Origin.FOUND)
     what = "no manifest in it" if given.is_dir() else "no such directory"
     raise ManifestError(what, where=str(directory))
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

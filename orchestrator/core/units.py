@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: `5m`, `forever`, `21 GiB`."""
+"""Durations, sizes and counts as people write them: `5m`, `forever`, `21 GiB`, `2 items`."""
 
 from __future__ import annotations
 
@@ -64,6 +64,20 @@ def format_duration(seconds: float) -> str:
     return "".join(parts) or "0"
 
 
+def format_elapsed(seconds: float) -> str:
+    """Return a measured time: `0.4 ms`, `53 ms`, `1.24 s`, `3 min 5 s`, `2 h 4 min`."""
+    if seconds < 0.01:
+        return f"{1e3 * seconds:.1f} ms"
+    if seconds < 1:
+        return f"{1e3 * seconds:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def parse_size(text: str) -> int:
     """Return `text` in bytes: `21 GiB` counts by 1024, `6.8 GB` by 1000.
 
@@ -96,3 +110,8 @@ def format_size(size: int, *, binary: bool = False) -> str:
     digits = 2 if value < 10 else 1 if value < 100 else 0
     number = f"{value:.{digits}f}"
     return f"{number.rstrip('0').rstrip('.') if digits else number} {unit}"
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return `1 item` or `2,000 items`; the plural is the noun with an s unless it is given."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from orchestrator.arrays import npy_bytes
 from orchestrator.core.canonical import digest, digest_bytes, short
+from orchestrator.core.units import format_duration
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.home import write_atomically
 from orchestrator.pipelines.flight import InFlight, end_pool
@@ -88,16 +89,10 @@ class Progress:
         if self.ended:
             words.append(f"{rate:.1f} a second" if rate >= 1 else f"{1 / rate:.1f} s each")
             if self.total:
-                words.append(f"{_clock((self.total - count) / rate)} left")
+                words.append(f"{format_duration(round((self.total - count) / rate))} left")
         if self.failed:
             words.append(f"{len(self.failed)} failed")
         return ", ".join(words)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 @dataclass

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.paths import GivenPath
 from orchestrator.errors import ManifestError
@@ -20,14 +21,15 @@ def list_command(context: Context) -> None:
     """List the pipelines with what they do."""
     from orchestrator.pipelines.finding import all_pipelines
 
-    found = all_pipelines(context)
-    width = max((len(name) for name in found), default=0)
-    for name, each in found.items():
+    rows = []
+    for name, each in all_pipelines(context).items():
         try:
             summary = each.read()[0].summary
         except ManifestError as error:
             summary = f"(broken: {error})"
-        context.out(f"{name:{width}}  {summary}".rstrip())
+        rows.append((name, summary))
+    for line in columns(rows):
+        context.out(line)
 
 
 @click.command("show")
@@ -37,7 +39,7 @@ def list_command(context: Context) -> None:
 def show_command(context: Context, name: str, settings: tuple[str, ...]) -> None:
     """Draw the pipeline NAME, with the models that stand for its tasks here."""
     from orchestrator.cli.pipeline.setting import apply
-    from orchestrator.core.pipelines.drawing import draw
+    from orchestrator.core.pipelines.graph_text import draw
     from orchestrator.pipelines.finding import find, graph_of
 
     declaration, where = find(context, name).read()
@@ -70,6 +72,7 @@ def check_command(context: Context, names: tuple[str, ...]) -> None:
 
     One line for each, with its file, line and key; the exit code is 2 when there are any.
     """
+    from orchestrator.core.units import counted
     from orchestrator.pipelines.finding import all_pipelines, find, problems_of
 
     found = [find(context, name) for name in names] or list(all_pipelines(context).values())
@@ -82,7 +85,7 @@ def check_command(context: Context, names: tuple[str, ...]) -> None:
         for problem in problems:
             context.out(str(problem))
         count += len(problems)
-    checked = f"{len(found)} pipeline{'' if len(found) == 1 else 's'}"
+    checked = counted(len(found), "pipeline")
     if count:
-        raise ManifestError(f"{count} problem{'' if count == 1 else 's'} in {checked}")
+        raise ManifestError(f"{counted(count, 'problem')} in {checked}")
     context.say(f"{checked}, no problem")

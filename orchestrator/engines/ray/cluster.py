@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.units import format_size
+from orchestrator.core.units import counted, format_size
 from orchestrator.errors import MemoryRefused, UsageError
 from orchestrator.userenv import during
 
@@ -53,8 +53,8 @@ class Demand:
         return {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory}
 
     def __str__(self) -> str:
-        parts = [_count(self.cpus, "CPU")]
-        parts += [_count(self.gpus, "GPU")] if self.gpus else []
+        parts = [counted(self.cpus, "CPU")]
+        parts += [counted(self.gpus, "GPU")] if self.gpus else []
         parts += [f"{format_size(self.memory, binary=True)} of memory"] if self.memory else []
         return " and ".join((", ".join(parts[:-1]), parts[-1])) if parts[1:] else parts[0]
 
@@ -291,7 +291,3 @@ def _shares(node: Node, demand: Demand) -> Iterable[float]:
     """Return how much of each want a node could fill, 1 for all of it."""
     for name, amount in demand.resources.items():
         yield min(1.0, node.resources.get(name, 0) / amount) if amount else 1.0
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import __version__
+from orchestrator.core.units import counted
 from orchestrator.engines.ray.cluster import demand_of
 from orchestrator.engines.ray.slots import Lost, Slot, get
 from orchestrator.errors import Cancelled, Crashed, EnvironmentFailure
@@ -324,7 +325,7 @@ class Pool:
             mine = [slot for slot in self._slots if slot.model.name == model]
             ready = sum(slot.ready for slot in mine)
             nodes = len({slot.node for slot in mine if slot.node})
-            where = f", on {nodes} node{'' if nodes == 1 else 's'}" if nodes else ""
+            where = f", on {counted(nodes, 'node')}" if nodes else ""
             words.append(f"{model}: {ready} of {len(mine)} workers ready{where}")
         return "; ".join(words)
 

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from orchestrator.core.units import (
     MAX_SECONDS,
+    counted,
     format_duration,
+    format_elapsed,
     format_size,
     parse_duration,
     parse_size,
@@ -103,3 +105,14 @@ def test_sizes_are_shown_with_three_digits(size, decimal, binary):
 @given(st.integers(min_value=0, max_value=10**15), st.booleans())
 def test_shown_sizes_are_read_back_within_their_digits(size, binary):
     assert parse_size(format_size(size, binary=binary)) == pytest.approx(size, rel=0.006, abs=0)
+
+
+def test_measured_times_are_shown_with_three_digits():
+    assert [format_elapsed(each) for each in (0.0004, 0.05, 1.239, 75, 7500)] == [
+        "0.4 ms", "50 ms", "1.24 s", "1 min 15 s", "2 h 5 min",
+    ]  # fmt: skip
+
+
+def test_counts_have_their_noun():
+    assert [counted(each, "item") for each in (0, 1, 2000)] == ["0 items", "1 item", "2,000 items"]
+    assert [counted(each, "entry", "entries") for each in (1, 2)] == ["1 entry", "2 entries"]
