@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.core.manifest_reader import name_problem, read_manifest
+from orchestrator.core.manifest_reader import read_manifest
+from orchestrator.core.names import name_problem
 from orchestrator.core.yaml_document import scalar
 from orchestrator.errors import ManifestError
 

@@ -1,18 +1,27 @@
 """A model's manifest as frozen records: what a model declares, with the defaults filled in.
 
 These records are made by `orchestrator.core.manifest_reader` alone, which checks what types cannot
-say. Everything after it reads records and never YAML. What each key means to a user is told in
-docs/manifest.md and, for editors, in `orchestrator.core.manifest_schema`.
+say. Everything after it reads records and never YAML.
+
+The text under each field is what the key means to a user: `mm manifest schema` shows it, with the
+types and their bounds, in the JSON Schema (`orchestrator.core.manifest_schema`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
+from msgspec import Meta
 
+from orchestrator.core.names import (
+    IDENTIFIER_PATTERN,
+    MAX_NAME_LENGTH,
+    NAME_PATTERN,
+    VARIABLE_PATTERN,
+)
 from orchestrator.core.units import parse_duration, parse_size
 
 InputType = Literal[
@@ -32,56 +41,81 @@ Device = Literal["cuda", "cpu", "mps"]
 DType = Literal["float32", "bfloat16", "float16"]
 Platform = Literal["linux-x86_64", "linux-aarch64", "macos-arm64", "macos-x86_64"]
 
+# The bounds are for the JSON Schema; the reader makes these checks in sentences of its own.
+Name = Annotated[str, Meta(pattern=f"^{NAME_PATTERN}$", max_length=MAX_NAME_LENGTH)]
+Identifier = Annotated[str, Meta(pattern=f"^{IDENTIFIER_PATTERN}$")]
+Variable = Annotated[str, Meta(pattern=f"^(?!PYTHON){VARIABLE_PATTERN}$")]
+Size = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?([kKMGT]i?)?B$")]
+Seconds = Annotated[float, Meta(gt=0)]
+
 
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One keyword of the runner's `run`, and one option of `mm run`."""
 
     type: InputType
+    """What is given. The runner gets image, file and audio as paths."""
     required: bool = False
+    """Whether a job without it is refused."""
     default: Any = msgspec.UNSET
-    """A value of the type, a list of them where `list` is true; UNSET where there is none."""
+    """The value when it is not given. Without one, the runner's run() is called without the
+    keyword."""
     help: str = ""
+    """What it is for; shown by mm run MODEL --help."""
     choices: tuple[str, ...] = ()
+    """What a choice may be."""
     minimum: float | None = None
+    """The smallest integer or number."""
     maximum: float | None = None
+    """The largest integer or number."""
     list: bool = False
-    """Whether the option may be repeated and `run` gets a list."""
+    """Whether the option may be repeated; run() gets a list."""
 
 
 class Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One key of what the runner's `run` returns."""
 
     type: OutputType
+    """What is returned. An image or a file as a path in job.directory, audio as (samples, rate) or
+    such a path."""
     primary: bool = False
+    """Whether mm run prints it, and -o names it. The only output is primary by itself."""
     help: str = ""
+    """What it is."""
 
 
 class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the model's interpreter and packages must be."""
 
     python: str
-    """A range of versions with a lower bound, as in PEP 440."""
+    """The versions of Python that the model runs on, with a lower bound. A string:
+    ">=3.10,<3.13"."""
     dependencies: tuple[str, ...]
+    """What the model needs, as requirements: torch==2.6.0. No URLs."""
     platforms: tuple[Platform, ...] = ()
-    """Where the lock must install; empty means the machine that locks."""
+    """Where the lock must install. By default this machine's platform."""
     overrides: tuple[str, ...] = ()
+    """Requirements that replace what packages ask of each other."""
     build: tuple[str, ...] = ()
-    """The only packages that may be built from source."""
+    """The names of the only packages that may be built from source."""
     probe: tuple[str, ...] = ()
     """Modules that must import before the environment is used."""
-    variables: dict[str, str] = {}
+    variables: dict[Variable, str] = {}
+    """Environment variables for the worker. PYTHON* has no effect and is refused."""
     pass_: tuple[str, ...] = msgspec.field(default=(), name="pass")
-    """Names of the user's variables that the worker may see."""
+    """Names of your own environment variables that the worker may see."""
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the weights come from, when no package carries them."""
 
     repo: str
+    """The repository of the weights: owner/name."""
     revision: str
+    """The commit to use. A branch is resolved at the first download and recorded."""
     include: tuple[str, ...] = ()
-    """Patterns of the files that are wanted; empty means all."""
-    size: str = ""
+    """Patterns of the files to download. By default all of them."""
+    size: Size = ""
+    """The size of the download, which is said before it begins: 6.8 GB."""
 
     @property
     def size_in_bytes(self) -> int | None:
@@ -92,35 +126,57 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Seconds that a load and a run may take."""
 
-    load: float = 900
-    run: float = 1800
+    load: Seconds = 900
+    """Seconds to load the model."""
+    run: Seconds = 1800
+    """Seconds to run one job."""
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, dict=True):
     """One model, as its YAML file declares it."""
 
-    name: str
-    task: str
-    summary: str
+    name: Name
+    """The model's name, which is the file's name without .yaml."""
+    task: Name
+    """What the model does. Every ocr model takes image and returns text; every tts model takes text
+    and returns audio."""
+    summary: Annotated[str, Meta(min_length=1)]
+    """What the model does, in one line."""
     environment: Environment
-    inputs: dict[str, Input]
-    outputs: dict[str, Output]
-    env: str = ""
-    """The folder under `envs/`; the reader fills in the model's own name."""
+    """The interpreter and the packages that the model runs with."""
+    inputs: dict[Identifier, Input]
+    """The keywords of the runner's run(), each an option of mm run: image_size is --image-size."""
+    outputs: Annotated[dict[Identifier, Output], Meta(min_length=1)]
+    """The keys of what the runner's run() returns."""
+    env: Name = ""
+    """The folder under envs/ with the runner and the lock. By default the model's own name; several
+    models may share one."""
     license: str = ""
+    """The licence of the model, as an SPDX expression."""
     homepage: str = ""
+    """Where the model is described."""
     source: Source | None = None
-    """None where a package of the environment carries the weights."""
+    """Where the weights come from. Absent where a package carries them."""
     patches: tuple[str, ...] = ()
+    """Patch sets for the model's own code, applied in this order."""
     preference: int = 0
     """Among the ready models of a task, the highest wins."""
-    devices: tuple[Device, ...] = ("cpu",)
-    """In the order in which `--device auto` tries them."""
-    memory: dict[Device, dict[DType, str]] = {}
+    devices: Annotated[tuple[Device, ...], Meta(min_length=1)] = ("cpu",)
+    """Where the model runs, in the order in which --device auto tries."""
+    memory: dict[Device, dict[DType, Size]] = {}
+    """The memory that the model needs, by device and data type. --dtype takes what is listed for
+    the device, and the first by default."""
     options: dict[str, Any] = {}
-    """What the runner finds as `context.options`."""
+    """What the runner finds as context.options."""
     timeouts: Timeouts = Timeouts()
+    """How long a load and a run may take, in seconds."""
     keep_alive: str = "5m"
+    """How long a worker stays after its last job: "90s", "5m", "1h30m", "0" or "forever"."""
+
+    def __post_init__(self) -> None:
+        """Name the environment for the model where the manifest names none."""
+        if not self.env:
+            msgspec.structs.force_setattr(self, "env", self.name)
 
     @cached_property
     def primary_output(self) -> str:

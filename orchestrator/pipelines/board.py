@@ -12,7 +12,7 @@ from orchestrator.pipelines.states import State, new_state
 from orchestrator.pipelines.values import Value, Values
 
 if TYPE_CHECKING:
-    from orchestrator.core.pipelines.checking import Graph
+    from orchestrator.core.pipelines.graph import Graph
     from orchestrator.core.pipelines.references import Reference
     from orchestrator.pipelines.store import ResultStore
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.core.pipelines.keys import Recipe, differences
+from orchestrator.core.pipelines.cache_key import Recipe, differences
 from orchestrator.pipelines.history import last_keys
 from orchestrator.pipelines.states import PENDING
 from orchestrator.pipelines.work import StepUnusable

@@ -11,6 +11,7 @@ from orchestrator.catalog import Origin, manifest_files, shown_path
 from orchestrator.catalog.files import check_suffix, read_plain
 from orchestrator.core.binding import did_you_mean
 from orchestrator.core.devices import choose_device, choose_dtype
+from orchestrator.core.names import BUILT_IN_STEPS
 from orchestrator.core.pipelines import (
     Declaration,
     Graph,
@@ -22,7 +23,7 @@ from orchestrator.core.pipelines import (
     signature_of_model,
 )
 from orchestrator.errors import ManifestError, UsageError
-from orchestrator.steps import NAMES, builtin
+from orchestrator.steps import builtin
 
 if TYPE_CHECKING:
     from orchestrator.workspace import Workspace
@@ -94,7 +95,7 @@ def signature_on(workspace: Workspace, step: Step) -> Signature:
     """
     from orchestrator import machine
 
-    if step.run in NAMES:
+    if step.run in BUILT_IN_STEPS:
         for key in ("model", "timeout"):
             if getattr(step, key) is not None:
                 raise UsageError(f"{step.run} is no model, and has no {key}")
@@ -102,7 +103,7 @@ def signature_on(workspace: Workspace, step: Step) -> Signature:
     try:
         choice = workspace.choose(step.run, step.model)
     except UsageError as error:
-        names = [*NAMES, *workspace.catalog.tasks, *workspace.catalog.models]
+        names = [*BUILT_IN_STEPS, *workspace.catalog.tasks, *workspace.catalog.models]
         unknown = step.model is None and step.run not in names
         fix = did_you_mean(step.run, names) if unknown else ""
         raise UsageError(error.what, fix=fix or error.fix) from error

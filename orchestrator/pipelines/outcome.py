@@ -15,7 +15,7 @@ from orchestrator.pipelines.values import Value
 from orchestrator.results import Artifact, Audio
 
 if TYPE_CHECKING:
-    from orchestrator.core.pipelines.checking import Graph
+    from orchestrator.core.pipelines.graph import Graph
     from orchestrator.pipelines.board import Board
     from orchestrator.pipelines.states import Failure
 

@@ -13,7 +13,6 @@ from orchestrator.core.manifest import Input
 from orchestrator.core.paths import given_path
 from orchestrator.core.pipelines import Declaration, Graph, Node, Step, Where
 from orchestrator.core.pipelines.declaration import written_in_python
-from orchestrator.core.pipelines.sketch import sketch
 from orchestrator.core.values import check_inputs
 from orchestrator.errors import Cancelled, EnvironmentFailure, ItemsFailed, MMError, UsageError
 from orchestrator.flock import try_lock
@@ -198,7 +197,7 @@ def execute(
     home.prepare()
     with _results_in_use(home):
         store = ResultStore(home.results if options.cache else session.spool())
-        record = RunRecord(home.runs, sketch(graph), values, options.told())
+        record = RunRecord(home.runs, graph.document(), values, options.told())
         board = Board(graph, values, store)
         flight = InFlight()
         desks: dict[str, Desk] = {}

@@ -45,7 +45,7 @@ class RunRecord:
 
     Args:
         runs: Where records are.
-        sketch: The pipeline, as `orchestrator.core.pipelines.sketch` has it.
+        graph: The pipeline, as `Graph.document` returns it.
         inputs: What it was given.
         options: How it is run: plain data.
     """
@@ -53,7 +53,7 @@ class RunRecord:
     def __init__(
         self,
         runs: Path,
-        sketch: Mapping[str, Any],
+        graph: Mapping[str, Any],
         inputs: Mapping[str, Values],
         options: Mapping[str, Any],
     ) -> None:
@@ -69,8 +69,8 @@ class RunRecord:
         (self.path / "receipts").mkdir(mode=0o700)
         self._facts: dict[str, Any] = {
             "version": VERSION,
-            "pipeline": sketch["name"],
-            "graph": dict(sketch),
+            "pipeline": graph["name"],
+            "graph": dict(graph),
             "options": dict(options),
             "began": _round(time.time()),
         }

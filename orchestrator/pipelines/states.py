@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from orchestrator.core.pipelines.checking import Node
+    from orchestrator.core.pipelines.graph import Node
     from orchestrator.errors import MMError
     from orchestrator.pipelines.values import Value
 

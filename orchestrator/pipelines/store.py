@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.core.pipelines.keys import VERSION, Recipe
+from orchestrator.core.pipelines.cache_key import VERSION, Recipe
 from orchestrator.home import json_line, make_private, open_private, read_json
 from orchestrator.inputs import file_digest
 from orchestrator.pipelines.values import Value, Values

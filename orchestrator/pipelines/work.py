@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.core.pipelines.keys import Recipe
+from orchestrator.core.pipelines.cache_key import Recipe
 from orchestrator.core.pipelines.references import Reference, value_of
 from orchestrator.errors import (
     Cancelled,
@@ -38,8 +38,8 @@ from orchestrator.pipelines.values import Value, Values, described, for_step, gi
 from orchestrator.results import Artifact, Audio
 
 if TYPE_CHECKING:
-    from orchestrator.core.pipelines.checking import Node
-    from orchestrator.core.pipelines.signatures import Signature
+    from orchestrator.core.pipelines.graph import Node
+    from orchestrator.core.pipelines.step_signatures import Signature
     from orchestrator.jobs.job import Event
     from orchestrator.pipelines.store import ResultStore
     from orchestrator.results import Result

@@ -1,6 +1,6 @@
 """The built-in steps of pipelines: one small file each, imported when a pipeline names it."""
 
-from orchestrator.steps.base import BuiltIn, Emit
-from orchestrator.steps.registry import NAMES, builtin
+from orchestrator.steps.registry import builtin
+from orchestrator.steps.step import BuiltIn, Emit
 
-__all__ = ["NAMES", "BuiltIn", "Emit", "builtin"]
+__all__ = ["BuiltIn", "Emit", "builtin"]

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core.manifest import Input
+from orchestrator.core.units import counted
 from orchestrator.errors import UsageError
-from orchestrator.steps.base import BuiltIn, Emit, signature
+from orchestrator.steps.step import BuiltIn, Emit, signature
 
 FRAMES = 1 << 16
 """How many frames are in memory at once."""
@@ -71,7 +72,7 @@ def _open(path: Path) -> wave.Wave_read:
 
 def _words(shape: tuple[int, ...]) -> str:
     channels, width, rate = shape
-    return f"{rate} Hz, {8 * width} bits, {channels} channel{'s' if channels > 1 else ''}"
+    return f"{rate} Hz, {8 * width} bits, {counted(channels, 'channel')}"
 
 
 def _run(values: Mapping[str, Any], directory: Path) -> Iterator[Emit]:

@@ -1,21 +1,29 @@
 """Step `plain-text`: Markdown, and the marks of models that read pages, to what is read aloud.
 
 Words stay in order and none is lost that a person would read; what only guides the eye goes. A
-table becomes one line for each row. The marks of DeepSeek-OCR (`<|ref|>title<|/ref|><|det|>[[…]]
-<|/det|>`) name the kind of a block or the phrase that was asked for; kinds go and phrases stay.
+table becomes one line for each row. markdown-it reads the Markdown (CommonMark, with tables and
+strikethrough); read here are formulas in LaTeX, tables in HTML, and the marks of DeepSeek-OCR
+(`<|ref|>title<|/ref|><|det|>[[…]]<|/det|>`), which name the kind of a block or the phrase that was
+asked for: kinds go and phrases stay.
 """
 
 from __future__ import annotations
 
-import html
 import re
-from collections.abc import Iterator, Mapping
-from html.parser import HTMLParser
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import Input
-from orchestrator.steps.base import BuiltIn, Emit, signature
+from orchestrator.steps.step import BuiltIn, Emit, signature
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_inline import StateInline
+    from markdown_it.token import Token
+
+MAX_NESTING = 100
+"""How deep quotes and lists may nest; what is deeper is left out."""
 
 _UNMARKED = r"[^<]*(?:<(?!\|)[^<]*)*"
 _DET = rf"<\|det\|>{_UNMARKED}<\|/det\|>"
@@ -28,32 +36,25 @@ _KINDS = frozenset(
 )
 _TOKEN = re.compile("<[|\uff5c]/?[A-Za-z_\u2581\\d]+[|\uff5c]>")
 """Marks of models for themselves; some write them with a full-width bar and a low block."""
+
 _COMMENT = re.compile(r"<!--(?:(?!<!--).)*?-->", re.DOTALL)
-_TAG = re.compile(r"</?[A-Za-z][A-Za-z0-9]*(?:\s[^<>]*)?/?>")
 _TABLE = re.compile(r"<table\b.*?(?:</table\s*>|\Z)", re.DOTALL | re.IGNORECASE)
-_FENCE = re.compile(r" {0,3}(?:```|~~~)")
-_RULE = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,}|={3,})\s*")
-_TABLE_RULE = re.compile(r"\s*\|?(?:\s*:?-+:?\s*\|)*\s*:?-+:?\s*\|?\s*")
-_BLOCK_MARK = re.compile(
-    r"[ \t]*(?:>[ \t]?)*[ \t]*(?:#{1,6}[ \t]+|[-*+•][ \t]+(?:\[[ xX]\][ \t]+)?)?"
-)
-_HEADING_END = re.compile(r"[ \t]+#+[ \t]*$")
+_HTML_ROW = re.compile(r"</?(?:tr|caption)\b[^<>]*>", re.IGNORECASE)
+_CELL = re.compile(r"<t[dh]\b[^<>]*>", re.IGNORECASE)
+_TAG = re.compile(r"</?[a-z][^<>]*>", re.IGNORECASE)
 _FOOTNOTE = re.compile(r"\[\^[^\]\s]+\]:?[ \t]?")
-_IMAGE = re.compile(r"!\[([^\[\]]*)\](?:\([^()\s]*(?:\s+\"[^\"]*\")?\)|\[[^\[\]]*\])")
-_LINK = re.compile(
-    r"\[([^\[\]]+)\](?:\([^()\s]*(?:\([^()\s]*\)[^()\s]*)?(?:\s+\"[^\"]*\")?\)|\[[^\[\]]*\])"
-)
-_AUTOLINK = re.compile(r"<((?:https?|mailto):[^<>\s]+)>")
-_CODE = re.compile(r"(`+)(.+?)\1(?!`)")
-_STARS = re.compile(r"(?<![\\*])(\*{1,3})(?=\S)([^*]*?[^*\s])\1(?!\*)")
-_LINES = re.compile(r"(?<![\\\w])(_{1,3})(?=\S)([^_]*?[^_\s])\1(?!\w)")
-_STRUCK = re.compile(r"~~(?=\S)(.+?)~~")
-_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
-_MATH = re.compile(
-    r"\$\$([^$]+)\$\$|\\\[([^\[\]]+)\\\]|\\\(([^()]+(?:\([^()]*\)[^()]*)*)\\\)|\$([^\s$](?:[^$\n]*[^\s$])?)\$"
-)
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_BULLET = re.compile(r"(?:•|\[[ xX]\])[ \t]+")
+"""What stands before an item and is no mark of Markdown's, or one of a list of tasks."""
+_RULE = re.compile(r"={3,}|\|?(?:\s*:?-+:?\s*\|)+\s*:?-*:?\s*")
+_STARS = re.compile(r"\*\*(?=\S)([^*]*?[^*\s])\*\*")
+"""Emphasis that CommonMark does not see, because no space parts it from Chinese punctuation."""
 _BROKEN_WORD = re.compile(r"(?<=[^\W\d_])-\n(?=[a-zà-öø-ÿ])")
 
+_DISPLAY = r"\$\$([^$]+)\$\$|\\\[([^\[\]]+)\\\]"
+_MATH = re.compile(
+    rf"{_DISPLAY}|\\\(([^()]+(?:\([^()]*\)[^()]*)*)\\\)|\$([^\s$](?:[^$\n]*[^\s$])?)\$"
+)
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _ROOT = re.compile(r"\\sqrt\s*\{([^{}]*)\}")
 _STYLE = re.compile(
@@ -72,23 +73,95 @@ _SPOKEN = {
 
 def plain_text(markdown: str) -> str:
     """Return `markdown` as the text that a person would read aloud; never raises."""
-    text = markdown.replace("\r\n", "\n").replace("\r", "\n")
+    text = markdown.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     text = _GROUNDING.sub(_ungrounded, text)
     text = _TOKEN.sub("", text)
     text = _TABLE.sub(lambda match: "\n\n" + _html_table(match[0]) + "\n\n", text)
-    text = _COMMENT.sub("", text)
-    lines: list[str] = []
-    fenced = False
+    text = _FOOTNOTE.sub("", _COMMENT.sub("", text))
+    # A formula is one piece of text, whatever its lines begin with.
+    text = re.sub(_DISPLAY, lambda match: " ".join(match[0].split()), text)
+    lines = text.split("\n")
+    spoken, end = "", 0
+    for first, last, block in _blocks(_parser().parse(text)):
+        if block:
+            apart = any(not line.strip(" \t>") for line in lines[end:first])
+            spoken += ("\n\n" if apart else "\n") + block
+            end = last
+    return _BROKEN_WORD.sub("", spoken).strip()
+
+
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    # One for each text: it is made in 0.2 ms, and not for several threads at once.
+    parser = MarkdownIt("commonmark", {"maxNesting": MAX_NESTING})
+    parser.enable(["table", "strikethrough"]).disable(["code", "html_block"])
+    parser.inline.ruler.before("escape", "math", _math)
+    return parser
+
+
+def _blocks(tokens: Iterable[Token]) -> Iterator[tuple[int, int, str]]:
+    """Yield what is read of each block: its first line, the line after its last, and its text."""
+    first, last, number = 0, 0, ""
+    cells: list[str] | None = None
+    for token in tokens:
+        if token.map:
+            first, last = token.map
+        text = _leaf(token)
+        if token.type == "list_item_open":
+            number += f"{token.info}{token.markup} " if token.info else ""
+        elif token.type == "list_item_close" and number:  # an item with nothing in it
+            text, last = "", first + 1
+        elif token.type == "tr_open":
+            cells = []
+        elif token.type == "tr_close":
+            text, cells = _row(cells or ()), None
+        elif text is not None and cells is not None:
+            cells.append(text)
+            continue
+        if text is not None:
+            yield first, last, (number + text).rstrip()
+            number = ""
+
+
+def _leaf(token: Token) -> str | None:
+    """Return what is read of a paragraph, a cell or a block of code; None for what holds those."""
+    if token.type == "fence":
+        return "\n".join(map(str.rstrip, token.content.rstrip().split("\n")))
+    if token.type == "inline":
+        return "\n".join(_lines(_inline(token.children or ())))
+    return None
+
+
+def _inline(tokens: Iterable[Token]) -> str:
+    text = ""
+    for token in tokens:
+        if token.type.endswith("break"):
+            text += "\n"
+        elif token.type == "html_inline":
+            text += "\n" if _BREAK.fullmatch(token.content) else ""
+        elif token.type == "image":
+            text += _inline(token.children or ())
+        elif token.type == "code_inline":
+            text += token.content.strip()
+        elif token.type == "text":
+            text += _STARS.sub(r"\1", token.content)
+    return text
+
+
+def _lines(text: str) -> Iterator[str]:
+    """Yield the lines of a paragraph; a row of a table that has no head is read as a row."""
     for line in text.split("\n"):
-        if _FENCE.match(line):
-            fenced = not fenced
-        elif fenced:
-            lines.append(line.rstrip())
-        elif not _RULE.fullmatch(line) and not ("|" in line and _TABLE_RULE.fullmatch(line)):
-            lines.append(_line(line))
-    text = _MATH.sub(_math, "\n".join(lines))
-    text = html.unescape(_BROKEN_WORD.sub("", text))
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+        if line.startswith("|") and line.count("|") > 1 and not _RULE.fullmatch(line):
+            yield _row(line.strip("|").split("|"))
+        elif not _RULE.fullmatch(line):
+            yield _BULLET.sub("", line, count=1) if _BULLET.match(line) else line
+
+
+def _row(cells: Iterable[str]) -> str:
+    """Return the cells of a row as one line, with a pause between them and an end."""
+    line = ", ".join(text for cell in cells if (text := " ".join(cell.split())))
+    return line if not line or line.endswith((".", "!", "?", ":", "…")) else f"{line}."
 
 
 def _ungrounded(match: re.Match[str]) -> str:
@@ -99,51 +172,19 @@ def _ungrounded(match: re.Match[str]) -> str:
     return "" if is_kind else reference
 
 
-def _line(line: str) -> str:
-    rest = line[_matched(_BLOCK_MARK, line) :]
-    if line.lstrip(" \t>").startswith("#"):
-        rest = _HEADING_END.sub("", rest)
-    rest = rest.strip()
-    if rest.startswith("|") and rest.count("|") > 1:
-        return _row(re.split(r"(?<!\\)\|", rest.strip("|")))
-    return _inline(rest)
+def _math(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 # as markdown-it calls it
+    """Read a formula in words, as far as the common ones go; two prices are no formula."""
+    match = _MATH.match(state.src, state.pos)
+    if match is None or (match[4] is not None and not re.search(r"[\\^_{]", match[4])):
+        return False
+    if not silent:
+        state.push("text", "", 0).content = _spoken(next(filter(None, match.groups())))
+    state.pos = match.end()
+    return True
 
 
-def _row(cells: list[str]) -> str:
-    """Return the cells of a row as one line, with a pause between them and an end."""
-    spoken = [text for text in (_inline(cell.strip()) for cell in cells) if text]
-    line = ", ".join(spoken)
-    return line if not line or line.endswith((".", "!", "?", ":", "…")) else f"{line}."
-
-
-def _inline(text: str) -> str:
-    codes: list[str] = []
-
-    def put_aside(match: re.Match[str]) -> str:
-        codes.append(match[2].strip())
-        return f"\0{len(codes) - 1}\0"
-
-    text = _CODE.sub(put_aside, text.replace("\0", ""))
-    text = _FOOTNOTE.sub("", text)
-    text = _IMAGE.sub(r"\1", text)
-    text = _LINK.sub(r"\1", text)
-    text = _AUTOLINK.sub(r"\1", text)
-    text = re.sub(r"<br\s*/?>", "\n", text, flags=re.IGNORECASE)
-    text = _TAG.sub("", text)
-    for mark in (_STARS, _LINES):
-        for _ in range(3):  # emphasis in emphasis
-            text = mark.sub(r"\2", text)
-    text = _STRUCK.sub(r"\1", text)
-    # A math delimiter looks like an escape; it is read later, with what it holds.
-    text = _ESCAPE.sub(lambda m: m[0] if m[1] in "()[]{}" else m[1], text)
-    return re.sub("\0(\\d+)\0", lambda match: codes[int(match[1])], text).rstrip()
-
-
-def _math(match: re.Match[str]) -> str:
-    """Return a formula in words, as far as the common ones go; two prices are no formula."""
-    if match[4] is not None and not re.search(r"[\\^_{]", match[4]):
-        return match[0]
-    text = next(group for group in match.groups() if group is not None).strip()
+def _spoken(formula: str) -> str:
+    text = formula.strip()
     for _ in range(4):  # fractions in fractions
         text = _FRACTION.sub(r"\1 over \2", text)
         text = _ROOT.sub(r"the square root of \1", text)
@@ -160,43 +201,10 @@ def _power(exponent: str) -> str:
     return words.get(exponent, f" to the power of {exponent}")
 
 
-def _matched(pattern: re.Pattern[str], text: str) -> int:
-    match = pattern.match(text)
-    return match.end() if match else 0
-
-
-class _Rows(HTMLParser):
-    """Collects the cells of an HTML table, row by row; what is not closed closes itself."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.rows: list[list[str]] = []
-        self._open = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        del attrs
-        if tag == "tr":
-            self.rows.append([])
-        self._open = tag in ("td", "th", "caption") or (self._open and tag not in ("tr", "table"))
-        if tag in ("td", "th", "caption"):
-            if not self.rows or tag == "caption":
-                self.rows.append([])
-            self.rows[-1].append("")
-        elif tag == "br":
-            self.handle_data(" ")
-
-    def handle_data(self, data: str) -> None:
-        if self._open and self.rows and self.rows[-1]:
-            self.rows[-1][-1] += data
-        elif data.strip():
-            self.rows.append([data])
-
-
 def _html_table(text: str) -> str:
-    parser = _Rows()
-    parser.feed(text)
-    parser.close()
-    spoken = (_row([re.sub(r"\s+", " ", cell) for cell in row]) for row in parser.rows)
+    """Return the rows of a table in HTML as lines, as far as they go where it was cut off."""
+    rows = (_CELL.split(row) for row in _HTML_ROW.split(text))
+    spoken = (_row(_TAG.sub(" ", cell) for cell in cells) for cells in rows)
     return "\n".join(line for line in spoken if line)
 
 
@@ -212,4 +220,5 @@ STEP = BuiltIn(
         text="text",
     ),
     _run,
+    packages=("markdown-it-py",),
 )

@@ -1,28 +1,20 @@
-"""The table of built-in steps, and the digest of what each of them is."""
+"""The built-in steps by name: each is the `STEP` of the module that has its name."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from orchestrator.core.canonical import digest_bytes
-from orchestrator.steps.base import BuiltIn
-
-_MODULES = {
-    "plain-text": "plain_text",
-    "split-pages": "split_pages",
-    "join-audio": "join_audio",
-    "write": "write",
-}
-
-NAMES = frozenset(_MODULES)
+from orchestrator.steps.step import BuiltIn
 
 
 def builtin(name: str) -> BuiltIn:
-    """Return the built-in step `name`, one of `NAMES`."""
-    step = import_module(f"orchestrator.steps.{_MODULES[name]}").STEP
+    """Return the built-in step `name`, one of `BUILT_IN_STEPS`."""
+    step = _module(name).STEP
     assert isinstance(step, BuiltIn)
     return step
 
@@ -31,11 +23,14 @@ def builtin(name: str) -> BuiltIn:
 def producer(name: str) -> dict[str, Any]:
     """Return what decides the results of the built-in step `name` beside its inputs.
 
-    Its own source stands for its version: nobody has to remember to raise a number.
+    Its own source stands for its version: there is no number to raise.
     """
-    module = import_module(f"orchestrator.steps.{_MODULES[name]}")
     return {
         "step": name,
-        "code": digest_bytes(Path(str(module.__file__)).read_bytes()),
+        "code": digest_bytes(Path(str(_module(name).__file__)).read_bytes()),
         "versions": {package: metadata.version(package) for package in builtin(name).packages},
     }
+
+
+def _module(name: str) -> ModuleType:
+    return import_module(f"orchestrator.steps.{name.replace('-', '_')}")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-import struct
 import threading
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import Input
 from orchestrator.errors import UsageError
-from orchestrator.steps.base import BuiltIn, Emit, signature
+from orchestrator.steps.step import BuiltIn, Emit, signature
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -71,12 +69,13 @@ def render_page(path: Path, page: int, target: Path, dpi: int = 200) -> None:
         _render(document, path, page, target, dpi)
 
 
-def _open(path: Path) -> pypdfium2.PdfDocument:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[pypdfium2.PdfDocument]:
     import pypdfium2
 
     try:
         with LIBRARY:
-            return pypdfium2.PdfDocument(path)
+            document = pypdfium2.PdfDocument(path)
     except pypdfium2.PdfiumError as error:
         locked = "assword" in str(error)
         raise UsageError(
@@ -84,11 +83,6 @@ def _open(path: Path) -> pypdfium2.PdfDocument:
             where=str(path),
             fix="save a copy without a password" if locked else "",
         ) from error
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[pypdfium2.PdfDocument]:
-    document = _open(path)
     try:
         yield document
     finally:
@@ -117,55 +111,13 @@ def _render(
                 where=where,
                 fix="choose a lower dpi",
             )
-        bitmap = page.render(scale=scale, rev_byteorder=True)
-        target.write_bytes(
-            png(
-                memoryview(bitmap.buffer),
-                bitmap.width,
-                bitmap.height,
-                bitmap.n_channels,
-                bitmap.stride,
-            )
-        )
+        bitmap = page.render(scale=scale)
+        bitmap.to_pil().save(target, "PNG", compress_level=1)
         bitmap.close()
     except pypdfium2.PdfiumError as error:
         raise UsageError(f"cannot be drawn ({error})", where=where) from error
     finally:
         page.close()
-
-
-def png(
-    pixels: memoryview, width: int, height: int, channels: int, stride: int, level: int = 1
-) -> bytes:
-    """Return 8-bit pixels as a PNG file (ISO/IEC 15948), filtered by nothing.
-
-    Args:
-        pixels: Rows from the top, each `stride` bytes long.
-        width: Pixels in a row.
-        height: Rows.
-        channels: 1 (grey), 3 (RGB) or 4 (RGB and a byte that is not used).
-        stride: Bytes from one row to the next.
-        level: How hard zlib packs: from 1, the quickest, to 9.
-    """
-    flat = pixels.cast("B")
-    pack = zlib.compressobj(level=level)
-    data = bytearray()
-    for row in range(height):
-        line: bytearray | memoryview = flat[row * stride : row * stride + width * channels]
-        if channels == 4:
-            rgb = bytearray(3 * width)
-            for colour in range(3):
-                rgb[colour::3] = bytes(line)[colour::4]
-            line = rgb
-        data += pack.compress(b"\0") + pack.compress(line)
-    data += pack.flush()
-    header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", bytes(data)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, body) for name, body in chunks)
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
 def _run(values: Mapping[str, Any], directory: Path) -> Iterator[Emit]:
@@ -193,6 +145,6 @@ STEP = BuiltIn(
         images="[image]",
     ),
     _run,
-    packages=("pypdfium2",),
+    packages=("pypdfium2", "pillow"),
     named=True,
 )

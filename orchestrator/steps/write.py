@@ -9,11 +9,11 @@ from typing import Any
 
 from orchestrator.core.manifest import Input
 from orchestrator.core.paths import given_path
-from orchestrator.core.pipelines.signatures import ANY, Kind, Port
+from orchestrator.core.pipelines.step_signatures import ANY, Kind, Port
 from orchestrator.errors import UsageError
 from orchestrator.home import write_atomically
 from orchestrator.results import Artifact
-from orchestrator.steps.base import BuiltIn, Emit, signature
+from orchestrator.steps.step import BuiltIn, Emit, signature
 
 
 def write(value: Any, path: Path) -> None:

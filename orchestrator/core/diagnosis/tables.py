@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from orchestrator.core.binding import bind
-from orchestrator.core.manifest_reader import name_problem
+from orchestrator.core.names import name_problem
 from orchestrator.core.patching import expressions
 from orchestrator.core.patching.misfit import Misfit
 from orchestrator.core.requirements import is_package_name

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from orchestrator.core.binding import bind
-from orchestrator.core.manifest_reader import name_problem
+from orchestrator.core.names import name_problem
 from orchestrator.core.patching import conditions, expressions, statements
 from orchestrator.core.patching.misfit import Misfit
 from orchestrator.core.patching.records import JsonEdit, Patch, PatchSet, PythonEdit

@@ -1,25 +1,22 @@
 """A pipeline's YAML as frozen records: inputs, steps and outputs, with their references as text.
 
 A pipeline written in Python is made of the same records; what they mean together is checked in
-`orchestrator.core.pipelines.checking`.
+`orchestrator.core.pipelines.validation`.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
-from orchestrator.core.binding import bind
 from orchestrator.core.manifest import Input
-from orchestrator.core.manifest_reader import name_problem
-from orchestrator.core.yaml_document import Document, Path, dotted, parse
-from orchestrator.errors import ManifestError
+from orchestrator.core.record_reader import Problem, record_in
+from orchestrator.core.yaml_document import Path, dotted, parse
 
 Where = Callable[[Path], str]
-"""Says where a value of a pipeline was written: `file:line: key`."""
+"""Returns where a value of a pipeline was written: `file:line: key`."""
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,30 +65,12 @@ def read_pipeline(data: bytes, *, file: str, stem: str) -> tuple[Declaration, Wh
         ManifestError: With file, line and key of the first problem.
     """
     document = parse(data, file)
-    problems: list[tuple[int, ManifestError]] = []
-
-    def report(path: Path, what: str, fix: str = "") -> None:
-        # A missing key has no line and comes last: an unknown key nearby may be what was meant.
-        line = document.lines.get(path, sys.maxsize)
-        problems.append((line, document.error(path, what, fix)))
-
-    declared = bind(document, Declaration, report)
-    if declared is not None:
-        if problem := name_problem(declared.name):
-            report(("name",), problem)
-        elif declared.name != stem:
-            fix = f"write name: {stem}, or rename the file to {declared.name}.yaml"
-            report(("name",), f"{declared.name!r} is not the file's name", fix)
-        if not declared.summary.isprintable():
-            report(("summary",), "holds a control character")
-    if problems:
-        raise min(problems, key=lambda each: each[0])[1]
-    assert declared is not None
-    return declared, _locator(document)
+    return record_in(document, stem, Declaration, _problems), document.where
 
 
-def _locator(document: Document) -> Where:
-    return document.where
+def _problems(declared: Declaration) -> Iterator[Problem]:
+    if not declared.summary.isprintable():
+        yield Problem(("summary",), "holds a control character")
 
 
 def written_in_python(name: str) -> Where:

@@ -1,55 +1,156 @@
-"""The order of steps: which must come before which, and whether any wait for each other."""
+"""The graph of a pipeline without a mistake: its steps in order, and what flows between them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.pipelines.references import Reference, Template, references_in
+from orchestrator.core.pipelines.step_signatures import Kind, Signature, port_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from orchestrator.core.pipelines.declaration import Declaration, Step
 
 
-def ordered(before: Mapping[str, Collection[str]]) -> list[str]:
+@dataclass(frozen=True)
+class Node:
+    """One step of a checked pipeline.
+
+    Attributes:
+        step: What was declared.
+        signature: What it takes and returns.
+        templates: What it is given, by input.
+        source: The list that it runs over, if it does.
+    """
+
+    step: Step
+    signature: Signature
+    templates: Mapping[str, Template]
+    source: Reference | None
+
+    @property
+    def id(self) -> str:
+        """What references call it."""
+        return self.step.id
+
+    @property
+    def mapped(self) -> bool:
+        """Whether it runs once for each item of a list."""
+        return self.source is not None
+
+    @property
+    def follows(self) -> str:
+        """The step whose items it runs over, one by one; empty where there is none."""
+        return self.source.step if self.source is not None else ""
+
+    @property
+    def waits_for(self) -> frozenset[str]:
+        """The steps of which it needs everything before it can begin."""
+        return frozenset(each.step for each in self._references() if each.step)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The steps that come before it."""
+        return self.waits_for | {self.follows} if self.follows else self.waits_for
+
+    @property
+    def takes_from(self) -> list[str]:
+        """What it takes from, once each: `inputs.NAME` or `steps.ID`."""
+        references = self._references()
+        if self.source is not None:
+            references.append(self.source)
+        named = (_origin(each) for each in references if each.root in ("inputs", "steps"))
+        return list(dict.fromkeys(named))
+
+    def output(self, name: str) -> Kind:
+        """Return the type of an output as other steps see it."""
+        kind = self.signature.outputs[name]
+        return Kind(kind.type, many=True) if self.mapped else kind
+
+    def _references(self) -> list[Reference]:
+        return [each for template in self.templates.values() for each in references_in(template)]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A pipeline without a mistake.
+
+    Attributes:
+        declaration: What was declared.
+        nodes: By id, each after all that it needs.
+        outputs: What each output is, and its type; the first is the primary one.
+    """
+
+    declaration: Declaration
+    nodes: Mapping[str, Node]
+    outputs: Mapping[str, tuple[Reference, Kind]]
+
+    @property
+    def primary(self) -> str:
+        """The output that `-o OUT` names."""
+        return next(iter(self.outputs))
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain data for the record of a run: names, types, and what takes from what.
+
+        What a step takes from is `inputs.NAME` or `steps.ID`.
+        """
+        return {
+            "name": self.declaration.name,
+            "summary": self.declaration.summary,
+            "inputs": {
+                name: str(port_of(declared).kind)
+                for name, declared in self.declaration.inputs.items()
+            },
+            "steps": [_step_document(node) for node in self.nodes.values()],
+            "outputs": {
+                name: {"step": reference.step, "output": reference.name, "type": str(kind)}
+                for name, (reference, kind) in self.outputs.items()
+            },
+        }
+
+
+def topological_order(needs: Mapping[str, Collection[str]]) -> list[str]:
     """Return the names so that each stands after all that it needs, otherwise in the given order.
 
     Args:
-        before: For each name the names that it needs; names that are no keys are passed over.
+        needs: For each name the names that it needs; names that are no keys are passed over.
 
     Raises:
-        ValueError: When some wait for each other; call `cycle` to know which.
+        graphlib.CycleError: When some need each other; its second argument is a list of names of
+            which each is needed by the next, and the last is the first.
     """
-    left = {name: {need for need in needs if need in before} for name, needs in before.items()}
+    sorter = TopologicalSorter(
+        {name: [n for n in its if n in needs] for name, its in needs.items()}
+    )
+    sorter.prepare()
+    position = {name: number for number, name in enumerate(needs)}
     order: list[str] = []
-    while left:
-        name = next((name for name, needs in left.items() if not needs), None)
-        if name is None:
-            raise ValueError("a cycle")
-        del left[name]
-        for needs in left.values():
-            needs.discard(name)
-        order.append(name)
+    ready: list[str] = []
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()], key=position.__getitem__)
+        order.append(ready.pop(0))
+        sorter.done(order[-1])
     return order
 
 
-def cycle(before: Mapping[str, Collection[str]]) -> list[str]:
-    """Return names of which each needs the next and the last needs the first; empty if none do."""
-    done: set[str] = set()
-    for start in before:
-        path: list[str] = []
-        here: dict[str, int] = {}
-        stack = [(start, iter(sorted(before[start])))] if start not in done else []
-        while stack:
-            name, needs = stack[-1]
-            if name not in here:
-                here[name] = len(path)
-                path.append(name)
-            following = next((need for need in needs if need in before), None)
-            if following is None:
-                stack.pop()
-                path.pop()
-                del here[name]
-                done.add(name)
-            elif following in here:
-                return path[here[following] :]
-            elif following not in done:
-                stack.append((following, iter(sorted(before[following]))))
-    return []
+def _step_document(node: Node) -> dict[str, Any]:
+    source = node.source
+    return {
+        "id": node.id,
+        "run": node.step.run,
+        "name": node.signature.name,
+        "model": node.signature.model,
+        "workers": node.step.workers,
+        "foreach": None if source is None else _origin(source),
+        "list": None if source is None else source.name,
+        "takes": node.takes_from,
+        "inputs": {name: str(port.kind) for name, port in node.signature.inputs.items()},
+        "outputs": {name: str(kind) for name, kind in node.signature.outputs.items()},
+    }
+
+
+def _origin(reference: Reference) -> str:
+    return f"steps.{reference.step}" if reference.step else f"inputs.{reference.name}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchestrator.core.manifest_reader import MAX_NAME_LENGTH
+from orchestrator.core.names import MAX_NAME_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,14 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.core.input_rules import RESERVED_OPTIONS, value_problem
 from orchestrator.core.manifest import Input, Manifest, Timeouts, option_name
-from orchestrator.core.manifest_reader import (
-    RESERVED_OPTIONS,
-    examine,
-    name_problem,
-    read_manifest,
-    value_problem,
-)
+from orchestrator.core.manifest_reader import examine, read_manifest
+from orchestrator.core.names import name_problem
 from orchestrator.errors import ManifestError
 
 SMALL = """\

@@ -6,23 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.core import manifest
-from orchestrator.core.manifest_schema import DESCRIPTIONS, DIALECT, REFINEMENTS, manifest_schema
-
-RECORDS = {
-    "Manifest": manifest.Manifest,
-    "Environment": manifest.Environment,
-    "Source": manifest.Source,
-    "Timeouts": manifest.Timeouts,
-    "Input": manifest.Input,
-    "Output": manifest.Output,
-}
+from orchestrator.core.manifest_schema import (
+    DIALECT,
+    RECORDS,
+    REFINEMENTS,
+    descriptions,
+    manifest_schema,
+)
 
 
-@pytest.mark.parametrize(("name", "record"), RECORDS.items())
-def test_every_key_is_described(name, record):
+@pytest.mark.parametrize("record", RECORDS)
+def test_every_key_is_described(record):
+    name = record.__name__
     keys = set(record.__struct_encode_fields__)
-    assert set(DESCRIPTIONS[name]) == keys
+    assert set(descriptions(record)) == keys
     assert set(REFINEMENTS.get(name, {})) <= keys
     properties = manifest_schema()["$defs"][name]["properties"]
     assert set(properties) == keys
@@ -58,6 +55,12 @@ def test_patterns(record, key, fits, misfits):
     assert not any(re.search(pattern, text) for text in misfits)
 
 
+def test_memory_is_by_device_and_data_type():
+    memory = manifest_schema()["$defs"]["Manifest"]["properties"]["memory"]
+    assert memory["propertyNames"]["enum"] == ["cuda", "cpu", "mps"]
+    assert memory["additionalProperties"]["propertyNames"]["enum"][0] == "float32"
+
+
 def test_python_variables_are_refused():
     properties = manifest_schema()["$defs"]["Environment"]["properties"]
     pattern = properties["variables"]["propertyNames"]["pattern"]
@@ -67,5 +70,5 @@ def test_python_variables_are_refused():
 
 def test_every_key_is_in_the_users_reference():
     reference = Path(__file__).parents[3].joinpath("docs", "manifest.md").read_text("utf-8")
-    keys = {key for record in DESCRIPTIONS.values() for key in record} - {"load", "run"}
+    keys = {key for record in RECORDS for key in descriptions(record)} - {"load", "run"}
     assert [key for key in sorted(keys) if f"`{key}`" not in reference] == []

@@ -5,8 +5,9 @@ import itertools
 import threading
 
 from orchestrator.core.manifest import Input
+from orchestrator.core.names import BUILT_IN_STEPS
 from orchestrator.core.pipelines import Kind, Port, Signature, check, read_pipeline
-from orchestrator.core.pipelines.signatures import port_of
+from orchestrator.core.pipelines.step_signatures import port_of
 from orchestrator.core.values import AudioValue
 from orchestrator.pipelines.board import Board
 from orchestrator.pipelines.flight import InFlight
@@ -15,7 +16,7 @@ from orchestrator.pipelines.scheduler import Scheduler
 from orchestrator.pipelines.store import ResultStore
 from orchestrator.pipelines.values import given
 from orchestrator.results import Audio, Result
-from orchestrator.steps import NAMES, builtin
+from orchestrator.steps import builtin
 
 LIST = Signature(
     "lister", {"count": Port(Kind("integer"), True)}, {"items": Kind("text", many=True)}
@@ -77,7 +78,7 @@ class FakeModels:
         )
 
     def signature(self, step):
-        if step.run in NAMES:
+        if step.run in BUILT_IN_STEPS:
             return builtin(step.run).signature
         if step.run in SOUNDS:
             return SOUNDS[step.run]

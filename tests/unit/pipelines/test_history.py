@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from orchestrator.core.pipelines.keys import Recipe
+from orchestrator.core.pipelines.cache_key import Recipe
 from orchestrator.errors import JobFailed, UsageError
 from orchestrator.pipelines import runs
 from orchestrator.pipelines.history import find_run, last_keys, runs_in

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.manifest import Input
-from orchestrator.core.pipelines.keys import Recipe, differences
+from orchestrator.core.pipelines.cache_key import Recipe, differences
 from orchestrator.errors import MMError, UsageError
 from orchestrator.home import Home
 from orchestrator.pipelines.cleaning import clean

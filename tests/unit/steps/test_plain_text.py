@@ -34,6 +34,13 @@ REF, DET = "<|ref|>{}<|/ref|>", "<|det|>[[12, 34, 567, 890]]<|/det|>"
          "x squared and a over b and y 1 ≤ 3"),
         ("It costs $5, or $6 each", "It costs $5, or $6 each"),
         ("a\r\nb\rc", "a\nb\nc"),
+        ("这是**重点。**然后", "这是重点。然后"),
+        ("1. a\n   - b\n\n   c\n10. d\n11.\n\ne", "1. a\nb\n\nc\n10. d\n11.\n\ne"),
+        ("    not *code*", "not code"),
+        ("`$x_1$` costs $5,$6", "$x_1$ costs $5,$6"),
+        ("$$\na\n- b\n= c_1\n$$", "a - b = c 1"),
+        ("<div>\n\n*a*\n</div>", "a"),
+        ("• one\n• two", "one\ntwo"),
         ("", ""),
     ],
 )  # fmt: skip
@@ -46,12 +53,22 @@ def test_a_table_is_read_row_by_row():
     assert plain_text(table) == "Time, Height.\n06:12, 4.1 m.\nnoon, low tide."
 
 
+@pytest.mark.parametrize("table", ["|a|b|\n|1|2|", "| a | b |\n|---|\n| 1 | 2 |"])
+def test_a_table_without_a_head_that_fits_is_read_row_by_row(table):
+    assert plain_text(table) == "a, b.\n1, 2."
+
+
 def test_a_table_in_html_is_read_row_by_row():
     table = (
         "before<table><caption>Tides</caption><tr><th>Time</th><th>Height</th></tr>"
         "<tr><td>06:12</td><td>4 &amp; 5<br>m</td></tr></table>after"
     )
     assert plain_text(table) == "before\n\nTides.\nTime, Height.\n06:12, 4 & 5 m.\n\nafter"
+
+
+def test_signs_in_a_table_in_html_are_no_tags():
+    table = "<table><tr><td>p < 0.05 and n > 3<td>&lt;b&gt; **x**</tr>so</table>"
+    assert plain_text(table) == "p < 0.05 and n > 3, <b> x.\nso."
 
 
 def test_a_table_that_was_cut_off_is_read_as_far_as_it_goes():

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.core.pipelines.signatures import port_of
-from orchestrator.core.pipelines.sketch import makers
+from orchestrator.core.pipelines.step_signatures import port_of
 
 if TYPE_CHECKING:
-    from orchestrator.core.pipelines.checking import Graph, Node
+    from orchestrator.core.pipelines.graph import Graph, Node
 
 
 def draw(graph: Graph) -> list[str]:
@@ -42,7 +41,7 @@ def _rows(graph: Graph) -> list[_Row]:
     rows: list[_Row] = []
     for name, declared in graph.declaration.inputs.items():
         rows.append((f"{name} ({port_of(declared).kind})", [f"inputs.{name}"], []))
-    rows += [(_label(node), [f"steps.{node.id}"], makers(node)) for node in graph.nodes.values()]
+    rows += [(_label(node), [f"steps.{node.id}"], node.takes_from) for node in graph.nodes.values()]
     for name, (reference, kind) in graph.outputs.items():
         rows.append((f"{name} ({kind})", [], [f"steps.{reference.step}"]))
     return rows

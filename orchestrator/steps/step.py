@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchestrator.core.manifest import Input
-from orchestrator.core.pipelines.signatures import Kind, Port, Signature, port_of
+from orchestrator.core.pipelines.step_signatures import Kind, Port, Signature, port_of
 
 
 class Emit(NamedTuple):

@@ -1,13 +1,16 @@
 """Every mistake in a pipeline is found before it starts, with its file, line and key."""
 
+from graphlib import CycleError
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines import Kind, Port, Signature, check, read_pipeline
-from orchestrator.core.pipelines.drawing import draw
-from orchestrator.core.pipelines.graph import cycle, ordered
+from orchestrator.core.pipelines.graph import topological_order
+from orchestrator.core.pipelines.graph_text import draw
 from orchestrator.core.pipelines.references import (
     Literal,
     Many,
@@ -17,7 +20,7 @@ from orchestrator.core.pipelines.references import (
     references_in,
     value_of,
 )
-from orchestrator.core.pipelines.signatures import misfit, port_of
+from orchestrator.core.pipelines.step_signatures import mismatch, port_of
 from orchestrator.errors import ManifestError, UsageError
 
 
@@ -174,7 +177,9 @@ def test_steps_that_wait_for_each_other_are_named():
         1,
     )  # fmt: skip
     (problem,) = problems(text)
-    assert "wait for each other: " in problem
+    chain = problem.partition("wait for each other: ")[2].split(" needs ")
+    assert chain[0] == chain[-1]
+    assert {*pairwise(chain)} == {("speak", "other"), ("other", "more"), ("more", "speak")}
     assert problem.startswith("p.yaml:")
 
 
@@ -238,27 +243,33 @@ def test_any_value_is_a_template_or_refused(value):
 
 
 def test_types_that_fit():
-    assert misfit(Kind("audio"), Kind("file")) == ""
-    assert misfit(Kind("integer"), Kind("number")) == ""
-    assert misfit(Kind("text", many=True), Kind("json")) == ""
-    assert misfit(Kind("image"), Kind("any")) == ""
+    assert mismatch(Kind("audio"), Kind("file")) == ""
+    assert mismatch(Kind("integer"), Kind("number")) == ""
+    assert mismatch(Kind("text", many=True), Kind("json")) == ""
+    assert mismatch(Kind("image"), Kind("any")) == ""
     for pair in ("audio image", "file audio", "number integer", "text integer", "image json"):
         one, other = pair.split()
-        assert misfit(Kind(one), Kind(other)) != ""
-    assert misfit(Kind("text", many=True), Kind("text")) != ""
-    assert misfit(Kind("text"), Kind("text", many=True)) != ""
+        assert mismatch(Kind(one), Kind(other)) != ""
+    assert mismatch(Kind("text", many=True), Kind("text")) != ""
+    assert mismatch(Kind("text"), Kind("text", many=True)) != ""
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.sets(st.sampled_from("abcdef"))))
 def test_either_an_order_or_a_cycle(before):
-    around = cycle(before)
-    if around:
-        for name, needed in zip(around, [*around[1:], around[0]], strict=True):
+    try:
+        order = topological_order(before)
+    except CycleError as error:
+        around = error.args[1]
+        assert around[0] == around[-1]
+        for needed, name in pairwise(around):
             assert needed in before[name]
-        with pytest.raises(ValueError, match="cycle"):
-            ordered(before)
     else:
-        order = ordered(before)
         assert sorted(order) == sorted(before)
         for name, needs in before.items():
             assert all(order.index(need) < order.index(name) for need in needs if need in before)
+
+
+def test_the_order_is_the_given_one_where_nothing_is_needed():
+    needs = {"d": (), "a": ("c", "elsewhere"), "b": ("a",), "c": ()}
+    assert topological_order(needs) == ["d", "c", "a", "b"]
+    assert topological_order({"c": ("a",), "a": (), "b": ()}) == ["a", "c", "b"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchestrator.core.manifest import Input
+from orchestrator.core.manifest import FILE_TYPES, Input
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 ANY = "any"
 """The type of an input that takes one value of any type, or a list of plain data."""
 
-FILES = frozenset({"image", "file", "audio"})
-NUMBERS = frozenset({"integer", "number"})
 WORDS = frozenset({"text", "choice", "integer", "number", "boolean"})
 """What can stand inside other text."""
 
@@ -28,6 +26,10 @@ class Kind(NamedTuple):
 
     def __str__(self) -> str:
         return f"a list of {self.type}" if self.many else self.type
+
+
+UNKNOWN = Kind("unknown")
+"""The type of what does not exist, which has been reported; it fits everywhere."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,10 @@ def signature_of_model(manifest: Manifest, reason: str = "") -> Signature:
     )
 
 
-def misfit(given: Kind, wanted: Kind) -> str:
+def mismatch(given: Kind, wanted: Kind) -> str:
     """Return why a value of the type `given` cannot go where `wanted` is taken, or nothing."""
+    if given is UNKNOWN:
+        return ""
     if given.many and wanted.type == ANY and given.type in WORDS | {"json"}:
         return ""
     if given.many and not wanted.many and wanted.type != "json":
@@ -95,7 +99,7 @@ def misfit(given: Kind, wanted: Kind) -> str:
         or other == ANY
         or (other in ("text", "choice") and one in ("text", "choice"))
         or (other == "number" and one == "integer")
-        or (other == "file" and one in FILES)
+        or (other == "file" and one in FILE_TYPES)
         or (other == "json" and one in WORDS)
     )
     return "" if fits else f"{given} does not fit into {wanted}"

@@ -1,0 +1,52 @@
+"""Names in declarations: what models, inputs and variables may be called."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+NAME_PATTERN = r"[a-z0-9]+(?:-+[a-z0-9]+|\.[a-z0-9]+)*"
+"""Names become paths, options and lines of a table: no separator, no `..`, no capital letter."""
+
+MAX_NAME_LENGTH = 64
+
+IDENTIFIER_PATTERN = r"[A-Za-z][A-Za-z0-9_]*"
+"""Names of inputs and outputs: keywords of the runner, options, references in pipelines."""
+
+VARIABLE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
+
+BUILT_IN_STEPS = frozenset({"plain-text", "split-pages", "join-audio", "write"})
+"""Steps of pipelines that are no models, and whose names no model may bear."""
+
+_NAME = re.compile(NAME_PATTERN, re.ASCII)
+_IDENTIFIER = re.compile(IDENTIFIER_PATTERN, re.ASCII)
+_VARIABLE = re.compile(VARIABLE_PATTERN, re.ASCII)
+
+
+def name_problem(name: str) -> str | None:
+    """Return why `name` cannot name a model, a task, an environment or a patch set, or None."""
+    if not _NAME.fullmatch(name):
+        return (
+            f"{name!r} is not a name: lower-case letters, digits and single hyphens or dots between"
+        )
+    if len(name) > MAX_NAME_LENGTH:
+        return f"a name may have {MAX_NAME_LENGTH} characters"
+    return None
+
+
+def identifier_problem(name: str) -> str | None:
+    """Return why `name` cannot name an input or an output, or None."""
+    if not _IDENTIFIER.fullmatch(name) or len(name) > MAX_NAME_LENGTH:
+        return f"{name!r} is not letters, digits and _, beginning with a letter"
+    if keyword.iskeyword(name):
+        return f"{name!r} is a word of Python"
+    return None
+
+
+def variable_problem(name: str) -> str | None:
+    """Return why `name` cannot name an environment variable of a worker, or None."""
+    if not _VARIABLE.fullmatch(name):
+        return f"{name!r} is not the name of a variable"
+    if name.upper().startswith("PYTHON"):
+        return f"{name} has no effect: workers run with Python's -I, which ignores PYTHON*"
+    return None
