@@ -336,3 +336,20 @@ def test_a_closed_standard_output_is_no_fault(manifests, workplace):
         env={**os.environ, **workplace}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["run", "ocr", "--help"], ["pipeline", "list"]]
+)
+def test_what_few_commands_need_is_imported_by_them(arguments, workplace):
+    program = (
+        "import sys\nfrom orchestrator.cli import main\ntry:\n    main()\nfinally:\n"
+        "    print(*sys.modules, file=sys.stderr)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *arguments], check=True,
+        env={**os.environ, **workplace}, capture_output=True, text=True,
+    )  # fmt: skip
+    modules = set(ended.stderr.split())
+    assert "orchestrator.cli.main" in modules
+    assert not modules & {"PIL", "jinja2", "markdown_it", "pypdfium2", "rich", "huggingface_hub"}

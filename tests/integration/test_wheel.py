@@ -27,7 +27,8 @@ def test_the_wheel_ships_the_manifests_and_what_belongs_to_them(wheel):
     for manifest in (ROOT / "manifests").rglob("*.yaml"):
         below = manifest.relative_to(ROOT / "manifests").as_posix()
         assert f"orchestrator/builtin/manifests/{below}" in names
-    assert "orchestrator/pipelines/report/page.css" in names
+    for part in ("page.css", "page.html.j2"):
+        assert f"orchestrator/pipelines/report/{part}" in names
     for runner in (ROOT / "envs").glob("*/runner.py"):
         folder = f"orchestrator/builtin/envs/{runner.parent.name}"
         assert {f"{folder}/runner.py", f"{folder}/requirements.lock"} <= names

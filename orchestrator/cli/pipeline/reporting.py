@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.paths import GivenPath
 from orchestrator.errors import UsageError
@@ -22,17 +23,15 @@ def runs_command(context: Context) -> None:
     from orchestrator.pipelines.history import runs_in
 
     runs = runs_in(context.home.runs)
-    rows = [(run.id, run.pipeline, _how(run)) for run in runs]
-    width = max((len(row[1]) for row in rows), default=0)
-    for identity, pipeline, how in rows:
-        context.out(f"{identity}  {pipeline:{width}}  {how}")
-    if not rows:
+    for line in columns([(run.id, run.pipeline, _how(run)) for run in runs]):
+        context.out(line)
+    if not runs:
         context.say("no run of a pipeline is recorded")
 
 
 def _how(run: Run) -> str:
     """Return how a run ended, in a few words."""
-    from orchestrator.pipelines.report.words import seconds
+    from orchestrator.core.units import format_elapsed
 
     counts = run.facts.get("counts")
     totals = {"done": 0, "kept": 0, "failed": 0}
@@ -41,7 +40,7 @@ def _how(run: Run) -> str:
             totals[name] += each.get(name, 0)
     parts = [f"{number} {name}" for name, number in totals.items() if number]
     if run.ended is not None:
-        parts.append(seconds(run.ended - run.began))
+        parts.append(format_elapsed(run.ended - run.began))
     return f"{run.outcome.partition(':')[0]} ({', '.join(parts)})" if parts else run.outcome
 
 
@@ -79,7 +78,8 @@ def report_command(context: Context, run: str, out: str | None, max_size: str, i
     from orchestrator.cli.outputs import STANDARD_OUTPUT, check_writable, write_file
     from orchestrator.core.units import format_size, parse_size
     from orchestrator.pipelines.history import find_run
-    from orchestrator.pipelines.report.page import Limits, page
+    from orchestrator.pipelines.report.page import page
+    from orchestrator.pipelines.report.page_view import Limits
     from orchestrator.pipelines.store import ResultStore
 
     try:

@@ -1,18 +1,16 @@
-"""Images and sounds inside a page, as `data:` addresses, within a bound."""
+"""Images and sounds inside a page, as `data:` URLs, within a bound."""
 
 from __future__ import annotations
 
 import base64
+import io
+import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import NamedTuple
 
 from orchestrator.core.units import format_size
-from orchestrator.pipelines.report.html import Markup, tag
-from orchestrator.pipelines.report.scaling import scaled
 from orchestrator.results import MEDIA_TYPES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 WIDTH = 720
 """Pixels in a row of an image that is scaled down."""
@@ -27,15 +25,30 @@ SHOWN = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp"})
 PLAYED = frozenset({".wav", ".mp3", ".ogg", ".flac"})
 """Files that every browser shows and plays."""
 
+SCALED = ("PNG", "JPEG", "WEBP", "BMP")
+"""Formats that are read here; Pillow knows others, one of which starts a program to read it."""
+
+
+class Embedded(NamedTuple):
+    """A file as the page shows it.
+
+    Attributes:
+        url: The `data:` URL of its content; empty where the page does not hold it.
+        why: Why not.
+    """
+
+    url: str
+    why: str = ""
+
 
 @dataclass
 class Media:
-    """What of a page's bound is left.
+    """The images and sounds of a page, and what is left of their bound.
 
     Attributes:
-        limit: Bytes that images and sounds may take in the page.
+        limit: Bytes that they may take in the page.
         spent: Bytes that they take.
-        left_out: How many images and sounds it does not hold.
+        left_out: How many the page does not hold.
         left_out_size: Their bytes.
     """
 
@@ -44,71 +57,86 @@ class Media:
     left_out: int = 0
     left_out_size: int = 0
 
-    def image(self, path: Path, title: str) -> Markup:
-        """Return an image, scaled down where it is large, or what stands for it."""
-        try:
-            found = self._image(path)
-            size = path.stat().st_size
-        except OSError as error:
-            return _absent(f"its image is gone ({error.strerror})", path)
-        if found is None:
-            self._leave_out(size)
-            return _absent(f"an image of {format_size(size)}, left out", path)
-        data, kind = found
-        if not self._spend(len(data)):
-            self._leave_out(size)
-            return _absent(f"an image of {format_size(size)}, left out for want of room", path)
-        return tag("img", src=_address(kind, data), alt=title, loading="lazy")
+    @property
+    def room(self) -> int:
+        """Bytes that are left."""
+        return self.limit - self.spent
 
-    def sound(self, path: Path, title: str, limit: int | None = None) -> Markup:
-        """Return a player, or what stands for it.
-
-        Args:
-            path: The sound.
-            title: What it is called.
-            limit: Bytes that it may take at most in the page.
-        """
+    def image(self, path: Path) -> Embedded:
+        """Return an image, scaled down where it is large."""
         try:
-            size = path.stat().st_size
-            fits = limit is None or _coded(size) <= limit
-            if path.suffix.lower() not in PLAYED or not fits or not self._spend(size):
-                self._leave_out(size)
-                return _absent(f"a sound of {format_size(size)}, left out for want of room", path)
+            size, suffix = path.stat().st_size, path.suffix.lower()
             data = path.read_bytes()
         except OSError as error:
-            return _absent(f"its sound is gone ({error.strerror})", path)
-        address = _address(MEDIA_TYPES[path.suffix.lower()], data)
-        return tag("audio", controls=True, preload="metadata", src=address, aria_label=title)
+            return Embedded("", f"its image is gone ({error.strerror})")
+        kind = MEDIA_TYPES[suffix] if suffix in SHOWN else ""
+        if not kind or size > SMALL:
+            small = scaled(data, WIDTH)
+            if small is not None and len(small) < size:
+                data, kind = small, "image/webp"
+        if not kind or len(data) > LARGEST:
+            return self._leave_out(size, f"an image of {format_size(size)}, left out")
+        if not self._spend(len(data)):
+            what = f"an image of {format_size(size)}, left out for want of room"
+            return self._leave_out(size, what)
+        return Embedded(_data_url(kind, data))
 
-    def _image(self, path: Path) -> tuple[bytes, str] | None:
-        size, suffix = path.stat().st_size, path.suffix.lower()
-        shown = suffix in SHOWN
-        if shown and size <= SMALL:
-            return path.read_bytes(), MEDIA_TYPES[suffix]
-        small = scaled(path, WIDTH)
-        if small is not None and len(small) < size:
-            return small, "image/png"
-        return (path.read_bytes(), MEDIA_TYPES[suffix]) if shown and size <= LARGEST else None
+    def sound(self, path: Path, limit: int | None = None) -> Embedded:
+        """Return a sound; `limit`: the bytes that it may take in the page, by default all left."""
+        try:
+            size = path.stat().st_size
+            fits = limit is None or _encoded(size) <= limit
+            if path.suffix.lower() not in PLAYED or not fits or not self._spend(size):
+                what = f"a sound of {format_size(size)}, left out for want of room"
+                return self._leave_out(size, what)
+            return Embedded(_data_url(MEDIA_TYPES[path.suffix.lower()], path.read_bytes()))
+        except OSError as error:
+            return Embedded("", f"its sound is gone ({error.strerror})")
 
     def _spend(self, size: int) -> bool:
-        if self.spent + _coded(size) > self.limit:
+        if _encoded(size) > self.room:
             return False
-        self.spent += _coded(size)
+        self.spent += _encoded(size)
         return True
 
-    def _leave_out(self, size: int) -> None:
+    def _leave_out(self, size: int, what: str) -> Embedded:
         self.left_out += 1
         self.left_out_size += size
+        return Embedded("", what)
 
 
-def _coded(size: int) -> int:
+def scaled(data: bytes, width: int) -> bytes | None:
+    """Return an image as WebP of at most `width` pixels in a row.
+
+    None where it is of another format than `SCALED`, damaged, or too large to be read safely.
+    """
+    from PIL import Image, ImageOps
+
+    small = io.BytesIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image: Image.Image = Image.open(io.BytesIO(data), formats=SCALED)
+            if image.mode in ("1", "P"):  # would be scaled without grey between black and white
+                image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+            elif image.mode.startswith("I"):  # 16 bits
+                image = image.point(lambda value: value / 256).convert("L")
+            image.thumbnail((width, image.height))
+            ImageOps.exif_transpose(image, in_place=True)
+            image.save(small, "WEBP", quality=80)
+    except (
+        OSError, ValueError, SyntaxError, KeyError,  # KeyError: a Pillow without WebP
+        Image.DecompressionBombError, Image.DecompressionBombWarning,
+    ):  # fmt: skip
+        return None
+    return small.getvalue()
+
+
+def _encoded(size: int) -> int:
     """Return how many bytes so many take in Base64."""
     return 4 * ((size + 2) // 3)
 
 
-def _address(kind: str, data: bytes) -> str:
+def _data_url(kind: str, data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def _absent(what: str, path: Path) -> Markup:
-    return tag("p", what, ": ", tag("code", str(path)), class_="absent")

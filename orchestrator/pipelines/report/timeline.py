@@ -1,6 +1,6 @@
-"""The picture of a run's time: for each step a row for loads, one for each worker, and the queue.
+"""A run's time as bars: for each step a row for loads, one for each worker, and the queue.
 
-Places are percentages of the width, so that the picture is as wide as the page. Bars that would be
+Places are percentages of the width, so that the timeline is as wide as the page. Bars that would be
 thinner than one can see and lie beside each other become one.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchestrator.pipelines.report.html import Markup, tag
-from orchestrator.pipelines.report.words import count, seconds
+from orchestrator.core.units import counted, format_elapsed
 from orchestrator.pipelines.runs import FAILED, KEPT
 from orchestrator.pipelines.tracing import TRANSFERS
 
@@ -50,6 +50,16 @@ class Bar(NamedTuple):
     title: str
 
 
+class Placed(NamedTuple):
+    """A bar with its place: parts of the width, and pixels from above."""
+
+    bar: Bar
+    x: str
+    width: str
+    y: float
+    height: float
+
+
 class Rows(NamedTuple):
     """A step's rows.
 
@@ -64,6 +74,25 @@ class Rows(NamedTuple):
     loads: Sequence[Bar]
     lanes: Sequence[Sequence[Bar]]
     queue: Sequence[tuple[float, int]]
+
+
+@dataclass
+class Layout:
+    """Where everything stands.
+
+    Attributes:
+        steps: The steps' titles with their pixels from above.
+        tracks: What bars stand on: pixels from above, and their height.
+        bars: Everything that ran or waited.
+        ticks: Moments in seconds, and their part of the width.
+        height: Pixels.
+    """
+
+    steps: list[tuple[str, float]] = field(default_factory=list)
+    tracks: list[tuple[float, float]] = field(default_factory=list)
+    bars: list[Placed] = field(default_factory=list)
+    ticks: list[tuple[float, str]] = field(default_factory=list)
+    height: float = 0.0
 
 
 def rows_of(
@@ -88,7 +117,7 @@ def rows_of(
             each.began - start,
             each.began - start + each.seconds,
             "load",
-            f"{each.part}, {seconds(each.seconds)}",
+            f"{each.part}, {format_elapsed(each.seconds)}",
         )
         for each in preparations
     ]
@@ -101,7 +130,7 @@ def rows_of(
 
 def _bars(entry: Entry, start: float) -> Iterator[Bar]:
     name = entry.label or entry.step
-    whole = f"{name}: {entry.status}, {seconds(entry.seconds)}"
+    whole = f"{name}: {entry.status}, {format_elapsed(entry.seconds)}"
     began, ended = entry.began - start, entry.ended - start
     if entry.status in (KEPT, FAILED):
         yield Bar(began, ended, entry.status, whole)
@@ -112,46 +141,39 @@ def _bars(entry: Entry, start: float) -> Iterator[Bar]:
         until = min(ended, moment + length)
         kind = "waits" if part in WAITING else "transfer" if part in TRANSFERS else "run"
         kind = "load" if part in ("environment", "load") else kind
-        yield Bar(moment, until, kind, f"{whole}; {part} {seconds(length)}")
+        yield Bar(moment, until, kind, f"{whole}; {part} {format_elapsed(length)}")
         moment = until
 
 
-def picture(rows: Sequence[Rows], length: float) -> Markup:
-    """Return the rows as SVG with a scale above; `length` is the whole time in seconds."""
+def lay_out(rows: Sequence[Rows], length: float) -> Layout:
+    """Return the places of the rows' bars, with a scale above; `length` is the whole in seconds."""
     length = max(length, 1e-3)
+    found = Layout()
     y = 26.0
-    drawn: list[Markup] = []
     for each in rows:
-        drawn.append(tag("text", each.step, x=0, y=y + 13, class_="step"))
+        found.steps.append((each.step, y + 13))
         y += 20
         tracks = [("load", each.loads)] if each.loads else []
         tracks += [("worker", lane) for lane in each.lanes]
         for track, bars in tracks:
             height = HEIGHTS[track]
-            drawn.append(_track(y, height))
-            drawn += [_bar(bar, y, height, length) for bar in fewer(bars, length)]
+            found.tracks.append((y, height))
+            found.bars += [_placed(bar, y, height, length) for bar in fewer(bars, length)]
             y += height + 3
         if _waited(each.queue) >= length * FINEST:
-            drawn += _queue(each.queue, y, length)
+            found.tracks.append((y, HEIGHTS["queue"]))
+            found.bars += _queue(each.queue, y, length)
             y += HEIGHTS["queue"] + 3
         y += 8
-    scale = [_tick(moment, length, y) for moment in ticks(length)]
-    return tag(
-        "svg",
-        scale,
-        drawn,
-        width="100%",
-        height=round(y),
-        role="img",
-        aria_label=f"What ran when, in {seconds(length)}",
-        class_="timeline",
-    )
+    found.height = y
+    found.ticks += [(moment, _percent(moment / length)) for moment in ticks(length)]
+    return found
 
 
 def fewer(bars: Sequence[Bar], length: float) -> list[Bar]:
     """Return bars as they are, or so few that a page can hold them.
 
-    Where there are more than anybody could tell apart, each part of the whole time shows what took
+    Where there are more than anyone can tell apart, each part of the whole time shows what took
     most of it.
     """
     found = list(merged(bars, length * FINEST))
@@ -164,7 +186,7 @@ def fewer(bars: Sequence[Bar], length: float) -> list[Bar]:
     for kind, run in itertools.groupby(kinds):
         many = len(list(run))
         if kind:
-            title = f"mostly: {KINDS[kind]}, {seconds(many * width)}"
+            title = f"mostly: {KINDS[kind]}, {format_elapsed(many * width)}"
             few.append(Bar(place * width, min(length, (place + many) * width), kind, title))
         place += many
     return few
@@ -184,32 +206,33 @@ def _shares(bars: Iterable[Bar], width: float) -> list[dict[str, float]]:
 
 def merged(bars: Iterable[Bar], finest: float) -> Iterator[Bar]:
     """Yield bars in their order; those of a kind that are shorter than `finest` become one."""
-    held: Bar | None = None
-    many = 0
+    held: list[Bar] = []
     for bar in bars:
-        joins = (
-            held is not None
-            and held.kind == bar.kind
-            and bar.ended - bar.began < finest
-            and bar.began - held.ended < finest
-            and (many > 1 or held.ended - held.began < finest)
-        )
-        if joins and held is not None:
-            held = held._replace(ended=max(held.ended, bar.ended))
-            many += 1
-            continue
-        if held is not None:
-            yield _told(held, many)
-        held, many = bar, 1
-    if held is not None:
-        yield _told(held, many)
+        if held and not _joins(held, bar, finest):
+            yield _one(held)
+            held = []
+        held.append(bar)
+    if held:
+        yield _one(held)
 
 
-def _told(bar: Bar, many: int) -> Bar:
-    if many == 1:
-        return bar
-    words = f"{count(many, 'short part')}, {KINDS[bar.kind]}, {seconds(bar.ended - bar.began)}"
-    return bar._replace(title=words)
+def _joins(held: Sequence[Bar], bar: Bar, finest: float) -> bool:
+    """Return whether a bar becomes one with those before it."""
+    return (
+        bar.kind == held[0].kind
+        and bar.ended - bar.began < finest
+        and bar.began - held[-1].ended < finest
+        and (len(held) > 1 or held[0].ended - held[0].began < finest)
+    )
+
+
+def _one(bars: Sequence[Bar]) -> Bar:
+    """Return several bars as one."""
+    if len(bars) == 1:
+        return bars[0]
+    began, kind, ended = bars[0].began, bars[0].kind, max(bar.ended for bar in bars)
+    title = f"{counted(len(bars), 'short part')}, {KINDS[kind]}, {format_elapsed(ended - began)}"
+    return Bar(began, ended, kind, title)
 
 
 def ticks(length: float) -> list[float]:
@@ -220,57 +243,25 @@ def ticks(length: float) -> list[float]:
     return [step * number for number in range(int(length / step) + 1)]
 
 
-def _tick(moment: float, length: float, height: float) -> Markup:
-    x = _percent(moment / length)
-    near_end = moment / length > 0.9
-    line = tag("line", x1=x, x2=x, y1=18, y2=f"{height:.0f}")
-    words = tag("text", f"{moment:g} s", x=x, y=12, text_anchor="end" if near_end else "start")
-    return tag("g", line, words, class_="tick")
-
-
-def _track(y: float, height: float) -> Markup:
-    return tag("rect", x=0, y=f"{y:.0f}", width="100%", height=height, rx=3, class_="track")
-
-
-def _bar(bar: Bar, y: float, height: float, length: float) -> Markup:
+def _placed(bar: Bar, y: float, height: float, length: float) -> Placed:
     began, ended = max(0.0, bar.began), min(length, bar.ended)
-    return tag(
-        "rect",
-        tag("title", bar.title),
-        x=_percent(began / length),
-        width=_percent(max(0.0008, (ended - began) / length)),
-        y=f"{y:.0f}",
-        height=height,
-        class_=f"bar {bar.kind}",
-    )
+    x, width = began / length, max(0.0008, (ended - began) / length)
+    return Placed(bar, _percent(x), _percent(width), y, height)
 
 
-def _queue(queue: Sequence[tuple[float, int]], y: float, length: float) -> list[Markup]:
-    """Return how many items wait, as an area of columns; each shows the most in its time."""
+def _queue(queue: Sequence[tuple[float, int]], y: float, length: float) -> Iterator[Placed]:
+    """Yield how many items wait, as an area of columns; each shows the most in its time."""
     height = HEIGHTS["queue"]
     cells = _cells(queue, length)
-    most = max(cells)
-    drawn = [_track(y, height)]
-    began = 0
-    for number in range(1, len(cells) + 1):
-        if number < len(cells) and cells[number] == cells[began]:
-            continue
-        waiting = cells[began]
+    place = 0
+    for waiting, run in itertools.groupby(cells):
+        began, place = place * FINEST, place + len(list(run))
         if waiting:
-            tall = height * waiting / most
-            span = (number - began) * length * FINEST
-            column = tag(
-                "rect",
-                tag("title", f"{count(waiting, 'item')} waiting, for {seconds(span)}"),
-                x=_percent(began * FINEST),
-                width=_percent((number - began) * FINEST),
-                y=f"{y + height - tall:.1f}",
-                height=f"{tall:.1f}",
-                class_="bar queue",
-            )
-            drawn.append(column)
-        began = number
-    return drawn
+            span = place * FINEST - began
+            title = f"{counted(waiting, 'item')} waiting, for {format_elapsed(span * length)}"
+            tall = height * waiting / max(cells)
+            bar = Bar(began * length, place * FINEST * length, "queue", title)
+            yield Placed(bar, _percent(began), _percent(span), y + height - tall, tall)
 
 
 def _waited(queue: Sequence[tuple[float, int]]) -> float:
@@ -295,14 +286,3 @@ def _cells(queue: Sequence[tuple[float, int]], length: float) -> list[int]:
 
 def _percent(part: float) -> str:
     return f"{100 * part:.3f}%"
-
-
-def legend(kinds: Iterable[str]) -> Markup:
-    """Return what the colours mean, of the kinds that are there."""
-    there = set(kinds)
-    entries = [
-        tag("li", tag("span", class_=f"swatch {kind}"), words)
-        for kind, words in KINDS.items()
-        if kind in there
-    ]
-    return tag("ul", entries, class_="legend")

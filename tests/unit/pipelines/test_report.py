@@ -1,39 +1,44 @@
 """The parts of a run's page: escaping, images scaled down, bars, and the graph's places."""
 
 import io
+import json
 import re
+import zlib
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 from PIL import Image
 
-from orchestrator.pipelines.report import graph
-from orchestrator.pipelines.report.html import join, tag, text
-from orchestrator.pipelines.report.media import Media
-from orchestrator.pipelines.report.scaling import scaled
-from orchestrator.pipelines.report.timeline import Bar, Rows, fewer, merged, picture, ticks
-from orchestrator.pipelines.report.words import seconds, shorter
+from orchestrator.pipelines.history import Run
+from orchestrator.pipelines.report import graph_layout
+from orchestrator.pipelines.report.graph_layout import shortened
+from orchestrator.pipelines.report.media import Media, scaled
+from orchestrator.pipelines.report.page import environment, page
+from orchestrator.pipelines.report.timeline import Bar, Rows, fewer, lay_out, merged, ticks
+from orchestrator.pipelines.store import ResultStore
 
 
 @given(st.text())
 def test_no_text_becomes_markup(words):
-    shown = text(words)
-    assert not re.search("[<>\"']", shown)
-    assert re.fullmatch("(?:[^&]|&(?:amp|lt|gt|quot|#x27);)*", shown, re.DOTALL)
-    assert "\0" not in shown
-    shown.encode("utf-8")  # raises for half of a surrogate pair
-    assert tag("p", words, title=words) == f'<p title="{shown}">{shown}</p>'
+    template = environment().from_string('<p title="{{ words }}">{{ words }}</p>')
+    shown = re.fullmatch('<p title="(.*)">(.*)</p>', template.render(words=words), re.DOTALL)
+    assert shown[1] == shown[2]
+    assert not re.search("[<>\"']", shown[1])
+    assert re.fullmatch("(?:[^&]|&(?:amp|lt|gt|#34|#39);)*", shown[1], re.DOTALL)
+    assert "\0" not in shown[1]
+    shown[1].encode("utf-8")  # raises for half of a surrogate pair
 
 
-def test_parts_are_joined_and_escaped_once():
-    inner = tag("b", "1 < 2")
-    assert join(inner, None, [3, " & ", [inner]]) == "<b>1 &lt; 2</b>3 &amp; <b>1 &lt; 2</b>"
-    assert tag("audio", controls=True, src="x", class_=None, muted=False) == (
-        '<audio controls src="x"></audio>'
+def test_a_template_escapes_once_and_takes_no_unknown_name():
+    template = environment().from_string(
+        "{% set b %}<b>{{ 1 < 2 }} &</b>{% endset %}{{ b }}{{ c }}"
     )
-    assert tag("img", alt="") == '<img alt="">'
+    assert template.render(c="&") == "<b>True &</b>&amp;"
+    with pytest.raises(UndefinedError):
+        template.render()
 
 
 def image(mode, size, path, **options):
@@ -51,13 +56,14 @@ def image(mode, size, path, **options):
         ("L", "x.png"),
         ("1", "x.png"),
         ("P", "x.png"),
+        ("RGBA", "x.png"),
         ("RGB", "x.jpg"),
         ("L", "x.jpg"),
     ],
 )
 def test_an_image_is_scaled_down(tmp_path, mode, name):
     path = image(mode, (1000, 500), tmp_path / name)
-    with Image.open(io.BytesIO(scaled(path, 100))) as small:
+    with Image.open(io.BytesIO(scaled(path.read_bytes(), 100))) as small:
         assert small.size == (100, 50)
         grey = small.convert("L")
         assert grey.getpixel((10, 25)) < 20
@@ -66,47 +72,86 @@ def test_an_image_is_scaled_down(tmp_path, mode, name):
 
 def test_colours_stay(tmp_path):
     Image.new("RGB", (300, 300), (200, 30, 90)).save(tmp_path / "x.png")
-    with Image.open(io.BytesIO(scaled(tmp_path / "x.png", 100))) as small:
+    with Image.open(io.BytesIO(scaled((tmp_path / "x.png").read_bytes(), 100))) as small:
         assert all(
             abs(a - b) < 3 for a, b in zip(small.getpixel((50, 50)), (200, 30, 90), strict=True)
         )
 
 
+def test_sixteen_bits_become_eight(tmp_path):
+    Image.new("I;16", (300, 300), 30_000).save(tmp_path / "x.png")
+    with Image.open(io.BytesIO(scaled((tmp_path / "x.png").read_bytes(), 100))) as small:
+        assert abs(small.convert("L").getpixel((50, 50)) - 30_000 / 256) < 3
+
+
+@pytest.mark.parametrize("mode", ["1", "P"])
+def test_black_and_white_become_grey(tmp_path, mode):
+    stripes = Image.new("L", (400, 400), "white")
+    for column in range(0, 400, 2):
+        stripes.paste(0, (column, 0, column + 1, 400))
+    stripes.convert(mode).save(tmp_path / "x.png")
+    with Image.open(io.BytesIO(scaled((tmp_path / "x.png").read_bytes(), 100))) as small:
+        assert 100 < small.convert("L").getpixel((50, 50)) < 155
+
+
 def test_an_image_is_never_made_larger(tmp_path):
-    with Image.open(io.BytesIO(scaled(image("L", (40, 20), tmp_path / "x.png"), 100))) as same:
+    path = image("L", (40, 20), tmp_path / "x.png")
+    with Image.open(io.BytesIO(scaled(path.read_bytes(), 100))) as same:
         assert same.size == (40, 20)
+
+
+def test_an_image_that_lies_on_its_side_is_turned(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: the first row is the right side
+    path = image("RGB", (400, 200), tmp_path / "x.jpg", exif=exif)
+    with Image.open(io.BytesIO(scaled(path.read_bytes(), 100))) as small:
+        assert small.size == (50, 100)
 
 
 @pytest.mark.parametrize("cut", [0, 5, 20, 60, 200])
 def test_what_is_damaged_or_of_another_kind_is_not_scaled(tmp_path, cut):
     for name in ("x.png", "x.jpg"):
-        path = image("RGB", (100, 100), tmp_path / name)
-        path.write_bytes(path.read_bytes()[:cut])
-        found = scaled(path, 50)
-        assert found is None or found.startswith(b"\x89PNG")
-    image("RGBA", (100, 100), tmp_path / "alpha.png")
-    assert scaled(tmp_path / "alpha.png", 50) is None
+        data = image("RGB", (100, 100), tmp_path / name).read_bytes()
+        found = scaled(data[:cut], 50)
+        assert found is None or len(data) <= cut
+    assert scaled(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 50) is None
 
 
 def test_a_bomb_is_not_drawn(tmp_path):
-    path = image("L", (100, 100), tmp_path / "x.png")
-    data = bytearray(path.read_bytes())
+    data = bytearray(image("L", (100, 100), tmp_path / "x.png").read_bytes())
     data[16:24] = (200_000).to_bytes(4, "big") * 2
-    path.write_bytes(data)
-    assert scaled(path, 50) is None
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    assert scaled(bytes(data), 50) is None
+
+
+def test_what_pillow_warns_of_is_not_drawn(tmp_path, monkeypatch):
+    data = image("L", (100, 100), tmp_path / "x.png").read_bytes()
+    assert scaled(data, 50) is not None
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9_000)
+    assert scaled(data, 50) is None
 
 
 def test_what_does_not_fit_is_counted(tmp_path):
     path = tmp_path / "x.wav"
     path.write_bytes(b"x" * 900)
     media = Media(2000)
-    assert "<audio" in media.sound(path, "x")
-    assert "left out for want of room" in media.sound(path, "x")
+    assert media.sound(path).url.startswith("data:audio/wav;base64,eHh4")
+    assert "left out for want of room" in media.sound(path).why
     assert (media.spent, media.left_out, media.left_out_size) == (1200, 1, 900)
-    assert "is gone" in media.image(tmp_path / "none.png", "x")
+    assert "is gone" in media.image(tmp_path / "none.png").why
     strange = tmp_path / "x.svg"
     strange.write_text("<svg onload=alert(1)>")
-    assert "<img" not in media.image(strange, "x")
+    assert not media.image(strange).url
+
+
+def test_a_large_image_is_embedded_as_a_small_one(tmp_path):
+    path = tmp_path / "x.bmp"
+    Image.effect_noise((800, 800), 60).save(path)
+    embedded = Media(2_000_000).image(path)
+    assert embedded.url.startswith("data:image/webp;base64,")
+    assert len(embedded.url) < path.stat().st_size
+    path.write_bytes(b"no image" * 300_000)
+    assert "an image of 2.4 MB, left out" in Media(9_000_000).image(path).why
 
 
 def test_bars_too_thin_to_see_become_one():
@@ -117,6 +162,7 @@ def test_bars_too_thin_to_see_become_one():
     assert list(merged(thin, 0.001)) == thin
     wide = Bar(0.5, 2.0, "run", "wide")
     assert list(merged([*thin, wide], 0.02))[1:] == [wide]
+    assert list(merged([thin[0], thin[9]], 0.02)) == [thin[0], thin[9]]
     other = thin[1]._replace(kind="failed")
     assert len(list(merged([thin[0], other, thin[2]], 0.02))) == 3
 
@@ -143,9 +189,12 @@ def test_a_scale_has_some_round_ticks(length):
 
 def test_the_queue_shows_where_items_waited():
     rows = Rows("read", [], [[Bar(0, 10, "run", "x")]], [(2.0, 1), (4.0, 3), (6.0, 0)])
-    drawn = picture([rows], 10.0)
-    places = re.findall(r'x="([0-9.]+)%" width="([0-9.]+)%"[^>]* class="bar queue"', drawn)
-    assert [(round(float(x)), round(float(w))) for x, w in places] == [(20, 20), (40, 20)]
+    waiting = [each for each in lay_out([rows], 10.0).bars if each.bar.kind == "queue"]
+    assert [(each.x, each.width) for each in waiting] == [
+        ("20.000%", "20.000%"),
+        ("40.000%", "20.000%"),
+    ]
+    assert waiting[0].height < waiting[1].height
 
 
 def test_a_line_crosses_no_node():
@@ -155,10 +204,8 @@ def test_a_line_crosses_no_node():
 
     steps = [step(number) for number in range(4)]
     outputs = {"early": {"step": "s0", "type": "text"}, "late": {"step": "s3", "type": "text"}}
-    sketch = {"name": "p", "inputs": {"x": "text"}, "steps": steps, "outputs": outputs}
-    nodes = graph._nodes(sketch, {})
-    graph._with_bends(nodes)
-    graph._place(nodes)
+    document = {"name": "p", "inputs": {"x": "text"}, "steps": steps, "outputs": outputs}
+    nodes = graph_layout.lay_out(document, {}, ()).nodes
     columns = {}
     for node in nodes.values():
         columns.setdefault(node.column, []).append((node.y, node.y + node.height))
@@ -169,8 +216,27 @@ def test_a_line_crosses_no_node():
     assert "steps.s0@2" in nodes
 
 
-def test_words():
-    assert [seconds(n) for n in (0.0004, 0.05, 1.239, 75, 7500)] == [
-        "0.4 ms", "50 ms", "1.24 s", "1 min 15 s", "2 h 5 min",
-    ]  # fmt: skip
-    assert shorter("abcdefghij", 7) == "abc…hij"
+def test_a_long_name_is_cut_in_the_middle():
+    assert shortened("abcdefghij", 7) == "abc…hij"
+
+
+STEP = {"id": "read", "name": "reader", "foreach": "inputs.pages", "list": "pages", "takes": []}
+GRAPH = {"name": "p", "summary": "", "inputs": {}, "steps": [STEP], "outputs": {}}
+
+
+@pytest.mark.parametrize("facts", [{}, {"graph": GRAPH}])
+def test_a_page_is_made_of_what_is_recorded(tmp_path, facts):
+    good = {"step": "read", "index": 0, "label": "1.png", "status": "done", "began": 1.0}
+    good |= {"seconds": 2.0, "timings": {"run": 2.0}, "warnings": ["it is <silent>"]}
+    bad = {**good, "index": 1, "label": "2.png", "status": "failed", "error": "no <text>"}
+    lines = "".join(f"{json.dumps(each)}\n" for each in (good, bad))
+    (tmp_path / "items.jsonl").write_text(lines)
+    run = Run(tmp_path, {"pipeline": "p", "began": 1.0, "outcome": "failed: 1 item", **facts})
+    html = page(run, ResultStore(tmp_path / "results")).decode()
+    assert html.startswith("<!DOCTYPE html>")
+    assert html.count("no &lt;text&gt;") == (2 if facts else 1)
+    if facts:
+        assert '<p class="soft">it is &lt;silent&gt;</p>' in html
+        assert "its result is no longer kept" in html
+    else:
+        assert "recorded by an older mm, without its graph" in html

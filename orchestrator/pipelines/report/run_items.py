@@ -1,0 +1,131 @@
+"""What a run made, item by item: the steps that ran over one list belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.pipelines.runs import FAILED
+from orchestrator.pipelines.values import Value, Values
+
+if TYPE_CHECKING:
+    from orchestrator.pipelines.history import Entry, Run
+    from orchestrator.pipelines.store import Kept, ResultStore
+
+
+@dataclass
+class Item:
+    """An item of a list, or of no list where the steps run once.
+
+    Attributes:
+        number: Counted from 1; 0 for what belongs to no list.
+        entries: What is recorded of it, in the order of the pipeline.
+    """
+
+    number: int
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return next((each.label for each in self.entries if each.label), "")
+
+    @property
+    def failed(self) -> bool:
+        """Whether a step failed on it."""
+        return any(each.status == FAILED for each in self.entries)
+
+
+@dataclass
+class Group:
+    """The items of one list.
+
+    Attributes:
+        source: The list: `inputs.NAME.NAME` or `steps.ID.OUTPUT`; empty for no list.
+        items: By number.
+    """
+
+    source: str
+    items: dict[int, Item] = field(default_factory=dict)
+
+
+class RunItems:
+    """The items of a run with their results.
+
+    Args:
+        run: The run.
+        entries: What is recorded of it.
+        store: Where results are, as far as they are kept still.
+    """
+
+    def __init__(self, run: Run, entries: Sequence[Entry], store: ResultStore) -> None:
+        self.inputs = _inputs_of(run)
+        self._entries = entries
+        self._store = store
+        found = run.facts.get("graph")
+        self._steps: list[Mapping[str, Any]] = found["steps"] if isinstance(found, dict) else []
+        self._once: dict[str, Kept | None] = {}
+
+    def groups(self) -> list[Group]:
+        """Return the items, by list, with what is recorded of them; results are not yet read."""
+        sources = self._sources()
+        groups = {source: Group(source) for source in sources.values()}
+        order = list(sources)
+        known = [entry for entry in self._entries if entry.step in sources]
+        for entry in sorted(known, key=lambda each: (each.index or 0, order.index(each.step))):
+            number = 0 if entry.index is None else entry.index + 1
+            items = groups[sources[entry.step]].items
+            items.setdefault(number, Item(number)).entries.append(entry)
+        return [group for group in groups.values() if group.items]
+
+    def kept(self, entry: Entry) -> Kept | None:
+        """Return the result of a step, where it is kept still."""
+        return self._store.find(entry.key) if entry.key else None
+
+    def output(self, step: str, name: str) -> Values | None:
+        """Return the output of a step that ran once, where it is kept still."""
+        if step not in self._once:
+            its = (each for each in self._entries if each.step == step and each.index is None)
+            entry = next(its, None)
+            self._once[step] = self.kept(entry) if entry is not None else None
+        kept = self._once[step]
+        return kept.outputs.get(name) if kept is not None else None
+
+    def given(self, group: Group, item: Item) -> Value | None:
+        """Return the item of the list: what the first step over it began with."""
+        if not group.source:
+            return None
+        root, step, name = group.source.split(".")
+        values = self.inputs.get(name) if root == "inputs" else self.output(step, name)
+        if isinstance(values, tuple) and 0 < item.number <= len(values):
+            return values[item.number - 1]
+        return None
+
+    def _sources(self) -> dict[str, str]:
+        """Return by step the list that it ran over in the end; empty for one that ran once."""
+        sources: dict[str, str] = {}
+        for step in self._steps:  # each stands after those that it follows
+            source = step["foreach"] or ""
+            before = sources.get(source.removeprefix("steps."), "")
+            inherited = before if source.startswith("steps.") else ""
+            sources[step["id"]] = inherited or (f"{source}.{step['list']}" if source else "")
+        return sources
+
+
+def _inputs_of(run: Run) -> dict[str, Values]:
+    """Return the inputs of the pipeline; what is damaged is left out."""
+    found = {
+        name: tuple(filter(None, map(_value, each))) if isinstance(each, list) else _value(each)
+        for name, each in run.inputs.items()
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _value(found: Any) -> Value | None:
+    if not isinstance(found, dict) or "type" not in found:
+        return None
+    path = found.get("path")
+    file = Path(path) if isinstance(path, str) else None
+    return Value(str(found["type"]), found.get("data"), file, str(found.get("label", "")))
