@@ -7,6 +7,7 @@ nothing may be left: no process, no job's directory, no file of a worker. Ends w
 otherwise, and prints how often each command ended in which way.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -187,11 +188,9 @@ class Soak:
             ]
         mine = str(self.directory)
         for entry in Path("/proc").glob("[0-9]*"):
-            try:
+            with contextlib.suppress(OSError):  # it has ended meanwhile
                 if mine in (entry / "cmdline").read_bytes().decode("utf-8", "replace"):
                     found.append(f"process {entry.name}")
-            except OSError:
-                continue
         return found
 
 
