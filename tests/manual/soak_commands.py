@@ -135,10 +135,10 @@ class Soak:
             with self._lock:
                 self._running[process.pid] = process
             try:
-                out, err = process.communicate(timeout=300)
+                _, err = process.communicate(timeout=300)
             except subprocess.TimeoutExpired:
                 process.kill()
-                out, err = process.communicate()
+                _, err = process.communicate()
                 err = f"HUNG for 300 s: {err}"
             with self._lock:
                 del self._running[process.pid]
