@@ -17,26 +17,26 @@ from orchestrator.core.values import check_inputs
 from orchestrator.errors import Cancelled, EnvironmentFailure, ItemsFailed, MMError, UsageError
 from orchestrator.flock import try_lock
 from orchestrator.inputs import resolve_files
-from orchestrator.pipelines.board import Board
-from orchestrator.pipelines.cleaning import LOCK
-from orchestrator.pipelines.explaining import Explainer, StepPlan
-from orchestrator.pipelines.failing import in_words
-from orchestrator.pipelines.finding import find, graph_of
-from orchestrator.pipelines.flight import InFlight
+from orchestrator.pipelines.in_flight import InFlightJobs
 from orchestrator.pipelines.outcome import Outcome
-from orchestrator.pipelines.runs import RunRecord
+from orchestrator.pipelines.pipeline_catalog import find, graph_of
+from orchestrator.pipelines.result_cleanup import LOCK
+from orchestrator.pipelines.result_store import ResultStore
+from orchestrator.pipelines.run_observer import RunObserver, repeating
+from orchestrator.pipelines.run_plan import RunPlanner, StepPlan
+from orchestrator.pipelines.run_record import RunRecord
+from orchestrator.pipelines.run_state import RunState
 from orchestrator.pipelines.scheduler import Scheduler
-from orchestrator.pipelines.store import ResultStore
-from orchestrator.pipelines.values import Values, given
-from orchestrator.pipelines.watching import Watch, repeating
-from orchestrator.pipelines.work import Desk, Jobs, ignore_model_event
+from orchestrator.pipelines.step_executor import Jobs, StepExecutor, ignore_model_event
+from orchestrator.pipelines.step_failures import in_words
+from orchestrator.pipelines.step_values import Values, given
 from orchestrator.session import Session
 
 if TYPE_CHECKING:
     from orchestrator.flock import Held
     from orchestrator.home import Home
     from orchestrator.jobs.job import Event
-    from orchestrator.pipelines.states import Failure
+    from orchestrator.pipelines.step_state import StepFailure
     from orchestrator.workspace import Workspace
 
 
@@ -198,21 +198,23 @@ def execute(
     with _results_in_use(home):
         store = ResultStore(home.results if options.cache else session.spool())
         record = RunRecord(home.runs, graph.document(), values, options.told())
-        board = Board(graph, values, store)
-        flight = InFlight()
-        desks: dict[str, Desk] = {}
-        watch = Watch(
+        run_state = RunState(graph, values, store)
+        in_flight = InFlightJobs()
+        executors: dict[str, StepExecutor] = {}
+        watch = RunObserver(
             record,
             workspace.reporter,
             graph,
-            lambda failure: repeating(board, desks[failure.step], record, failure),
+            lambda failure: repeating(run_state, executors[failure.step], record, failure),
         )
-        scheduler = Scheduler(board, desks, flight, watch, keep_going=options.keep_going)
-        desks |= desks_of(
-            graph, session, store, session.spool, options, flight, scheduler, on_event
+        scheduler = Scheduler(run_state, executors, in_flight, watch, keep_going=options.keep_going)
+        executors |= desks_of(
+            graph, session, store, session.spool, options, in_flight, scheduler, on_event
         )
         _run_watched(scheduler, record, watch)
-        return Outcome(graph, board, record.id, watch.counted, scheduler.failures, watch.commands)
+        return Outcome(
+            graph, run_state, record.id, watch.counted, scheduler.failures, watch.commands
+        )
 
 
 def take(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Values]:
@@ -233,7 +235,7 @@ def take(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Values]:
 
 
 class Signals(Protocol):
-    """Hears from desks, in any thread; a `Scheduler` is one."""
+    """Hears from executors, in any thread; a `Scheduler` is one."""
 
     def warm(self, name: str) -> None:
         """Hear that a step has something to run."""
@@ -258,20 +260,20 @@ def desks_of(
     store: ResultStore,
     scratch: Callable[[], Path],
     options: RunOptions,
-    flight: InFlight,
+    in_flight: InFlightJobs,
     signals: Signals,
     on_event: Callable[[str, Event], None] = ignore_model_event,
-) -> dict[str, Desk]:
-    """Return the desk of each step of a run."""
+) -> dict[str, StepExecutor]:
+    """Return the executor of each step of a run."""
     return {
-        name: Desk(
+        name: StepExecutor(
             node,
             jobs,
             store,
             scratch,
             retries=options.retries,
             force=name in options.force,
-            flight=flight,
+            in_flight=in_flight,
             began=partial(signals.warm, name),
             told=partial(signals.prepared, name),
             on_event=on_event,
@@ -289,14 +291,14 @@ def explain(
     home.prepare()
     with _results_in_use(home):
         store = ResultStore(home.results)
-        board = Board(graph, values, store)
-        desks = desks_of(
+        run_state = RunState(graph, values, store)
+        executors = desks_of(
             graph,
             session,
             store,
             session.spool,
             options,
-            InFlight(),
+            InFlightJobs(),
             Unheard(),
         )
 
@@ -304,11 +306,13 @@ def explain(
             built = not node.signature.model or session.is_built(node.signature.name)
             return "" if built else "its environment is not built"
 
-        explainer = Explainer(graph, board, desks, store, home.runs, unbuilt, options.force)
+        explainer = RunPlanner(
+            graph, run_state, executors, store, home.runs, unbuilt, options.force
+        )
         return explainer.plans()
 
 
-def _run_watched(scheduler: Scheduler, record: RunRecord, watch: Watch) -> None:
+def _run_watched(scheduler: Scheduler, record: RunRecord, watch: RunObserver) -> None:
     outcome = "stopped: a fault in mm itself"
     try:
         scheduler.run()
@@ -337,5 +341,5 @@ def _results_in_use(home: Home) -> Iterator[Held]:
         yield held
 
 
-def _details(failures: Iterable[Failure]) -> str:
+def _details(failures: Iterable[StepFailure]) -> str:
     return "\n".join(each.error.detail for each in failures if each.error.detail)

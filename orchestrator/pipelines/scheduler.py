@@ -1,7 +1,7 @@
 """The coordinator of a run, and the threads that do the work.
 
 The coordinator runs in the caller's thread and alone changes the states; the threads tell it
-through a queue what happened. What may run next is decided in `orchestrator.pipelines.flow`.
+through a queue what happened. What may run next is decided in `orchestrator.pipelines.readiness`.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.errors import Cancelled, MMError
-from orchestrator.pipelines.flight import InFlight, end_pool
-from orchestrator.pipelines.flow import Flow
-from orchestrator.pipelines.states import Failure, State, Turn
-from orchestrator.pipelines.values import Value
-from orchestrator.pipelines.work import Desk, Done, StepUnusable
+from orchestrator.pipelines.in_flight import InFlightJobs, end_pool
+from orchestrator.pipelines.readiness import Flow
+from orchestrator.pipelines.step_executor import ModelUnusable, StepExecutor, StepResult
+from orchestrator.pipelines.step_state import Span, StepFailure, StepState
+from orchestrator.pipelines.step_values import Value
 
 if TYPE_CHECKING:
-    from orchestrator.pipelines.board import Board
+    from orchestrator.pipelines.run_state import RunState
 
 
 class Listener(Protocol):
     """Hears what happens in a run, in the coordinator's thread."""
 
-    def done(self, step: str, index: int | None, label: str, done: Done, turn: Turn) -> None:
+    def done(self, step: str, index: int | None, label: str, done: StepResult, turn: Span) -> None:
         """Hear that a step has a result."""
 
-    def failed(self, failure: Failure, turn: Turn) -> None:
+    def failed(self, failure: StepFailure, turn: Span) -> None:
         """Hear that a step failed on an item."""
 
     def counts(self, step: str, finished: int, total: int | None) -> None:
@@ -56,25 +56,25 @@ class Scheduler:
     """One run of a graph.
 
     Args:
-        board: The states of its steps.
-        desks: Who does the work of each step.
-        flight: The jobs that run, to be stopped at an interrupt.
+        run_state: The states of its steps.
+        executors: Who does the work of each step.
+        in_flight: The jobs that run, to be stopped at an interrupt.
         listener: Who hears what happens.
         keep_going: Whether other items go on after one failed.
     """
 
     def __init__(
         self,
-        board: Board,
-        desks: Mapping[str, Desk],
-        flight: InFlight,
+        run_state: RunState,
+        executors: Mapping[str, StepExecutor],
+        in_flight: InFlightJobs,
         listener: Listener,
         *,
         keep_going: bool = False,
     ) -> None:
-        self.board = board
-        self._desks = desks
-        self._flight = flight
+        self.run_state = run_state
+        self._executors = executors
+        self._in_flight = in_flight
         self._listener = listener
         self._keep_going = keep_going
         self._stopping = False
@@ -83,9 +83,9 @@ class Scheduler:
         self._pools: dict[str, ThreadPoolExecutor] = {}
         self._warmed: set[str] = set()
         self._fatal: BaseException | None = None
-        self._flow = Flow(board, time.time())
-        self._forwards = list(board.states.values())
-        self.failures: list[Failure] = []
+        self._flow = Flow(run_state, time.time())
+        self._forwards = list(run_state.states.values())
+        self.failures: list[StepFailure] = []
 
     def run(self) -> None:
         """Run everything that can be run.
@@ -126,7 +126,7 @@ class Scheduler:
                     state.permits = limit
                     self._gate.notify_all()
 
-    def _advance(self, state: State) -> bool:
+    def _advance(self, state: StepState) -> bool:
         """Begin or pass over the next item of a step, or give the step up; false where it waits."""
         if state.over:
             return False
@@ -157,24 +157,24 @@ class Scheduler:
 
     # -- doing: in threads -------------------------------------------------------------------------
 
-    def _begin(self, state: State) -> None:
+    def _begin(self, state: StepState) -> None:
         name = state.node.id
         ready = self._flow.ready_since(state)
         if name not in self._pools:
             self._pools[name] = ThreadPoolExecutor(state.node.step.workers, f"mm-{name}")
         self._pools[name].submit(self._work, state, state.begin(), ready)
 
-    def _work(self, state: State, index: int, ready: float) -> None:
+    def _work(self, state: StepState, index: int, ready: float) -> None:
         began = time.time()
 
-        def turn() -> Turn:
-            return Turn(ready, began, time.time(), _lane())
+        def turn() -> Span:
+            return Span(ready, began, time.time(), _lane())
 
         event: Callable[[], None]
         try:
             done = self._perform(state, index)
             event = partial(self._on_done, state, index, done, turn())
-        except StepUnusable as unusable:
+        except ModelUnusable as unusable:
             event = partial(self._on_fatal, unusable.cause, state, index)
         except (Stopped, Cancelled) as stopped:
             event = partial(self._on_stopped, stopped, state, index, turn())
@@ -184,7 +184,7 @@ class Scheduler:
             event = partial(self._on_fatal, fault, state, index)
         self._events.put(event)
 
-    def _perform(self, state: State, index: int) -> Done:
+    def _perform(self, state: StepState, index: int) -> StepResult:
         made = 0
 
         def emit(name: str, value: Value) -> None:
@@ -199,8 +199,8 @@ class Scheduler:
                 if self._stopping and state.flows:
                     raise Stopped
 
-        look_up = partial(self.board.look_up, state, index)
-        return self._desks[state.node.id].perform(look_up, emit, permit)
+        look_up = partial(self.run_state.look_up, state, index)
+        return self._executors[state.node.id].perform(look_up, emit, permit)
 
     def warm(self, name: str) -> None:
         """Have the models that come next after a step loaded while it runs; from any thread."""
@@ -219,10 +219,10 @@ class Scheduler:
             else:
                 self._warm(node.id)
 
-    def _load(self, state: State) -> None:
+    def _load(self, state: StepState) -> None:
         try:
-            self._desks[state.node.id].prepare()
-        except StepUnusable as unusable:
+            self._executors[state.node.id].prepare()
+        except ModelUnusable as unusable:
             self._events.put(partial(self._on_fatal, unusable.cause))
         except Cancelled:
             return  # the run has ended, and nobody needs the model any more
@@ -235,36 +235,38 @@ class Scheduler:
 
     # -- what happened: in the coordinator's thread ------------------------------------------------
 
-    def _count(self, state: State) -> None:
+    def _count(self, state: StepState) -> None:
         self._listener.counts(state.node.id, state.finished, state.total)
 
-    def _end(self, state: State, index: int, key: bytes | None) -> None:
+    def _end(self, state: StepState, index: int, key: bytes | None) -> None:
         state.end(index, key, time.time())
         self._count(state)
 
-    def _on_done(self, state: State, index: int, done: Done, turn: Turn) -> None:
+    def _on_done(self, state: StepState, index: int, done: StepResult, turn: Span) -> None:
         self._end(state, index, bytes.fromhex(done.key))
         number = index if state.node.mapped else None
-        self._listener.done(state.node.id, number, self.board.label(state, index), done, turn)
+        self._listener.done(state.node.id, number, self.run_state.label(state, index), done, turn)
 
-    def _on_failed(self, error: MMError, state: State, index: int, turn: Turn) -> None:
+    def _on_failed(self, error: MMError, state: StepState, index: int, turn: Span) -> None:
         self._end(state, index, None)
         number = index if state.node.mapped else None
-        failure = Failure(state.node.id, number, self.board.label(state, index), error)
+        failure = StepFailure(state.node.id, number, self.run_state.label(state, index), error)
         self.failures.append(failure)
         self._listener.failed(failure, turn)
         if not self._keep_going:
             self._stopping = True
 
     def _on_stopped(
-        self, stopped: Stopped | Cancelled, state: State, index: int, turn: Turn
+        self, stopped: Stopped | Cancelled, state: StepState, index: int, turn: Span
     ) -> None:
-        if isinstance(stopped, Cancelled) and not self._flight.stopped:
+        if isinstance(stopped, Cancelled) and not self._in_flight.stopped:
             self._on_failed(stopped, state, index, turn)
         else:
             self._end(state, index, None)
 
-    def _on_fatal(self, error: BaseException, state: State | None = None, index: int = 0) -> None:
+    def _on_fatal(
+        self, error: BaseException, state: StepState | None = None, index: int = 0
+    ) -> None:
         if state is not None:
             self._end(state, index, None)
         self._fatal = self._fatal or error
@@ -275,9 +277,9 @@ class Scheduler:
         self._stopping = True
         with self._gate:
             self._gate.notify_all()
-        self._flight.stop()
+        self._in_flight.stop()
         for pool in self._pools.values():
-            end_pool(pool, self._flight)
+            end_pool(pool, self._in_flight)
 
 
 def _lane() -> int:

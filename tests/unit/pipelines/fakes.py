@@ -9,12 +9,12 @@ from orchestrator.core.names import BUILT_IN_STEPS
 from orchestrator.core.pipelines import Kind, Port, Signature, check, read_pipeline
 from orchestrator.core.pipelines.step_signatures import port_of
 from orchestrator.core.values import AudioValue
-from orchestrator.pipelines.board import Board
-from orchestrator.pipelines.flight import InFlight
+from orchestrator.pipelines.in_flight import InFlightJobs
 from orchestrator.pipelines.pipeline import RunOptions, desks_of
+from orchestrator.pipelines.result_store import ResultStore
+from orchestrator.pipelines.run_state import RunState
 from orchestrator.pipelines.scheduler import Scheduler
-from orchestrator.pipelines.store import ResultStore
-from orchestrator.pipelines.values import given
+from orchestrator.pipelines.step_values import given
 from orchestrator.results import Audio, Result
 from orchestrator.steps import builtin
 
@@ -130,7 +130,7 @@ class Run:
         }
         self.store = store or ResultStore(directory / "results")
         self.heard = Heard()
-        self.flight = InFlight()
+        self.in_flight = InFlightJobs()
         numbers = itertools.count()
 
         def scratch():
@@ -138,17 +138,17 @@ class Run:
             path.mkdir()
             return path
 
-        self.board = Board(self.graph, values, self.store)
-        self.desks = {}
+        self.run_state = RunState(self.graph, values, self.store)
+        self.executors = {}
         self.scheduler = Scheduler(
-            self.board, self.desks, self.flight, self.heard, keep_going=keep_going
+            self.run_state, self.executors, self.in_flight, self.heard, keep_going=keep_going
         )
         options = RunOptions(retries=retries, force=frozenset(force))
-        self.desks |= desks_of(
-            self.graph, models, self.store, scratch, options, self.flight, self.scheduler
+        self.executors |= desks_of(
+            self.graph, models, self.store, scratch, options, self.in_flight, self.scheduler
         )
         self.scheduler.run()
 
     def output(self, name):
-        value = self.board.value(self.graph.outputs[name][0])
+        value = self.run_state.value(self.graph.outputs[name][0])
         return [each.data for each in value] if isinstance(value, tuple) else value.data

@@ -11,11 +11,11 @@ from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines.cache_key import Recipe, differences
 from orchestrator.errors import MMError, UsageError
 from orchestrator.home import Home
-from orchestrator.pipelines.cleaning import clean
-from orchestrator.pipelines.failing import command_alone
-from orchestrator.pipelines.items import expand, listed, natural
-from orchestrator.pipelines.store import ResultStore
-from orchestrator.pipelines.values import Value
+from orchestrator.pipelines.batch_items import expand, listed, natural
+from orchestrator.pipelines.result_cleanup import clean
+from orchestrator.pipelines.result_store import ResultStore
+from orchestrator.pipelines.step_failures import command_alone
+from orchestrator.pipelines.step_values import Value
 from tests.models import model
 
 RECIPE = Recipe({"model": "a", "runner": "1", "versions": {"numpy": "1"}}, {"text": "x"})

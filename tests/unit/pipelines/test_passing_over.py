@@ -4,7 +4,7 @@ import wave
 
 import pytest
 
-from orchestrator.pipelines.failing import is_rejection
+from orchestrator.pipelines.step_failures import is_rejection
 from tests.unit.pipelines.fakes import FakeModels, Run, sound
 
 ALOUD = """
@@ -49,7 +49,7 @@ def aloud(tmp_path, *texts, yaml=ALOUD, **options):
 
 def test_a_page_without_text_is_a_pause_and_is_named(tmp_path):
     run = aloud(tmp_path, "ab", " \n", "— *", "abc")
-    with wave.open(str(run.board.value(run.graph.outputs["audio"][0]).file)) as reader:
+    with wave.open(str(run.run_state.value(run.graph.outputs["audio"][0]).file)) as reader:
         assert samples(reader) == [20] * 3 + 3 * PAUSE + [30] * 3
     assert [inputs for model, inputs in run.models.ran if model == "say"] == [
         {"text": "ab"}, {"text": "abc"},

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import Crashed, EnvironmentFailure, JobFailed, Rejected
-from orchestrator.pipelines.flow import AHEAD
+from orchestrator.pipelines.readiness import AHEAD
 from tests.unit.pipelines.fakes import FakeModels, Run
 
 CHAIN = """
@@ -155,7 +155,7 @@ outputs: {images: "${{ steps.pages.images }}"}
     second.write_bytes(b"the same")
     run = Run(yaml, FakeModels(), tmp_path, files=[first])
     renamed = Run(yaml, FakeModels(), tmp_path, store=run.store, files=[second])
-    (page,) = renamed.board.states["pages"].flows["images"]
+    (page,) = renamed.run_state.states["pages"].flows["images"]
     assert (page.label, page.file) == (str(second), second)
 
 
@@ -174,7 +174,7 @@ def test_an_empty_list_is_joined_as_well(tmp_path):
     yaml = CHAIN.replace("outputs:", f"{step}\noutputs:")
     models = FakeModels(a=shout, b=shout, c=lambda text, texts=(): f"{len(texts)}")
     run = chain(models, tmp_path, words=[], yaml=yaml)
-    assert run.board.states["all"].whole
+    assert run.run_state.states["all"].whole
 
 
 def test_force_runs_a_step_though_its_results_are_kept(tmp_path):
@@ -214,7 +214,7 @@ def test_a_step_that_needs_all_items_does_not_run_on_some(tmp_path):
     yaml = CHAIN.replace("outputs:", f"{step}\noutputs:")
     models = FakeModels(a=fail_on("w4"), b=shout, c=lambda text, texts: " ".join(texts))
     run = chain(models, tmp_path, yaml=yaml, keep_going=True)
-    assert run.board.states["all"].lost
+    assert run.run_state.states["all"].lost
     assert "c" not in {model for model, _ in models.ran}
 
 
@@ -326,7 +326,7 @@ def test_every_graph_comes_to_its_end(tmp_path_factory, yaml, count, bad, keep_g
         keep_going=keep_going,
     )  # fmt: skip
     failing = bad & set(range(count))
-    states = run.board.states.values()
+    states = run.run_state.states.values()
     if keep_going or not failing:
         assert all(state.over for state in states)
     if not failing:

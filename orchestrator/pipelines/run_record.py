@@ -7,7 +7,7 @@
     receipts/<step>.json     what made the step's results: the receipts' part without the inputs
     <step>-<n>.<input>.txt   a long text that a failed item was given, so that it can be tried alone
 
-A run that was killed has no end in its `run.json`. `orchestrator.pipelines.history` reads all this.
+A run that was killed has no end in its `run.json`. `orchestrator.pipelines.run_history` reads all this.
 Everything is its owner's alone.
 """
 
@@ -27,9 +27,9 @@ from orchestrator.home import json_line, make_private, open_private, write_atomi
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.pipelines.states import Failure, Turn
-    from orchestrator.pipelines.values import Value, Values
-    from orchestrator.pipelines.work import Done
+    from orchestrator.pipelines.step_executor import StepResult
+    from orchestrator.pipelines.step_state import Span, StepFailure
+    from orchestrator.pipelines.step_values import Value, Values
 
 VERSION = 2
 """The version of these files; what an older one lacks is left out where it is shown."""
@@ -82,7 +82,7 @@ class RunRecord:
         write_atomically(self.path / "inputs.json", json_line(shown), mode=0o600)
         self._receipts: set[str] = set()
 
-    def done(self, step: str, index: int | None, label: str, done: Done, turn: Turn) -> None:
+    def done(self, step: str, index: int | None, label: str, done: StepResult, turn: Span) -> None:
         """Write that a step has a result."""
         if step not in self._receipts:
             self._receipts.add(step)
@@ -100,7 +100,7 @@ class RunRecord:
             **({"warnings": list(done.warnings)} if done.warnings else {}),
         )
 
-    def failed(self, failure: Failure, turn: Turn, command: str) -> None:
+    def failed(self, failure: StepFailure, turn: Span, command: str) -> None:
         """Write that a step failed on an item, and the command that repeats it alone."""
         self._write(
             turn,
@@ -135,7 +135,7 @@ class RunRecord:
         self._items.close()
         self._prepared.close()
 
-    def _write(self, turn: Turn, **facts: Any) -> None:
+    def _write(self, turn: Span, **facts: Any) -> None:
         began = _round(turn.began)
         times = {
             "ready": _round(turn.ready),

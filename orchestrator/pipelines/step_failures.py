@@ -11,13 +11,13 @@ from orchestrator.core.manifest import option_name
 from orchestrator.errors import MMError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.pipelines.states import Failure
+    from orchestrator.pipelines.step_state import StepFailure
 
 LONGEST_WORD = 200
 """Characters of a text that still go on a command line."""
 
 
-def in_words(failures: Sequence[Failure]) -> str:
+def in_words(failures: Sequence[StepFailure]) -> str:
     """Return what failed, as one clause."""
     if len(failures) == 1:
         one = failures[0]
@@ -27,7 +27,7 @@ def in_words(failures: Sequence[Failure]) -> str:
     return f"{len(failures)} items failed ({steps})"
 
 
-def is_rejection(failure: Failure) -> bool:
+def is_rejection(failure: StepFailure) -> bool:
     """Return whether the input was at fault, so that another attempt would end in the same way."""
     return failure.error.outcome == UsageError.outcome
 

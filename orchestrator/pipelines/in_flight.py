@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 
-class InFlight:
+class InFlightJobs:
     """What may be asked to stop: the jobs that run now."""
 
     def __init__(self) -> None:
@@ -46,16 +46,16 @@ class InFlight:
                 one.request()
 
 
-def end_pool(pool: ThreadPoolExecutor, flight: InFlight) -> None:
+def end_pool(pool: ThreadPoolExecutor, in_flight: InFlightJobs) -> None:
     """Wait for the threads of a pool; an interrupt meanwhile ends their jobs at once."""
     while True:
         with suppress(KeyboardInterrupt):
             pool.shutdown(wait=True, cancel_futures=True)
             return
-        flight.stop()
+        in_flight.stop()
 
 
-class Laps:
+class Timings:
     """Seconds by part of one piece of work, in the order in which the parts came."""
 
     def __init__(self) -> None:

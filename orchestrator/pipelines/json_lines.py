@@ -37,7 +37,7 @@ def mark_of(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
-class Lines:
+class JsonLines:
     """The file of results, held by one batch at a time.
 
     Args:
@@ -53,7 +53,7 @@ class Lines:
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, path: Path, *, resume: bool) -> Iterator[Lines]:
+    def open(cls, path: Path, *, resume: bool) -> Iterator[JsonLines]:
         """Open the file for more lines.
 
         Lines of items that failed, and one that was cut off, are taken out: they run again. A file

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.pipelines.references import Reference
 from orchestrator.errors import MMError
-from orchestrator.pipelines.failing import command_alone, is_rejection
 from orchestrator.pipelines.outcome import Counts
+from orchestrator.pipelines.step_failures import command_alone, is_rejection
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.core.pipelines import Graph
-    from orchestrator.pipelines.board import Board
-    from orchestrator.pipelines.runs import RunRecord
-    from orchestrator.pipelines.states import Failure, Turn
-    from orchestrator.pipelines.work import Desk, Done
+    from orchestrator.pipelines.run_record import RunRecord
+    from orchestrator.pipelines.run_state import RunState
+    from orchestrator.pipelines.step_executor import StepExecutor, StepResult
+    from orchestrator.pipelines.step_state import Span, StepFailure
     from orchestrator.reporting import Reporter
 
 
-class Watch:
+class RunObserver:
     """Counts, records and reports what happens in a run.
 
     Args:
@@ -41,7 +41,7 @@ class Watch:
         record: RunRecord,
         reporter: Reporter,
         graph: Graph,
-        alone: Callable[[Failure], str],
+        alone: Callable[[StepFailure], str],
     ) -> None:
         self._record = record
         self._reporter = reporter
@@ -50,7 +50,7 @@ class Watch:
         self.counted = dict.fromkeys(graph.nodes, Counts())
         self.commands: list[str] = []
 
-    def done(self, step: str, index: int | None, label: str, done: Done, turn: Turn) -> None:
+    def done(self, step: str, index: int | None, label: str, done: StepResult, turn: Span) -> None:
         """Count and record a result, and say why it may not be what was asked for."""
         was = self.counted[step]
         self.counted[step] = Counts(
@@ -61,7 +61,7 @@ class Watch:
         for warning in done.warnings:
             self._reporter.note(f"{step}{at}: {warning}")
 
-    def failed(self, failure: Failure, turn: Turn) -> None:
+    def failed(self, failure: StepFailure, turn: Span) -> None:
         """Count, record and tell a failure."""
         was = self.counted[failure.step]
         self.counted[failure.step] = Counts(was.done, was.kept, was.failed + 1)
@@ -87,9 +87,11 @@ class Watch:
             self._reporter.finish(name)
 
 
-def repeating(board: Board, desk: Desk, record: RunRecord, failure: Failure) -> str:
+def repeating(
+    run_state: RunState, executor: StepExecutor, record: RunRecord, failure: StepFailure
+) -> str:
     """Return the command that repeats what failed, alone; empty where there is none."""
-    node = desk.node
+    node = executor.node
     index = failure.index or 0
     if not node.signature.model:
         return ""
@@ -98,11 +100,11 @@ def repeating(board: Board, desk: Desk, record: RunRecord, failure: Failure) -> 
         return record.spill(f"{failure.step}-{index + 1}.{name}.txt", text)
 
     def look_up(reference: Reference) -> object:
-        return board.look_up(board.states[failure.step], index, reference)
+        return run_state.look_up(run_state.states[failure.step], index, reference)
 
     chosen = {"--device": node.step.device, "--dtype": node.step.dtype}
     options = [word for pair in chosen.items() if pair[1] != "auto" for word in pair]
     try:
-        return command_alone(node.signature.name, desk.arguments(look_up), spill, options)
+        return command_alone(node.signature.name, executor.arguments(look_up), spill, options)
     except MMError:  # what it was given fits into no command line, or was not there
         return ""

@@ -1,6 +1,6 @@
 """One task over many inputs: a line of JSON for each, as it is done.
 
-The file of results is the record: whoever goes on reads from it what is done. Lines are written
+The file of results is the record: whoever goes on reads from it what is done. JsonLines are written
 whole and in the order in which items end; with one worker that is the order of the items.
 """
 
@@ -23,16 +23,16 @@ from orchestrator.core.canonical import digest, digest_bytes, short
 from orchestrator.core.units import format_duration
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.home import write_atomically
-from orchestrator.pipelines.flight import InFlight, end_pool
-from orchestrator.pipelines.lines import FAILED, OK, key_of, mark_of
-from orchestrator.pipelines.work import Loading, StepUnusable, run_job
+from orchestrator.pipelines.in_flight import InFlightJobs, end_pool
+from orchestrator.pipelines.json_lines import FAILED, OK, key_of, mark_of
+from orchestrator.pipelines.step_executor import Loading, ModelUnusable, run_job
 from orchestrator.results import MEDIA_TYPES, Artifact, Audio
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
     from orchestrator.jobs.job import Job
-    from orchestrator.pipelines.lines import Lines
-    from orchestrator.pipelines.work import Jobs
+    from orchestrator.pipelines.json_lines import JsonLines
+    from orchestrator.pipelines.step_executor import Jobs
     from orchestrator.results import Result
 
 _UNSAFE = re.compile(r"[^\w.-]+")
@@ -99,10 +99,10 @@ class Progress:
 class _Flow:
     """What goes back and forth between the threads of one batch and the one that writes."""
 
-    lines: Lines
+    lines: JsonLines
     progress: Progress
     report: Callable[[], None]
-    flight: InFlight
+    in_flight: InFlightJobs
     ended: SimpleQueue[Ended] = field(default_factory=SimpleQueue)
 
     def take(self) -> None:
@@ -143,7 +143,7 @@ class Batch:
     def run(
         self,
         items: Iterable[Item],
-        lines: Lines,
+        lines: JsonLines,
         progress: Progress,
         report: Callable[[], None] = lambda: None,
     ) -> None:
@@ -159,7 +159,7 @@ class Batch:
             MMError: When the model can run for no item.
             Cancelled: At an interrupt; what ended by then is written.
         """
-        flow = _Flow(lines, progress, report, InFlight())
+        flow = _Flow(lines, progress, report, InFlightJobs())
         pool = ThreadPoolExecutor(self.workers, "mm-batch")
         try:
             self._feed(items, pool, flow)
@@ -168,12 +168,12 @@ class Batch:
                 "interrupted; what is done is written", fix="go on with --resume"
             ) from None
         finally:
-            flow.flight.stop()
-            end_pool(pool, flow.flight)
+            flow.in_flight.stop()
+            end_pool(pool, flow.in_flight)
             flow.save()
 
     def _feed(self, items: Iterable[Item], pool: ThreadPoolExecutor, flow: _Flow) -> None:
-        loading = Loading(self.jobs, self.job, flow.flight)
+        loading = Loading(self.jobs, self.job, flow.in_flight)
         left = Counter(flow.lines.done)
         running = 0
         for item in items:
@@ -205,7 +205,7 @@ class Batch:
         flow: _Flow,
     ) -> None:
         try:
-            flow.ended.put(self._work(item, inputs, loading, flow.flight, flow.lines))
+            flow.ended.put(self._work(item, inputs, loading, flow.in_flight, flow.lines))
         finally:
             self.discard(directory)
 
@@ -214,13 +214,13 @@ class Batch:
         item: Item,
         inputs: Mapping[str, Any],
         loading: Loading,
-        flight: InFlight,
-        lines: Lines,
+        in_flight: InFlightJobs,
+        lines: JsonLines,
     ) -> Ended:
         began = time.monotonic()
         try:
             loading.ensure()
-            result = run_job(self.jobs, replace(self.job, inputs=inputs), self.retries, flight)
+            result = run_job(self.jobs, replace(self.job, inputs=inputs), self.retries, in_flight)
             line = {
                 "input": item.name,
                 "status": OK,
@@ -232,16 +232,16 @@ class Batch:
             if result.warnings:
                 line["warnings"] = list(result.warnings)
             return Ended(item, line)
-        except StepUnusable as unusable:
+        except ModelUnusable as unusable:
             return Ended(item, None, unusable.cause)
         except MMError as error:
-            if flight.stopped and isinstance(error, Cancelled):
+            if in_flight.stopped and isinstance(error, Cancelled):
                 return Ended(item, None, error)
             return _failed(item, error, time.monotonic() - began)
         except BaseException as fault:  # noqa: BLE001 - raised in the caller's thread
             return Ended(item, None, fault)
 
-    def _outputs(self, item: Item, result: Result, lines: Lines) -> dict[str, Any]:
+    def _outputs(self, item: Item, result: Result, lines: JsonLines) -> dict[str, Any]:
         """Return what a line says of the outputs; files are written beside the line's file."""
         shown: dict[str, Any] = {}
         for name, value in result.items():
@@ -277,7 +277,7 @@ class Ended:
     line: dict[str, Any] | None
     error: BaseException | None = None
 
-    def settle(self, lines: Lines, progress: Progress) -> None:
+    def settle(self, lines: JsonLines, progress: Progress) -> None:
         """Write the line and count it; or raise what ends the batch."""
         if self.line is None:
             assert self.error is not None

@@ -33,15 +33,15 @@ from orchestrator.errors import (
     TimedOut,
 )
 from orchestrator.jobs.job import Job, ignore_event
-from orchestrator.pipelines.flight import InFlight, Laps
-from orchestrator.pipelines.values import Value, Values, described, for_step, given
+from orchestrator.pipelines.in_flight import InFlightJobs, Timings
+from orchestrator.pipelines.step_values import Value, Values, described, for_step, given
 from orchestrator.results import Artifact, Audio
 
 if TYPE_CHECKING:
     from orchestrator.core.pipelines.graph import Node
     from orchestrator.core.pipelines.step_signatures import Signature
     from orchestrator.jobs.job import Event
-    from orchestrator.pipelines.store import ResultStore
+    from orchestrator.pipelines.result_store import ResultStore
     from orchestrator.results import Result
     from orchestrator.steps import BuiltIn
 
@@ -104,7 +104,7 @@ def ignore_model_event(model: str, event: Event) -> None:
     """Do nothing with an event of a model's job."""
 
 
-class StepUnusable(Exception):
+class ModelUnusable(Exception):
     """The step can run for no item; `cause` says why."""
 
     def __init__(self, cause: MMError) -> None:
@@ -113,7 +113,7 @@ class StepUnusable(Exception):
 
 
 @dataclass(frozen=True)
-class Done:
+class StepResult:
     """How a step on one item ended well.
 
     Attributes:
@@ -147,21 +147,21 @@ class Loading:
     """The first load of a model, made once for all who need it."""
 
     def __init__(
-        self, jobs: Jobs, job: Job, flight: InFlight, told: Prepared = ignore_prepared
+        self, jobs: Jobs, job: Job, in_flight: InFlightJobs, told: Prepared = ignore_prepared
     ) -> None:
         self._jobs = jobs
         self._job = job
-        self._flight = flight
+        self._in_flight = in_flight
         self._told = told
         self._lock = threading.Lock()
         self._done = False
-        self._unusable: StepUnusable | None = None
+        self._unusable: ModelUnusable | None = None
 
     def ensure(self) -> None:
         """Have the model loaded; where that fails, it fails for whoever asks.
 
         Raises:
-            StepUnusable: When it cannot be loaded.
+            ModelUnusable: When it cannot be loaded.
             Cancelled: When everything was stopped meanwhile.
         """
         with self._lock:
@@ -170,17 +170,17 @@ class Loading:
             if self._done:
                 return
             try:
-                with _timed("load", self._told), self._flight.cancellation() as cancellation:
+                with _timed("load", self._told), self._in_flight.cancellation() as cancellation:
                     self._jobs.load(replace(self._job, cancellation=cancellation))
             except Cancelled:
                 raise
             except MMError as error:
-                self._unusable = StepUnusable(error)
+                self._unusable = ModelUnusable(error)
                 raise self._unusable from error
             self._done = True
 
 
-class Desk:
+class StepExecutor:
     """Does the work of one step; several threads may call `perform` at once.
 
     Args:
@@ -190,7 +190,7 @@ class Desk:
         scratch: Makes an empty directory for a built-in step.
         retries: How often a job that failed is tried again.
         force: Whether results that are kept are not used.
-        flight: Where running jobs are counted.
+        in_flight: Where running jobs are counted.
         began: Called once, when it is certain that the step has something to run.
         told: Hears how long the environment and the first load took.
         on_event: Called with a model's name and each event of its jobs.
@@ -205,7 +205,7 @@ class Desk:
         *,
         retries: int,
         force: bool,
-        flight: InFlight,
+        in_flight: InFlightJobs,
         began: Callable[[], None] = lambda: None,
         told: Prepared = ignore_prepared,
         on_event: Callable[[str, Event], None] = ignore_model_event,
@@ -216,16 +216,18 @@ class Desk:
         self._scratch = scratch
         self._retries = retries
         self._force = force
-        self._flight = flight
+        self._in_flight = in_flight
         self._began = began
         self._told = told
         self._lock = threading.Lock()
         self._known: tuple[Mapping[str, Any], str] | None = None
         self._has_begun = False
         self._job = _job(node, on_event)
-        self._loading = Loading(jobs, self._job, flight, told)
+        self._loading = Loading(jobs, self._job, in_flight, told)
 
-    def perform(self, look_up: Callable[[Reference], Any], emit: Emitter, permit: Permit) -> Done:
+    def perform(
+        self, look_up: Callable[[Reference], Any], emit: Emitter, permit: Permit
+    ) -> StepResult:
         """Run the step on one item, unless its result is kept.
 
         Args:
@@ -234,10 +236,10 @@ class Desk:
             permit: Called before each such item is made; waits, or raises to end the step.
 
         Raises:
-            StepUnusable: When no item can be run.
+            ModelUnusable: When no item can be run.
             MMError: When this item failed.
         """
-        laps = Laps()
+        laps = Timings()
         self._producer()
         laps.end("build")
         inputs = self._inputs(look_up)
@@ -249,19 +251,21 @@ class Desk:
                     for value in values if isinstance(values, tuple) else ():
                         emit(name, value)
                 laps.end("take")
-                return Done(
+                return StepResult(
                     kept.key, reused=True, timings=laps.parts, recipe=recipe, warnings=kept.warnings
                 )
         made = self._pass_over(inputs, laps) or self._make(inputs, emit, permit, laps)
         key = self._store.put(recipe, made.outputs, made.timings, made.warnings)
         laps.end("keep")
-        return Done(key, reused=False, timings=laps.parts, recipe=recipe, warnings=made.warnings)
+        return StepResult(
+            key, reused=False, timings=laps.parts, recipe=recipe, warnings=made.warnings
+        )
 
     def prepare(self) -> None:
         """Have the model loaded, once; where that fails, it fails for every item.
 
         Raises:
-            StepUnusable: When it cannot be loaded.
+            ModelUnusable: When it cannot be loaded.
         """
         if self._builtin is None:
             self._producer()
@@ -281,7 +285,7 @@ class Desk:
         return self._builtin is None or self._builtin.kept
 
     def _make(
-        self, inputs: Mapping[str, Values], emit: Emitter, permit: Permit, laps: Laps
+        self, inputs: Mapping[str, Values], emit: Emitter, permit: Permit, laps: Timings
     ) -> _Made:
         """Run the step."""
         builtin = self._builtin
@@ -295,11 +299,11 @@ class Desk:
         self.prepare()
         laps.end("ready")
         job = replace(self._job, inputs=arguments)
-        result = run_job(self._jobs, job, self._retries, self._flight)
+        result = run_job(self._jobs, job, self._retries, self._in_flight)
         laps.end("wait", result.timings)
         return _Made(self._kept_outputs(result), result.timings, result.warnings)
 
-    def _pass_over(self, inputs: Mapping[str, Values], laps: Laps) -> _Made | None:
+    def _pass_over(self, inputs: Mapping[str, Values], laps: Timings) -> _Made | None:
         """Return empty outputs for an item that there is nothing to do for."""
         reason = self._idle_for(inputs)
         if not reason:
@@ -360,7 +364,7 @@ class Desk:
                         with _timed("environment", self._told):
                             parts = self._jobs.produced_by(self._job)
                     except MMError as error:
-                        raise StepUnusable(error) from error
+                        raise ModelUnusable(error) from error
                 self._known = (parts, Recipe(parts, {}).identity)
             return self._known
 
@@ -438,16 +442,16 @@ def nothing_to_do(signature: Signature, inputs: Mapping[str, Values]) -> str:
     return ""
 
 
-def run_job(jobs: Jobs, job: Job, retries: int, flight: InFlight) -> Result:
+def run_job(jobs: Jobs, job: Job, retries: int, in_flight: InFlightJobs) -> Result:
     """Run one job, again where it failed in a way that another attempt may not meet.
 
     Raises:
-        StepUnusable: When every other job of the model would fail as well.
+        ModelUnusable: When every other job of the model would fail as well.
         MMError: As the last attempt ended.
     """
 
     def attempt() -> Result:
-        with flight.cancellation() as cancellation:
+        with in_flight.cancellation() as cancellation:
             return jobs.execute(replace(job, cancellation=cancellation))
 
     try:
@@ -456,7 +460,7 @@ def run_job(jobs: Jobs, job: Job, retries: int, flight: InFlight) -> Result:
                 return attempt()
         return attempt()
     except NOBODYS_FAULT as error:
-        raise StepUnusable(error) from error
+        raise ModelUnusable(error) from error
 
 
 def keep(store: ResultStore, kind: str, value: Any) -> Value:

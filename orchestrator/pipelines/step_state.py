@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from orchestrator.core.pipelines.graph import Node
     from orchestrator.errors import MMError
-    from orchestrator.pipelines.values import Value
+    from orchestrator.pipelines.step_values import Value
 
 PENDING = b""
 """Stands for the key of an item that a thread is working on."""
 
 
 @dataclass(frozen=True)
-class Failure:
+class StepFailure:
     """A step that failed on an item.
 
     Attributes:
@@ -32,7 +32,7 @@ class Failure:
     error: MMError
 
 
-class Turn(NamedTuple):
+class Span(NamedTuple):
     """When and where a step ran on an item; times are in seconds of `time.time()`.
 
     Attributes:
@@ -49,7 +49,7 @@ class Turn(NamedTuple):
 
 
 @dataclass
-class State:
+class StepState:
     """What is known of one step.
 
     Attributes:
@@ -130,10 +130,10 @@ class State:
         self.arrivals[output].append(moment)
 
 
-def new_state(node: Node) -> State:
+def initial_state(node: Node) -> StepState:
     """Return the state of a step of which nothing has run yet."""
     lists = [name for name, kind in node.signature.outputs.items() if kind.many]
-    return State(
+    return StepState(
         node,
         None if node.mapped else 1,
         flows={name: [] for name in lists},

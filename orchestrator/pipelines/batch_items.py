@@ -14,7 +14,7 @@ from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.core.paths import given_path
 from orchestrator.errors import UsageError
 from orchestrator.inputs import file_named, named_files, refuse_input
-from orchestrator.pipelines.batch import Item
+from orchestrator.pipelines.batch_run import Item
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest

@@ -1,4 +1,4 @@
-"""Reads the records that `orchestrator.pipelines.runs` writes; what is damaged counts as absent."""
+"""Reads the records that `orchestrator.pipelines.run_record` writes; what is damaged counts as absent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Entry:
         began: Seconds of the clock on the wall.
         seconds: How long it took, waiting for a worker included.
         key: What its result is kept under; empty where it failed.
-        timings: Seconds by part, in their order (`orchestrator.pipelines.work.Done`).
+        timings: Seconds by part, in their order (`orchestrator.pipelines.step_executor.StepResult`).
         inputs: What its receipt says of the inputs.
         warnings: Why its result may not be what was asked for.
         error: Why it failed.
