@@ -20,7 +20,8 @@ from orchestrator.errors import ItemsFailed, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
-    from orchestrator.pipelines.batch_run import Batch, Item, Progress
+    from orchestrator.pipelines.batch_items import Item
+    from orchestrator.pipelines.batch_run import Batch, Progress
     from orchestrator.pipelines.json_lines import JsonLines
     from orchestrator.workspace import Choice
 

@@ -1,7 +1,11 @@
 """One task over many inputs: a line of JSON for each, as it is done.
 
-The file of results is the record: whoever goes on reads from it what is done. JsonLines are written
-whole and in the order in which items end; with one worker that is the order of the items.
+A batch is no pipeline of one step: its file of results is the only record and the only copy of
+them, and its items are made one at a time from a source whose length need not be known. It shares
+with pipelines how jobs are run, retried and stopped.
+
+Lines are written whole and in the order in which items end; with one worker that is the order of
+the items.
 """
 
 from __future__ import annotations
@@ -10,50 +14,31 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
-
-from msgspec.structs import replace
 
 from orchestrator.arrays import npy_bytes
 from orchestrator.core.canonical import digest, digest_bytes, short
 from orchestrator.core.units import format_duration
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.home import write_atomically
-from orchestrator.pipelines.in_flight import InFlightJobs, end_pool
-from orchestrator.pipelines.json_lines import FAILED, OK, key_of, mark_of
-from orchestrator.pipelines.step_executor import Loading, ModelUnusable, run_job
+from orchestrator.pipelines.in_flight import InFlightJobs
+from orchestrator.pipelines.job_runner import JobRunner, ModelUnusable
+from orchestrator.pipelines.json_lines import FAILED, OK, key_digest
 from orchestrator.results import MEDIA_TYPES, Artifact, Audio
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
     from orchestrator.jobs.job import Job
+    from orchestrator.pipelines.batch_items import Item
+    from orchestrator.pipelines.job_runner import Jobs
     from orchestrator.pipelines.json_lines import JsonLines
-    from orchestrator.pipelines.step_executor import Jobs
     from orchestrator.results import Result
 
 _UNSAFE = re.compile(r"[^\w.-]+")
-
-
-@dataclass(frozen=True)
-class Item:
-    """One input of a batch.
-
-    Attributes:
-        name: What its line calls it: a path, `doc.pdf#page=3`, or an object of inputs.
-        inputs: Makes what the model is given, with files in the directory.
-    """
-
-    name: Any
-    inputs: Callable[[Path], Mapping[str, Any]]
-
-    @property
-    def key(self) -> str:
-        """What tells it from other items."""
-        return key_of(self.name)
 
 
 @dataclass
@@ -95,29 +80,6 @@ class Progress:
         return ", ".join(words)
 
 
-@dataclass
-class _Flow:
-    """What goes back and forth between the threads of one batch and the one that writes."""
-
-    lines: JsonLines
-    progress: Progress
-    report: Callable[[], None]
-    in_flight: InFlightJobs
-    ended: SimpleQueue[Ended] = field(default_factory=SimpleQueue)
-
-    def take(self) -> None:
-        """Wait for the end of an item, and write it."""
-        self.ended.get().settle(self.lines, self.progress)
-        self.report()
-
-    def save(self) -> None:
-        """Write what ended well on the way out; it is as good as what ended before."""
-        while not self.ended.empty():
-            one = self.ended.get()
-            if one.line is not None and one.error is None:
-                one.settle(self.lines, self.progress)
-
-
 @dataclass(frozen=True)
 class Batch:
     """What is to be done with every item.
@@ -151,7 +113,7 @@ class Batch:
 
         Args:
             items: What to run; taken as needed.
-            lines: Where results go; what is done there is passed over.
+            lines: Where results go; what is done there is skipped.
             progress: Counts.
             report: Called after each line.
 
@@ -159,141 +121,158 @@ class Batch:
             MMError: When the model can run for no item.
             Cancelled: At an interrupt; what ended by then is written.
         """
-        flow = _Flow(lines, progress, report, InFlightJobs())
-        pool = ThreadPoolExecutor(self.workers, "mm-batch")
+        in_flight = InFlightJobs()
+        runner = JobRunner(self.jobs, self.job, self.retries, in_flight)
+        run = _BatchRun(self, lines, progress, report, in_flight, runner)
         try:
-            self._feed(items, pool, flow)
+            run.all(items)
         except KeyboardInterrupt:
             raise Cancelled(
                 "interrupted; what is done is written", fix="go on with --resume"
             ) from None
         finally:
-            flow.in_flight.stop()
-            end_pool(pool, flow.in_flight)
-            flow.save()
-
-    def _feed(self, items: Iterable[Item], pool: ThreadPoolExecutor, flow: _Flow) -> None:
-        loading = Loading(self.jobs, self.job, flow.in_flight)
-        left = Counter(flow.lines.done)
-        running = 0
-        for item in items:
-            mark = mark_of(item.key)
-            if left[mark]:
-                left[mark] -= 1
-                flow.progress.skipped += 1
-                continue
-            # One item more than workers: its input is made, here, while they all run.
-            while running > self.workers:
-                flow.take()
-                running -= 1
-            directory = self.scratch()
-            try:
-                pool.submit(self._in_thread, item, directory, item.inputs(directory), loading, flow)
-            except MMError as error:
-                self.discard(directory)
-                flow.ended.put(_failed(item, error, 0.0))
-            running += 1
-        for _ in range(running):
-            flow.take()
-
-    def _in_thread(
-        self,
-        item: Item,
-        directory: Path,
-        inputs: Mapping[str, Any],
-        loading: Loading,
-        flow: _Flow,
-    ) -> None:
-        try:
-            flow.ended.put(self._work(item, inputs, loading, flow.in_flight, flow.lines))
-        finally:
-            self.discard(directory)
-
-    def _work(
-        self,
-        item: Item,
-        inputs: Mapping[str, Any],
-        loading: Loading,
-        in_flight: InFlightJobs,
-        lines: JsonLines,
-    ) -> Ended:
-        began = time.monotonic()
-        try:
-            loading.ensure()
-            result = run_job(self.jobs, replace(self.job, inputs=inputs), self.retries, in_flight)
-            line = {
-                "input": item.name,
-                "status": OK,
-                "outputs": self._outputs(item, result, lines),
-                "error": None,
-                "seconds": round(sum(result.timings.values()), 3),
-                "receipt": result.receipt.get("identity"),
-            }
-            if result.warnings:
-                line["warnings"] = list(result.warnings)
-            return Ended(item, line)
-        except ModelUnusable as unusable:
-            return Ended(item, None, unusable.cause)
-        except MMError as error:
-            if in_flight.stopped and isinstance(error, Cancelled):
-                return Ended(item, None, error)
-            return _failed(item, error, time.monotonic() - began)
-        except BaseException as fault:  # noqa: BLE001 - raised in the caller's thread
-            return Ended(item, None, fault)
-
-    def _outputs(self, item: Item, result: Result, lines: JsonLines) -> dict[str, Any]:
-        """Return what a line says of the outputs; files are written beside the line's file."""
-        shown: dict[str, Any] = {}
-        for name, value in result.items():
-            kind = self.manifest.outputs[name].type
-            if not isinstance(value, (Audio, Artifact)) and kind != "array":
-                shown[name] = value
-                continue
-            if lines.path is None:
-                continue
-            suffix = _suffix(value)
-            data = value.read() if isinstance(value, (Audio, Artifact)) else npy_bytes(value)
-            folder = lines.path.with_name(f"{lines.path.stem}.files")
-            path = folder / f"{file_name(item)}.{name}{suffix}"
-            write_atomically(path, data, mode=None)
-            if isinstance(value, Artifact):
-                self.discard(value.path.parent)
-            media = MEDIA_TYPES.get(suffix, "application/octet-stream")
-            shown[name] = {"path": f"{folder.name}/{path.name}", "media_type": media}
-        return shown
+            in_flight.close()
+            run.save()
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How an item ended.
-
-    Attributes:
-        item: The item.
-        line: What is written of it; None where the whole batch ends with the error.
-        error: What went wrong.
-    """
+class _Ended:
+    """How an item ended: with a line, an error, or both where the line says that it failed."""
 
     item: Item
     line: dict[str, Any] | None
     error: BaseException | None = None
 
-    def settle(self, lines: JsonLines, progress: Progress) -> None:
-        """Write the line and count it; or raise what ends the batch."""
-        if self.line is None:
-            assert self.error is not None
-            raise self.error
-        lines.write(self.line)
-        if isinstance(self.error, MMError):
-            progress.failed.append((self.item, self.error))
+
+@dataclass(frozen=True)
+class _BatchRun:
+    """One run of a batch: the caller's thread makes inputs and writes, the others run jobs."""
+
+    batch: Batch
+    lines: JsonLines
+    progress: Progress
+    report: Callable[[], None]
+    in_flight: InFlightJobs
+    runner: JobRunner
+    ended: SimpleQueue[_Ended] = field(default_factory=SimpleQueue)
+
+    def all(self, items: Iterable[Item]) -> None:
+        """Run every item that is not done yet."""
+        batch = self.batch
+        done = Counter(self.lines.done)
+        running = 0
+        for item in items:
+            mark = key_digest(item.key)
+            if done[mark]:
+                done[mark] -= 1
+                self.progress.skipped += 1
+                continue
+            # One item more than workers: its input is made, here, while they all run.
+            while running > batch.workers:
+                self.write_next()
+                running -= 1
+            directory = batch.scratch()
+            try:
+                work = partial(self.run_item, item, directory, item.inputs(directory))
+            except MMError as error:
+                batch.discard(directory)
+                self.ended.put(_failed(item, error, 0.0))
+            else:
+                self.in_flight.submit("batch", batch.workers, work)
+            running += 1
+        for _ in range(running):
+            self.write_next()
+
+    def write_next(self) -> None:
+        """Wait for the end of an item, and write it; or raise what ends the batch."""
+        self.write(self.ended.get())
+        self.report()
+
+    def save(self) -> None:
+        """Write what ended well on the way out; it is as good as what ended before."""
+        while not self.ended.empty():
+            one = self.ended.get()
+            if one.error is None:
+                self.write(one)
+
+    def write(self, one: _Ended) -> None:
+        """Write the line of an item and count it; or raise what ends the batch."""
+        if one.line is None:
+            assert one.error is not None
+            raise one.error
+        self.lines.write(one.line)
+        if isinstance(one.error, MMError):
+            self.progress.failed.append((one.item, one.error))
         else:
-            progress.done += 1
-            progress.warnings += ((self.item, each) for each in self.line.get("warnings", ()))
+            self.progress.done += 1
+            self.progress.warnings += ((one.item, each) for each in one.line.get("warnings", ()))
+
+    def run_item(self, item: Item, directory: Path, inputs: Mapping[str, Any]) -> None:
+        """Run one item, in a thread, and queue how it ended."""
+        began = time.monotonic()
+        try:
+            self.runner.load()
+            ended = _Ended(item, self.line(item, self.runner.run(inputs)))
+        except ModelUnusable as unusable:
+            ended = _Ended(item, None, unusable.cause)
+        except MMError as error:
+            if isinstance(error, Cancelled) and self.in_flight.stopped:
+                ended = _Ended(item, None, error)
+            else:
+                ended = _failed(item, error, time.monotonic() - began)
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            ended = _Ended(item, None, error)
+        self.ended.put(ended)
+        self.batch.discard(directory)
+
+    def line(self, item: Item, result: Result) -> dict[str, Any]:
+        """Return the line of an item that ended well."""
+        line = {
+            "input": item.name,
+            "status": OK,
+            "outputs": self.outputs(item, result),
+            "error": None,
+            "seconds": round(sum(result.timings.values()), 3),
+            "receipt": result.receipt.get("identity"),
+        }
+        return {**line, "warnings": list(result.warnings)} if result.warnings else line
+
+    def outputs(self, item: Item, result: Result) -> dict[str, Any]:
+        """Return what a line says of the outputs; files are written beside the line's file."""
+        shown: dict[str, Any] = {}
+        for name, value in result.items():
+            kind = self.batch.manifest.outputs[name].type
+            if not isinstance(value, (Audio, Artifact)) and kind != "array":
+                shown[name] = value
+                continue
+            if self.lines.path is None:
+                continue
+            suffix = _suffix(value)
+            data = value.read() if isinstance(value, (Audio, Artifact)) else npy_bytes(value)
+            folder = self.lines.path.with_name(f"{self.lines.path.stem}.files")
+            path = folder / f"{file_name(item)}.{name}{suffix}"
+            write_atomically(path, data, mode=None)
+            if isinstance(value, Artifact):
+                self.batch.discard(value.path.parent)
+            media = MEDIA_TYPES.get(suffix, "application/octet-stream")
+            shown[name] = {"path": f"{folder.name}/{path.name}", "media_type": media}
+        return shown
 
 
-def _failed(item: Item, error: MMError, seconds: float) -> Ended:
-    told = {"message": str(error), "exit_code": error.exit_code, "outcome": error.outcome}
-    line = {"input": item.name, "status": FAILED, "outputs": {}, "error": told}
-    return Ended(item, {**line, "seconds": round(seconds, 3), "receipt": None}, error)
+def _failed(item: Item, error: MMError, seconds: float) -> _Ended:
+    line = {
+        "input": item.name,
+        "status": FAILED,
+        "outputs": {},
+        "error": {
+            "message": str(error),
+            "exit_code": error.exit_code,
+            "outcome": error.outcome,
+        },
+        "seconds": round(seconds, 3),
+        "receipt": None,
+    }
+    return _Ended(item, line, error)
 
 
 def file_name(item: Item) -> str:

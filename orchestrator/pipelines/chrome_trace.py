@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.pipelines.run_record import KEPT
 
 if TYPE_CHECKING:
-    from orchestrator.pipelines.run_history import Entry, Preparation, Run
+    from orchestrator.pipelines.run_events import Preparation
+    from orchestrator.pipelines.run_history import Entry, Run
 
 Event = dict[str, Any]
 

@@ -1,31 +1,38 @@
-"""The jobs that run now, so that they can be stopped, and how long the parts of a job take."""
+"""Jobs that run now in threads, so that all of them can be stopped and waited for."""
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from orchestrator.client.cancellation import Cancellation
 from orchestrator.errors import Cancelled
 
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
 
 class InFlightJobs:
-    """What may be asked to stop: the jobs that run now."""
+    """Runs work in named pools of threads, and stops the jobs in them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: set[Cancellation] = set()
+        self._pools: dict[str, ThreadPoolExecutor] = {}
         self.stopped = False
+
+    def submit(self, pool: str, threads: int, work: Callable[[], None]) -> None:
+        """Run `work` in a thread of a pool, which is made with so many threads at its first use."""
+        if pool not in self._pools:
+            self._pools[pool] = ThreadPoolExecutor(threads, f"mm-{pool}")
+        self._pools[pool].submit(work)
 
     @contextmanager
     def cancellation(self) -> Iterator[Cancellation]:
-        """Yield what stops one job; it is asked at once where everything was stopped before."""
+        """Yield what stops one job.
+
+        Raises:
+            Cancelled: When everything was stopped before.
+        """
         one = Cancellation()
         try:
             with self._lock:
@@ -45,27 +52,18 @@ class InFlightJobs:
             for one in self._running:
                 one.request()
 
+    def close(self) -> None:
+        """Ask every job to stop and wait for the threads; an interrupt ends the jobs at once."""
+        self.stop()
+        for pool in self._pools.values():
+            while True:
+                with suppress(KeyboardInterrupt):
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    break
+                self.stop()
 
-def end_pool(pool: ThreadPoolExecutor, in_flight: InFlightJobs) -> None:
-    """Wait for the threads of a pool; an interrupt meanwhile ends their jobs at once."""
-    while True:
-        with suppress(KeyboardInterrupt):
-            pool.shutdown(wait=True, cancel_futures=True)
-            return
-        in_flight.stop()
 
-
-class Timings:
-    """Seconds by part of one piece of work, in the order in which the parts came."""
-
-    def __init__(self) -> None:
-        self.parts: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def end(self, part: str, within: Mapping[str, float] | None = None) -> None:
-        """End a part: what is left of the time since the last end, after the parts in `within`."""
-        now = time.perf_counter()
-        inner = within or {}
-        self.parts[part] = max(0.0, now - self._last - sum(inner.values()))
-        self.parts.update(inner)
-        self._last = now
+def thread_number() -> int:
+    """Return which of its pool's threads this one is, counted from 0."""
+    number = threading.current_thread().name.rpartition("_")[2]
+    return int(number) if number.isdecimal() else 0

@@ -16,8 +16,8 @@ from orchestrator.results import Artifact, Audio
 
 if TYPE_CHECKING:
     from orchestrator.core.pipelines.graph import Graph
+    from orchestrator.pipelines.run_events import StepFailure
     from orchestrator.pipelines.run_state import RunState
-    from orchestrator.pipelines.step_state import StepFailure
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Items flow: a step takes an item as soon as the step before has made it, in order. No step gets
 further than `AHEAD` items before the slowest that takes them, so that neither memory nor disk fills
-with what nobody has taken.
+with what no step has taken.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ AHEAD = 8
 """Items that a step may be ahead of those that take them, beside what these are working on."""
 
 
-class Flow:
-    """Looks at the states of a run and decides; changes nothing but totals and grants.
+class Readiness:
+    """Decides from the states of a run; changes nothing but totals and grants.
 
     Args:
         run_state: The run.
@@ -48,7 +48,7 @@ class Flow:
         return any(each.over and not each.whole for each in needed)
 
     def is_ready(self, state: StepState) -> bool:
-        """Return whether the next item of a step is there, a thread for it, all it waits for."""
+        """Return whether a step has its next item, a thread for it, and all that it waits for."""
         index = state.begun
         if state.total is not None and index >= state.total:
             return False
@@ -64,7 +64,7 @@ class Flow:
             return index < before.begun and before.keys[index] != PENDING
         return index < len(before.flows[source.name])
 
-    def is_passed_over(self, state: StepState) -> bool:
+    def is_skipped(self, state: StepState) -> bool:
         """Return whether the next item of a step, which is ready, failed in the step before."""
         before = self.states.get(state.node.follows)
         return before is not None and before.node.mapped and before.keys[state.begun] is None

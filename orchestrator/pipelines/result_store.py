@@ -27,6 +27,7 @@ from orchestrator.core.pipelines.cache_key import VERSION, Recipe
 from orchestrator.home import json_line, make_private, open_private, read_json
 from orchestrator.inputs import file_digest
 from orchestrator.pipelines.step_values import Value, Values
+from orchestrator.results import Artifact, Audio
 
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 PARTIAL = "partial."
@@ -135,6 +136,21 @@ class ResultStore:
                 shutil.copy(path, temporary)
                 temporary.replace(target)
         return Value(kind, file=target, label=label, hash=digest)
+
+    def keep_output(self, kind: str, value: Any) -> Value:
+        """Keep an output of a model, of the type `kind`."""
+        if isinstance(value, Audio):
+            return self.keep_bytes(kind, value.read(), ".wav")
+        if isinstance(value, Artifact):
+            kept = self.keep_file(kind, value.path)
+            with contextlib.suppress(OSError):  # the job's directory, unless it holds more
+                value.path.parent.rmdir()
+            return kept
+        if kind == "array":
+            from orchestrator.arrays import npy_bytes
+
+            return self.keep_bytes(kind, npy_bytes(value), ".npy")
+        return Value(kind, value)
 
     def records(self) -> Iterator[Path]:
         """Yield the files of all finished steps."""

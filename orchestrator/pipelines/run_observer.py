@@ -1,23 +1,22 @@
-"""Hears what happens in a run: counts it for the outcome, records it, tells it to people."""
+"""Observes a run: counts for the outcome, writes the record, reports to the user."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from orchestrator.core.pipelines.references import Reference
 from orchestrator.errors import MMError
 from orchestrator.pipelines.outcome import Counts
-from orchestrator.pipelines.step_failures import command_alone, is_rejection
+from orchestrator.pipelines.run_events import ItemDone, ItemFailed, StepProgress
+from orchestrator.pipelines.step_failures import is_rejection, repeat_command
+from orchestrator.pipelines.step_values import for_step, resolve_inputs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.core.pipelines import Graph
+    from orchestrator.core.pipelines.references import Reference
+    from orchestrator.pipelines.run_events import RunEvent, StepFailure
     from orchestrator.pipelines.run_record import RunRecord
     from orchestrator.pipelines.run_state import RunState
-    from orchestrator.pipelines.step_executor import StepExecutor, StepResult
-    from orchestrator.pipelines.step_state import Span, StepFailure
     from orchestrator.reporting import Reporter
 
 
@@ -26,9 +25,8 @@ class RunObserver:
 
     Args:
         record: The run's record.
-        reporter: Who tells people.
-        graph: The pipeline.
-        alone: Returns the command that repeats alone what failed; empty where there is none.
+        reporter: Receives notes and progress.
+        run_state: The states of its steps.
 
     Attributes:
         counted: By step, how many items ended in which way.
@@ -36,75 +34,79 @@ class RunObserver:
             is none, or the input was rejected.
     """
 
-    def __init__(
-        self,
-        record: RunRecord,
-        reporter: Reporter,
-        graph: Graph,
-        alone: Callable[[StepFailure], str],
-    ) -> None:
+    def __init__(self, record: RunRecord, reporter: Reporter, run_state: RunState) -> None:
         self._record = record
         self._reporter = reporter
-        self._graph = graph
-        self._alone = alone
-        self.counted = dict.fromkeys(graph.nodes, Counts())
+        self._run_state = run_state
+        self.counted = dict.fromkeys(run_state.states, Counts())
         self.commands: list[str] = []
 
-    def done(self, step: str, index: int | None, label: str, done: StepResult, turn: Span) -> None:
-        """Count and record a result, and say why it may not be what was asked for."""
-        was = self.counted[step]
-        self.counted[step] = Counts(
-            was.done + (not done.reused), was.kept + done.reused, was.failed
-        )
-        self._record.done(step, index, label, done, turn)
-        at = f" on {label}" if label else ""
-        for warning in done.warnings:
-            self._reporter.note(f"{step}{at}: {warning}")
-
-    def failed(self, failure: StepFailure, turn: Span) -> None:
-        """Count, record and tell a failure."""
-        was = self.counted[failure.step]
-        self.counted[failure.step] = Counts(was.done, was.kept, was.failed + 1)
-        # What was rejected once is rejected again.
-        self.commands.append("" if is_rejection(failure) else self._alone(failure))
-        self._record.failed(failure, turn, self.commands[-1])
-        at = f" on {failure.label}" if failure.label else ""
-        self._reporter.note(f"{failure.step} failed{at}: {failure.error}")
-
-    def counts(self, step: str, finished: int, total: int | None) -> None:
-        """Show how far a step is."""
-        if self._graph.nodes[step].mapped:
-            text = f"{finished} of {total}" if total is not None else f"{finished}"
-            self._reporter.progress(step, text, finished, total or 0)
-
-    def prepared(self, step: str, part: str, began: float, seconds: float) -> None:
-        """Record an environment or a first load."""
-        self._record.prepared(step, part, began, seconds)
+    def on_event(self, event: RunEvent) -> None:
+        """Take what happened in the run."""
+        if isinstance(event, ItemDone):
+            self._done(event)
+        elif isinstance(event, ItemFailed):
+            self._failed(event)
+        elif isinstance(event, StepProgress):
+            self._progress(event)
+        else:
+            self._record.prepared(event)
 
     def finish(self) -> None:
         """Take the progress of every step away."""
-        for name in self._graph.nodes:
+        for name in self._run_state.states:
             self._reporter.finish(name)
 
+    def _done(self, event: ItemDone) -> None:
+        reused = event.result.reused
+        self._count(event.step, done=not reused, kept=reused)
+        self._record.done(event)
+        for warning in event.result.warnings:
+            self._reporter.note(f"{event.step}{_on(event.label)}: {warning}")
 
-def repeating(
-    run_state: RunState, executor: StepExecutor, record: RunRecord, failure: StepFailure
-) -> str:
-    """Return the command that repeats what failed, alone; empty where there is none."""
-    node = executor.node
-    index = failure.index or 0
-    if not node.signature.model:
-        return ""
+    def _failed(self, event: ItemFailed) -> None:
+        failure = event.failure
+        self._count(failure.step, failed=True)
+        # What was rejected once is rejected again.
+        command = "" if is_rejection(failure) else self._repeat_command(failure)
+        self.commands.append(command)
+        self._record.failed(event, command)
+        self._reporter.note(f"{failure.step} failed{_on(failure.label)}: {failure.error}")
 
-    def spill(name: str, text: str) -> Path:
-        return record.spill(f"{failure.step}-{index + 1}.{name}.txt", text)
+    def _progress(self, event: StepProgress) -> None:
+        if self._run_state.states[event.step].node.mapped:
+            of = f" of {event.total}" if event.total is not None else ""
+            text = f"{event.finished}{of}"
+            self._reporter.progress(event.step, text, event.finished, event.total or 0)
 
-    def look_up(reference: Reference) -> object:
-        return run_state.look_up(run_state.states[failure.step], index, reference)
+    def _count(
+        self, step: str, *, done: bool = False, kept: bool = False, failed: bool = False
+    ) -> None:
+        was = self.counted[step]
+        self.counted[step] = Counts(was.done + done, was.kept + kept, was.failed + failed)
 
-    chosen = {"--device": node.step.device, "--dtype": node.step.dtype}
-    options = [word for pair in chosen.items() if pair[1] != "auto" for word in pair]
-    try:
-        return command_alone(node.signature.name, executor.arguments(look_up), spill, options)
-    except MMError:  # what it was given fits into no command line, or was not there
-        return ""
+    def _repeat_command(self, failure: StepFailure) -> str:
+        """Return the command that repeats what failed, alone; empty where there is none."""
+        state = self._run_state.states[failure.step]
+        node, index = state.node, failure.index or 0
+        if not node.signature.model:
+            return ""
+
+        def spill(name: str, text: str) -> Path:
+            return self._record.spill(f"{failure.step}-{index + 1}.{name}.txt", text)
+
+        def look_up(reference: Reference) -> object:
+            return self._run_state.look_up(state, index, reference)
+
+        chosen = {"--device": node.step.device, "--dtype": node.step.dtype}
+        options = [word for pair in chosen.items() if pair[1] != "auto" for word in pair]
+        try:
+            inputs = resolve_inputs(node, look_up)
+            arguments = {name: for_step(values) for name, values in inputs.items()}
+            return repeat_command(node.signature.name, arguments, spill, options)
+        except MMError:  # what it was given fits into no command line, or was not there
+            return ""
+
+
+def _on(label: str) -> str:
+    return f" on {label}" if label else ""

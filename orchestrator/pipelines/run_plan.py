@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.core.pipelines.cache_key import Recipe, differences
-from orchestrator.pipelines.run_history import last_keys
-from orchestrator.pipelines.step_executor import ModelUnusable
+from orchestrator.pipelines.job_runner import ModelUnusable
+from orchestrator.pipelines.readiness import Readiness
 from orchestrator.pipelines.step_state import PENDING
 
 if TYPE_CHECKING:
-    from orchestrator.core.pipelines import Graph, Node
-    from orchestrator.pipelines.result_store import ResultStore
+    from orchestrator.core.pipelines import Node
+    from orchestrator.pipelines.run_context import RunContext
     from orchestrator.pipelines.run_state import RunState
     from orchestrator.pipelines.step_executor import StepExecutor
     from orchestrator.pipelines.step_state import StepState
@@ -56,36 +55,32 @@ class RunPlanner:
     """Walks through a run without running anything.
 
     Args:
-        graph: The checked pipeline.
         run_state: The states of the run; they are filled with what is kept.
-        executors: The executors of its steps.
-        store: Where results are kept.
-        runs: The records of earlier runs.
-        unbuilt: Says why what makes a step's results is not known yet, or nothing.
-        force: Steps that would run though their results are kept.
+        executors: The executors of its steps, in the order of the graph.
+        context: What all steps of the run share.
+        last_keys: The latest keys of earlier runs, as `run_history.last_keys` returns them.
+        unbuilt: Returns why what makes a step's results is not known yet, or an empty text.
     """
 
     def __init__(
         self,
-        graph: Graph,
         run_state: RunState,
         executors: Mapping[str, StepExecutor],
-        store: ResultStore,
-        runs: Path,
+        context: RunContext,
+        last_keys: Mapping[tuple[str, str | int], str],
         unbuilt: Callable[[Node], str],
-        force: frozenset[str] = frozenset(),
     ) -> None:
-        self._graph = graph
         self._run_state = run_state
+        self._readiness = Readiness(run_state, began=0.0)
         self._executors = executors
-        self._store = store
+        self._store = context.store
+        self._force = context.options.force
+        self._last_keys = last_keys
         self._unbuilt = unbuilt
-        self._force = force
-        self._last = last_keys(runs, graph.declaration.name)
 
     def plans(self) -> list[StepPlan]:
         """Return what would happen to each step, in the order of the graph."""
-        return [self._plan(node) for node in self._graph.nodes.values()]
+        return [self._plan(executor.node) for executor in self._executors.values()]
 
     def _plan(self, node: Node) -> StepPlan:
         state = self._run_state.states[node.id]
@@ -93,9 +88,9 @@ class RunPlanner:
         if waiting := self._waiting(node):
             state.lost = True
             return StepPlan(node.id, runs, (), f"it depends on {waiting}, which would run")
-        state.total = self._total(node)
-        items = tuple(self._item(state, index) for index in range(state.total))
-        state.finished = state.total
+        self._readiness.learn_total(state)
+        items = tuple(self._item(state, index) for index in range(state.total or 0))
+        state.finished = len(items)
         return StepPlan(node.id, runs, items)
 
     def _waiting(self, node: Node) -> str:
@@ -107,16 +102,6 @@ class RunPlanner:
         if node.follows and states[node.follows].lost:
             return node.follows
         return next((name for name in sorted(needed) if not states[name].whole), "")
-
-    def _total(self, node: Node) -> int:
-        if node.source is None:
-            return 1
-        states = self._run_state.states
-        if not node.source.step:
-            values = self._run_state.value(node.source)
-            return len(values) if isinstance(values, tuple) else 0
-        before = states[node.source.step]
-        return before.begun if before.node.mapped else len(before.flows[node.source.name])
 
     def _item(self, state: StepState, index: int) -> ItemPlan:
         node = state.node
@@ -135,7 +120,7 @@ class RunPlanner:
             raise unusable.cause from unusable
         if node.id in self._force:
             return ItemPlan(label, kept=False, why="it is forced to")
-        if not self._executors[node.id].keeps:
+        if not self._executors[node.id].cacheable:
             return ItemPlan(label, kept=False, why="it has an effect, and always runs")
         kept = self._store.find(recipe.key)
         if kept is None:
@@ -147,7 +132,7 @@ class RunPlanner:
         return ItemPlan(label, kept=True)
 
     def _why(self, step: str, label: str, index: int, recipe: Recipe) -> str:
-        key = self._last.get((step, label or index))
+        key = self._last_keys.get((step, label or index))
         if key is None:
             return "it is new"
         if key == recipe.key:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.core.manifest import Takes
     from orchestrator.core.pipelines import Declaration, Graph, Where
     from orchestrator.pipelines.outcome import Outcome
-    from orchestrator.pipelines.pipeline import RunOptions
+    from orchestrator.pipelines.run_context import RunOptions
     from orchestrator.pipelines.run_plan import StepPlan
 
 JSON_VERSION = 1
@@ -141,8 +141,8 @@ def _run(
     options: dict[str, Any],
 ) -> None:
     from orchestrator.cli.pipeline.setting import apply
-    from orchestrator.pipelines.pipeline import RunOptions
     from orchestrator.pipelines.pipeline_catalog import graph_of
+    from orchestrator.pipelines.run_context import RunOptions
 
     settings = RunOptions(
         keep_going=options["keep_going"],
@@ -175,7 +175,7 @@ def _execute(
     from orchestrator.cli.inputs import collect
     from orchestrator.cli.outputs import check_writable, keep_inputs
     from orchestrator.cli.pipeline import delivering
-    from orchestrator.pipelines.pipeline import execute
+    from orchestrator.pipelines.execution import execute
     from orchestrator.session import Session
 
     as_json = options["as_json"]
@@ -199,13 +199,13 @@ def _execute(
 
 
 def _failed(outcome: Outcome) -> ItemsFailed:
-    from orchestrator.pipelines.step_failures import in_words, is_rejection
+    from orchestrator.pipelines.step_failures import failure_summary, is_rejection
 
     again = "run the same command to try again, or "
     if any(map(is_rejection, outcome.failures)):
         again = ""  # it would be rejected again
     return ItemsFailed(
-        in_words(outcome.failures), fix=f"{again}run: mm pipeline report {outcome.run}"
+        failure_summary(outcome.failures), fix=f"{again}run: mm pipeline report {outcome.run}"
     )
 
 
@@ -244,7 +244,7 @@ def _summary(context: Context, graph: Graph, outcome: Outcome) -> None:
 
 def _explain(context: Context, graph: Graph, given: dict[str, Any], settings: RunOptions) -> None:
     from orchestrator.cli.inputs import collect
-    from orchestrator.pipelines.pipeline import explain
+    from orchestrator.pipelines.execution import explain
     from orchestrator.session import Session
 
     with Session(workspace=context) as session:

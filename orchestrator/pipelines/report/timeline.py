@@ -17,7 +17,8 @@ from orchestrator.pipelines.chrome_trace import TRANSFERS
 from orchestrator.pipelines.run_record import FAILED, KEPT
 
 if TYPE_CHECKING:
-    from orchestrator.pipelines.run_history import Entry, Preparation
+    from orchestrator.pipelines.run_events import Preparation
+    from orchestrator.pipelines.run_history import Entry
 
 FINEST = 1 / 600
 """The part of the whole time below which bars become one."""

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.pipelines.json_lines import JsonLines, key_of, mark_of
+from orchestrator.pipelines.json_lines import JsonLines, input_key, key_digest
 
 
 def record(name, status="ok", **more):
@@ -37,7 +37,7 @@ def test_a_file_of_lines_goes_on_without_what_failed_or_was_cut_off(tmp_path):
     with pytest.raises(UsageError, match="is there already"), JsonLines.open(path, resume=False):
         pass
     with JsonLines.open(path, resume=True) as lines:
-        assert dict(lines.done) == {mark_of(key_of(name)): 1 for name in ("a", {"text": "c"})}
+        assert dict(lines.done) == {key_digest(input_key(name)): 1 for name in ("a", {"text": "c"})}
         assert lines.receipts == {"r"}
         lines.write(record("d"))
     assert names_in(path) == ["a", {"text": "c"}, "d"]
@@ -49,7 +49,7 @@ def test_a_last_line_that_was_cut_off_anywhere_runs_again(tmp_path, tail):
     tail = json.dumps(record("b")) if tail == "whole" else tail
     path.write_text(f"{json.dumps(record('a'))}\n{tail}")
     with JsonLines.open(path, resume=True) as lines:
-        assert dict(lines.done) == {mark_of("a"): 1}
+        assert dict(lines.done) == {key_digest("a"): 1}
         lines.write(record("b"))
     assert names_in(path) == ["a", "b"]
 
@@ -140,4 +140,4 @@ def test_a_name_that_is_no_text_is_kept_and_known_again(tmp_path):
             lines.write(record(name))
     path.read_text("utf-8")
     with JsonLines.open(path, resume=True) as lines:
-        assert set(lines.done) == {mark_of(key_of(name)) for name in names}
+        assert set(lines.done) == {key_digest(input_key(name)) for name in names}
