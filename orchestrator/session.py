@@ -21,9 +21,10 @@ from orchestrator.core.paths import given_path
 from orchestrator.core.values import check_inputs, check_output
 from orchestrator.engines import local_engine
 from orchestrator.engines.wire import finish
-from orchestrator.errors import Cancelled, Crashed, OutputError, UsageError
+from orchestrator.errors import Cancelled, Crashed, MMError, OutputError, UsageError
 from orchestrator.inputs import describe_inputs, resolve_files
 from orchestrator.jobs.job import Job
+from orchestrator.jobs.retries import with_retries
 from orchestrator.preparing import LocalPreparer
 from orchestrator.receipts import receipt
 from orchestrator.reporting import Reporter, Silent
@@ -382,12 +383,10 @@ class Session:
         self._scratch.discard(str(directory))
 
     def _run(self, job: Job, model: PreparedModel) -> Completed:
-        for left in range(job.retries, 0, -1):
-            try:
-                return self._engine.run(job, model)
-            except Crashed as error:  # noqa: PERF203 - each attempt is a whole job
-                self.workspace.reporter.note(f"{error.what}; trying again ({left} left)")
-        return self._engine.run(job, model)
+        def note(error: MMError, left: int) -> None:
+            self.workspace.reporter.note(f"{error.what}; trying again ({left} left)")
+
+        return with_retries(lambda: self._engine.run(job, model), job.retries, (Crashed,), note)
 
     def _prepare(self, declared: Declared, job: Job) -> tuple[PreparedModel, float]:
         """Return the job's model with all that it needs, and the seconds that this took."""

@@ -20,8 +20,9 @@ from orchestrator.errors import ItemsFailed, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
-    from orchestrator.pipelines.batch import Batch, Item, Progress
-    from orchestrator.pipelines.lines import Lines
+    from orchestrator.pipelines.batch_items import Item
+    from orchestrator.pipelines.batch_run import Batch, Progress
+    from orchestrator.pipelines.json_lines import JsonLines
     from orchestrator.workspace import Choice
 
 FAILURES_SHOWN = 20
@@ -113,7 +114,7 @@ def _run(
     from orchestrator.cli.inputs import collect
     from orchestrator.inputs import named_files, refuse_input
     from orchestrator.jobs.job import Job
-    from orchestrator.pipelines.batch import Batch, Progress, identity_of
+    from orchestrator.pipelines.batch_run import Batch, Progress, identity_of
     from orchestrator.session import Session
 
     with contextlib.ExitStack() as stack:
@@ -153,7 +154,7 @@ def _items(
 ) -> tuple[Iterable[Item], int]:
     """Return the items and how many there are; 0 where that is not known beforehand."""
     from orchestrator.inputs import file_named, refuse_input
-    from orchestrator.pipelines.items import (
+    from orchestrator.pipelines.batch_items import (
         STANDARD_INPUT,
         expand,
         filled_input,
@@ -172,22 +173,22 @@ def _items(
     return chain(items, listed(sys.stdin, context.cwd, manifest, more, out)), 0
 
 
-def _lines(stack: contextlib.ExitStack, manifest: Manifest, out: str, *, resume: bool) -> Lines:
+def _lines(stack: contextlib.ExitStack, manifest: Manifest, out: str, *, resume: bool) -> JsonLines:
     from orchestrator.cli.outputs import BINARY_TYPES, STANDARD_OUTPUT
-    from orchestrator.pipelines.lines import Lines
+    from orchestrator.pipelines.json_lines import JsonLines
 
     if out != STANDARD_OUTPUT:
-        return stack.enter_context(Lines.open(Path(out), resume=resume))
+        return stack.enter_context(JsonLines.open(Path(out), resume=resume))
     if resume:
         raise UsageError("standard output cannot be gone on with", fix="give -o a file")
     primary = manifest.primary_output
     if manifest.outputs[primary].type in BINARY_TYPES:
         raise UsageError(f"the output {primary!r} does not fit into JSON", fix="give -o a file")
-    return Lines(None, sys.stdout.buffer)
+    return JsonLines(None, sys.stdout.buffer)
 
 
 def _watched(
-    context: Context, batch: Batch, items: Iterable[Item], lines: Lines, progress: Progress
+    context: Context, batch: Batch, items: Iterable[Item], lines: JsonLines, progress: Progress
 ) -> None:
     key = batch.manifest.name
     told = warned = 0
@@ -238,7 +239,7 @@ def _alone(manifest: Manifest, name: str, options: dict[str, Any]) -> str:
     import shlex
 
     from orchestrator.core.manifest import option_name
-    from orchestrator.pipelines.items import filled_input
+    from orchestrator.pipelines.batch_items import filled_input
 
     chosen = [
         word

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, overload
 import msgspec
 
 from orchestrator.core.values import AudioValue
-from orchestrator.pipelines.values import Value
+from orchestrator.pipelines.step_values import Value
 from orchestrator.results import Artifact, Audio
 
 if TYPE_CHECKING:
     from orchestrator.core.pipelines.graph import Graph
-    from orchestrator.pipelines.board import Board
-    from orchestrator.pipelines.states import Failure
+    from orchestrator.pipelines.run_events import StepFailure
+    from orchestrator.pipelines.run_state import RunState
 
 
 @dataclass(frozen=True)
@@ -76,17 +76,17 @@ class Outcome(Mapping[str, Any]):
     def __init__(
         self,
         graph: Graph,
-        board: Board,
+        run_state: RunState,
         run: str,
         counts: Mapping[str, Counts],
-        failures: Sequence[Failure] = (),
+        failures: Sequence[StepFailure] = (),
         alone: Sequence[str] = (),
     ) -> None:
         self._graph = graph
-        self._board = board
+        self._run_state = run_state
         self.run = run
         self.counts = counts
-        self.failures: tuple[Failure, ...] = tuple(failures)
+        self.failures: tuple[StepFailure, ...] = tuple(failures)
         self.alone = tuple(alone)
         self.primary = graph.primary
 
@@ -97,15 +97,17 @@ class Outcome(Mapping[str, Any]):
     @property
     def lost(self) -> list[str]:
         """The steps that did not run, because something that they need failed."""
-        return [name for name, state in self._board.states.items() if state.lost]
+        return [name for name, state in self._run_state.states.items() if state.lost]
 
     def value(self, name: str) -> Value | Items | None:
         """Return an output as the pipeline holds it; None where its step did not end well."""
         reference, kind = self._graph.outputs[name]
-        state = self._board.states[reference.step]
+        state = self._run_state.states[reference.step]
         if state.node.mapped:
-            return Items(state.begun, lambda index: _given(self._board.output(reference, index)))
-        value = self._board.output(reference, 0) if state.begun else msgspec.UNSET
+            return Items(
+                state.begun, lambda index: _given(self._run_state.output(reference, index))
+            )
+        value = self._run_state.output(reference, 0) if state.begun else msgspec.UNSET
         if value is msgspec.UNSET:
             return None
         if kind.many:

@@ -3,67 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import Input
 from orchestrator.core.paths import given_path
-from orchestrator.core.pipelines import Declaration, Graph, Node, Step, Where
+from orchestrator.core.pipelines import Declaration, Graph, Step, Where
 from orchestrator.core.pipelines.declaration import written_in_python
-from orchestrator.core.values import check_inputs
-from orchestrator.errors import Cancelled, EnvironmentFailure, ItemsFailed, MMError, UsageError
-from orchestrator.flock import try_lock
-from orchestrator.inputs import resolve_files
-from orchestrator.pipelines.board import Board
-from orchestrator.pipelines.cleaning import LOCK
-from orchestrator.pipelines.explaining import Explainer, StepPlan
-from orchestrator.pipelines.failing import in_words
-from orchestrator.pipelines.finding import find, graph_of
-from orchestrator.pipelines.flight import InFlight
+from orchestrator.errors import ItemsFailed
+from orchestrator.pipelines.execution import execute
 from orchestrator.pipelines.outcome import Outcome
-from orchestrator.pipelines.runs import RunRecord
-from orchestrator.pipelines.scheduler import Scheduler
-from orchestrator.pipelines.store import ResultStore
-from orchestrator.pipelines.values import Values, given
-from orchestrator.pipelines.watching import Watch, repeating
-from orchestrator.pipelines.work import Desk, Jobs, ignore_model_event
+from orchestrator.pipelines.pipeline_catalog import find, graph_of
+from orchestrator.pipelines.run_context import RunOptions
+from orchestrator.pipelines.step_failures import failure_summary
 from orchestrator.session import Session
 
 if TYPE_CHECKING:
-    from orchestrator.flock import Held
-    from orchestrator.home import Home
-    from orchestrator.jobs.job import Event
-    from orchestrator.pipelines.states import Failure
     from orchestrator.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How a pipeline is run, beside its inputs.
-
-    Attributes:
-        keep_going: Whether other items go on after one failed.
-        retries: How often a job that failed is tried again.
-        cache: Whether results that are kept are used, and new ones kept.
-        force: Steps that run though their results are kept.
-    """
-
-    keep_going: bool = False
-    retries: int = 0
-    cache: bool = True
-    force: frozenset[str] = frozenset()
-
-    def told(self) -> dict[str, Any]:
-        """Return them as plain data, for the record of a run."""
-        return {
-            "keep_going": self.keep_going,
-            "retries": self.retries,
-            "cache": self.cache,
-            "force": sorted(self.force),
-        }
 
 
 class Pipeline:
@@ -164,178 +121,7 @@ class Pipeline:
             graph = self.check(session.workspace)
             outcome = execute(graph, session, inputs, options)
             if outcome.failures and not keep_going:
-                raise ItemsFailed(in_words(outcome.failures), detail=_details(outcome.failures))
+                details = (failure.error.detail for failure in outcome.failures)
+                detail = "\n".join(filter(None, details))
+                raise ItemsFailed(failure_summary(outcome.failures), detail=detail)
             return outcome
-
-
-def execute(
-    graph: Graph,
-    session: Session,
-    inputs: Mapping[str, Any],
-    options: RunOptions,
-    on_event: Callable[[str, Event], None] = ignore_model_event,
-) -> Outcome:
-    """Run a checked pipeline; what failed is in the outcome.
-
-    Args:
-        graph: The pipeline.
-        session: Whose home, scratch directory and workers are used.
-        inputs: The pipeline's inputs as the user gave them.
-        options: How to run it.
-        on_event: Called with a model's name and each event of its jobs.
-
-    Raises:
-        MMError: When a step can run for no item at all.
-        Cancelled: At an interrupt; what was done is kept.
-    """
-    unknown = sorted(options.force - set(graph.nodes))
-    if unknown:
-        raise UsageError(f"there is no step {unknown[0]!r}", fix=f"steps: {', '.join(graph.nodes)}")
-    workspace = session.workspace
-    values = take(graph, inputs)
-    home = workspace.home
-    home.prepare()
-    with _results_in_use(home):
-        store = ResultStore(home.results if options.cache else session.spool())
-        record = RunRecord(home.runs, graph.document(), values, options.told())
-        board = Board(graph, values, store)
-        flight = InFlight()
-        desks: dict[str, Desk] = {}
-        watch = Watch(
-            record,
-            workspace.reporter,
-            graph,
-            lambda failure: repeating(board, desks[failure.step], record, failure),
-        )
-        scheduler = Scheduler(board, desks, flight, watch, keep_going=options.keep_going)
-        desks |= desks_of(
-            graph, session, store, session.spool, options, flight, scheduler, on_event
-        )
-        _run_watched(scheduler, record, watch)
-        return Outcome(graph, board, record.id, watch.counted, scheduler.failures, watch.commands)
-
-
-def take(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Values]:
-    """Return the pipeline's inputs as values, checked, with defaults filled in.
-
-    Raises:
-        UsageError: For an input that is missing, unknown, not of its type, or no file.
-    """
-    declared = graph.declaration
-    checked = check_inputs(declared, inputs)
-    found = resolve_files(declared, checked)
-    return {
-        name: given(
-            declared.inputs[name].type, value, many=declared.inputs[name].list, label=checked[name]
-        )
-        for name, value in found.items()
-    }
-
-
-class Signals(Protocol):
-    """Hears from desks, in any thread; a `Scheduler` is one."""
-
-    def warm(self, name: str) -> None:
-        """Hear that a step has something to run."""
-
-    def prepared(self, name: str, part: str, began: float, seconds: float) -> None:
-        """Hear how long a step's environment, or the load of its first worker, has taken."""
-
-
-class Unheard:
-    """Hears nothing."""
-
-    def warm(self, name: str) -> None:
-        """Drop the signal."""
-
-    def prepared(self, name: str, part: str, began: float, seconds: float) -> None:
-        """Drop the signal."""
-
-
-def desks_of(
-    graph: Graph,
-    jobs: Jobs,
-    store: ResultStore,
-    scratch: Callable[[], Path],
-    options: RunOptions,
-    flight: InFlight,
-    signals: Signals,
-    on_event: Callable[[str, Event], None] = ignore_model_event,
-) -> dict[str, Desk]:
-    """Return the desk of each step of a run."""
-    return {
-        name: Desk(
-            node,
-            jobs,
-            store,
-            scratch,
-            retries=options.retries,
-            force=name in options.force,
-            flight=flight,
-            began=partial(signals.warm, name),
-            told=partial(signals.prepared, name),
-            on_event=on_event,
-        )
-        for name, node in graph.nodes.items()
-    }
-
-
-def explain(
-    graph: Graph, session: Session, inputs: Mapping[str, Any], options: RunOptions
-) -> list[StepPlan]:
-    """Return what `execute` would do, and why; nothing is run or built."""
-    values = take(graph, inputs)
-    home = session.workspace.home
-    home.prepare()
-    with _results_in_use(home):
-        store = ResultStore(home.results)
-        board = Board(graph, values, store)
-        desks = desks_of(
-            graph,
-            session,
-            store,
-            session.spool,
-            options,
-            InFlight(),
-            Unheard(),
-        )
-
-        def unbuilt(node: Node) -> str:
-            built = not node.signature.model or session.is_built(node.signature.name)
-            return "" if built else "its environment is not built"
-
-        explainer = Explainer(graph, board, desks, store, home.runs, unbuilt, options.force)
-        return explainer.plans()
-
-
-def _run_watched(scheduler: Scheduler, record: RunRecord, watch: Watch) -> None:
-    outcome = "stopped: a fault in mm itself"
-    try:
-        scheduler.run()
-        outcome = "failed" if scheduler.failures else "done"
-    except KeyboardInterrupt:
-        outcome = "interrupted"
-        raise Cancelled(
-            "interrupted; what is done is kept", fix="run the same command to go on"
-        ) from None
-    except MMError as error:
-        outcome = f"stopped: {error}"
-        raise
-    finally:
-        watch.finish()
-        record.close(outcome, {name: vars(each) for name, each in watch.counted.items()})
-
-
-@contextlib.contextmanager
-def _results_in_use(home: Home) -> Iterator[Held]:
-    held = try_lock(home.locks / LOCK, shared=True)
-    if held is None:
-        raise EnvironmentFailure(
-            "results are being removed by another mm", fix="wait for mm pipeline clean to end"
-        )
-    with held:
-        yield held
-
-
-def _details(failures: Iterable[Failure]) -> str:
-    return "\n".join(each.error.detail for each in failures if each.error.detail)

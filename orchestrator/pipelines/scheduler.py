@@ -1,7 +1,7 @@
 """The coordinator of a run, and the threads that do the work.
 
-The coordinator runs in the caller's thread and alone changes the states; the threads tell it
-through a queue what happened. What may run next is decided in `orchestrator.pipelines.flow`.
+The coordinator runs in the caller's thread and alone changes the states; the threads queue what it
+has to do next. What may run next is decided in `orchestrator.pipelines.readiness`.
 """
 
 from __future__ import annotations
@@ -9,43 +9,32 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import Cancelled, MMError
-from orchestrator.pipelines.flight import InFlight, end_pool
-from orchestrator.pipelines.flow import Flow
-from orchestrator.pipelines.states import Failure, State, Turn
-from orchestrator.pipelines.values import Value
-from orchestrator.pipelines.work import Desk, Done, StepUnusable
+from orchestrator.pipelines.in_flight import thread_number
+from orchestrator.pipelines.job_runner import ModelUnusable
+from orchestrator.pipelines.readiness import Readiness
+from orchestrator.pipelines.run_events import (
+    ItemDone,
+    ItemFailed,
+    Span,
+    StepFailure,
+    StepProgress,
+    StepResult,
+)
 
 if TYPE_CHECKING:
-    from orchestrator.pipelines.board import Board
+    from orchestrator.pipelines.run_context import RunContext
+    from orchestrator.pipelines.run_state import RunState
+    from orchestrator.pipelines.step_executor import StepExecutor
+    from orchestrator.pipelines.step_state import StepState
+    from orchestrator.pipelines.step_values import Value
 
-
-class Listener(Protocol):
-    """Hears what happens in a run, in the coordinator's thread."""
-
-    def done(self, step: str, index: int | None, label: str, done: Done, turn: Turn) -> None:
-        """Hear that a step has a result."""
-
-    def failed(self, failure: Failure, turn: Turn) -> None:
-        """Hear that a step failed on an item."""
-
-    def counts(self, step: str, finished: int, total: int | None) -> None:
-        """Hear how many items of a step are finished, of how many as far as is known."""
-
-    def prepared(self, step: str, part: str, began: float, seconds: float) -> None:
-        """Hear how long a step's environment, or the load of its first worker, has taken.
-
-        Args:
-            step: Its id.
-            part: "environment" or "load".
-            began: Seconds of `time.time()`.
-            seconds: How long it took.
-        """
+LOADS = 4
+"""Models that may be loaded at once before their steps run."""
 
 
 class Stopped(Exception):
@@ -56,36 +45,26 @@ class Scheduler:
     """One run of a graph.
 
     Args:
-        board: The states of its steps.
-        desks: Who does the work of each step.
-        flight: The jobs that run, to be stopped at an interrupt.
-        listener: Who hears what happens.
-        keep_going: Whether other items go on after one failed.
+        run_state: The states of its steps.
+        executors: By step, what does its work.
+        context: What all steps of the run share.
     """
 
     def __init__(
-        self,
-        board: Board,
-        desks: Mapping[str, Desk],
-        flight: InFlight,
-        listener: Listener,
-        *,
-        keep_going: bool = False,
+        self, run_state: RunState, executors: Mapping[str, StepExecutor], context: RunContext
     ) -> None:
-        self.board = board
-        self._desks = desks
-        self._flight = flight
-        self._listener = listener
-        self._keep_going = keep_going
+        self._run_state = run_state
+        self._executors = executors
+        self._context = context
         self._stopping = False
-        self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._gate = threading.Condition()
-        self._pools: dict[str, ThreadPoolExecutor] = {}
-        self._warmed: set[str] = set()
+        self._started: set[str] = set()
+        self._preloaded: set[str] = set()
         self._fatal: BaseException | None = None
-        self._flow = Flow(board, time.time())
-        self._forwards = list(board.states.values())
-        self.failures: list[Failure] = []
+        self._readiness = Readiness(run_state, time.time())
+        self._states = list(run_state.states.values())
+        self.failures: list[StepFailure] = []
 
     def run(self) -> None:
         """Run everything that can be run.
@@ -99,12 +78,12 @@ class Scheduler:
         try:
             while True:
                 self._dispatch()
-                if not any(state.busy for state in self._forwards):
+                if not any(state.busy for state in self._states):
                     if self._let_through():
                         continue
-                    if not any(state.running for state in self._forwards):
+                    if not any(state.running for state in self._states):
                         break
-                self._events.get()()
+                self._queue.get()()
         finally:
             self._close()
         if self._fatal is not None:
@@ -117,34 +96,36 @@ class Scheduler:
         moved = True
         while moved and not self._stopping:
             moved = False
-            for state in reversed(self._forwards):
+            for state in reversed(self._states):
                 while not self._stopping and self._advance(state):
                     moved = True
-        for state in self._forwards:
-            if state.flows and state.permits < (limit := self._flow.limit(state)):
+        for state in self._states:
+            if state.flows and state.permits < (limit := self._readiness.limit(state)):
                 with self._gate:
                     state.permits = limit
                     self._gate.notify_all()
 
-    def _advance(self, state: State) -> bool:
-        """Begin or pass over the next item of a step, or give the step up; false where it waits."""
+    def _advance(self, state: StepState) -> bool:
+        """Begin or skip the next item of a step, or give the step up; false where it waits."""
         if state.over:
             return False
-        if self._flow.is_lost(state):
+        if self._readiness.is_lost(state):
             state.lost = True
             return True
-        if self._flow.learn_total(state):
-            self._count(state)
+        if self._readiness.learn_total(state):
+            self._report_progress(state)
             return True
-        if not self._flow.is_ready(state):
+        if not self._readiness.is_ready(state):
             return False
-        if self._flow.is_passed_over(state):
-            state.pass_over(time.time())
-            self._count(state)
+        if self._readiness.is_skipped(state):
+            state.skip(time.time())
+            self._report_progress(state)
             return True
-        if state.begun >= self._flow.limit(state) and not state.flows:
+        if state.begun >= self._readiness.limit(state) and not state.flows:
             return False
-        self._begin(state)
+        ready = self._readiness.ready_since(state)
+        work = partial(self._work, state, state.begin(), ready)
+        self._context.in_flight.submit(state.node.id, state.node.step.workers, work)
         return True
 
     def _let_through(self) -> bool:
@@ -153,134 +134,103 @@ class Scheduler:
             with self._gate:
                 self._gate.notify_all()
             return False
-        return self._flow.let_through()
+        return self._readiness.let_through()
+
+    def _preload(self, name: str) -> None:
+        """Have the models that come next after a step loaded while it runs."""
+        for state in self._states:
+            node = state.node
+            if name not in node.waits_for | {node.follows} or node.id in self._preloaded:
+                continue
+            self._preloaded.add(node.id)
+            if node.signature.model and not self._stopping:
+                load = partial(self._load, node.id)
+                self._context.in_flight.submit("load models", LOADS, load)  # no step's id
+            else:
+                self._preload(node.id)
 
     # -- doing: in threads -------------------------------------------------------------------------
 
-    def _begin(self, state: State) -> None:
-        name = state.node.id
-        ready = self._flow.ready_since(state)
-        if name not in self._pools:
-            self._pools[name] = ThreadPoolExecutor(state.node.step.workers, f"mm-{name}")
-        self._pools[name].submit(self._work, state, state.begin(), ready)
-
-    def _work(self, state: State, index: int, ready: float) -> None:
+    def _work(self, state: StepState, index: int, ready: float) -> None:
         began = time.time()
-
-        def turn() -> Turn:
-            return Turn(ready, began, time.time(), _lane())
-
-        event: Callable[[], None]
+        outcome: StepResult | BaseException
         try:
-            done = self._perform(state, index)
-            event = partial(self._on_done, state, index, done, turn())
-        except StepUnusable as unusable:
-            event = partial(self._on_fatal, unusable.cause, state, index)
-        except (Stopped, Cancelled) as stopped:
-            event = partial(self._on_stopped, stopped, state, index, turn())
-        except MMError as error:
-            event = partial(self._on_failed, error, state, index, turn())
-        except BaseException as fault:  # noqa: BLE001 - raised in the coordinator's thread
-            event = partial(self._on_fatal, fault, state, index)
-        self._events.put(event)
+            outcome = self._execute(state, index)
+        except BaseException as error:  # noqa: BLE001 - sorted in the coordinator's thread
+            outcome = error
+        span = Span(ready, began, time.time(), thread_number())
+        self._queue.put(partial(self._on_end, state, index, outcome, span))
 
-    def _perform(self, state: State, index: int) -> Done:
+    def _execute(self, state: StepState, index: int) -> StepResult:
         made = 0
 
         def emit(name: str, value: Value) -> None:
             nonlocal made
             made += 1
-            self._events.put(partial(state.arrive, name, value, time.time()))
+            self._queue.put(partial(state.arrive, name, value, time.time()))
 
         def permit() -> None:
+            if state.node.id not in self._started:
+                self._started.add(state.node.id)
+                self._queue.put(partial(self._preload, state.node.id))
             with self._gate:
                 while state.flows and made >= state.permits and not self._stopping:
                     self._gate.wait()
                 if self._stopping and state.flows:
                     raise Stopped
 
-        look_up = partial(self.board.look_up, state, index)
-        return self._desks[state.node.id].perform(look_up, emit, permit)
+        look_up = partial(self._run_state.look_up, state, index)
+        return self._executors[state.node.id].execute(look_up, emit, permit)
 
-    def warm(self, name: str) -> None:
-        """Have the models that come next after a step loaded while it runs; from any thread."""
-        self._events.put(partial(self._warm, name))
-
-    def _warm(self, name: str) -> None:
-        for state in self._forwards:
-            node = state.node
-            if name not in node.waits_for | {node.follows} or node.id in self._warmed:
-                continue
-            self._warmed.add(node.id)
-            if node.signature.model and not self._stopping:
-                if "" not in self._pools:
-                    self._pools[""] = ThreadPoolExecutor(4, "mm-load")
-                self._pools[""].submit(self._load, state)
-            else:
-                self._warm(node.id)
-
-    def _load(self, state: State) -> None:
+    def _load(self, name: str) -> None:
         try:
-            self._desks[state.node.id].prepare()
-        except StepUnusable as unusable:
-            self._events.put(partial(self._on_fatal, unusable.cause))
+            self._executors[name].prepare()
         except Cancelled:
-            return  # the run has ended, and nobody needs the model any more
-        except BaseException as fault:  # noqa: BLE001 - raised in the coordinator's thread
-            self._events.put(partial(self._on_fatal, fault))
-
-    def prepared(self, name: str, part: str, began: float, seconds: float) -> None:
-        """Tell the listener that a step's environment or first worker is there; from any thread."""
-        self._events.put(partial(self._listener.prepared, name, part, began, seconds))
+            return  # the run has ended, and no step needs the model any more
+        except BaseException as error:  # noqa: BLE001 - raised in the coordinator's thread
+            self._queue.put(partial(self._abort, error))
 
     # -- what happened: in the coordinator's thread ------------------------------------------------
 
-    def _count(self, state: State) -> None:
-        self._listener.counts(state.node.id, state.finished, state.total)
-
-    def _end(self, state: State, index: int, key: bytes | None) -> None:
-        state.end(index, key, time.time())
-        self._count(state)
-
-    def _on_done(self, state: State, index: int, done: Done, turn: Turn) -> None:
-        self._end(state, index, bytes.fromhex(done.key))
-        number = index if state.node.mapped else None
-        self._listener.done(state.node.id, number, self.board.label(state, index), done, turn)
-
-    def _on_failed(self, error: MMError, state: State, index: int, turn: Turn) -> None:
-        self._end(state, index, None)
-        number = index if state.node.mapped else None
-        failure = Failure(state.node.id, number, self.board.label(state, index), error)
-        self.failures.append(failure)
-        self._listener.failed(failure, turn)
-        if not self._keep_going:
-            self._stopping = True
-
-    def _on_stopped(
-        self, stopped: Stopped | Cancelled, state: State, index: int, turn: Turn
+    def _on_end(
+        self, state: StepState, index: int, outcome: StepResult | BaseException, span: Span
     ) -> None:
-        if isinstance(stopped, Cancelled) and not self._flight.stopped:
-            self._on_failed(stopped, state, index, turn)
+        key = bytes.fromhex(outcome.key) if isinstance(outcome, StepResult) else None
+        state.end(index, key, time.time())
+        self._report_progress(state)
+        step, number = state.node.id, index if state.node.mapped else None
+        label = self._run_state.label(state, index)
+        if isinstance(outcome, StepResult):
+            self._context.on_event(ItemDone(step, number, label, outcome, span))
+        elif self._is_stop(outcome):
+            return
+        elif isinstance(outcome, MMError):
+            failure = StepFailure(step, number, label, outcome)
+            self.failures.append(failure)
+            self._context.on_event(ItemFailed(failure, span))
+            if not self._context.options.keep_going:
+                self._stopping = True
         else:
-            self._end(state, index, None)
+            self._abort(outcome)
 
-    def _on_fatal(self, error: BaseException, state: State | None = None, index: int = 0) -> None:
-        if state is not None:
-            self._end(state, index, None)
-        self._fatal = self._fatal or error
+    def _is_stop(self, error: BaseException) -> bool:
+        """Return whether an item ended because the run does."""
+        if isinstance(error, Cancelled):
+            return self._context.in_flight.stopped
+        return isinstance(error, Stopped)
+
+    def _report_progress(self, state: StepState) -> None:
+        self._context.on_event(StepProgress(state.node.id, state.finished, state.total))
+
+    def _abort(self, error: BaseException) -> None:
+        """End the run with an error, the first of several."""
+        cause = error.cause if isinstance(error, ModelUnusable) else error
+        self._fatal = self._fatal or cause
         self._stopping = True
 
     def _close(self) -> None:
-        """End the threads; jobs that still run are asked to stop, and told to at an interrupt."""
+        """Ask the jobs that still run to stop, and wait for the threads."""
         self._stopping = True
         with self._gate:
             self._gate.notify_all()
-        self._flight.stop()
-        for pool in self._pools.values():
-            end_pool(pool, self._flight)
-
-
-def _lane() -> int:
-    """Return the number that the pool of this thread has given it (`ThreadPoolExecutor`)."""
-    number = threading.current_thread().name.rpartition("_")[2]
-    return int(number) if number.isdecimal() else 0
+        self._context.in_flight.close()

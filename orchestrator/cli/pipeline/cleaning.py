@@ -15,7 +15,7 @@ from orchestrator.errors import UsageError
 def clean_command(context: Context, older_than: str | None, *, dry_run: bool) -> None:
     """Remove finished steps, their files, and the records of runs; never while a pipeline runs."""
     from orchestrator.core.units import format_size, parse_duration
-    from orchestrator.pipelines.cleaning import clean
+    from orchestrator.pipelines.result_cleanup import clean
 
     try:
         seconds = parse_duration(older_than) if older_than else 0.0

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.pipelines import Graph, Kind
     from orchestrator.pipelines.outcome import Outcome
-    from orchestrator.pipelines.values import Value
+    from orchestrator.pipelines.step_values import Value
 
 
 def plan(graph: Graph, words: Sequence[str], *, as_json: bool) -> dict[str, str]:

@@ -13,14 +13,14 @@ from orchestrator.cli.paths import GivenPath
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.pipelines.history import Run
+    from orchestrator.pipelines.run_history import Run
 
 
 @click.command("runs")
 @pass_context
 def runs_command(context: Context) -> None:
     """List the runs that are recorded, the latest first."""
-    from orchestrator.pipelines.history import runs_in
+    from orchestrator.pipelines.run_history import runs_in
 
     runs = runs_in(context.home.runs)
     for line in columns([(run.id, run.pipeline, _how(run)) for run in runs]):
@@ -77,10 +77,10 @@ def report_command(context: Context, run: str, out: str | None, max_size: str, i
     """
     from orchestrator.cli.outputs import STANDARD_OUTPUT, check_writable, write_file
     from orchestrator.core.units import format_size, parse_size
-    from orchestrator.pipelines.history import find_run
     from orchestrator.pipelines.report.page import page
     from orchestrator.pipelines.report.page_view import Limits
-    from orchestrator.pipelines.store import ResultStore
+    from orchestrator.pipelines.result_store import ResultStore
+    from orchestrator.pipelines.run_history import find_run
 
     try:
         limits = Limits(parse_size(max_size), items)

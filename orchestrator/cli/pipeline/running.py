@@ -16,9 +16,9 @@ from orchestrator.errors import Cancelled, ItemsFailed, MMError, UsageError
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Takes
     from orchestrator.core.pipelines import Declaration, Graph, Where
-    from orchestrator.pipelines.explaining import StepPlan
     from orchestrator.pipelines.outcome import Outcome
-    from orchestrator.pipelines.pipeline import RunOptions
+    from orchestrator.pipelines.run_context import RunOptions
+    from orchestrator.pipelines.run_plan import StepPlan
 
 JSON_VERSION = 1
 LABELS_SHOWN = 3
@@ -65,13 +65,13 @@ class Pipelines(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the pipelines' names."""
-        from orchestrator.pipelines.finding import all_pipelines
+        from orchestrator.pipelines.pipeline_catalog import all_pipelines
 
         return list(all_pipelines(ctx.ensure_object(Context)))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """Return the command of a pipeline; its options are the pipeline's inputs."""
-        from orchestrator.pipelines.finding import find
+        from orchestrator.pipelines.pipeline_catalog import find
 
         return _command(*find(ctx.ensure_object(Context), cmd_name).read())
 
@@ -141,8 +141,8 @@ def _run(
     options: dict[str, Any],
 ) -> None:
     from orchestrator.cli.pipeline.setting import apply
-    from orchestrator.pipelines.finding import graph_of
-    from orchestrator.pipelines.pipeline import RunOptions
+    from orchestrator.pipelines.pipeline_catalog import graph_of
+    from orchestrator.pipelines.run_context import RunOptions
 
     settings = RunOptions(
         keep_going=options["keep_going"],
@@ -175,7 +175,7 @@ def _execute(
     from orchestrator.cli.inputs import collect
     from orchestrator.cli.outputs import check_writable, keep_inputs
     from orchestrator.cli.pipeline import delivering
-    from orchestrator.pipelines.pipeline import execute
+    from orchestrator.pipelines.execution import execute
     from orchestrator.session import Session
 
     as_json = options["as_json"]
@@ -199,13 +199,13 @@ def _execute(
 
 
 def _failed(outcome: Outcome) -> ItemsFailed:
-    from orchestrator.pipelines.failing import in_words, is_rejection
+    from orchestrator.pipelines.step_failures import failure_summary, is_rejection
 
     again = "run the same command to try again, or "
     if any(map(is_rejection, outcome.failures)):
         again = ""  # it would be rejected again
     return ItemsFailed(
-        in_words(outcome.failures), fix=f"{again}run: mm pipeline report {outcome.run}"
+        failure_summary(outcome.failures), fix=f"{again}run: mm pipeline report {outcome.run}"
     )
 
 
@@ -219,8 +219,8 @@ def _notes(context: Context) -> Callable[[str, Any], None]:
 
 def _write_trace(context: Context, run: str, path: str) -> None:
     from orchestrator.cli.outputs import write_file
-    from orchestrator.pipelines.history import find_run
-    from orchestrator.pipelines.tracing import trace
+    from orchestrator.pipelines.chrome_trace import trace
+    from orchestrator.pipelines.run_history import find_run
 
     data = json.dumps(trace(find_run(context.home.runs, run)), ensure_ascii=False)
     write_file(path, data.encode("utf-8"))
@@ -244,7 +244,7 @@ def _summary(context: Context, graph: Graph, outcome: Outcome) -> None:
 
 def _explain(context: Context, graph: Graph, given: dict[str, Any], settings: RunOptions) -> None:
     from orchestrator.cli.inputs import collect
-    from orchestrator.pipelines.pipeline import explain
+    from orchestrator.pipelines.execution import explain
     from orchestrator.session import Session
 
     with Session(workspace=context) as session:

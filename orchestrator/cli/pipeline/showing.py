@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @pass_context
 def list_command(context: Context) -> None:
     """List the pipelines with what they do."""
-    from orchestrator.pipelines.finding import all_pipelines
+    from orchestrator.pipelines.pipeline_catalog import all_pipelines
 
     rows = []
     for name, each in all_pipelines(context).items():
@@ -40,7 +40,7 @@ def show_command(context: Context, name: str, settings: tuple[str, ...]) -> None
     """Draw the pipeline NAME, with the models that stand for its tasks here."""
     from orchestrator.cli.pipeline.setting import apply
     from orchestrator.core.pipelines.graph_text import draw
-    from orchestrator.pipelines.finding import find, graph_of
+    from orchestrator.pipelines.pipeline_catalog import find, graph_of
 
     declaration, where = find(context, name).read()
     graph = graph_of(context, apply(declaration, settings), where)
@@ -73,7 +73,7 @@ def check_command(context: Context, names: tuple[str, ...]) -> None:
     One line for each, with its file, line and key; the exit code is 2 when there are any.
     """
     from orchestrator.core.units import counted
-    from orchestrator.pipelines.finding import all_pipelines, find, problems_of
+    from orchestrator.pipelines.pipeline_catalog import all_pipelines, find, problems_of
 
     found = [find(context, name) for name in names] or list(all_pipelines(context).values())
     count = 0

@@ -10,18 +10,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.units import counted, format_elapsed, format_size
+from orchestrator.pipelines.chrome_trace import TRANSFERS
 from orchestrator.pipelines.report import graph_layout, timeline
 from orchestrator.pipelines.report.media import Media
 from orchestrator.pipelines.report.run_items import Group, Item, RunItems
-from orchestrator.pipelines.runs import DONE, FAILED, KEPT
-from orchestrator.pipelines.tracing import TRANSFERS
+from orchestrator.pipelines.run_record import DONE, FAILED, KEPT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.pipelines.history import Entry, Run
-    from orchestrator.pipelines.store import ResultStore
-    from orchestrator.pipelines.values import Value
+    from orchestrator.pipelines.result_store import ResultStore
+    from orchestrator.pipelines.run_history import Entry, Run
+    from orchestrator.pipelines.step_values import Value
 
 STATUSES = (DONE, KEPT, FAILED)
 

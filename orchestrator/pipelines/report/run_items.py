@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.pipelines.runs import FAILED
-from orchestrator.pipelines.values import Value, Values
+from orchestrator.pipelines.run_record import FAILED
+from orchestrator.pipelines.step_values import Value, Values
 
 if TYPE_CHECKING:
-    from orchestrator.pipelines.history import Entry, Run
-    from orchestrator.pipelines.store import Kept, ResultStore
+    from orchestrator.pipelines.result_store import ResultStore, StoredResult
+    from orchestrator.pipelines.run_history import Entry, Run
 
 
 @dataclass
@@ -66,7 +66,7 @@ class RunItems:
         self._store = store
         found = run.facts.get("graph")
         self._steps: list[Mapping[str, Any]] = found["steps"] if isinstance(found, dict) else []
-        self._once: dict[str, Kept | None] = {}
+        self._once: dict[str, StoredResult | None] = {}
 
     def groups(self) -> list[Group]:
         """Return the items, by list, with what is recorded of them; results are not yet read."""
@@ -80,7 +80,7 @@ class RunItems:
             items.setdefault(number, Item(number)).entries.append(entry)
         return [group for group in groups.values() if group.items]
 
-    def kept(self, entry: Entry) -> Kept | None:
+    def kept(self, entry: Entry) -> StoredResult | None:
         """Return the result of a step, where it is kept still."""
         return self._store.find(entry.key) if entry.key else None
 

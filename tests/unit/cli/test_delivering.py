@@ -8,7 +8,7 @@ from orchestrator.cli.pipeline.delivering import deliver
 from orchestrator.core.pipelines import Kind
 from orchestrator.errors import UsageError
 from orchestrator.pipelines.outcome import Items
-from orchestrator.pipelines.values import Value
+from orchestrator.pipelines.step_values import Value
 
 
 def deliver_texts(directory, *texts):

@@ -9,12 +9,14 @@ from orchestrator.core.names import BUILT_IN_STEPS
 from orchestrator.core.pipelines import Kind, Port, Signature, check, read_pipeline
 from orchestrator.core.pipelines.step_signatures import port_of
 from orchestrator.core.values import AudioValue
-from orchestrator.pipelines.board import Board
-from orchestrator.pipelines.flight import InFlight
-from orchestrator.pipelines.pipeline import RunOptions, desks_of
+from orchestrator.pipelines.in_flight import InFlightJobs
+from orchestrator.pipelines.result_store import ResultStore
+from orchestrator.pipelines.run_context import RunContext, RunOptions
+from orchestrator.pipelines.run_events import ItemDone, ItemFailed, Preparation, StepProgress
+from orchestrator.pipelines.run_state import RunState
 from orchestrator.pipelines.scheduler import Scheduler
-from orchestrator.pipelines.store import ResultStore
-from orchestrator.pipelines.values import given
+from orchestrator.pipelines.step_executor import step_executors
+from orchestrator.pipelines.step_values import given
 from orchestrator.results import Audio, Result
 from orchestrator.steps import builtin
 
@@ -90,30 +92,29 @@ class FakeModels:
         return Signature(step.run, inputs, {"text": Kind("text")}, model=True)
 
 
-class Heard:
-    """A listener that keeps what it hears."""
+class Observed:
+    """An observer that keeps what happened."""
 
     def __init__(self):
         self.ended = []
         self.failures = []
         self.latest = {}
-        self.turns = []
+        self.spans = []
         self.preparations = []
         self.warnings = []
 
-    def done(self, step, index, label, done, turn):
-        self.warnings += [(step, index, warning) for warning in done.warnings]
-        self.turns.append((step, turn))
-        self.ended.append((step, index, "kept" if done.reused else "done"))
-
-    def failed(self, failure, turn):
-        self.failures.append((failure.step, failure.index, str(failure.error)))
-
-    def counts(self, step, finished, total):
-        self.latest[step] = (finished, total)
-
-    def prepared(self, step, part, began, seconds):
-        self.preparations.append((step, part))
+    def on_event(self, event):
+        match event:
+            case ItemDone(step, index, _, result, span):
+                self.warnings += [(step, index, warning) for warning in result.warnings]
+                self.spans.append((step, span))
+                self.ended.append((step, index, "kept" if result.reused else "done"))
+            case ItemFailed(failure):
+                self.failures.append((failure.step, failure.index, str(failure.error)))
+            case StepProgress(step, finished, total):
+                self.latest[step] = (finished, total)
+            case Preparation(step, part):
+                self.preparations.append((step, part))
 
 
 class Run:
@@ -129,8 +130,7 @@ class Run:
             for name, value in inputs.items()
         }
         self.store = store or ResultStore(directory / "results")
-        self.heard = Heard()
-        self.flight = InFlight()
+        self.observed = Observed()
         numbers = itertools.count()
 
         def scratch():
@@ -138,17 +138,14 @@ class Run:
             path.mkdir()
             return path
 
-        self.board = Board(self.graph, values, self.store)
-        self.desks = {}
-        self.scheduler = Scheduler(
-            self.board, self.desks, self.flight, self.heard, keep_going=keep_going
+        self.run_state = RunState(self.graph, values, self.store)
+        options = RunOptions(keep_going, retries, force=frozenset(force))
+        context = RunContext(
+            models, self.store, scratch, options, InFlightJobs(), self.observed.on_event
         )
-        options = RunOptions(retries=retries, force=frozenset(force))
-        self.desks |= desks_of(
-            self.graph, models, self.store, scratch, options, self.flight, self.scheduler
-        )
+        self.scheduler = Scheduler(self.run_state, step_executors(self.graph, context), context)
         self.scheduler.run()
 
     def output(self, name):
-        value = self.board.value(self.graph.outputs[name][0])
+        value = self.run_state.value(self.graph.outputs[name][0])
         return [each.data for each in value] if isinstance(value, tuple) else value.data

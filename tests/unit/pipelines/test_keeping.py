@@ -11,11 +11,11 @@ from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines.cache_key import Recipe, differences
 from orchestrator.errors import MMError, UsageError
 from orchestrator.home import Home
-from orchestrator.pipelines.cleaning import clean
-from orchestrator.pipelines.failing import command_alone
-from orchestrator.pipelines.items import expand, listed, natural
-from orchestrator.pipelines.store import ResultStore
-from orchestrator.pipelines.values import Value
+from orchestrator.pipelines.batch_items import expand, listed, natural
+from orchestrator.pipelines.result_cleanup import clean
+from orchestrator.pipelines.result_store import ResultStore
+from orchestrator.pipelines.step_failures import repeat_command
+from orchestrator.pipelines.step_values import Value
 from tests.models import model
 
 RECIPE = Recipe({"model": "a", "runner": "1", "versions": {"numpy": "1"}}, {"text": "x"})
@@ -192,8 +192,8 @@ def test_the_command_for_one_item(tmp_path):
         spilled[name] = text
         return tmp_path / "long text.txt"
 
-    command = command_alone("speaker", {"text": "two\nlines", "speed": 1.5, "loud": False}, spill)
+    command = repeat_command("speaker", {"text": "two\nlines", "speed": 1.5, "loud": False}, spill)
     assert command == f"mm run speaker --text - --speed 1.5 --no-loud < '{tmp_path}/long text.txt'"
     assert spilled == {"text": "two\nlines"}
     with pytest.raises(MMError):
-        command_alone("speaker", {"text": {"a": 1}}, spill)
+        repeat_command("speaker", {"text": {"a": 1}}, spill)

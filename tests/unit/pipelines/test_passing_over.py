@@ -4,7 +4,7 @@ import wave
 
 import pytest
 
-from orchestrator.pipelines.failing import is_rejection
+from orchestrator.pipelines.step_failures import is_rejection
 from tests.unit.pipelines.fakes import FakeModels, Run, sound
 
 ALOUD = """
@@ -49,24 +49,24 @@ def aloud(tmp_path, *texts, yaml=ALOUD, **options):
 
 def test_a_page_without_text_is_a_pause_and_is_named(tmp_path):
     run = aloud(tmp_path, "ab", " \n", "— *", "abc")
-    with wave.open(str(run.board.value(run.graph.outputs["audio"][0]).file)) as reader:
+    with wave.open(str(run.run_state.value(run.graph.outputs["audio"][0]).file)) as reader:
         assert samples(reader) == [20] * 3 + 3 * PAUSE + [30] * 3
     assert [inputs for model, inputs in run.models.ran if model == "say"] == [
         {"text": "ab"}, {"text": "abc"},
     ]  # fmt: skip
-    assert sorted(run.heard.warnings) == [
+    assert sorted(run.observed.warnings) == [
         ("speak", 1, SILENT),
         ("speak", 2, SILENT),
     ]
-    assert run.heard.failures == []
+    assert run.observed.failures == []
 
 
 def test_it_is_named_again_where_the_result_is_kept(tmp_path):
     first = aloud(tmp_path, "ab", "")
     again = aloud(tmp_path, "ab", "", store=first.store)
     assert again.models.ran == []
-    assert {how for _, _, how in again.heard.ended} == {"kept"}
-    assert sorted(again.heard.warnings) == sorted(first.heard.warnings)
+    assert {how for _, _, how in again.observed.ended} == {"kept"}
+    assert sorted(again.observed.warnings) == sorted(first.observed.warnings)
 
 
 def test_a_document_without_text_fails_and_is_not_to_be_tried_again(tmp_path):
@@ -83,7 +83,7 @@ def test_a_step_that_runs_once_is_not_passed_over(tmp_path):
     models = FakeModels(say=say)
     run = Run(ONCE, models, tmp_path, store=before.store, text="")
     assert models.ran == [("say", {"text": ""})]
-    assert run.heard.warnings == []
+    assert run.observed.warnings == []
 
 
 def test_a_model_that_returns_text_gets_an_empty_one(tmp_path):
@@ -99,4 +99,4 @@ def test_what_a_model_says_of_its_result_is_kept_with_it(tmp_path, again):
     run = Run(ONCE, models, tmp_path, text="a")
     if again:
         run = Run(ONCE, models, tmp_path, store=run.store, text="a")
-    assert run.heard.warnings == [("speak", None, "cut off")]
+    assert run.observed.warnings == [("speak", None, "cut off")]

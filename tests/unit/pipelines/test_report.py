@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 from PIL import Image
 
-from orchestrator.pipelines.history import Run
 from orchestrator.pipelines.report import graph_layout
 from orchestrator.pipelines.report.graph_layout import shortened
 from orchestrator.pipelines.report.media import Media, scaled
 from orchestrator.pipelines.report.page import environment, page
 from orchestrator.pipelines.report.timeline import Bar, Rows, fewer, lay_out, merged, ticks
-from orchestrator.pipelines.store import ResultStore
+from orchestrator.pipelines.result_store import ResultStore
+from orchestrator.pipelines.run_history import Run
 
 
 @given(st.text())

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.errors import Crashed, EnvironmentFailure, JobFailed, Rejected
-from orchestrator.pipelines.flow import AHEAD
+from orchestrator.pipelines.readiness import AHEAD
 from tests.unit.pipelines.fakes import FakeModels, Run
 
 CHAIN = """
@@ -46,7 +46,7 @@ def test_results_are_in_the_order_of_the_items_however_they_end(tmp_path):
     yaml = CHAIN.replace("run: a,", "run: a, workers: 4,")
     run = chain(FakeModels(a=slow_first, b=twice), tmp_path, yaml=yaml)
     assert run.output("texts") == [word.upper() * 2 for word in WORDS]
-    ends = [index for step, index, _ in run.heard.ended if step == "one"]
+    ends = [index for step, index, _ in run.observed.ended if step == "one"]
     assert ends[0] != 0  # the seventh could begin only after others had ended
 
 
@@ -122,7 +122,7 @@ def test_nothing_is_loaded_where_every_result_is_kept(tmp_path):
     assert again.output("texts") == first.output("texts")
     assert models.ran == []
     assert models.prepared == []
-    assert {status for _, _, status in again.heard.ended} == {"kept"}
+    assert {status for _, _, status in again.observed.ended} == {"kept"}
 
 
 def test_a_change_of_one_model_runs_that_step_and_what_it_changes(tmp_path):
@@ -155,16 +155,16 @@ outputs: {images: "${{ steps.pages.images }}"}
     second.write_bytes(b"the same")
     run = Run(yaml, FakeModels(), tmp_path, files=[first])
     renamed = Run(yaml, FakeModels(), tmp_path, store=run.store, files=[second])
-    (page,) = renamed.board.states["pages"].flows["images"]
+    (page,) = renamed.run_state.states["pages"].flows["images"]
     assert (page.label, page.file) == (str(second), second)
 
 
 def test_it_is_known_how_long_an_item_waited_and_what_had_to_be_loaded(tmp_path):
     run = chain(FakeModels(a=shout, b=twice), tmp_path, words=["x", "y"])
-    for _, turn in run.heard.turns:
-        assert turn.ready <= turn.began <= turn.ended
-    assert len(run.heard.turns) == 4
-    assert sorted(run.heard.preparations) == [
+    for _, span in run.observed.spans:
+        assert span.ready <= span.began <= span.ended
+    assert len(run.observed.spans) == 4
+    assert sorted(run.observed.preparations) == [
         ("one", "environment"), ("one", "load"), ("two", "environment"), ("two", "load"),
     ]  # fmt: skip
 
@@ -174,7 +174,7 @@ def test_an_empty_list_is_joined_as_well(tmp_path):
     yaml = CHAIN.replace("outputs:", f"{step}\noutputs:")
     models = FakeModels(a=shout, b=shout, c=lambda text, texts=(): f"{len(texts)}")
     run = chain(models, tmp_path, words=[], yaml=yaml)
-    assert run.board.states["all"].whole
+    assert run.run_state.states["all"].whole
 
 
 def test_force_runs_a_step_though_its_results_are_kept(tmp_path):
@@ -197,15 +197,15 @@ def test_one_item_fails_alone(tmp_path):
     run = chain(
         FakeModels(a=fail_on("w4"), b=fail_on("w7", error=Crashed)), tmp_path, keep_going=True
     )
-    assert run.heard.failures == [("one", 4, "no w4"), ("two", 7, "no w7")]
+    assert run.observed.failures == [("one", 4, "no w4"), ("two", 7, "no w7")]
     assert run.output("texts") == [word for word in WORDS if word not in ("w4", "w7")]
-    assert run.heard.latest == {"one": (30, 30), "two": (30, 30)}
+    assert run.observed.latest == {"one": (30, 30), "two": (30, 30)}
 
 
 def test_without_keep_going_nothing_new_begins_after_a_failure(tmp_path):
     models = FakeModels(a=fail_on("w4"), b=shout)
     run = chain(models, tmp_path)
-    assert run.heard.failures == [("one", 4, "no w4")]
+    assert run.observed.failures == [("one", 4, "no w4")]
     assert ("a", {"text": "w5"}) not in models.ran
 
 
@@ -214,7 +214,7 @@ def test_a_step_that_needs_all_items_does_not_run_on_some(tmp_path):
     yaml = CHAIN.replace("outputs:", f"{step}\noutputs:")
     models = FakeModels(a=fail_on("w4"), b=shout, c=lambda text, texts: " ".join(texts))
     run = chain(models, tmp_path, yaml=yaml, keep_going=True)
-    assert run.board.states["all"].lost
+    assert run.run_state.states["all"].lost
     assert "c" not in {model for model, _ in models.ran}
 
 
@@ -232,7 +232,7 @@ def test_a_failed_job_is_tried_again_and_a_rejected_input_is_not(tmp_path):
 
     run = chain(FakeModels(a=moody, b=shout), tmp_path, retries=2, keep_going=True)
     assert tries == {"w1": 3, "w2": 1}
-    assert run.heard.failures == [("one", 2, "never")]
+    assert run.observed.failures == [("one", 2, "never")]
 
 
 def test_a_model_that_does_not_load_ends_the_run(tmp_path):
@@ -326,7 +326,7 @@ def test_every_graph_comes_to_its_end(tmp_path_factory, yaml, count, bad, keep_g
         keep_going=keep_going,
     )  # fmt: skip
     failing = bad & set(range(count))
-    states = run.board.states.values()
+    states = run.run_state.states.values()
     if keep_going or not failing:
         assert all(state.over for state in states)
     if not failing:

@@ -7,13 +7,19 @@ import pytest
 
 from orchestrator.core.pipelines.cache_key import Recipe
 from orchestrator.errors import JobFailed, UsageError
-from orchestrator.pipelines import runs
-from orchestrator.pipelines.history import find_run, last_keys, runs_in
-from orchestrator.pipelines.runs import RunRecord
-from orchestrator.pipelines.states import Failure, Turn
-from orchestrator.pipelines.tracing import trace
-from orchestrator.pipelines.values import Value
-from orchestrator.pipelines.work import Done
+from orchestrator.pipelines import run_record as runs
+from orchestrator.pipelines.chrome_trace import trace
+from orchestrator.pipelines.run_events import (
+    ItemDone,
+    ItemFailed,
+    Preparation,
+    Span,
+    StepFailure,
+    StepResult,
+)
+from orchestrator.pipelines.run_history import find_run, last_keys, runs_in
+from orchestrator.pipelines.run_record import RunRecord
+from orchestrator.pipelines.step_values import Value
 from tests.traces import check_trace
 
 RECIPE = Recipe({"model": "reader", "runner": "1"}, {"image": {"sha256": "ab"}})
@@ -50,9 +56,10 @@ def done(record, name, index, began, seconds, *, lane=0, ready=None, reused=Fals
     parts = {"take": 0.01, "run": seconds - 0.02, "keep": 0.01} if parts is None else parts
     start = record_start(record)
     ready = began if ready is None else ready
-    turn = Turn(start + ready, start + began, start + began + seconds, lane)
+    span = Span(start + ready, start + began, start + began + seconds, lane)
     key = f"{index}{len(name)}" * 32
-    record.done(name, index, f"item {index}", Done(key, reused, parts, RECIPE), turn)
+    result = StepResult(key, reused, parts, RECIPE)
+    record.done(ItemDone(name, index, f"item {index}", result, span))
 
 
 def record_start(record):
@@ -62,14 +69,15 @@ def record_start(record):
 def fill(record):
     """Two workers read three items, of which the first is kept and another fails; one speaks."""
     start = record_start(record)
-    record.prepared("read", "environment", start, 0.5)
-    record.prepared("read", "load", start + 0.5, 1.0)
+    record.prepared(Preparation("read", "environment", start, 0.5))
+    record.prepared(Preparation("read", "load", start + 0.5, 1.0))
     done(record, "read", 0, 0.0, 0.1, reused=True, parts={"take": 0.1})
     done(record, "read", 1, 0.1, 2.0, ready=0.0)
     done(record, "speak", 0, 1.0, 0.5, ready=0.1)
     done(record, "speak", 1, 2.2, 0.5, ready=2.1)
-    failure = Failure("read", 2, "item 2", JobFailed("no <day>", detail="Traceback"))
-    record.failed(failure, Turn(start, start + 0.1, start + 0.3, 1), "mm run reader --image 2")
+    failure = StepFailure("read", 2, "item 2", JobFailed("no <day>", detail="Traceback"))
+    span = Span(start, start + 0.1, start + 0.3, 1)
+    record.failed(ItemFailed(failure, span), "mm run reader --image 2")
     record.close("failed", {})
     return runs_in(record.path.parent)[0]
 

@@ -22,7 +22,7 @@ LOCK = "results.lock"
 
 
 @dataclass(frozen=True)
-class Removed:
+class Cleanup:
     """What was, or would be, removed: finished steps, files, and bytes."""
 
     steps: int
@@ -30,7 +30,7 @@ class Removed:
     size: int
 
 
-def clean(home: Home, older_than: float = 0.0, *, dry_run: bool = False) -> Removed:
+def clean(home: Home, older_than: float = 0.0, *, dry_run: bool = False) -> Cleanup:
     """Remove results that were last made `older_than` seconds ago or earlier, and old records.
 
     Files go when no remaining result refers to them.
@@ -61,7 +61,7 @@ def clean(home: Home, older_than: float = 0.0, *, dry_run: bool = False) -> Remo
         )
         if not dry_run:
             _remove_all([*steps, *files, *runs])
-        return Removed(len(steps), len(files), size)
+        return Cleanup(len(steps), len(files), size)
 
 
 def _remove_all(paths: Iterable[Path]) -> None:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.core.pipelines.cache_key import Recipe, differences
-from orchestrator.pipelines.history import last_keys
-from orchestrator.pipelines.states import PENDING
-from orchestrator.pipelines.work import StepUnusable
+from orchestrator.pipelines.job_runner import ModelUnusable
+from orchestrator.pipelines.readiness import Readiness
+from orchestrator.pipelines.step_state import PENDING
 
 if TYPE_CHECKING:
-    from orchestrator.core.pipelines import Graph, Node
-    from orchestrator.pipelines.board import Board
-    from orchestrator.pipelines.states import State
-    from orchestrator.pipelines.store import ResultStore
-    from orchestrator.pipelines.work import Desk
+    from orchestrator.core.pipelines import Node
+    from orchestrator.pipelines.run_context import RunContext
+    from orchestrator.pipelines.run_state import RunState
+    from orchestrator.pipelines.step_executor import StepExecutor
+    from orchestrator.pipelines.step_state import StepState
 
 
 @dataclass(frozen=True)
-class Planned:
+class ItemPlan:
     """What would happen to one item of a step.
 
     Attributes:
@@ -48,59 +47,55 @@ class StepPlan:
 
     step: str
     runs: str
-    items: tuple[Planned, ...]
+    items: tuple[ItemPlan, ...]
     unknown: str = ""
 
 
-class Explainer:
+class RunPlanner:
     """Walks through a run without running anything.
 
     Args:
-        graph: The checked pipeline.
-        board: The states of the run; they are filled with what is kept.
-        desks: The desks of its steps.
-        store: Where results are kept.
-        runs: The records of earlier runs.
-        unbuilt: Says why what makes a step's results is not known yet, or nothing.
-        force: Steps that would run though their results are kept.
+        run_state: The states of the run; they are filled with what is kept.
+        executors: The executors of its steps, in the order of the graph.
+        context: What all steps of the run share.
+        last_keys: The latest keys of earlier runs, as `run_history.last_keys` returns them.
+        unbuilt: Returns why what makes a step's results is not known yet, or an empty text.
     """
 
     def __init__(
         self,
-        graph: Graph,
-        board: Board,
-        desks: Mapping[str, Desk],
-        store: ResultStore,
-        runs: Path,
+        run_state: RunState,
+        executors: Mapping[str, StepExecutor],
+        context: RunContext,
+        last_keys: Mapping[tuple[str, str | int], str],
         unbuilt: Callable[[Node], str],
-        force: frozenset[str] = frozenset(),
     ) -> None:
-        self._graph = graph
-        self._board = board
-        self._desks = desks
-        self._store = store
+        self._run_state = run_state
+        self._readiness = Readiness(run_state, began=0.0)
+        self._executors = executors
+        self._store = context.store
+        self._force = context.options.force
+        self._last_keys = last_keys
         self._unbuilt = unbuilt
-        self._force = force
-        self._last = last_keys(runs, graph.declaration.name)
 
     def plans(self) -> list[StepPlan]:
         """Return what would happen to each step, in the order of the graph."""
-        return [self._plan(node) for node in self._graph.nodes.values()]
+        return [self._plan(executor.node) for executor in self._executors.values()]
 
     def _plan(self, node: Node) -> StepPlan:
-        state = self._board.states[node.id]
+        state = self._run_state.states[node.id]
         runs = node.signature.name
         if waiting := self._waiting(node):
             state.lost = True
             return StepPlan(node.id, runs, (), f"it depends on {waiting}, which would run")
-        state.total = self._total(node)
-        items = tuple(self._item(state, index) for index in range(state.total))
-        state.finished = state.total
+        self._readiness.learn_total(state)
+        items = tuple(self._item(state, index) for index in range(state.total or 0))
+        state.finished = len(items)
         return StepPlan(node.id, runs, items)
 
     def _waiting(self, node: Node) -> str:
         """Return a step that the whole of `node` needs and that would run; empty where none is."""
-        states = self._board.states
+        states = self._run_state.states
         needed = set(node.waits_for)
         if node.follows and not states[node.follows].node.mapped:
             needed.add(node.follows)
@@ -108,46 +103,36 @@ class Explainer:
             return node.follows
         return next((name for name in sorted(needed) if not states[name].whole), "")
 
-    def _total(self, node: Node) -> int:
-        if node.source is None:
-            return 1
-        states = self._board.states
-        if not node.source.step:
-            values = self._board.value(node.source)
-            return len(values) if isinstance(values, tuple) else 0
-        before = states[node.source.step]
-        return before.begun if before.node.mapped else len(before.flows[node.source.name])
-
-    def _item(self, state: State, index: int) -> Planned:
+    def _item(self, state: StepState, index: int) -> ItemPlan:
         node = state.node
-        label = self._board.label(state, index)
-        before = self._board.states.get(node.follows)
+        label = self._run_state.label(state, index)
+        before = self._run_state.states.get(node.follows)
         state.keys.append(None)
         if before is not None and before.node.mapped and before.keys[index] in (None, PENDING):
-            return Planned(label, kept=False, why=f"{before.node.id} runs again for it")
+            return ItemPlan(label, kept=False, why=f"{before.node.id} runs again for it")
         if why := self._unbuilt(node):
-            return Planned(label, kept=False, why=why)
+            return ItemPlan(label, kept=False, why=why)
         try:
-            recipe = self._desks[node.id].recipe(
-                lambda reference: self._board.look_up(state, index, reference)
+            recipe = self._executors[node.id].recipe(
+                lambda reference: self._run_state.look_up(state, index, reference)
             )
-        except StepUnusable as unusable:
+        except ModelUnusable as unusable:
             raise unusable.cause from unusable
         if node.id in self._force:
-            return Planned(label, kept=False, why="it is forced to")
-        if not self._desks[node.id].keeps:
-            return Planned(label, kept=False, why="it has an effect, and always runs")
+            return ItemPlan(label, kept=False, why="it is forced to")
+        if not self._executors[node.id].cacheable:
+            return ItemPlan(label, kept=False, why="it has an effect, and always runs")
         kept = self._store.find(recipe.key)
         if kept is None:
-            return Planned(label, kept=False, why=self._why(node.id, label, index, recipe))
+            return ItemPlan(label, kept=False, why=self._why(node.id, label, index, recipe))
         state.keys[index] = bytes.fromhex(kept.key)
         for name, values in kept.outputs.items():
             if isinstance(values, tuple):
                 state.flows[name] = list(values)
-        return Planned(label, kept=True)
+        return ItemPlan(label, kept=True)
 
     def _why(self, step: str, label: str, index: int, recipe: Recipe) -> str:
-        key = self._last.get((step, label or index))
+        key = self._last_keys.get((step, label or index))
         if key is None:
             return "it is new"
         if key == recipe.key:

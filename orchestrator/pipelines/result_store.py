@@ -26,14 +26,15 @@ from typing import Any
 from orchestrator.core.pipelines.cache_key import VERSION, Recipe
 from orchestrator.home import json_line, make_private, open_private, read_json
 from orchestrator.inputs import file_digest
-from orchestrator.pipelines.values import Value, Values
+from orchestrator.pipelines.step_values import Value, Values
+from orchestrator.results import Artifact, Audio
 
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 PARTIAL = "partial."
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredResult:
     """A finished step, as it is kept.
 
     Attributes:
@@ -62,7 +63,7 @@ class ResultStore:
         for directory in (root, *(root / name for name in ("steps", "files", "producers"))):
             make_private(directory)
 
-    def find(self, key: str) -> Kept | None:
+    def find(self, key: str) -> StoredResult | None:
         """Return the finished step of that key when it is there with all of its files."""
         found = read_json(self._record(key))
         if not isinstance(found, dict) or found.get("version") != VERSION:
@@ -75,7 +76,7 @@ class ResultStore:
                 for name, value in found["outputs"].items()
             }
             warnings = tuple(map(str, found.get("warnings", ())))
-            return Kept(
+            return StoredResult(
                 key, outputs, found["producer"], found["inputs"], found["timings"], warnings
             )
         except (KeyError, TypeError, ValueError, OSError):
@@ -135,6 +136,21 @@ class ResultStore:
                 shutil.copy(path, temporary)
                 temporary.replace(target)
         return Value(kind, file=target, label=label, hash=digest)
+
+    def keep_output(self, kind: str, value: Any) -> Value:
+        """Keep an output of a model, of the type `kind`."""
+        if isinstance(value, Audio):
+            return self.keep_bytes(kind, value.read(), ".wav")
+        if isinstance(value, Artifact):
+            kept = self.keep_file(kind, value.path)
+            with contextlib.suppress(OSError):  # the job's directory, unless it holds more
+                value.path.parent.rmdir()
+            return kept
+        if kind == "array":
+            from orchestrator.arrays import npy_bytes
+
+            return self.keep_bytes(kind, npy_bytes(value), ".npy")
+        return Value(kind, value)
 
     def records(self) -> Iterator[Path]:
         """Yield the files of all finished steps."""

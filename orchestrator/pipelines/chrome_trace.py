@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.pipelines.runs import KEPT
+from orchestrator.pipelines.run_record import KEPT
 
 if TYPE_CHECKING:
-    from orchestrator.pipelines.history import Entry, Preparation, Run
+    from orchestrator.pipelines.run_events import Preparation
+    from orchestrator.pipelines.run_history import Entry, Run
 
 Event = dict[str, Any]
 

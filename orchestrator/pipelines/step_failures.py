@@ -1,4 +1,4 @@
-"""What is said of items that failed: a summary, and for each the command that repeats it alone."""
+"""A summary of items that failed, and for each the command that repeats it alone."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from orchestrator.core.manifest import option_name
 from orchestrator.errors import MMError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.pipelines.states import Failure
+    from orchestrator.pipelines.run_events import StepFailure
 
 LONGEST_WORD = 200
 """Characters of a text that still go on a command line."""
 
 
-def in_words(failures: Sequence[Failure]) -> str:
+def failure_summary(failures: Sequence[StepFailure]) -> str:
     """Return what failed, as one clause."""
     if len(failures) == 1:
         one = failures[0]
@@ -27,12 +27,12 @@ def in_words(failures: Sequence[Failure]) -> str:
     return f"{len(failures)} items failed ({steps})"
 
 
-def is_rejection(failure: Failure) -> bool:
+def is_rejection(failure: StepFailure) -> bool:
     """Return whether the input was at fault, so that another attempt would end in the same way."""
     return failure.error.outcome == UsageError.outcome
 
 
-def command_alone(
+def repeat_command(
     model: str,
     arguments: Mapping[str, Any],
     spill: Callable[[str, str], Path],

@@ -1,4 +1,4 @@
-"""Reads the records that `orchestrator.pipelines.runs` writes; what is damaged counts as absent."""
+"""Reads the records that `run_record` writes; what is damaged counts as absent."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from orchestrator.errors import UsageError
 from orchestrator.home import read_json
+from orchestrator.pipelines.run_events import Preparation
 
 PATTERN = "*-*-*"
 """What the name of a run's directory looks like."""
@@ -27,7 +28,7 @@ class Entry:
         began: Seconds of the clock on the wall.
         seconds: How long it took, waiting for a worker included.
         key: What its result is kept under; empty where it failed.
-        timings: Seconds by part, in their order (`orchestrator.pipelines.work.Done`).
+        timings: Seconds by part, in their order (`run_events.StepResult`).
         inputs: What its receipt says of the inputs.
         warnings: Why its result may not be what was asked for.
         error: Why it failed.
@@ -57,23 +58,6 @@ class Entry:
     def ended(self) -> float:
         """Seconds of the clock on the wall."""
         return self.began + self.seconds
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """An environment made ready, or the first load of a step's model.
-
-    Attributes:
-        step: Its id.
-        part: "environment" or "load".
-        began: Seconds of the clock on the wall.
-        seconds: How long it took.
-    """
-
-    step: str
-    part: str
-    began: float
-    seconds: float
 
 
 @dataclass(frozen=True)

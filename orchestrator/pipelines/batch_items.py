@@ -6,6 +6,7 @@ import glob
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.core.paths import given_path
 from orchestrator.errors import UsageError
 from orchestrator.inputs import file_named, named_files, refuse_input
-from orchestrator.pipelines.batch import Item
+from orchestrator.pipelines.json_lines import input_key
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
@@ -29,6 +30,24 @@ SUFFIXES = {"image": IMAGES | {".pdf"}, "audio": SOUNDS, "text": frozenset({".tx
 """The files of a directory that are taken, by the type of the input; of others, all."""
 
 _DIGITS = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One input of a batch.
+
+    Attributes:
+        name: What its line calls it: a path, `doc.pdf#page=3`, or an object of inputs.
+        inputs: Makes what the model is given, with files in the directory.
+    """
+
+    name: Any
+    inputs: Callable[[Path], Mapping[str, Any]]
+
+    @property
+    def key(self) -> str:
+        """What tells it from other items."""
+        return input_key(self.name)
 
 
 def filled_input(manifest: Manifest) -> str:

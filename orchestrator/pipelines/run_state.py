@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orchestrator.errors import MMError, UsageError
-from orchestrator.pipelines.states import State, new_state
-from orchestrator.pipelines.values import Value, Values
+from orchestrator.pipelines.step_state import StepState, initial_state
+from orchestrator.pipelines.step_values import Value, Values
 
 if TYPE_CHECKING:
     from orchestrator.core.pipelines.graph import Graph
     from orchestrator.core.pipelines.references import Reference
-    from orchestrator.pipelines.store import ResultStore
+    from orchestrator.pipelines.result_store import ResultStore
 
 
-class Board:
+class RunState:
     """The inputs, the states of all steps, and the results, as one run sees them.
 
     Results are read from the store each time: what is held here is the key of each.
@@ -30,7 +30,7 @@ class Board:
 
     def __init__(self, graph: Graph, inputs: Mapping[str, Values], store: ResultStore) -> None:
         self.inputs = inputs
-        self.states = {node.id: new_state(node) for node in graph.nodes.values()}
+        self.states = {node.id: initial_state(node) for node in graph.nodes.values()}
         self._store = store
 
     def value(self, reference: Reference) -> Any:
@@ -61,7 +61,7 @@ class Board:
             )
         return kept.outputs.get(reference.name, msgspec.UNSET)
 
-    def label(self, state: State, index: int) -> str:
+    def label(self, state: StepState, index: int) -> str:
         """Return what people call an item of a step; empty where the step runs once."""
         source = state.node.source
         if source is None:
@@ -80,7 +80,7 @@ class Board:
         assert isinstance(values, tuple)
         return values
 
-    def look_up(self, state: State, index: int, reference: Reference) -> Any:
+    def look_up(self, state: StepState, index: int, reference: Reference) -> Any:
         """Return what a reference in a step stands for, while it runs on an item.
 
         Raises:

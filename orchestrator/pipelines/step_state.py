@@ -4,52 +4,18 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.core.pipelines.graph import Node
-    from orchestrator.errors import MMError
-    from orchestrator.pipelines.values import Value
+    from orchestrator.pipelines.step_values import Value
 
 PENDING = b""
 """Stands for the key of an item that a thread is working on."""
 
 
-@dataclass(frozen=True)
-class Failure:
-    """A step that failed on an item.
-
-    Attributes:
-        step: Its id.
-        index: The item, counted from 0; None where the step runs once.
-        label: What people call the item.
-        error: Why.
-    """
-
-    step: str
-    index: int | None
-    label: str
-    error: MMError
-
-
-class Turn(NamedTuple):
-    """When and where a step ran on an item; times are in seconds of `time.time()`.
-
-    Attributes:
-        ready: When all that the item needs was there.
-        began: When a thread took it up.
-        ended: When it was done with it.
-        lane: Which of the step's threads that was, counted from 0; each has a worker at a time.
-    """
-
-    ready: float
-    began: float
-    ended: float
-    lane: int
-
-
 @dataclass
-class State:
+class StepState:
     """What is known of one step.
 
     Attributes:
@@ -81,7 +47,7 @@ class State:
 
     @property
     def begun(self) -> int:
-        """How many items were handed to a thread, or passed over."""
+        """How many items were handed to a thread, or skipped."""
         return len(self.keys)
 
     @property
@@ -101,7 +67,7 @@ class State:
 
     @property
     def busy(self) -> bool:
-        """Whether a thread of it will say something without being let through the gate first."""
+        """Whether a thread of it goes on without a further permit."""
         at_gate = bool(self.flows) and self.flowed >= self.permits
         return self.running > 0 and not at_gate
 
@@ -119,7 +85,7 @@ class State:
         self.running -= 1
         self.finished += 1
 
-    def pass_over(self, moment: float) -> None:
+    def skip(self, moment: float) -> None:
         """Count the next item as ended without a result, because it lacks what it needs."""
         self.begin()
         self.end(self.begun - 1, None, moment)
@@ -130,10 +96,10 @@ class State:
         self.arrivals[output].append(moment)
 
 
-def new_state(node: Node) -> State:
+def initial_state(node: Node) -> StepState:
     """Return the state of a step of which nothing has run yet."""
     lists = [name for name, kind in node.signature.outputs.items() if kind.many]
-    return State(
+    return StepState(
         node,
         None if node.mapped else 1,
         flows={name: [] for name in lists},

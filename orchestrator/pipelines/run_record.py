@@ -7,7 +7,7 @@
     receipts/<step>.json     what made the step's results: the receipts' part without the inputs
     <step>-<n>.<input>.txt   a long text that a failed item was given, so that it can be tried alone
 
-A run that was killed has no end in its `run.json`. `orchestrator.pipelines.history` reads all this.
+A run that was killed has no end in its `run.json`. `run_history` reads all this.
 Everything is its owner's alone.
 """
 
@@ -27,9 +27,8 @@ from orchestrator.home import json_line, make_private, open_private, write_atomi
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.pipelines.states import Failure, Turn
-    from orchestrator.pipelines.values import Value, Values
-    from orchestrator.pipelines.work import Done
+    from orchestrator.pipelines.run_events import ItemDone, ItemFailed, Preparation, Span
+    from orchestrator.pipelines.step_values import Value, Values
 
 VERSION = 2
 """The version of these files; what an older one lacks is left out where it is shown."""
@@ -82,28 +81,30 @@ class RunRecord:
         write_atomically(self.path / "inputs.json", json_line(shown), mode=0o600)
         self._receipts: set[str] = set()
 
-    def done(self, step: str, index: int | None, label: str, done: Done, turn: Turn) -> None:
+    def done(self, event: ItemDone) -> None:
         """Write that a step has a result."""
+        step, result = event.step, event.result
         if step not in self._receipts:
             self._receipts.add(step)
-            made = {"identity": done.recipe.identity, "produced_by": dict(done.recipe.producer)}
+            made = {"identity": result.recipe.identity, "produced_by": dict(result.recipe.producer)}
             write_json(self.path / "receipts" / f"{step}.json", made, mode=0o600)
         self._write(
-            turn,
+            event.span,
             step=step,
-            index=index,
-            label=label,
-            status=KEPT if done.reused else DONE,
-            key=done.key,
-            inputs=dict(done.recipe.inputs),
-            timings={name: round(seconds, 6) for name, seconds in done.timings.items()},
-            **({"warnings": list(done.warnings)} if done.warnings else {}),
+            index=event.index,
+            label=event.label,
+            status=KEPT if result.reused else DONE,
+            key=result.key,
+            inputs=dict(result.recipe.inputs),
+            timings={name: round(seconds, 6) for name, seconds in result.timings.items()},
+            **({"warnings": list(result.warnings)} if result.warnings else {}),
         )
 
-    def failed(self, failure: Failure, turn: Turn, command: str) -> None:
+    def failed(self, event: ItemFailed, command: str) -> None:
         """Write that a step failed on an item, and the command that repeats it alone."""
+        failure = event.failure
         self._write(
-            turn,
+            event.span,
             step=failure.step,
             index=failure.index,
             label=failure.label,
@@ -113,9 +114,9 @@ class RunRecord:
             command=command,
         )
 
-    def prepared(self, step: str, part: str, began: float, seconds: float) -> None:
-        """Write how long an environment or a first load has taken."""
-        line = {"step": step, "part": part, "began": _round(began), "seconds": _round(seconds)}
+    def prepared(self, event: Preparation) -> None:
+        """Write how long an environment or a first load has taken; from any thread."""
+        line = event._asdict() | {"began": _round(event.began), "seconds": _round(event.seconds)}
         self._prepared.write(json_line(line) + b"\n")
 
     def spill(self, name: str, text: str) -> Path:
@@ -135,14 +136,14 @@ class RunRecord:
         self._items.close()
         self._prepared.close()
 
-    def _write(self, turn: Turn, **facts: Any) -> None:
-        began = _round(turn.began)
+    def _write(self, span: Span, **facts: Any) -> None:
+        began = _round(span.began)
         times = {
-            "ready": _round(turn.ready),
+            "ready": _round(span.ready),
             "began": began,
-            # Of what is written, so that two turns of a lane that follow each other do not overlap.
-            "seconds": _round(max(0.0, _round(turn.ended) - began)),
-            "lane": turn.lane,
+            # Of what is written, so that two spans of a lane that follow each other do not overlap.
+            "seconds": _round(max(0.0, _round(span.ended) - began)),
+            "lane": span.lane,
         }
         self._items.write(json_line({**facts, **times}) + b"\n")
 

@@ -2,7 +2,7 @@
 
 Items flow: a step takes an item as soon as the step before has made it, in order. No step gets
 further than `AHEAD` items before the slowest that takes them, so that neither memory nor disk fills
-with what nobody has taken.
+with what no step has taken.
 """
 
 from __future__ import annotations
@@ -10,33 +10,33 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from orchestrator.pipelines.states import PENDING, State
+from orchestrator.pipelines.step_state import PENDING, StepState
 
 if TYPE_CHECKING:
-    from orchestrator.pipelines.board import Board
+    from orchestrator.pipelines.run_state import RunState
 
 AHEAD = 8
 """Items that a step may be ahead of those that take them, beside what these are working on."""
 
 
-class Flow:
-    """Looks at the states of a run and decides; changes nothing but totals and grants.
+class Readiness:
+    """Decides from the states of a run; changes nothing but totals and grants.
 
     Args:
-        board: The run.
+        run_state: The run.
         began: When it began, in seconds of `time.time()`.
     """
 
-    def __init__(self, board: Board, began: float) -> None:
-        self._board = board
+    def __init__(self, run_state: RunState, began: float) -> None:
+        self._run_state = run_state
         self._began = began
-        self.states = board.states
+        self.states = run_state.states
         self._takers = {
             name: [state for state in self.states.values() if state.node.follows == name]
             for name in self.states
         }
 
-    def is_lost(self, state: State) -> bool:
+    def is_lost(self, state: StepState) -> bool:
         """Return whether a step lacks, for good, something that all of its items need."""
         needed = [self.states[name] for name in state.node.waits_for]
         before = self.states.get(state.node.follows)
@@ -47,8 +47,8 @@ class Flow:
                 needed.append(before)
         return any(each.over and not each.whole for each in needed)
 
-    def is_ready(self, state: State) -> bool:
-        """Return whether the next item of a step is there, a thread for it, all it waits for."""
+    def is_ready(self, state: StepState) -> bool:
+        """Return whether a step has its next item, a thread for it, and all that it waits for."""
         index = state.begun
         if state.total is not None and index >= state.total:
             return False
@@ -64,12 +64,12 @@ class Flow:
             return index < before.begun and before.keys[index] != PENDING
         return index < len(before.flows[source.name])
 
-    def is_passed_over(self, state: State) -> bool:
+    def is_skipped(self, state: StepState) -> bool:
         """Return whether the next item of a step, which is ready, failed in the step before."""
         before = self.states.get(state.node.follows)
         return before is not None and before.node.mapped and before.keys[state.begun] is None
 
-    def ready_since(self, state: State) -> float:
+    def ready_since(self, state: StepState) -> float:
         """Return when the next item of a step, which is ready, had all that it needs."""
         moments = [self._began, *(self.states[name].latest for name in state.node.waits_for)]
         source = state.node.source
@@ -79,20 +79,20 @@ class Flow:
             moments.append(arrived[state.begun])
         return max(moments)
 
-    def learn_total(self, state: State) -> bool:
+    def learn_total(self, state: StepState) -> bool:
         """Set how many items a step has, as soon as that is known; return whether it is new."""
         source = state.node.source
         if state.total is not None or source is None:
             return False
         if source.root == "inputs":
-            state.total = len(self._board.list(source))
+            state.total = len(self._run_state.list(source))
         elif self.states[source.step].node.mapped:
             state.total = self.states[source.step].total
         elif self.states[source.step].over:
             state.total = len(self.states[source.step].flows[source.name])
         return state.total is not None
 
-    def limit(self, state: State) -> int:
+    def limit(self, state: StepState) -> int:
         """Return how many items a step may have begun, for the sake of those that take them."""
         takers = [each for each in self._takers[state.node.id] if not each.over]
         if not takers:

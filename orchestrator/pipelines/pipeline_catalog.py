@@ -32,7 +32,7 @@ DIRECTORY = "pipelines"
 
 
 @dataclass(frozen=True)
-class Found:
+class PipelineFile:
     """A file that declares a pipeline.
 
     Attributes:
@@ -56,22 +56,24 @@ class Found:
         return read_pipeline(data, file=self.shown, stem=self.file.stem)
 
 
-def all_pipelines(workspace: Workspace) -> dict[str, Found]:
+def all_pipelines(workspace: Workspace) -> dict[str, PipelineFile]:
     """Return the pipelines of every manifest directory in use; the first wins on a name.
 
     One found by walking up from the working directory never replaces another.
     """
     directories = workspace.catalog.directories
     ordered = sorted(directories, key=lambda each: each.origin is Origin.FOUND)
-    found: dict[str, Found] = {}
+    found: dict[str, PipelineFile] = {}
     for directory in ordered:
         path = directory.path / DIRECTORY
         for file in manifest_files(path) if path.is_dir() else ():
-            found.setdefault(file.stem, Found(file.stem, file, shown_path(file, workspace.cwd)))
+            found.setdefault(
+                file.stem, PipelineFile(file.stem, file, shown_path(file, workspace.cwd))
+            )
     return dict(sorted(found.items()))
 
 
-def find(workspace: Workspace, name: str) -> Found:
+def find(workspace: Workspace, name: str) -> PipelineFile:
     """Return the pipeline that `name` names: a declared one, or a file (`./mine.yaml`).
 
     Raises:
@@ -79,7 +81,7 @@ def find(workspace: Workspace, name: str) -> Found:
     """
     if "/" in name or name.endswith((".yaml", ".yml")):
         file = (workspace.cwd / Path(name).expanduser()).absolute()
-        return Found(file.stem, file, name)
+        return PipelineFile(file.stem, file, name)
     known = all_pipelines(workspace)
     if name not in known:
         fix = did_you_mean(name, known) or "run: mm pipeline list"

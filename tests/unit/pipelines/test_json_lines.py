@@ -7,7 +7,7 @@ import os
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.pipelines.lines import Lines, key_of, mark_of
+from orchestrator.pipelines.json_lines import JsonLines, input_key, key_digest
 
 
 def record(name, status="ok", **more):
@@ -23,21 +23,21 @@ def names_in(path):
 
 def test_a_file_of_lines_goes_on_without_what_failed_or_was_cut_off(tmp_path):
     path = tmp_path / "out.jsonl"
-    with Lines.open(path, resume=False) as lines:
+    with JsonLines.open(path, resume=False) as lines:
         lines.write(record("a"))
         lines.write(record("b", "failed"))
         lines.write(record({"text": "c"}, warnings=["a key of a later version"]))
         with (
             pytest.raises(UsageError, match="another mm writes to it"),
-            Lines.open(path, resume=True),
+            JsonLines.open(path, resume=True),
         ):
             pass
     with path.open("a") as stream:
         stream.write('{"input": "d", "status": "ok"')
-    with pytest.raises(UsageError, match="is there already"), Lines.open(path, resume=False):
+    with pytest.raises(UsageError, match="is there already"), JsonLines.open(path, resume=False):
         pass
-    with Lines.open(path, resume=True) as lines:
-        assert dict(lines.done) == {mark_of(key_of(name)): 1 for name in ("a", {"text": "c"})}
+    with JsonLines.open(path, resume=True) as lines:
+        assert dict(lines.done) == {key_digest(input_key(name)): 1 for name in ("a", {"text": "c"})}
         assert lines.receipts == {"r"}
         lines.write(record("d"))
     assert names_in(path) == ["a", {"text": "c"}, "d"]
@@ -48,8 +48,8 @@ def test_a_last_line_that_was_cut_off_anywhere_runs_again(tmp_path, tail):
     path = tmp_path / "out.jsonl"
     tail = json.dumps(record("b")) if tail == "whole" else tail
     path.write_text(f"{json.dumps(record('a'))}\n{tail}")
-    with Lines.open(path, resume=True) as lines:
-        assert dict(lines.done) == {mark_of("a"): 1}
+    with JsonLines.open(path, resume=True) as lines:
+        assert dict(lines.done) == {key_digest("a"): 1}
         lines.write(record("b"))
     assert names_in(path) == ["a", "b"]
 
@@ -80,7 +80,7 @@ def test_a_file_that_no_batch_has_written_is_refused_and_left_as_it_is(tmp_path,
     path.write_text(content)
     with (
         pytest.raises(UsageError, match=f"notes.md:{line}: is not a line of a batch") as caught,
-        Lines.open(path, resume=True),
+        JsonLines.open(path, resume=True),
     ):
         pass
     assert caught.value.exit_code == 2
@@ -91,7 +91,7 @@ def test_a_file_that_no_batch_has_written_is_refused_and_left_as_it_is(tmp_path,
 def test_an_empty_file_is_begun(tmp_path):
     path = tmp_path / "out.jsonl"
     path.touch()
-    with Lines.open(path, resume=True) as lines:
+    with JsonLines.open(path, resume=True) as lines:
         lines.write(record("a"))
     assert names_in(path) == ["a"]
 
@@ -101,10 +101,10 @@ def test_what_is_no_file_is_refused_without_a_wait(tmp_path):
     for path in (tmp_path / "pipe", "/dev/null", "/dev/zero"):
         with (
             pytest.raises(UsageError, match="is not a regular file"),
-            Lines.open(tmp_path / path, resume=True),
+            JsonLines.open(tmp_path / path, resume=True),
         ):
             pass
-    with pytest.raises(UsageError, match="Is a directory"), Lines.open(tmp_path, resume=True):
+    with pytest.raises(UsageError, match="Is a directory"), JsonLines.open(tmp_path, resume=True):
         pass
 
 
@@ -113,7 +113,7 @@ def test_a_link_stays_a_link_and_its_file_keeps_its_permissions(tmp_path):
     path.write_text(f"{RECORD}\n{json.dumps(record('b', 'failed'))}\n")
     path.chmod(0o600)
     link.symlink_to("real.jsonl")
-    with Lines.open(link, resume=True) as lines:
+    with JsonLines.open(link, resume=True) as lines:
         lines.write(record("b"))
     assert link.is_symlink()
     assert names_in(path) == ["a", "b"]
@@ -129,15 +129,15 @@ class Full:
 
 def test_a_full_disk_is_one_sentence(tmp_path):
     with pytest.raises(UsageError, match=r"cannot be written \(No space left on device"):
-        Lines(tmp_path / "out.jsonl", Full()).write(record("a"))
+        JsonLines(tmp_path / "out.jsonl", Full()).write(record("a"))
 
 
 def test_a_name_that_is_no_text_is_kept_and_known_again(tmp_path):
     path = tmp_path / "out.jsonl"
     names = ["bad\udcff.txt", {"text": "\ud800", "a": "é"}]
-    with Lines.open(path, resume=False) as lines:
+    with JsonLines.open(path, resume=False) as lines:
         for name in names:
             lines.write(record(name))
     path.read_text("utf-8")
-    with Lines.open(path, resume=True) as lines:
-        assert set(lines.done) == {mark_of(key_of(name)) for name in names}
+    with JsonLines.open(path, resume=True) as lines:
+        assert set(lines.done) == {key_digest(input_key(name)) for name in names}

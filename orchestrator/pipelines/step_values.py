@@ -7,14 +7,26 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from orchestrator.core.canonical import canonical_bytes
-from orchestrator.core.pipelines.references import as_text
+from orchestrator.core.pipelines.references import as_text, value_of
 from orchestrator.inputs import file_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orchestrator.core.pipelines.graph import Node
+    from orchestrator.core.pipelines.references import Reference
+    from orchestrator.core.pipelines.step_signatures import Signature
 
 LONGEST = 256
 """Bytes of plain data that are written into keys and records as they are; longer: their hash."""
+
+SKIPPED_BEFORE = "the step before passed it over"
+"""Why an item has no value for an input; the step before has said so."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +69,8 @@ class Value:
             named: Whether the path of a file counts as well.
         """
         if self.file is not None:
-            told = {"sha256": self.sha256, "suffix": self.file.suffix.lower()}
-            return {**told, "path": _readable(self.file)} if named else told
+            known = {"sha256": self.sha256, "suffix": self.file.suffix.lower()}
+            return {**known, "path": _readable(self.file)} if named else known
         data = self._bytes()
         if len(data) <= LONGEST:
             return self.data
@@ -133,3 +145,39 @@ def _given(kind: str, value: Any, label: Any) -> Value:
     if kind in ("image", "file", "audio"):
         return Value(kind, file=Path(value), label=str(label))
     return Value(kind, value)
+
+
+def resolve_inputs(node: Node, look_up: Callable[[Reference], Any]) -> dict[str, Values]:
+    """Return what a step is given for one item; inputs that are left out are missing.
+
+    Args:
+        node: The step.
+        look_up: Returns the values of a reference for this item.
+    """
+    inputs: dict[str, Values] = {}
+    for name, template in node.templates.items():
+        value = value_of(template, look_up)
+        if value is msgspec.UNSET:
+            continue
+        kind = node.signature.inputs[name].kind
+        known = isinstance(value, (Value, tuple))
+        inputs[name] = value if known else given(kind.type, value, many=kind.many)
+    return inputs
+
+
+def skip_reason(signature: Signature, inputs: Mapping[str, Values]) -> str:
+    """Return why there is nothing to do for an item, or an empty text.
+
+    A page without text has no speech, and that is no failure: a model that turns the input `text`
+    into a sound is not run on it, and neither is what takes the sound.
+    """
+    speaks = signature.model and next(iter(signature.outputs.values())).type == "audio"
+    for name, port in signature.inputs.items():
+        value = inputs.get(name)
+        if not port.required or not isinstance(value, Value):
+            continue
+        if value.absent:
+            return SKIPPED_BEFORE
+        if speaks and name == "text" and not any(map(str.isalnum, str(value.data))):
+            return "there is no text to speak"
+    return ""

@@ -27,17 +27,17 @@ _BEGINNING = re.compile(rb'\{\s*"input"\s*:')
 """How a record begins, however it was formatted since."""
 
 
-def key_of(name: Any) -> str:
+def input_key(name: Any) -> str:
     """Return what tells an input from others: a path as it is, an object in a canonical form."""
     return name if isinstance(name, str) else json.dumps(name, sort_keys=True)
 
 
-def mark_of(key: str) -> bytes:
+def key_digest(key: str) -> bytes:
     """Return what stands for a key in memory; short, because an object may hold a whole text."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
-class Lines:
+class JsonLines:
     """The file of results, held by one batch at a time.
 
     Args:
@@ -53,7 +53,7 @@ class Lines:
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, path: Path, *, resume: bool) -> Iterator[Lines]:
+    def open(cls, path: Path, *, resume: bool) -> Iterator[JsonLines]:
         """Open the file for more lines.
 
         Lines of items that failed, and one that was cut off, are taken out: they run again. A file
@@ -120,7 +120,7 @@ class Lines:
                 whole = False
                 continue
             assert found is not None
-            self.done[mark_of(key_of(found["input"]))] += 1
+            self.done[key_digest(input_key(found["input"]))] += 1
             self.receipts.add(str(found["receipt"]))
         return whole
 

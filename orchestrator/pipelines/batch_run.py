@@ -1,0 +1,293 @@
+"""One task over many inputs: a line of JSON for each, as it is done.
+
+A batch is no pipeline of one step: its file of results is the only record and the only copy of
+them, and its items are made one at a time from a source whose length need not be known. It shares
+with pipelines how jobs are run, retried and stopped.
+
+Lines are written whole and in the order in which items end; with one worker that is the order of
+the items.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.arrays import npy_bytes
+from orchestrator.core.canonical import digest, digest_bytes, short
+from orchestrator.core.units import format_duration
+from orchestrator.errors import Cancelled, MMError
+from orchestrator.home import write_atomically
+from orchestrator.pipelines.in_flight import InFlightJobs
+from orchestrator.pipelines.job_runner import JobRunner, ModelUnusable
+from orchestrator.pipelines.json_lines import FAILED, OK, key_digest
+from orchestrator.results import MEDIA_TYPES, Artifact, Audio
+
+if TYPE_CHECKING:
+    from orchestrator.core.manifest import Manifest
+    from orchestrator.jobs.job import Job
+    from orchestrator.pipelines.batch_items import Item
+    from orchestrator.pipelines.job_runner import Jobs
+    from orchestrator.pipelines.json_lines import JsonLines
+    from orchestrator.results import Result
+
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+
+@dataclass
+class Progress:
+    """How far a batch is.
+
+    Attributes:
+        total: How many items there are; 0 while that is not known.
+        skipped: How many were done before.
+        done: How many ended well now.
+        failed: The items that failed now, with their errors.
+        warnings: The items whose results may not be what was asked for, with the reason.
+    """
+
+    total: int = 0
+    skipped: int = 0
+    done: int = 0
+    failed: list[tuple[Item, MMError]] = field(default_factory=list)
+    warnings: list[tuple[Item, str]] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def ended(self) -> int:
+        """How many ended now, in whatever way."""
+        return self.done + len(self.failed)
+
+    def __str__(self) -> str:
+        """Return count, rate, time left and failures in a few words."""
+        seconds = max(time.monotonic() - self.began, 1e-3)
+        rate = self.ended / seconds
+        count = self.skipped + self.ended
+        words = [f"{count} of {self.total}" if self.total else f"{count}"]
+        if self.ended:
+            words.append(f"{rate:.1f} a second" if rate >= 1 else f"{1 / rate:.1f} s each")
+            if self.total:
+                words.append(f"{format_duration(round((self.total - count) / rate))} left")
+        if self.failed:
+            words.append(f"{len(self.failed)} failed")
+        return ", ".join(words)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is to be done with every item.
+
+    Attributes:
+        job: What all jobs have in common.
+        manifest: What the model declares.
+        jobs: Runs them.
+        scratch: Makes an empty directory for an item.
+        discard: Removes such a directory.
+        workers: How many items run at once.
+        retries: How often a job that failed is tried again.
+    """
+
+    job: Job
+    manifest: Manifest
+    jobs: Jobs
+    scratch: Callable[[], Path]
+    discard: Callable[[Path], None]
+    workers: int = 1
+    retries: int = 0
+
+    def run(
+        self,
+        items: Iterable[Item],
+        lines: JsonLines,
+        progress: Progress,
+        report: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Run every item that is not done yet, past failures.
+
+        Args:
+            items: What to run; taken as needed.
+            lines: Where results go; what is done there is skipped.
+            progress: Counts.
+            report: Called after each line.
+
+        Raises:
+            MMError: When the model can run for no item.
+            Cancelled: At an interrupt; what ended by then is written.
+        """
+        in_flight = InFlightJobs()
+        runner = JobRunner(self.jobs, self.job, self.retries, in_flight)
+        run = _BatchRun(self, lines, progress, report, in_flight, runner)
+        try:
+            run.all(items)
+        except KeyboardInterrupt:
+            raise Cancelled(
+                "interrupted; what is done is written", fix="go on with --resume"
+            ) from None
+        finally:
+            in_flight.close()
+            run.save()
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How an item ended: with a line, an error, or both where the line says that it failed."""
+
+    item: Item
+    line: dict[str, Any] | None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class _BatchRun:
+    """One run of a batch: the caller's thread makes inputs and writes, the others run jobs."""
+
+    batch: Batch
+    lines: JsonLines
+    progress: Progress
+    report: Callable[[], None]
+    in_flight: InFlightJobs
+    runner: JobRunner
+    ended: SimpleQueue[_Ended] = field(default_factory=SimpleQueue)
+
+    def all(self, items: Iterable[Item]) -> None:
+        """Run every item that is not done yet."""
+        batch = self.batch
+        done = Counter(self.lines.done)
+        running = 0
+        for item in items:
+            mark = key_digest(item.key)
+            if done[mark]:
+                done[mark] -= 1
+                self.progress.skipped += 1
+                continue
+            # One item more than workers: its input is made, here, while they all run.
+            while running > batch.workers:
+                self.write_next()
+                running -= 1
+            directory = batch.scratch()
+            try:
+                work = partial(self.run_item, item, directory, item.inputs(directory))
+            except MMError as error:
+                batch.discard(directory)
+                self.ended.put(_failed(item, error, 0.0))
+            else:
+                self.in_flight.submit("batch", batch.workers, work)
+            running += 1
+        for _ in range(running):
+            self.write_next()
+
+    def write_next(self) -> None:
+        """Wait for the end of an item, and write it; or raise what ends the batch."""
+        self.write(self.ended.get())
+        self.report()
+
+    def save(self) -> None:
+        """Write what ended well on the way out; it is as good as what ended before."""
+        while not self.ended.empty():
+            one = self.ended.get()
+            if one.error is None:
+                self.write(one)
+
+    def write(self, one: _Ended) -> None:
+        """Write the line of an item and count it; or raise what ends the batch."""
+        if one.line is None:
+            assert one.error is not None
+            raise one.error
+        self.lines.write(one.line)
+        if isinstance(one.error, MMError):
+            self.progress.failed.append((one.item, one.error))
+        else:
+            self.progress.done += 1
+            self.progress.warnings += ((one.item, each) for each in one.line.get("warnings", ()))
+
+    def run_item(self, item: Item, directory: Path, inputs: Mapping[str, Any]) -> None:
+        """Run one item, in a thread, and queue how it ended."""
+        began = time.monotonic()
+        try:
+            self.runner.load()
+            ended = _Ended(item, self.line(item, self.runner.run(inputs)))
+        except ModelUnusable as unusable:
+            ended = _Ended(item, None, unusable.cause)
+        except MMError as error:
+            if isinstance(error, Cancelled) and self.in_flight.stopped:
+                ended = _Ended(item, None, error)
+            else:
+                ended = _failed(item, error, time.monotonic() - began)
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            ended = _Ended(item, None, error)
+        self.ended.put(ended)
+        self.batch.discard(directory)
+
+    def line(self, item: Item, result: Result) -> dict[str, Any]:
+        """Return the line of an item that ended well."""
+        line = {
+            "input": item.name,
+            "status": OK,
+            "outputs": self.outputs(item, result),
+            "error": None,
+            "seconds": round(sum(result.timings.values()), 3),
+            "receipt": result.receipt.get("identity"),
+        }
+        return {**line, "warnings": list(result.warnings)} if result.warnings else line
+
+    def outputs(self, item: Item, result: Result) -> dict[str, Any]:
+        """Return what a line says of the outputs; files are written beside the line's file."""
+        shown: dict[str, Any] = {}
+        for name, value in result.items():
+            kind = self.batch.manifest.outputs[name].type
+            if not isinstance(value, (Audio, Artifact)) and kind != "array":
+                shown[name] = value
+                continue
+            if self.lines.path is None:
+                continue
+            suffix = _suffix(value)
+            data = value.read() if isinstance(value, (Audio, Artifact)) else npy_bytes(value)
+            folder = self.lines.path.with_name(f"{self.lines.path.stem}.files")
+            path = folder / f"{file_name(item)}.{name}{suffix}"
+            write_atomically(path, data, mode=None)
+            if isinstance(value, Artifact):
+                self.batch.discard(value.path.parent)
+            media = MEDIA_TYPES.get(suffix, "application/octet-stream")
+            shown[name] = {"path": f"{folder.name}/{path.name}", "media_type": media}
+        return shown
+
+
+def _failed(item: Item, error: MMError, seconds: float) -> _Ended:
+    line = {
+        "input": item.name,
+        "status": FAILED,
+        "outputs": {},
+        "error": {
+            "message": str(error),
+            "exit_code": error.exit_code,
+            "outcome": error.outcome,
+        },
+        "seconds": round(seconds, 3),
+        "receipt": None,
+    }
+    return _Ended(item, line, error)
+
+
+def file_name(item: Item) -> str:
+    """Return a name for files of an item: readable, and unlike that of any other item."""
+    readable = item.name if isinstance(item.name, str) else "item"
+    last = _UNSAFE.sub("-", readable.rpartition("/")[2])[-60:].strip(".-")
+    return f"{last or 'item'}-{short(digest_bytes(item.key.encode('utf-8')))[:8]}"
+
+
+def identity_of(jobs: Jobs, job: Job) -> str:
+    """Return the receipts' identity that results would have now."""
+    return digest(dict(jobs.produced_by(job)))
+
+
+def _suffix(value: Any) -> str:
+    if isinstance(value, Audio):
+        return ".wav"
+    return value.path.suffix.lower() if isinstance(value, Artifact) else ".npy"

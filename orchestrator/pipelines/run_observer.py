@@ -1,0 +1,112 @@
+"""Observes a run: counts for the outcome, writes the record, reports to the user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import MMError
+from orchestrator.pipelines.outcome import Counts
+from orchestrator.pipelines.run_events import ItemDone, ItemFailed, StepProgress
+from orchestrator.pipelines.step_failures import is_rejection, repeat_command
+from orchestrator.pipelines.step_values import for_step, resolve_inputs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.core.pipelines.references import Reference
+    from orchestrator.pipelines.run_events import RunEvent, StepFailure
+    from orchestrator.pipelines.run_record import RunRecord
+    from orchestrator.pipelines.run_state import RunState
+    from orchestrator.reporting import Reporter
+
+
+class RunObserver:
+    """Counts, records and reports what happens in a run.
+
+    Args:
+        record: The run's record.
+        reporter: Receives notes and progress.
+        run_state: The states of its steps.
+
+    Attributes:
+        counted: By step, how many items ended in which way.
+        commands: For each failure, in their order, the command that repeats it; empty where there
+            is none, or the input was rejected.
+    """
+
+    def __init__(self, record: RunRecord, reporter: Reporter, run_state: RunState) -> None:
+        self._record = record
+        self._reporter = reporter
+        self._run_state = run_state
+        self.counted = dict.fromkeys(run_state.states, Counts())
+        self.commands: list[str] = []
+
+    def on_event(self, event: RunEvent) -> None:
+        """Take what happened in the run."""
+        if isinstance(event, ItemDone):
+            self._done(event)
+        elif isinstance(event, ItemFailed):
+            self._failed(event)
+        elif isinstance(event, StepProgress):
+            self._progress(event)
+        else:
+            self._record.prepared(event)
+
+    def finish(self) -> None:
+        """Take the progress of every step away."""
+        for name in self._run_state.states:
+            self._reporter.finish(name)
+
+    def _done(self, event: ItemDone) -> None:
+        reused = event.result.reused
+        self._count(event.step, done=not reused, kept=reused)
+        self._record.done(event)
+        for warning in event.result.warnings:
+            self._reporter.note(f"{event.step}{_on(event.label)}: {warning}")
+
+    def _failed(self, event: ItemFailed) -> None:
+        failure = event.failure
+        self._count(failure.step, failed=True)
+        # What was rejected once is rejected again.
+        command = "" if is_rejection(failure) else self._repeat_command(failure)
+        self.commands.append(command)
+        self._record.failed(event, command)
+        self._reporter.note(f"{failure.step} failed{_on(failure.label)}: {failure.error}")
+
+    def _progress(self, event: StepProgress) -> None:
+        if self._run_state.states[event.step].node.mapped:
+            of = f" of {event.total}" if event.total is not None else ""
+            text = f"{event.finished}{of}"
+            self._reporter.progress(event.step, text, event.finished, event.total or 0)
+
+    def _count(
+        self, step: str, *, done: bool = False, kept: bool = False, failed: bool = False
+    ) -> None:
+        was = self.counted[step]
+        self.counted[step] = Counts(was.done + done, was.kept + kept, was.failed + failed)
+
+    def _repeat_command(self, failure: StepFailure) -> str:
+        """Return the command that repeats what failed, alone; empty where there is none."""
+        state = self._run_state.states[failure.step]
+        node, index = state.node, failure.index or 0
+        if not node.signature.model:
+            return ""
+
+        def spill(name: str, text: str) -> Path:
+            return self._record.spill(f"{failure.step}-{index + 1}.{name}.txt", text)
+
+        def look_up(reference: Reference) -> object:
+            return self._run_state.look_up(state, index, reference)
+
+        chosen = {"--device": node.step.device, "--dtype": node.step.dtype}
+        options = [word for pair in chosen.items() if pair[1] != "auto" for word in pair]
+        try:
+            inputs = resolve_inputs(node, look_up)
+            arguments = {name: for_step(values) for name, values in inputs.items()}
+            return repeat_command(node.signature.name, arguments, spill, options)
+        except MMError:  # what it was given fits into no command line, or was not there
+            return ""
+
+
+def _on(label: str) -> str:
+    return f" on {label}" if label else ""
