@@ -201,12 +201,10 @@ def _find(store: ContentStore[Marker], directory: Path, name: str) -> Marker | N
     if marker is None or marker.digest != name:
         return None
     try:
-        whole = all(
-            _stamp(directory / "model" / file) == tuple(it) for file, it in marker.real.items()
-        )
+        now = {file: _stamp(directory / "model" / file) for file in marker.real}
     except OSError:
         return None
-    return marker if whole else None
+    return marker if now == marker.real else None
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -5,6 +5,7 @@ import pytest
 from orchestrator.core.lockfile import render_lock, shape_digest
 from orchestrator.environments import Environments
 from orchestrator.environments.interpreters import Interpreters
+from orchestrator.environments.locks import UserLockOptions
 from orchestrator.environments.store import Marker
 from orchestrator.environments.targets import KEPT, Choice, ResolutionCache
 from orchestrator.errors import EnvironmentFailure
@@ -179,6 +180,15 @@ def test_a_lock_of_the_users_own_is_used_until_it_is_dropped(machine):
     assert target.options.torch == "cpu"
     path.unlink()
     assert machine.environments.target(one) == committed
+
+
+def test_options_in_the_head_of_a_committed_lock_count_for_nothing(machine):
+    one = model(machine.root, "one").locked(six())
+    text = one.lock.read_text()
+    one.lock.write_text(text.replace("# lock-format", "# option: --index x\n# lock-format"))
+    target = machine.environments.target(one)
+    assert target.lock.notes == ("--index x",)
+    assert target.options == UserLockOptions()
 
 
 def test_a_lock_of_the_users_own_that_no_longer_fits_names_its_own_options(machine):

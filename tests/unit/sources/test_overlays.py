@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
+import threading
 
 import pytest
 
 from orchestrator.core.patching import Conditions, read_patch_set
 from orchestrator.errors import SourceError
+from orchestrator.flock import try_lock
 from orchestrator.home import Home
 from orchestrator.sources.model_files import SourceRecord, describe, sha256_of
 from orchestrator.sources.overlays import ensure_overlay, remove_overlays
@@ -77,6 +80,29 @@ def test_the_same_is_made_once(make):
     before = (first.path / "config.json").stat().st_mtime_ns
     assert make() == first
     assert (first.path / "config.json").stat().st_mtime_ns == before
+
+
+def test_two_at_once_make_it_once(make, tmp_path):
+    waiting, made = set(), []
+
+    def watch(event, arguments):
+        path = str(arguments[0]) if arguments else ""
+        if event == "open" and path.endswith("overlays-of-tiny.lock"):
+            waiting.add(threading.get_ident())
+        if event == "os.mkdir" and path.endswith("/modules") and path.startswith(str(tmp_path)):
+            made.append(path)
+
+    sys.addaudithook(watch)
+    with try_lock(tmp_path / "home" / "locks" / "overlays-of-tiny.lock"):
+        waiting.clear()
+        threads = [threading.Thread(target=make) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        while len(waiting) < len(threads):
+            assert all(thread.is_alive() for thread in threads)
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
 
 
 def test_one_out_of_date_goes_when_the_next_is_made_and_nobody_holds_it(make):
