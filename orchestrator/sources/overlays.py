@@ -24,7 +24,7 @@ from orchestrator.sources.interpreter import check_compiles
 from orchestrator.sources.model_files import system_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from orchestrator.core.patching import Conditions, Patched, PatchSet
     from orchestrator.flock import Held
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 MARKER = "overlay.json"
 FORMAT = 2
 
+MODEL, MODULES = "model", "modules"
+"""The directories in an overlay."""
+
 REAL_SUFFIXES = frozenset({".py", ".json", ".txt", ".jinja", ".yaml", ".yml", ".md", ".cfg"})
 """Of code and configuration, which may be patched; everything else is linked."""
 
@@ -42,14 +45,17 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     """Written last: an overlay without it is not whole."""
 
     digest: str
+    """What the overlay was made from."""
     commit: str
+    """The commit of the source; empty for a directory that the user added."""
     path: str
     """Where the source lies."""
     source: str
+    """The digest of the source's files."""
     sets: dict[str, str]
-    """The digest of each patch set."""
+    """The digest of each patch set, by name."""
     patches: dict[str, str]
-    """How each patch ended."""
+    """How each patch ended, by set and id."""
     real: dict[str, tuple[int, int]]
     """Size and time of each real file, so that one edited by hand is noticed."""
 
@@ -59,24 +65,29 @@ class Overlay:
     """A model's directory, ready to load.
 
     Attributes:
-        digest: What it was made from.
-        path: The directory for the runner; its name can be part of a module's.
-        modules: Where the dynamic modules of transformers go.
-        commit: The commit of the source; empty for a directory that the user added.
-        source: The digest of the source's files.
-        sets: The digest of each patch set, by name.
-        patches: How each patch ended, by set and id.
+        directory: Where it lies.
+        marker: What was written into it when it was whole.
         held: The lock that keeps it from being removed; the caller releases it.
     """
 
-    digest: str
-    path: Path
-    modules: Path
-    commit: str
-    source: str
-    sets: Mapping[str, str]
-    patches: Mapping[str, str]
+    directory: Path
+    marker: Marker
     held: Held = field(compare=False)
+
+    @property
+    def digest(self) -> str:
+        """What it was made from."""
+        return self.marker.digest
+
+    @property
+    def path(self) -> Path:
+        """The directory for the runner; its name can be part of a module's."""
+        return self.directory / MODEL
+
+    @property
+    def modules(self) -> Path:
+        """Where the dynamic modules of transformers go."""
+        return self.directory / MODULES
 
     @property
     def variables(self) -> dict[str, str]:
@@ -137,16 +148,7 @@ def ensure_overlay(
     except BaseException:
         held.release()
         raise
-    return Overlay(
-        digest=marker.digest,
-        path=directory / "model",
-        modules=directory / "modules",
-        commit=marker.commit,
-        source=marker.source,
-        sets=marker.sets,
-        patches=marker.patches,
-        held=held,
-    )
+    return Overlay(directory, marker, held)
 
 
 def remove_overlays(home: Home, model: str) -> None:
@@ -201,7 +203,7 @@ def _find(store: ContentStore[Marker], directory: Path, name: str) -> Marker | N
     if marker is None or marker.digest != name:
         return None
     try:
-        now = {file: _stamp(directory / "model" / file) for file in marker.real}
+        now = {file: _stamp(directory / MODEL / file) for file in marker.real}
     except OSError:
         return None
     return marker if now == marker.real else None
@@ -221,10 +223,10 @@ def _make(
     patched: Patched,
 ) -> Marker:
     def fill() -> Marker:
-        (directory / "modules").mkdir()
+        (directory / MODULES).mkdir()
         real = {}
         for file in record.files:
-            target = directory / "model" / file
+            target = directory / MODEL / file
             target.parent.mkdir(parents=True, exist_ok=True)
             if file in patched.files or target.suffix in REAL_SUFFIXES:
                 target.write_bytes(patched.files.get(file) or record.file(file).read_bytes())

@@ -64,7 +64,7 @@ def test_code_is_real_and_weights_are_links(make, record):
     assert not (overlay.path / "model.py").is_symlink()
     weights = overlay.path / "sub" / "w.safetensors"
     assert os.readlink(weights) == str(record.file("sub/w.safetensors"))
-    assert overlay.patches == {"s/config": "applied"}
+    assert overlay.marker.patches == {"s/config": "applied"}
     assert record.file("config.json").read_bytes() == FILES["config.json"]
 
 
@@ -151,7 +151,11 @@ def test_whatever_changes_makes_another(make, record, tmp_path):
     other_set = patch_set(SET.replace("a: 1", "a: 2"))
     (tmp_path / "copy").mkdir()
     changed = tmp_path / "source" / "model.py"
-    digests = [make().digest, make(BFLOAT16).digest, make(sets=[other_set]).digest]
+    digests = [
+        make().digest,
+        make(BFLOAT16).digest,
+        make(sets=[other_set]).digest,
+    ]
     digests.append(make(sets=[]).digest)
     changed.write_bytes(b"x = 2\n")
     digests.append(make(of=recorded(tmp_path / "source")).digest)
