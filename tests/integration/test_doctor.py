@@ -13,7 +13,7 @@ import subprocess
 import pytest
 from PIL import Image
 
-from tests.integration.conftest import MM, READER, ROOT, SPEAKER
+from tests.integration.conftest import READER, ROOT, SPEAKER
 from tests.integration.miniature_model import BRIGHT, build
 
 SMALL = "{cpu: {float32: 1 GiB, bfloat16: 1 GiB}}"
