@@ -38,6 +38,7 @@ from orchestrator.errors import (
 from orchestrator.home import Home
 from orchestrator.jobs.job import Job
 from orchestrator.scratch import Scratch
+from tests.fakes import FakeMemory
 from tests.models import Notes, model
 
 SOON = 30.0
@@ -95,15 +96,6 @@ def run(model, job, *, what, array=None, path=None):
         while not job.cancelled:
             time.sleep(0.01)
 """
-
-
-class FakeMemory:
-    """Everything fits, unless a test says otherwise."""
-
-    left = None
-
-    def free(self, device):
-        return self.left
 
 
 @dataclass

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.environments.hints import cache_directory, links_refused
+from orchestrator.environments.disk import cache_directory, links_refused
 from tests.machine import can_build
 
 ROOT = Path(__file__).resolve().parent.parent.parent
