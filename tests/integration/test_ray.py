@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -362,22 +361,6 @@ def test_without_a_cluster_there_its_address_is_named(mm, manifests, texts, addr
     )
     assert ended.code == 2
     assert words in ended.sentence
-
-
-def test_without_ray_the_command_that_installs_it_is_named(manifests, workplace, texts, tmp_path):
-    without = "import sys; sys.modules['ray'] = None; from orchestrator.cli import main; main()"
-    command = [sys.executable, "-c", without, "batch", "slow", texts[0], "-o", "-"]
-    command += ["--manifests", str(manifests), "--engine", "ray"]
-    ended = subprocess.run(
-        command,
-        env={**os.environ, **workplace},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 2
-    assert "run: pip install 'mm-orchestrator[ray]'" in ended.stderr.splitlines()[-1]
 
 
 def test_options_of_a_cluster_want_the_engine(mm, manifests, texts):
