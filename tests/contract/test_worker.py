@@ -532,6 +532,22 @@ def test_a_job_cancelled_while_it_waits_never_begins(workers):
             assert workers.run(first, "count") == "2"
 
 
+def test_a_job_cancelled_before_it_begins_never_runs(workers):
+    worker = workers.start()
+    run = {"id": 1, "method": "run", "params": workers.call("count").params}
+    cancel = {"method": "cancel", "params": {"id": 1}}
+    hello = {"id": 0, "method": "hello", "params": {"protocol": frames.PROTOCOL}}
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(SOON)
+        sock.connect(worker.record.socket)
+        sock.sendall(frames.encode(hello))
+        sock.recv(65536)
+        sock.sendall(frames.encode(run) + frames.encode(cancel))  # both are there at once
+        (said,) = frames.Decoder().feed(sock.recv(65536))
+    assert said.body["error"]["code"] == frames.CANCELLED
+    assert workers.run(worker, "count") == "1"
+
+
 def test_whoever_waits_behind_a_job_that_is_cancelled_moves_up(workers):
     first = workers.start()
     second, third = workers.connect(first), workers.connect(first)
