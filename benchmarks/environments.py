@@ -24,7 +24,7 @@ from orchestrator.environments.disk import cache_directory
 from orchestrator.environments.inventory import Usage
 
 ROOT = Path(__file__).resolve().parent.parent
-CONFLICTING = ROOT / "tests" / "integration" / "conflicting"
+CONFLICTING = ROOT / "benchmarks" / "conflicting"
 MM = [sys.executable, "-m", "orchestrator"]
 
 

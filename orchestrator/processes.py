@@ -244,12 +244,6 @@ def disown(process: Process) -> None:
     process.returncode = 0  # else its end is missed when the object goes
 
 
-def finish(process: Process, patience: float) -> None:
-    """Wait `patience` seconds for a child to end by itself, then `stop` it."""
-    if not wait(process, patience):
-        stop(process)
-
-
 def stop(process: Process, patience: float = 5) -> None:
     """End a child that we started: SIGTERM, `patience` seconds, SIGKILL; and reap it."""
     if process.poll() is not None:

@@ -13,6 +13,14 @@ settings.load_profile("mm")
 
 KEPT_VARIABLES = ("MM_TEST_",)
 
+TORCH = (
+    "test_doctor.py",
+    "test_environments_conflicting.py",
+    "test_patches.py",
+    "test_qwen3_tts.py",
+)
+"""Files of tests that need the environments with torch."""
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _interrupts_arrive():
@@ -33,14 +41,44 @@ def _no_settings_of_the_user():
     os.environ.update(kept)
 
 
-def pytest_collection_finish():
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Distribute whole files; those that share environments of several GB go to one process."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "torch" if file.rpartition("/")[2] in TORCH else file
+
+    return Scheduling(config, log)
+
+
+def pytest_collection_finish(session):
     """End a run that is to exercise everything where the machine lacks something."""
     if machine.not_exercised and os.environ.get("MM_TEST_COMPLETE"):
-        pytest.exit("MM_TEST_COMPLETE is set, and this machine lacks something", returncode=1)
+        why = "MM_TEST_COMPLETE is set, and this machine lacks something"
+        if not hasattr(session.config, "workeroutput"):
+            pytest.exit(why, returncode=1)
+        session.shouldfail = why
+
+
+def pytest_sessionfinish(session):
+    """Have the first process say what the others, which collect the tests, have found missing."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["not_exercised"] = machine.not_exercised
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """Take over what one of the processes goes without."""
+    machine.not_exercised.update(getattr(node, "workeroutput", {}).get("not_exercised", {}))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config):
     """Say last, below the counts, what was not exercised."""
+    if hasattr(config, "workeroutput"):
+        return
     for what, fix in machine.not_exercised.items():
         config.get_terminal_writer().line(f"not exercised: {what}; {fix}", yellow=True)

@@ -7,7 +7,9 @@ import contextlib
 import gc
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 PROCESSES = frozenset({"subprocess.Popen", "os.system", "os.posix_spawn", "os.fork", "os.exec"})
 NETWORK = frozenset({"socket.connect", "socket.getaddrinfo", "socket.gethostbyname"})
@@ -17,7 +19,7 @@ _forbidden: set[str] = set()
 _protected: list[str] = []
 
 
-def _watch(event: str, arguments: tuple) -> None:
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
     if event in _forbidden:
         raise AssertionError(f"this kind of test must not cause {event}{arguments!r}")
     if event == "open" and _protected and isinstance(arguments[0], str):
@@ -30,7 +32,7 @@ sys.addaudithook(_watch)
 
 
 @contextlib.contextmanager
-def forbidden(events: frozenset[str]):
+def forbidden(events: frozenset[str]) -> Iterator[None]:
     """Let none of the audit events happen in the body."""
     added = events - _forbidden
     _forbidden.update(added)
@@ -41,7 +43,7 @@ def forbidden(events: frozenset[str]):
 
 
 @contextlib.contextmanager
-def protected(*directories: Path):
+def protected(*directories: Path) -> Iterator[None]:
     """Let nothing below the directories be opened for writing in the body."""
     paths = [f"{directory}/" for directory in directories]
     _protected.extend(paths)
@@ -52,7 +54,7 @@ def protected(*directories: Path):
 
 
 @contextlib.contextmanager
-def ray_at_work():
+def ray_at_work() -> Iterator[None]:
     """Let Ray drop the handles of processes that it has started and ends by other means."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)

@@ -8,7 +8,11 @@ import json
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 COMMITS = {"main": "1" * 40, "older": "2" * 40}
 LARGE = 100
@@ -47,7 +51,7 @@ class LoopbackHub:
 
 
 @contextlib.contextmanager
-def serving(files: dict[str, bytes]):
+def serving(files: dict[str, bytes]) -> Iterator[LoopbackHub]:
     """Serve a hub whose branch `main` has `files`."""
     hub = LoopbackHub({COMMITS["main"]: files})
     handler = type("Handler", (_Handler,), {"hub": hub})
@@ -66,16 +70,16 @@ def serving(files: dict[str, bytes]):
 class _Handler(BaseHTTPRequestHandler):
     hub: LoopbackHub
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         self._answer(head=False)
 
-    def do_HEAD(self):
+    def do_HEAD(self) -> None:
         self._answer(head=True)
 
-    def log_message(self, *arguments):
+    def log_message(self, *arguments: object) -> None:
         """Be quiet."""
 
-    def _answer(self, *, head):
+    def _answer(self, *, head: bool) -> None:
         hub = self.hub
         path = unquote(urlsplit(self.path).path)
         span = self.headers.get("Range", "")
@@ -92,21 +96,25 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(404, "RepoNotFound")
 
-    def _refuse(self, status, code):
+    def _refuse(self, status: int, code: str) -> None:
         self.send_response(status)
         self.send_header("X-Error-Code", code)
         self.send_header("X-Error-Message", code)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def _list(self, revision):
+    def _list(self, revision: str) -> None:
         commit = self.hub.refs.get(revision, revision)
         if commit not in self.hub.files:
             self._refuse(404, "RevisionNotFound")
             return
         siblings = []
         for name, data in self.hub.files[commit].items():
-            entry = {"rfilename": name, "size": len(data), "blobId": _git_blob(data)}
+            entry: dict[str, Any] = {
+                "rfilename": name,
+                "size": len(data),
+                "blobId": _git_blob(data),
+            }
             if len(data) >= LARGE:
                 sha256 = hashlib.sha256(data).hexdigest()
                 entry["lfs"] = {"sha256": sha256, "size": len(data), "pointerSize": 130}
@@ -118,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _file(self, commit, name, span, *, head):
+    def _file(self, commit: str, name: str, span: str, *, head: bool) -> None:
         data = self.hub.files.get(commit, {}).get(name)
         if data is None:
             self._refuse(404, "EntryNotFound")

@@ -9,12 +9,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 import yaml
 
 from orchestrator.environments.interpreters import Interpreters
+
+T = TypeVar("T")
 
 WORKER_PYTHONS = [f"3.{minor}" for minor in range(9, 14)]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -25,24 +29,24 @@ PRIVATE_MOUNTS = ("unshare", *(() if os.geteuid() == 0 else ("--user", "--map-ro
 PATIENCE = 120
 """Seconds until a program that says nothing counts as stuck."""
 
-not_exercised = {}
+not_exercised: dict[str, str] = {}
 """What the tests go without, and what to do about it."""
 
 
-def has(what, found, fix):
+def has(what: str, found: T, fix: str) -> T:
     """Return `found`; where that is nothing, note that `what` is not exercised."""
     if not found:
         not_exercised[what] = fix
     return found
 
 
-def only_where(found):
+def only_where(found: object) -> Callable[[Callable[..., Any]], Callable[..., Any] | None]:
     """Leave a test out where what it needs is not found."""
     return lambda test: test if found else None
 
 
 @cache
-def _interpreters():
+def _interpreters() -> Interpreters:
     with tempfile.TemporaryDirectory() as directory:
         interpreters = Interpreters(os.environ, Path(directory) / "facts.json")
         assert interpreters.found
@@ -50,7 +54,7 @@ def _interpreters():
 
 
 @cache
-def pythons():
+def pythons() -> dict[str, Path]:
     """Return interpreters by minor version, as in `{"3.11": Path(...)}`; never none."""
     own = "{}.{}".format(*sys.version_info)
     found = {
@@ -65,7 +69,7 @@ def pythons():
 
 
 @cache
-def can_build(model):
+def can_build(model: str) -> object:
     """Return whether there is an interpreter for the environment of a built-in model."""
     manifest = Path(__file__).parent.parent / "manifests" / f"{model}.yaml"
     wanted = yaml.safe_load(manifest.read_text(encoding="utf-8"))["environment"]["python"]
@@ -74,7 +78,7 @@ def can_build(model):
 
 
 @cache
-def browser():
+def browser() -> str:
     """Return the path of a Chromium that shows a page of this disk; none is an empty text."""
     programs = [shutil.which(name) for name in BROWSERS]
     programs += [MACOS_BROWSERS.format(name) for name in ("Google Chrome", "Chromium")]
@@ -84,7 +88,7 @@ def browser():
     return has("pages in a browser", found, f"run: {package}")
 
 
-def _shows(program):
+def _shows(program: str) -> bool:
     """Return whether a browser works; one from a snap, for example, sees no temporary files."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         page = Path(directory, "page.html")
@@ -94,7 +98,7 @@ def _shows(program):
 
 
 @cache
-def can_mount():
+def can_mount() -> object:
     """Return whether a test may have a disk of its own."""
     script = 'mount -t tmpfs tmpfs "$0" && echo mounted'
     with tempfile.TemporaryDirectory() as directory:
@@ -103,13 +107,13 @@ def can_mount():
 
 
 @cache
-def has_full_device():
+def has_full_device() -> bool:
     """Return whether there is a device that is always full."""
     found = os.path.exists("/dev/full")
     return has("standard output on a full disk", found, "run the tests on Linux")
 
 
-def _output(*command):
+def _output(*command: str) -> str:
     try:
         return subprocess.run(
             command, capture_output=True, text=True, timeout=PATIENCE, check=True

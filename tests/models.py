@@ -1,13 +1,15 @@
 """Models that tests of environments declare, without a catalogue or YAML."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from orchestrator.catalog import Declared, Origin
 from orchestrator.core.identity import Interpreter
 from orchestrator.core.lockfile import render_lock, shape_digest
-from orchestrator.core.manifest import Environment, Input, Manifest, Output
-from orchestrator.environments.store import Marker
+from orchestrator.core.manifest import Environment, Input, Manifest, Output, Platform
+from orchestrator.environments.store import Marker, Store
 
 DIGEST = "abcdef012345" + "0" * 52
 
@@ -15,7 +17,7 @@ DIGEST = "abcdef012345" + "0" * 52
 class Model(Declared, frozen=True):
     """A declared model that writes its own lock."""
 
-    def locked(self, body):
+    def locked(self, body: str) -> "Model":
         """Write a lock with this body that fits the manifest, and return the model."""
         self.env_directory.mkdir(parents=True, exist_ok=True)
         shape = shape_digest(self.manifest.environment)
@@ -24,7 +26,15 @@ class Model(Declared, frozen=True):
         return self
 
 
-def model(root, name, dependencies=(), *, python=">=3.10", platforms=("linux-x86_64",), **keys):
+def model(
+    root: str | Path,
+    name: str,
+    dependencies: Sequence[str] = (),
+    *,
+    python: str = ">=3.10",
+    platforms: Sequence[Platform] = ("linux-x86_64",),
+    **keys: Any,
+) -> Model:
     """Return a model whose `envs/` lies under `root`."""
     environment = Environment(
         python=python, dependencies=tuple(dependencies), platforms=tuple(platforms), **keys
@@ -47,20 +57,22 @@ def model(root, name, dependencies=(), *, python=">=3.10", platforms=("linux-x86
 class Notes:
     """A reporter that remembers."""
 
-    notes: list = field(default_factory=list)
-    steps: list = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    steps: list[tuple[str, str]] = field(default_factory=list)
 
-    def note(self, text):
+    def note(self, text: str) -> None:
         self.notes.append(text)
 
-    def progress(self, key, text, done=0, total=0):
+    def progress(self, key: str, text: str, done: float = 0, total: float = 0) -> None:
         self.steps.append((key, text))
 
-    def finish(self, key, text=""):
+    def finish(self, key: str, text: str = "") -> None:
         self.steps.append((key, "finished"))
 
 
-def interpreter(version="3.12.1", platform="linux-x86_64", path="/usr/bin/python3.12"):
+def interpreter(
+    version: str = "3.12.1", platform: str = "linux-x86_64", path: str = "/usr/bin/python3.12"
+) -> Interpreter:
     """Return the record of an interpreter that need not exist."""
     minor = ".".join(version.split(".")[:2])
     short = "cp" + minor.replace(".", "")
@@ -88,7 +100,9 @@ def interpreter(version="3.12.1", platform="linux-x86_64", path="/usr/bin/python
     )
 
 
-def facts(version="3.12.1", executable="/usr/bin/python3.12", **changes):
+def facts(
+    version: str = "3.12.1", executable: str = "/usr/bin/python3.12", **changes: Any
+) -> dict[str, Any]:
     """Return what such an interpreter says of itself."""
     one = interpreter(version, path=executable)
     return {
@@ -105,7 +119,7 @@ def facts(version="3.12.1", executable="/usr/bin/python3.12", **changes):
     }
 
 
-def built(store, digest=DIGEST, model="ocr"):
+def built(store: Store, digest: str = DIGEST, model: str = "ocr") -> Path:
     """Make what looks like a whole environment and return its directory."""
     path = store.directory(model, digest)
     (path / "bin").mkdir(parents=True)
@@ -114,7 +128,9 @@ def built(store, digest=DIGEST, model="ocr"):
     return path
 
 
-def marker(path, digest=DIGEST, model="ocr", probes=("six",)):
+def marker(
+    path: Path, digest: str = DIGEST, model: str = "ocr", probes: Sequence[str] = ("six",)
+) -> Marker:
     return Marker(
         digest=digest,
         model=model,

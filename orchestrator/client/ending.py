@@ -26,7 +26,7 @@ DUMP_LINES = 80
 DUMP = "Fatal Python error: "
 """How faulthandler begins its dump."""
 
-STOPPED, CLIENT, DEADLINE = "stopped", "client", "deadline"
+CLIENT, DEADLINE = "client", "deadline"
 """Why a supervisor ended its worker; the same as in `orchestrator.worker.supervise`."""
 
 

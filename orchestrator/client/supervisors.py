@@ -11,15 +11,20 @@ import sys
 import time
 import weakref
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator import processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LET_GO = 3.0
 """Seconds in which a supervisor ends its worker; it needs half a second of its own."""
 
 PAUSE = 0.05
 """Seconds between two looks at a process, where the system offers nothing to wait for."""
+
+PIDFD_OPEN = getattr(os, "pidfd_open", None)
 
 KEEP = b"k"
 """What the lifeline says when the worker is to outlive its client; as in `worker.supervise`."""
@@ -165,19 +170,28 @@ def wait_gone(pid: int, started: str, seconds: float, system: str = sys.platform
         os.close(descriptor)
 
 
-def open_process(pid: int, system: str = sys.platform) -> int | None:
+def open_process(
+    pid: int,
+    system: str = sys.platform,
+    pidfd_open: Callable[[int], int] | None = PIDFD_OPEN,
+) -> int | None:
     """Return a descriptor that stands for a process; None where there is no such thing.
 
     That is any system but Linux, Linux before 5.3, a sandbox that does not know the call, and a
     Python that was built without it.
 
+    Args:
+        pid: Its id.
+        system: The system, as `sys.platform` names it.
+        pidfd_open: The call (pidfd_open(2)); a port for tests.
+
     Raises:
         ProcessLookupError: When there is no such process.
     """
-    if system != "linux" or not hasattr(os, "pidfd_open"):
+    if system != "linux" or pidfd_open is None:
         return None
     try:
-        return os.pidfd_open(pid)
+        return pidfd_open(pid)
     except OSError as error:
         if error.errno in (errno.ENOSYS, errno.EPERM):
             return None

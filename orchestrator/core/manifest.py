@@ -117,11 +117,6 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     size: Size = ""
     """The size of the download, which is said before it begins: 6.8 GB."""
 
-    @property
-    def size_in_bytes(self) -> int | None:
-        """The size of the download, as far as the manifest says."""
-        return parse_size(self.size) if self.size else None
-
 
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Seconds that a load and a run may take."""

@@ -18,7 +18,7 @@ import fcntl
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,7 @@ class RunRecord:
         graph: The pipeline, as `Graph.document` returns it.
         inputs: What it was given.
         options: How it is run: plain data.
+        clock: Returns the time in seconds since 1970, in UTC.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class RunRecord:
         graph: Mapping[str, Any],
         inputs: Mapping[str, Values],
         options: Mapping[str, Any],
+        clock: Callable[[], float] = time.time,
     ) -> None:
         make_private(runs)
         _prune(runs)
@@ -71,7 +73,7 @@ class RunRecord:
             "pipeline": graph["name"],
             "graph": dict(graph),
             "options": dict(options),
-            "began": _round(time.time()),
+            "began": _round(clock()),
         }
         write_json(self.path / "run.json", self._facts, mode=0o600)
         shown = {

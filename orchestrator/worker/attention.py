@@ -24,9 +24,20 @@ something has come, and who only gives way waits for its turn: milliseconds, whe
 
 
 class Attention:
-    """Somebody who waits again and again."""
+    """Somebody who waits again and again.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Tells the time in seconds; a port for tests, like the next.
+        give_way: Offers the processor to others.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        give_way: Callable[[], None] = os.sched_yield,
+    ) -> None:
+        self._clock = clock
+        self._give_way = give_way
         self._next = 0.0  # the time from which on it looks again
 
     def look(self, poll: Callable[[int], list[tuple[int, int]]]) -> list[tuple[int, int]]:
@@ -35,14 +46,14 @@ class Attention:
         The processor is offered to others meanwhile: to the other side, where both share one.
         """
         ready = poll(0)
-        now = time.monotonic()
+        now = self._clock()
         if ready or now < self._next:
             return ready
         until = now + MOMENT
         while not ready and now < until:
-            os.sched_yield()
+            self._give_way()
             ready = poll(0)
-            now = time.monotonic()
+            now = self._clock()
         if now > until + MOMENT:
             self._next = now + REST
         return ready

@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-COLLECT = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only"]
+PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "loads_nothing"]
 FILES = ["tests/integration/test_environments_broken.py", "tests/contract/test_worker.py"]
+COMPLETE = {"MM_TEST_COMPLETE": "1"}
 
 
-@pytest.mark.parametrize(("variables", "code"), [({}, 0), ({"MM_TEST_COMPLETE": "1"}, 1)])
-def test_the_last_lines_say_what_is_not_exercised(tmp_path, variables, code):
+@pytest.mark.parametrize(
+    ("variables", "options", "code"),
+    [({}, (), 0), (COMPLETE, (), 1), ({}, ("-n", "2"), 0), (COMPLETE, ("-n", "2"), 2)],
+)
+def test_the_last_lines_say_once_what_is_not_exercised(tmp_path, variables, options, code):
     ended = subprocess.run(
-        [*COLLECT, *FILES],
+        [*PYTEST, *FILES, *options],
         env={"PATH": str(tmp_path), "HOME": str(tmp_path), **variables},
         cwd=ROOT,
         capture_output=True,
@@ -22,7 +26,9 @@ def test_the_last_lines_say_what_is_not_exercised(tmp_path, variables, code):
         check=False,
     )
     assert ended.returncode == code, ended
-    *_, disk, pythons = ended.stdout.splitlines()
+    assert ("MM_TEST_COMPLETE is set" in ended.stdout) == bool(variables)
+    *_, counts, disk, pythons = ended.stdout.splitlines()
+    assert "not exercised" not in counts
     assert disk == "not exercised: an environment on a full disk; run the tests as root on Linux"
     assert pythons.startswith("not exercised: workers under Python 3.")
     assert "; run: uv python install 3." in pythons

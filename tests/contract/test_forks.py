@@ -9,7 +9,7 @@ from orchestrator.client.supervisors import Own
 from orchestrator.errors import UsageError
 from orchestrator.home import Home
 from orchestrator.scratch import Scratch
-from tests.unit.test_session import FakeWorkspace, session
+from tests.fakes import FakeSession, FakeWorkspace
 
 GONE = 2**22 + 1
 """Above the largest id that Linux gives."""
@@ -77,7 +77,7 @@ def test_a_fork_removes_no_directories_of_jobs(tmp_path):
 
 
 def test_a_fork_does_not_use_the_session_of_its_parent(tmp_path):
-    with session(FakeWorkspace(tmp_path)) as mm:
+    with FakeSession(FakeWorkspace(tmp_path)) as mm:
 
         def fork():
             try:

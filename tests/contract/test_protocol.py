@@ -67,6 +67,7 @@ def test_the_page_has_an_example_of_every_method():
     assert methods == {"hello", "load", "run", "cancel", "status", "shutdown"}
 
 
+@pytest.mark.every_python
 def test_a_worker_answers_as_the_page_says(workers):
     worker = workers.start(load=False)
     sock = socket.socket(socket.AF_UNIX)

@@ -108,6 +108,7 @@ def test_a_model_is_loaded_once_and_runs_job_after_job(workers):
     assert [workers.run(worker, "count") for _ in range(3)] == ["1", "2", "3"]
 
 
+@pytest.mark.every_python
 def test_nothing_that_is_printed_reaches_the_protocol(workers):
     worker = workers.start()
     assert workers.run(worker, "print", n=15) == "done"
@@ -145,6 +146,7 @@ def run(model, job, *, what):
 """
 
 
+@pytest.mark.every_python
 def test_a_model_finds_the_interpreter_as_one_of_its_own_would_be(workers):
     venv = workers.root / "venv"
     python = venv / "bin" / "python"
@@ -187,6 +189,7 @@ def test_a_log_that_is_too_long_is_cut_when_its_worker_ends(workers):
     assert os.path.getsize(worker.record.log) <= LOG_LIMIT
 
 
+@pytest.mark.every_python
 def test_arrays_arrive_whole_and_read_only(workers):
     worker = workers.start()
     for size in (0, 1, MIB - 1, MIB, 2 * MIB + 3):
@@ -209,6 +212,7 @@ def test_a_job_has_a_directory_when_it_asks_for_one(workers):
     assert workers.run(worker, "where") == os.path.realpath(workers.root)
 
 
+@pytest.mark.every_python
 def test_threads_travel_with_the_job(workers):
     worker = workers.start()
     assert workers.run(worker, "threads", terms={"threads": 3}) == "3 3"
@@ -263,6 +267,7 @@ ODD = (
 """What a job of `odd_runner` does, and what is told of it; the last two change their worker."""
 
 
+@pytest.mark.every_python
 def test_whatever_a_job_raises_says_or_returns_fails_that_job_alone(workers):
     worker = workers.start(source=ODD_RUNNER.read_text(encoding="utf-8"))
     for what, said in ODD:
@@ -313,6 +318,7 @@ def test_a_runner_that_returns_what_was_not_agreed(workers):
     assert worker.alive
 
 
+@pytest.mark.every_python
 @pytest.mark.parametrize(
     ("what", "said"),
     [("exit", "exit status 3"), ("kill", "SIGKILL"), ("segv", "SIGSEGV"), ("abort", "SIGABRT")],
@@ -340,6 +346,7 @@ def test_a_worker_killed_while_a_child_of_its_lives_is_noticed(workers):
         assert gone(*pids)
 
 
+@pytest.mark.every_python
 @pytest.mark.parametrize("holds", [0, 1])
 def test_a_worker_and_its_children_end_with_their_supervisor(workers, holds):
     if holds and workers.large is not None:
@@ -373,6 +380,7 @@ def test_a_death_is_noticed_though_a_child_in_another_session_holds_the_socket(w
         os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.every_python
 @pytest.mark.parametrize(("n", "status"), [(0, "0"), (1, "1"), (2, "7")])
 def test_a_child_that_the_runner_forks_is_no_second_worker(workers, n, status):
     worker = workers.start()
@@ -404,6 +412,7 @@ def test_a_worker_ends_when_its_client_lets_go(workers):
         assert gone(*pids, worker.record.supervisor)
 
 
+@pytest.mark.every_python
 def test_a_request_to_stop_ends_the_job_and_not_the_worker(workers):
     worker = workers.start()
     cancellation = Cancellation()
@@ -523,6 +532,22 @@ def test_a_job_cancelled_while_it_waits_never_begins(workers):
             assert workers.run(first, "count") == "2"
 
 
+def test_a_job_cancelled_before_it_begins_never_runs(workers):
+    worker = workers.start()
+    run = {"id": 1, "method": "run", "params": workers.call("count").params}
+    cancel = {"method": "cancel", "params": {"id": 1}}
+    hello = {"id": 0, "method": "hello", "params": {"protocol": frames.PROTOCOL}}
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(SOON)
+        sock.connect(worker.record.socket)
+        sock.sendall(frames.encode(hello))
+        sock.recv(65536)
+        sock.sendall(frames.encode(run) + frames.encode(cancel))  # both are there at once
+        (said,) = frames.Decoder().feed(sock.recv(65536))
+    assert said.body["error"]["code"] == frames.CANCELLED
+    assert workers.run(worker, "count") == "1"
+
+
 def test_whoever_waits_behind_a_job_that_is_cancelled_moves_up(workers):
     first = workers.start()
     second, third = workers.connect(first), workers.connect(first)
@@ -627,6 +652,7 @@ def test_sockets_are_the_users_alone(workers):
     assert stat.S_IMODE(workers.runtime.record(worker.record.id).stat().st_mode) == 0o600
 
 
+@pytest.mark.every_python
 def test_children_inherit_nothing_and_descriptors_do_not_grow(workers):
     worker = workers.start()
     data = memoryview(bytes(2 * MIB))
@@ -687,6 +713,7 @@ def test_requests_of_the_wrong_form_are_refused_and_the_connection_lives(workers
     assert workers.run(worker, "count") == "1"
 
 
+@pytest.mark.every_python
 def test_a_shutdown_in_order(workers):
     worker = workers.start()
     worker.connection.send("shutdown", {})

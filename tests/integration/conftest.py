@@ -1,5 +1,6 @@
 """Integration tests run the real command on real environments, in a home of their own."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.environments.disk import cache_directory, links_refused
 from tests.machine import can_build
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -32,20 +34,80 @@ def pytest_ignore_collect(collection_path):
     return True if model and not can_build(model) else None
 
 
+READER, SPEAKER = "deepseek-ocr-2", "qwen3-tts"
+"""Built-in models that cannot share an environment; both environments hold torch."""
+
+CHECKPOINTS = ROOT / "tests" / "checkpoints"
+SAVES = {
+    READER: ["transformers_models.py"],
+    SPEAKER: ["transformers_models.py", "qwen3_tts.py"],
+}
+"""What is saved in each environment, in one process, because importing torch takes seconds."""
+
+SAVE = """\
+import runpy, sys
+for script in sys.argv[2:]:
+    runpy.run_path(script)["main"](sys.argv[1])
+"""
+
+
+def run_mm(variables, *arguments, stdin=""):
+    """Run `mm` and return what it wrote to standard output."""
+    return subprocess.run(
+        [*MM, *map(str, arguments)],
+        env={**os.environ, **variables},
+        check=True,
+        input=stdin,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
+
+
 @pytest.fixture(scope="session")
 def workplace():
     """Variables that name an `MM_HOME` and an `MM_RUNTIME_DIR` for all integration tests.
 
-    The environments in it are built once, on first use, by whichever test needs one first.
+    The environments in it are built once, on first use, by whichever test needs one first. They
+    are on the file system of uv's cache, which is the user's own: torch is 3 GB.
     """
     # Not pytest's own directory: the path of a socket may have 104 bytes.
     directory = Path(tempfile.mkdtemp(prefix="mm-test-"))
+    cache = cache_directory(os.environ)
+    if links_refused(cache, directory) is not None:
+        directory.rmdir()
+        directory = Path(tempfile.mkdtemp(prefix="mm-test-", dir=cache.parent))
     yield {
         "MM_HOME": str(directory / "home"),
         "MM_RUNTIME_DIR": str(directory / "run"),
         "MM_KEEP_ALIVE": "0",  # a test that is about kept workers says so
     }
     shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def environments(workplace):
+    """The directories of the environments of `READER` and `SPEAKER`, by model."""
+    paths = {}
+    # One after the other: two that download a package at once would each get a copy of their own.
+    for model in (READER, SPEAKER):
+        run_mm(workplace, "env", "sync", model)
+        paths[model] = Path(run_mm(workplace, "env", "path", model).strip())
+    return paths
+
+
+@pytest.fixture(scope="session")
+def saved(workplace, environments, tmp_path_factory):
+    """Return a function of `READER` or `SPEAKER`: a directory of what its packages have saved."""
+
+    @functools.cache
+    def saved(model):
+        directory = tmp_path_factory.mktemp("saved")
+        scripts = [CHECKPOINTS / name for name in SAVES[model]]
+        command = ("env", "exec", model, "--", "python", "-I", "-c", SAVE, directory, *scripts)
+        run_mm(workplace, *command)
+        return directory
+
+    return saved
 
 
 MANIFEST = """\

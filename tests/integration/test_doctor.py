@@ -13,11 +13,9 @@ import subprocess
 import pytest
 from PIL import Image
 
-from tests.integration.conftest import MM, ROOT
+from tests.integration.conftest import READER, ROOT, SPEAKER
 from tests.integration.miniature_model import BRIGHT, build
 
-READER, SPEAKER = "deepseek-ocr-2", "qwen3-tts"
-SCRIPTS = ROOT / "tests" / "checkpoints"
 SMALL = "{cpu: {float32: 1 GiB, bfloat16: 1 GiB}}"
 
 LOOK = """\
@@ -32,18 +30,6 @@ print(json.dumps(found))
 """
 
 
-def run_mm(variables, *arguments, stdin=""):
-    """Run `mm` and return what it wrote to standard output."""
-    return subprocess.run(
-        [*MM, *map(str, arguments)],
-        env={**os.environ, **variables},
-        check=True,
-        input=stdin,
-        stdout=subprocess.PIPE,
-        text=True,
-    ).stdout
-
-
 def declare(root, model, patches):
     """Write a model's real declaration, for small weights and with other patches, below `root`."""
     shutil.copytree(ROOT / "envs" / model, root / "envs" / model)
@@ -55,18 +41,8 @@ def declare(root, model, patches):
     return root / "manifests"
 
 
-@pytest.fixture(scope="module")
-def built(workplace):
-    """The two environments whose pins contradict each other."""
-    run_mm(workplace, "env", "sync", READER, SPEAKER)
-    paths = {}
-    for model in (READER, SPEAKER):
-        paths[model] = run_mm(workplace, "env", "path", model).strip()
-    return paths
-
-
 @pytest.fixture
-def reader(mm, built, tmp_path):
+def reader(mm, environments, tmp_path):
     """Return a function that adds the miniature and returns its manifests, with some patches."""
     directory = build(tmp_path / "model")
     added = []
@@ -100,33 +76,27 @@ def test_the_embedded_models_have_no_finding(mm, model):
     assert (ended.code, sentences(ended)) == (0, [])
 
 
-def test_a_tiny_checkpoint_of_qwen3_tts_has_no_finding(mm, built, tmp_path):
-    script = SCRIPTS / "qwen3_tts.py"
-    made = mm(
-        "env", "exec", SPEAKER, "--", "python", "-I", script, tmp_path / "made", "custom_voice"
-    )
-    assert made.code == 0, made
-    directory = tmp_path / "made" / "custom_voice"
+def test_a_tiny_checkpoint_of_qwen3_tts_has_no_finding(mm, environments, saved):
+    directory = saved(SPEAKER) / "custom_voice"
     assert mm("model", "add", SPEAKER, directory).code == 0
     ended = mm("doctor", SPEAKER, "--json")
     mm("model", "remove", SPEAKER)
     assert (ended.code, sentences(ended)) == (0, [])
     facts = [fact["text"] for fact in report_of(ended)["facts"] if fact["layer"] == "weights"]
     assert any("parameters in" in fact for fact in facts)
-    ended = mm("doctor", directory, "--json", "--python", f"{built[SPEAKER]}/bin/python")
+    ended = mm("doctor", directory, "--json", "--python", environments[SPEAKER] / "bin" / "python")
     assert (ended.code, sentences(ended)) == (0, [])
 
 
 @pytest.mark.parametrize("model", [READER, SPEAKER])
-def test_directories_that_transformers_saved_have_no_finding(mm, built, tmp_path, model):
-    script = SCRIPTS / "transformers_models.py"
-    made = mm("env", "exec", model, "--", "python", "-I", script, tmp_path / "made")
-    assert made.code == 0, made
+def test_directories_that_transformers_saved_have_no_finding(mm, environments, saved, model):
     for name in ("bert", "gpt2", "llama"):
-        directory = tmp_path / "made" / name
-        ended = mm("doctor", directory, "--json", "--python", f"{built[model]}/bin/python")
+        directory = saved(model) / name
+        ended = mm(
+            "doctor", directory, "--json", "--python", environments[model] / "bin" / "python"
+        )
         assert (ended.code, sentences(ended)) == (0, []), name
-    assert len(list((tmp_path / "made" / "gpt2").glob("*.safetensors"))) > 1
+    assert len(list((saved(model) / "gpt2").glob("*.safetensors"))) > 1
 
 
 def test_the_patched_miniature_has_no_finding(mm, reader, tmp_path):
@@ -168,19 +138,17 @@ NAMES = [
 
 
 @pytest.mark.parametrize("model", [READER, SPEAKER])
-def test_what_is_read_of_packages_is_what_an_import_finds(workplace, built, model):
-    from pathlib import Path
-
+def test_what_is_read_of_packages_is_what_an_import_finds(environments, model):
     from orchestrator.backends.installed import site_packages
     from orchestrator.core.diagnosis.lookup import Answer, Lookup
     from orchestrator.doctor.packages import SitePackages
 
-    command = [f"{built[model]}/bin/python", "-I", "-c", LOOK]
+    command = [environments[model] / "bin" / "python", "-I", "-c", LOOK]
     said = subprocess.run(
         command, input=json.dumps(NAMES), capture_output=True, text=True, check=True
     ).stdout
     truth = json.loads(said)
-    site = site_packages(Path(built[model]))
+    site = site_packages(environments[model])
     lookup = Lookup(SitePackages(site))
     unknown = []
     for module, name in NAMES:

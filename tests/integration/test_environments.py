@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import Session
 from orchestrator.backends.indexes import read_settings
 from orchestrator.core.identity import Interpreter
 from orchestrator.core.lockfile import parse_lock
@@ -299,6 +300,22 @@ def test_what_is_in_use_stays(world):
     assert "in use by" in refused.sentence
     assert len(world.whole()) == 1
     assert world.mm("env", "remove", "one").code == 0
+
+
+def test_what_a_live_worker_uses_stays_and_the_worker_is_named(world, monkeypatch):
+    world.model("one", [], resolve=True)
+    for name, value in world.variables.items():
+        monkeypatch.setenv(name, value)
+    with Session() as mm:
+        assert mm.run("one", text="a")["text"] == "a"
+        refused = world.mm("env", "remove", "one")
+        assert refused.code == 3
+        assert "in use by the worker of one (supervisor " in refused.sentence
+        pruned = world.mm("env", "prune", variables={"MM_MANIFESTS": ""})
+        assert pruned.code == 3
+        assert "in use by the worker of one" in pruned.err
+    assert len(world.whole()) == 1
+    assert "ready" in world.mm("env", "list").out
 
 
 # what lies around mm

@@ -17,10 +17,10 @@ import pytest
 from PIL import Image
 
 from tests.hub import LARGE, serving
-from tests.integration.conftest import MM, ROOT
+from tests.integration.conftest import MM, READER, ROOT
 from tests.integration.miniature_model import BRIGHT, DARK, build
 
-MODEL = "deepseek-ocr-2"
+MODEL = READER
 TRY = ROOT / "tests" / "integration" / "try_miniature.py"
 SMALL = "{cpu: {float32: 1 GiB, bfloat16: 1 GiB, float16: 1 GiB}}"
 
@@ -125,7 +125,7 @@ writes, and whether transformers is one without LlamaFlashAttention2."""
 
 
 @pytest.fixture(scope="module")
-def trials(workplace, declared, newer_transformers, tmp_path_factory):
+def trials(workplace, environments, declared, newer_transformers, tmp_path_factory):
     """How each variant ended: the text or the error, and whether what was written has run."""
     root = tmp_path_factory.mktemp("trials")
     variables = {**os.environ, **workplace, "HF_MODULES_CACHE": str(root / "modules")}
@@ -149,7 +149,6 @@ def trials(workplace, declared, newer_transformers, tmp_path_factory):
     Image.new("RGB", (200, 100), "white").save(root / "page.png")
     tried = {name: wanted.get("dtype", "float32") for name, wanted in VARIANTS.items()}
     (root / "tried.json").write_text(json.dumps(tried))
-    run("env", "sync", MODEL)
     run("env", "exec", MODEL, "--", "python", "-I", TRY, root)
     return json.loads((root / "ended.json").read_text())
 

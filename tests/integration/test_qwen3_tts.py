@@ -22,10 +22,9 @@ from PIL import Image
 import orchestrator
 from orchestrator.errors import Rejected, UsageError
 from orchestrator.jobs.job import Job
-from tests.integration.conftest import MM, ROOT
+from tests.integration.conftest import MM, READER, ROOT, SPEAKER, run_mm
 from tests.integration.miniature_model import BRIGHT, build
 
-SCRIPT = ROOT / "tests" / "checkpoints" / "qwen3_tts.py"
 DIRECTED = "qwen3-tts-1.7b"
 MODELS = {
     "qwen3-tts": "custom_voice",
@@ -35,7 +34,6 @@ MODELS = {
 }
 DTYPES = {DIRECTED: "bfloat16"}
 """Of those that are not to run in float32."""
-READER = "deepseek-ocr-2"
 FRAME = 1920
 """Samples."""
 LONGEST = "Hi.\n\n" * 20_000
@@ -89,23 +87,10 @@ def mm(mm, variables):
     return partial(mm, variables=variables)
 
 
-def run_mm(variables, *arguments):
-    """Run `mm` and return what it wrote to standard output."""
-    return subprocess.run(
-        [*MM, *map(str, arguments)],
-        env={**os.environ, **variables},
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    ).stdout
-
-
 @pytest.fixture(scope="module")
-def checkpoints(variables, tmp_path_factory):
+def checkpoints(variables, saved):
     """Directories of tiny checkpoints by type, added to the four models."""
-    directory = tmp_path_factory.mktemp("checkpoints")
-    run_mm(variables, "env", "sync", "qwen3-tts")
-    run_mm(variables, "env", "exec", "qwen3-tts", "--", "python", "-I", SCRIPT, directory)
+    directory = saved(SPEAKER)
     # The models of 1.7B follow instructions, and say that they are of that size.
     shutil.copytree(directory / "custom_voice", directory / "directed")
     config = directory / "directed" / "config.json"
@@ -374,6 +359,7 @@ def test_no_lock_can_hold_both(mm, tmp_path):
 
 def test_why_the_two_need_environments_of_their_own(mm):
     ended = mm("env", "why", READER, "qwen3-tts")
+    assert f"no environment can hold both {READER} and qwen3-tts" in ended.out
     assert "qwen-tts>=0.1.1 depends on transformers==4.57.3" in ended.out
     assert "deepseek-ocr-2: transformers 4.46.3" in ended.out
     assert "qwen3-tts: qwen-tts 0.1.1 -> transformers 4.57.3" in ended.out

@@ -15,6 +15,7 @@ from orchestrator.home import Home
 from orchestrator.reporting import Silent
 from orchestrator.sources.service import Sources
 from tests.hub import COMMITS, serving
+from tests.models import Notes
 
 MANIFEST = """\
 name: tiny
@@ -37,14 +38,6 @@ FILES = {
 }
 
 WANTED = sorted(set(FILES) - {"notes.md"})
-
-
-class Notes(Silent):
-    def __init__(self):
-        self.said = []
-
-    def note(self, text):
-        self.said.append(text)
 
 
 @pytest.fixture
@@ -96,7 +89,7 @@ def test_a_pull_brings_the_wanted_files_of_one_commit(sources, tiny, hub, notes)
     assert sources.ready(tiny) == record
     assert hub.tokens == {"Bearer secret"}
     # The size is said before anything comes.
-    assert notes.said[0].startswith("tiny: 2.58 kB in 4 files from owner/model at 111111111111")
+    assert notes.notes[0].startswith("tiny: 2.58 kB in 4 files from owner/model at 111111111111")
 
 
 def test_the_users_own_cache_is_used_and_nothing_is_fetched_twice(sources, tiny, hub, variables):

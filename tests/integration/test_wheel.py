@@ -11,6 +11,8 @@ from uv import find_uv_bin
 from tests.integration.conftest import ROOT
 from tests.machine import can_build, only_where
 
+RECEIPT = ROOT / "examples" / "receipt.png"
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
@@ -34,25 +36,38 @@ def test_the_wheel_ships_the_manifests_and_what_belongs_to_them(wheel):
         assert {f"{folder}/runner.py", f"{folder}/requirements.lock"} <= names
 
 
-@only_where(can_build("rapidocr"))
-def test_an_installed_wheel_reads_an_image(wheel, workplace, tmp_path):
+@pytest.fixture(scope="module")
+def installed(wheel, workplace, tmp_path_factory):
+    """Return a function that runs `mm` where the wheel is installed, without its extras."""
     uv = find_uv_bin()
-    venv = tmp_path / "a venv"
+    venv = tmp_path_factory.mktemp("installed") / "a venv"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(venv)], check=True)
     python = venv / "bin" / "python"
     install = [uv, "pip", "install", "--quiet", "--python", str(python), str(wheel)]
     subprocess.run(install, check=True)
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    image = ROOT / "examples" / "receipt.png"
-    ended = subprocess.run(
-        [str(venv / "bin" / "mm"), "run", "ocr", "--image", str(image)],
-        cwd=elsewhere,
-        env={**os.environ, **workplace},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+    def mm(*arguments, cwd):
+        return subprocess.run(
+            [venv / "bin" / "mm", *arguments],
+            cwd=cwd,
+            env={**os.environ, **workplace},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return mm
+
+
+@only_where(can_build("rapidocr"))
+def test_an_installed_wheel_reads_an_image(installed, tmp_path):
+    ended = installed("run", "ocr", "--image", RECEIPT, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "TOTAL 23.50" in ended.stdout
-    assert os.listdir(elsewhere) == []
+    assert os.listdir(tmp_path) == []
+
+
+def test_without_ray_the_command_that_installs_it_is_named(installed, tmp_path):
+    ended = installed("batch", "rapidocr", RECEIPT, "-o", "-", "--engine", "ray", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "run: pip install 'mm-orchestrator[ray]'" in ended.stderr.splitlines()[-1]

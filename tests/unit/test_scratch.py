@@ -53,6 +53,19 @@ def test_what_a_killed_client_left_is_swept_and_a_living_ones_is_not(home, left)
     alive.close()
 
 
+def next_descriptor(directory):
+    descriptor = os.open(directory, os.O_RDONLY)
+    os.close(descriptor)
+    return descriptor
+
+
+def test_what_is_swept_is_held_no_longer(home, left, tmp_path):
+    before = next_descriptor(tmp_path)
+    sweep(home.jobs.iterdir())
+    assert not left.exists()
+    assert next_descriptor(tmp_path) == before
+
+
 def test_it_is_closed_once(home, tmp_path):
     scratch = Scratch(home)
     scratch.close()

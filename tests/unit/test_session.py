@@ -1,90 +1,13 @@
 """A session on a fake world and a fake engine: what is asked of the engine, and when."""
 
 import threading
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.catalog import Declared, Origin
-from orchestrator.core.manifest import Input, Output, Timeouts
-from orchestrator.engines.base import Completed
 from orchestrator.errors import Cancelled, Crashed, JobFailed, OutputError, UsageError
-from orchestrator.home import Home
 from orchestrator.jobs.job import Event, Job
 from orchestrator.session import Session
-from tests.models import Notes, model
-
-
-class FakeEngine:
-    """Runs a Python function instead of a worker."""
-
-    def __init__(self, run):
-        self._run = run
-        self.jobs = []
-        self.models = []
-        self.closed = 0
-
-    def run(self, job, model):
-        self.jobs.append(job)
-        self.models.append(model)
-        return Completed({"text": self._run(job)}, {"run": 0.5}, warnings=("cut off",))
-
-    def close(self):
-        self.closed += 1
-
-
-@dataclass
-class Held:
-    released: int = 0
-
-    def fileno(self):
-        return 0
-
-    def release(self):
-        self.released += 1
-
-
-@dataclass
-class FakeWorkspace:
-    """One model, whose environment is there already."""
-
-    root: Path
-    reporter: Notes = field(default_factory=Notes)
-    variables: dict = field(default_factory=dict)
-    memory: dict = field(default_factory=dict)
-    built: int = 0
-    held: Held = field(default_factory=Held)
-
-    def __post_init__(self):
-        declared = model(self.root, "echo")
-        inputs = {"text": Input(type="text", required=True), "n": Input(type="integer")}
-        import msgspec
-
-        self.manifest = msgspec.structs.replace(
-            declared.manifest, inputs=inputs, outputs={"text": Output(type="text", primary=True)},
-            timeouts=Timeouts(load=7, run=9), keep_alive="3m",
-        )  # fmt: skip
-        (self.root / "runner.py").write_text("# the runner\n")
-        self.declared = Declared(
-            manifest=self.manifest, origin=Origin.OPTION, file=self.root / "echo.yaml",
-            env_directory=self.root, digest="dd", shown="echo.yaml",
-        )  # fmt: skip
-        self.home = Home(self.root / "home")
-        self.environments = self
-
-    def choose(self, name, chosen):
-        if name not in ("echo", "try"):
-            raise UsageError(f"no {name}")
-        return SimpleNamespace(declared=self.declared, reason="try: echo (the only one)")
-
-    def ensure(self, declared):
-        self.built += 1
-        return SimpleNamespace(
-            digest="ee", lock_digest="ll", python=Path("/py"), python_version="3.12.1",
-            versions={"six": "1.17"}, mine=False, hold=lambda: self.held,
-        )  # fmt: skip
+from tests.fakes import FakeSession, FakeWorkspace
 
 
 @pytest.fixture
@@ -92,31 +15,25 @@ def world(tmp_path):
     return FakeWorkspace(tmp_path)
 
 
-def session(world, run=lambda job: job.inputs["text"].upper(), **keys):
-    engine = FakeEngine(run)
-    made = Session(workspace=world, engine=lambda *_: engine, **keys)
-    made.engine = engine
-    return made
-
-
 def test_a_job_goes_to_the_engine_with_what_the_manifest_says(world):
-    with session(world) as mm:
+    with FakeSession(world) as mm:
         result = mm.run("try", text="a")
         assert dict(result) == {"text": "A"}
         (job,), (model,) = mm.engine.jobs, mm.engine.models
         assert (model.load_seconds, model.run_seconds(job), model.keep_alive(job)) == (7, 9, 180)
-        assert model.spec.manifest == "dd"
+        assert model.spec.manifest == world.declared.digest
         assert model.spec.lock == "ll"
         assert model.spec.source == "# the runner\n"
+        assert world.environments.held
     assert mm.engine.closed == 1
-    assert world.held.released == 1
+    assert not world.environments.held
 
 
 def test_what_is_known_is_not_worked_out_again(world):
-    with session(world) as mm:
+    with FakeSession(world) as mm:
         first = mm.run("echo", text="a")
         again = mm.run("echo", text="b")
-    assert world.built == 1
+    assert world.environments.ensured == 1
     assert mm.engine.models[0] is mm.engine.models[1]
     assert first.receipt["identity"] == again.receipt["identity"]
     assert first.receipt["inputs"] != again.receipt["inputs"]
@@ -125,7 +42,7 @@ def test_what_is_known_is_not_worked_out_again(world):
 
 
 def test_bad_input_is_said_before_anything_is_built(world):
-    with session(world) as mm:
+    with FakeSession(world) as mm:
         for wrong in ({}, {"text": 3}, {"text": "a", "other": 1}, {"text": "a", "n": "x"}):
             with pytest.raises(UsageError):
                 mm.run("echo", **wrong)
@@ -142,13 +59,13 @@ def test_bad_input_is_said_before_anything_is_built(world):
         with pytest.raises(UsageError, match="at least 1"):
             next(mm.map("echo", [{"text": "a"}], workers="2"))
     assert mm.engine.jobs == []
-    assert world.built == 0
+    assert world.environments.ensured == 0
     with pytest.raises(UsageError, match="at least 1"):
-        session(world, workers=0)
+        FakeSession(world, workers=0)
 
 
 def test_a_session_that_has_ended_takes_no_job_and_ends_once(world):
-    with session(world) as mm:
+    with FakeSession(world) as mm:
         assert mm.submit("echo", text="a").result()["text"] == "A"
     mm.close()
     assert mm.engine.closed == 1
@@ -157,7 +74,7 @@ def test_a_session_that_has_ended_takes_no_job_and_ends_once(world):
 
 
 def test_everything_is_given_back_when_the_engine_cannot_end_in_order(world):
-    mm = session(world)
+    mm = FakeSession(world)
     mm.run("echo", text="a")
 
     def close():
@@ -168,7 +85,7 @@ def test_everything_is_given_back_when_the_engine_cannot_end_in_order(world):
     with pytest.raises(OSError, match="no such directory"):
         mm.close()
     assert not spool.exists()
-    assert world.held.released == 1
+    assert not world.environments.held
 
 
 def test_a_crash_is_tried_again_as_often_as_was_asked(world):
@@ -180,9 +97,9 @@ def test_a_crash_is_tried_again_as_often_as_was_asked(world):
             raise end
         return "done"
 
-    with session(world, run) as mm:
+    with FakeSession(world, run) as mm:
         assert mm.execute(Job("echo", {"text": "a"}, retries=2))["text"] == "done"
-        assert [note for note in world.reporter.notes if "again" in note] == [
+        assert [note for note in world.notes.notes if "again" in note] == [
             "one; trying again (2 left)",
             "two; trying again (1 left)",
         ]
@@ -193,7 +110,7 @@ def test_what_is_no_crash_is_not_tried_again(world, error, tried):
     def run(job):
         raise error
 
-    with session(world, run) as mm:
+    with FakeSession(world, run) as mm:
         with pytest.raises(type(error)):
             mm.execute(Job("echo", {"text": "a"}, retries=1))
         assert len(mm.engine.jobs) == tried
@@ -207,7 +124,7 @@ def test_a_submitted_job_is_a_future_and_the_end_waits_for_it(world):
         assert go_on.wait(30)
         return "late"
 
-    with session(world, run) as mm:
+    with FakeSession(world, run) as mm:
         future = mm.submit("echo", text="a")
         assert begun.wait(30)
         go_on.set()
@@ -225,7 +142,7 @@ def test_an_error_in_the_body_cancels_what_still_runs(world):
         assert select.select([job.cancellation], [], [], 30)[0]
         raise Cancelled("as asked")
 
-    with pytest.raises(ZeroDivisionError), session(world, run) as mm:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), FakeSession(world, run) as mm:  # noqa: PT012
         futures = [mm.submit("echo", text="a") for _ in range(3)]
         assert begun.wait(30)
         _ = 1 / 0
@@ -242,7 +159,7 @@ def test_map_keeps_the_order_and_reads_no_further_ahead_than_it_must(world):
             taken.append(n)
             yield {"text": str(n)}
 
-    with session(world) as mm:
+    with FakeSession(world) as mm:
         results = mm.map("echo", items(), workers=2)
         assert next(results)["text"] == "0"
         assert len(taken) <= 5
@@ -258,7 +175,7 @@ def test_a_failed_item_is_raised_in_its_turn(world):
             raise JobFailed("bad item")
         return "ok"
 
-    with session(world, run) as mm:
+    with FakeSession(world, run) as mm:
         results = mm.map("echo", [{"text": str(n)} for n in range(4)])
         assert next(results)["text"] == "ok"
         with pytest.raises(JobFailed):
@@ -276,12 +193,12 @@ def test_a_stream_gives_the_chunks_as_they_come(world):
         job.on_event(Event("log", {"id": 1, "text": "no chunk"}, []))
         return "ab"
 
-    with session(world, run) as mm:
+    with FakeSession(world, run) as mm:
         assert list(mm.stream("echo", text="x")) == ["a", "b"]
 
 
 def test_a_runner_that_streams_nothing_gives_one_chunk(world):
-    with session(world) as mm:
+    with FakeSession(world) as mm:
         assert list(mm.stream("echo", text="x")) == ["X"]
         with pytest.raises(UsageError, match="no output"):
             next(mm.stream("echo", text="x", output="other"))
@@ -292,7 +209,7 @@ def test_what_came_before_a_failure_is_kept(world):
         job.on_event(chunk("first"))
         raise JobFailed("then this")
 
-    with session(world, run) as mm:
+    with FakeSession(world, run) as mm:
         stream = mm.stream("echo", text="x")
         assert next(stream) == "first"
         with pytest.raises(JobFailed):
@@ -304,7 +221,7 @@ def test_a_chunk_that_the_manifest_does_not_allow_is_an_error(world):
         job.on_event(chunk(3))
         return "x"
 
-    with session(world, run) as mm, pytest.raises(OutputError):
+    with FakeSession(world, run) as mm, pytest.raises(OutputError):
         list(mm.stream("echo", text="x"))
 
 
@@ -316,7 +233,7 @@ def test_whoever_stops_iterating_cancels_the_job(world):
         assert select.select([job.cancellation], [], [], 30)[0]
         raise Cancelled("as asked")
 
-    with session(world, run) as mm:
+    with FakeSession(world, run) as mm:
         stream = mm.stream("echo", text="x")
         assert next(stream) == "first"
         stream.close()
@@ -329,7 +246,7 @@ def test_an_engine_that_does_not_exist_is_refused(world):
 
 
 def test_threads_may_share_a_session(world):
-    with session(world) as mm:
+    with FakeSession(world) as mm:
         found = []
 
         def work(n):

@@ -7,22 +7,14 @@ import pytest
 
 from orchestrator.cli.context import Context
 from orchestrator.cli.main import command
+from tests.models import Notes
 
 
-class Lines:
-    """A reporter that keeps what it is told."""
-
-    def __init__(self):
-        self.notes = []
-
-    def note(self, text):
-        self.notes.append(text)
+class Brief(Notes):
+    """A reporter for commands that are too short for progress."""
 
     def progress(self, key, text, done=0, total=0):
-        raise AssertionError("these commands are too short for progress")
-
-    def finish(self, key, text=""):
-        raise AssertionError("these commands are too short for progress")
+        raise AssertionError(f"progress of {key}: {text}")
 
 
 @dataclass
@@ -35,7 +27,7 @@ class User:
 
     def mm(self, *arguments, manifests=(), variables=None):
         """Run a command and return the lines of its standard output; `notes` has the others."""
-        lines = Lines()
+        reporter = Brief()
         context = Context(
             variables={
                 "HOME": str(self.root / "home"),
@@ -44,13 +36,13 @@ class User:
             },
             cwd=self.root / "project",
             manifests=tuple(manifests),
-            reporter=lines,
+            reporter=reporter,
         )
         self.capsys.readouterr()
         try:
             command.main(list(arguments), "mm", standalone_mode=False, obj=context)
         finally:
-            self.notes = lines.notes
+            self.notes = reporter.notes
             self.out = self.capsys.readouterr().out.splitlines()
         return self.out
 

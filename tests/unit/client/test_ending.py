@@ -26,6 +26,7 @@ def worker(supervisor):
         (GONE, True, "its supervisor, which somebody has killed"),
         (os.getpid(), True, "ended before it answered"),
     ],
+    ids=["in order", "killed", "alive"],
 )
 def test_an_orderly_end_and_a_killed_supervisor_are_told_apart(tmp_path, supervisor, record, said):
     runtime = RuntimeDirectory(tmp_path)

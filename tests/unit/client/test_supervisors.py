@@ -7,7 +7,13 @@ import signal
 import pytest
 
 from orchestrator.client import supervisors
-from orchestrator.client.supervisors import is_alive, send_signal, start_time, wait_gone
+from orchestrator.client.supervisors import (
+    is_alive,
+    open_process,
+    send_signal,
+    start_time,
+    wait_gone,
+)
 
 GONE = 2**22 + 1
 """Above the largest id that Linux gives."""
@@ -23,7 +29,7 @@ def heard():
 
 
 @pytest.mark.parametrize("system", ["linux", "portable"])
-def test_the_right_process_is_signalled(heard, system, monkeypatch):
+def test_the_right_process_is_signalled(heard, system):
     began = start_time(os.getpid())
     assert send_signal(os.getpid(), began, signal.SIGUSR1, system)
     assert heard == [signal.SIGUSR1]
@@ -37,16 +43,21 @@ def test_a_reused_id_is_never_signalled(heard, system, began):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
-def test_a_kernel_that_does_not_know_the_call_is_like_another_system(heard, monkeypatch, number):
+def test_a_kernel_that_does_not_know_the_call_is_like_another_system(number):
     def refuse(pid):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, "pidfd_open", refuse, raising=False)
-    began = start_time(os.getpid())
-    assert send_signal(os.getpid(), began, signal.SIGUSR1, "linux")
-    assert heard == [signal.SIGUSR1]
-    assert not wait_gone(os.getpid(), began, 0, "linux")
-    assert wait_gone(GONE, "x", 0, "linux")
+    assert open_process(os.getpid(), "linux", refuse) is None
+    assert open_process(os.getpid(), "linux", None) is None
+    assert open_process(os.getpid(), "portable") is None
+
+
+def test_another_failure_of_the_call_is_an_error():
+    def refuse(pid):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+        open_process(os.getpid(), "linux", refuse)
 
 
 @pytest.mark.parametrize("system", ["linux", "portable"])

@@ -24,19 +24,7 @@ from orchestrator.errors import (
 from orchestrator.worker import frames
 from orchestrator.worker.channel import Channel
 from orchestrator.worker.frames import CANCELLED, FAILED, MISMATCH, NOT_LOADED, REJECTED
-
-
-class FakeSupervisor:
-    """Has ended already; remembers whether it was told to."""
-
-    def __init__(self):
-        self.told = 0
-
-    def end(self):
-        self.told += 1
-
-    def wait(self, seconds):
-        return True
+from tests.fakes import FakeSupervisor
 
 
 class Noticed(Connection):

@@ -112,7 +112,7 @@ def test_every_key_is_read():
     assert manifest.environment.variables == {"OMP_NUM_THREADS": "2"}
     assert manifest.environment.pass_ == ("CUDA_HOME",)
     assert manifest.source is not None
-    assert manifest.source.size_in_bytes == 6_800_000_000
+    assert manifest.source.size == "6.8 GB"
     assert manifest.patches == ("full", "more-patches")
     assert manifest.smallest_memory("cpu") == 8 * 1024**3
     assert manifest.smallest_memory("mps") == 0

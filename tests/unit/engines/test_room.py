@@ -1,7 +1,6 @@
 """Whether a model fits: what is free, what is stopped for it, and when it is refused."""
 
 import os
-from dataclasses import dataclass, field
 
 import pytest
 
@@ -13,21 +12,10 @@ from orchestrator.engines.room import Room
 from orchestrator.errors import MemoryRefused
 from orchestrator.jobs.job import Job
 from orchestrator.worker import state
+from tests.fakes import FakeMemory
 from tests.models import Notes, model
 
 GIB = 1 << 30
-
-
-@dataclass
-class FakeMemory:
-    """So much is free on the CPU; each worker that ends gives something back."""
-
-    left: int | None
-    asked: list = field(default_factory=list)
-
-    def free(self, device):
-        self.asked.append(device)
-        return self.left
 
 
 class World:

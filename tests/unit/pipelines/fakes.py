@@ -1,8 +1,11 @@
 """Models that are functions, and a short way from YAML to a scheduler over them."""
 
+from __future__ import annotations
+
 import array
 import itertools
 import threading
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import Input
 from orchestrator.core.names import BUILT_IN_STEPS
@@ -20,10 +23,13 @@ from orchestrator.pipelines.step_values import given
 from orchestrator.results import Audio, Result
 from orchestrator.steps import builtin
 
-LIST = Signature(
-    "lister", {"count": Port(Kind("integer"), True)}, {"items": Kind("text", many=True)}
-)
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
 
+    from orchestrator.core.pipelines.declaration import Step
+    from orchestrator.jobs.job import Job
+    from orchestrator.pipelines.run_events import RunEvent, Span
 
 SOUNDS = {
     "say": Signature(
@@ -36,7 +42,7 @@ SOUNDS = {
 """Models that return a sound."""
 
 
-def sound(*samples):
+def sound(*samples: int) -> Audio:
     """Return a sound of 8000 Hz."""
     data = array.array("h", samples).tobytes()
     return Audio(AudioValue(memoryview(data), "<i2", (len(samples),), 8000))
@@ -48,22 +54,22 @@ class FakeModels:
     A function returns the text or the sound of its model, and warnings behind it if there are any.
     """
 
-    def __init__(self, **models):
+    def __init__(self, **models: Callable[..., Any]) -> None:
         self.models = models
         self.versions = dict.fromkeys(models, "1")
-        self.ran = []
-        self.prepared = []
+        self.ran: list[tuple[str, dict[str, Any]]] = []
+        self.prepared: list[str] = []
         self.most = 0
         self._running = 0
         self._lock = threading.Lock()
 
-    def produced_by(self, job):
+    def produced_by(self, job: Job) -> Mapping[str, Any]:
         return {"model": job.name, "runner": self.versions[job.name]}
 
-    def load(self, job):
+    def load(self, job: Job) -> None:
         self.prepared.append(job.name)
 
-    def execute(self, job):
+    def execute(self, job: Job) -> Result:
         with self._lock:
             self._running += 1
             self.most = max(self.most, self._running)
@@ -79,7 +85,7 @@ class FakeModels:
             {primary: value}, job.name, primary, dict, {"run": 0.5}, warnings=tuple(warnings)
         )
 
-    def signature(self, step):
+    def signature(self, step: Step) -> Signature:
         if step.run in BUILT_IN_STEPS:
             return builtin(step.run).signature
         if step.run in SOUNDS:
@@ -95,15 +101,15 @@ class FakeModels:
 class Observed:
     """An observer that keeps what happened."""
 
-    def __init__(self):
-        self.ended = []
-        self.failures = []
-        self.latest = {}
-        self.spans = []
-        self.preparations = []
-        self.warnings = []
+    def __init__(self) -> None:
+        self.ended: list[tuple[str, int | None, str]] = []
+        self.failures: list[tuple[str, int | None, str]] = []
+        self.latest: dict[str, tuple[int, int | None]] = {}
+        self.spans: list[tuple[str, Span]] = []
+        self.preparations: list[tuple[str, str]] = []
+        self.warnings: list[tuple[str, int | None, str]] = []
 
-    def on_event(self, event):
+    def on_event(self, event: RunEvent) -> None:
         match event:
             case ItemDone(step, index, _, result, span):
                 self.warnings += [(step, index, warning) for warning in result.warnings]
@@ -120,11 +126,23 @@ class Observed:
 class Run:
     """A pipeline over fake models, run once."""
 
-    def __init__(self, yaml, models, directory, *, store=None, force=(), retries=0,
-                 keep_going=False, **inputs):  # fmt: skip
+    def __init__(
+        self,
+        yaml: str,
+        models: FakeModels,
+        directory: Path,
+        *,
+        store: ResultStore | None = None,
+        force: Collection[str] = (),
+        retries: int = 0,
+        keep_going: bool = False,
+        **inputs: Any,
+    ) -> None:
         declaration, where = read_pipeline(yaml.encode(), file="p.yaml", stem="p")
-        self.graph, problems = check(declaration, where, models.signature)
+        graph, problems = check(declaration, where, models.signature)
         assert problems == []
+        assert graph is not None
+        self.graph = graph
         values = {
             name: given(declaration.inputs[name].type, value, many=declaration.inputs[name].list)
             for name, value in inputs.items()
@@ -133,7 +151,7 @@ class Run:
         self.observed = Observed()
         numbers = itertools.count()
 
-        def scratch():
+        def scratch() -> Path:
             path = directory / f"job-{next(numbers)}"
             path.mkdir()
             return path
@@ -146,6 +164,6 @@ class Run:
         self.scheduler = Scheduler(self.run_state, step_executors(self.graph, context), context)
         self.scheduler.run()
 
-    def output(self, name):
+    def output(self, name: str) -> Any:
         value = self.run_state.value(self.graph.outputs[name][0])
         return [each.data for each in value] if isinstance(value, tuple) else value.data

@@ -191,11 +191,11 @@ def test_a_trace_has_rows_for_workers_loads_queues_and_transfers(record):
     assert len(events["s"]) == 2
 
 
-def test_turns_that_follow_each_other_do_not_overlap_in_a_trace(tmp_path, monkeypatch):
+def test_turns_that_follow_each_other_do_not_overlap_in_a_trace(tmp_path):
     # Whatever the part of a microsecond at which a run begins: seven hundredths at a time.
     for count in range(60):
-        monkeypatch.setattr(runs.time, "time", lambda count=count: 1_764_000_000 + count * 7e-8)
-        made = RunRecord(tmp_path / str(count), SKETCH, {}, {})
+        began = 1_764_000_000 + count * 7e-8
+        made = RunRecord(tmp_path / str(count), SKETCH, {}, {}, clock=lambda began=began: began)
         check_trace(trace(fill(made)))
 
 

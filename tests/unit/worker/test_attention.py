@@ -5,7 +5,6 @@ import select
 
 import pytest
 
-from orchestrator.worker import attention
 from orchestrator.worker.attention import MOMENT, REST, Attention
 
 FOUND = [(3, select.POLLIN)]
@@ -20,7 +19,7 @@ class World:
         self.comes = float("inf")
         self.turns = 0
 
-    def sched_yield(self):
+    def give_way(self):
         self.now += self.turn
         self.turns += 1
 
@@ -28,13 +27,13 @@ class World:
         assert milliseconds == 0
         return FOUND if self.now >= self.comes else []
 
+    def attention(self):
+        return Attention(lambda: self.now, self.give_way)
+
 
 @pytest.fixture
-def world(monkeypatch):
-    made = World()
-    monkeypatch.setattr(attention.time, "monotonic", lambda: made.now)
-    monkeypatch.setattr(attention.os, "sched_yield", made.sched_yield)
-    return made
+def world():
+    return World()
 
 
 def test_what_is_there_is_found_and_nothing_is_an_answer():
@@ -50,7 +49,7 @@ def test_what_is_there_is_found_and_nothing_is_an_answer():
 
 
 def test_what_comes_within_the_moment_is_found_and_what_comes_later_is_not(world):
-    eyes = Attention()
+    eyes = world.attention()
     world.comes = world.now + MOMENT / 2
     assert eyes.look(world.poll) == FOUND
     assert world.turns == 5
@@ -60,7 +59,7 @@ def test_what_comes_within_the_moment_is_found_and_what_comes_later_is_not(world
 
 
 def test_where_others_take_the_processor_nobody_looks_for_a_while(world):
-    eyes = Attention()
+    eyes = world.attention()
     world.turn = 0.003
     world.comes = world.now + 0.001
     assert eyes.look(world.poll) == FOUND  # and that was late

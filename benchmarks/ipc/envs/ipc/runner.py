@@ -1,7 +1,5 @@
 """The model of the benchmark: it does nothing."""
 
-# ruff: noqa: ARG001 - a runner, as those in envs/
-
 
 def load(context):
     return None

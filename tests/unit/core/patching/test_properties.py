@@ -71,7 +71,6 @@ TOP_NOISE = [
     "if é:\n  def done(self): pass\nelse: done = 1\n", "x = f'{1} Old'\n", "s.cuda; cuda()\n",
 ]  # fmt: skip
 INNER_NOISE = ["", "        # x.cuda()\n", "\n", "        'Old'; é = 1; w = cat(y)\n", "   \x0c \n"]
-DAMAGE = [b"", b"#", b"(", b"x", b"'", b"\n", b".", b" "]
 ANY_NOISE = ["", "# Old.cuda()\n", "\n", " \t\x0c\n"]
 
 
