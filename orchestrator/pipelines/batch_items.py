@@ -115,17 +115,12 @@ def _pages(name: str, cwd: Path) -> list[str]:
     from orchestrator.steps.split_pages import is_pdf, page_in, pages_of
 
     path, page = page_in(cwd / Path(name).expanduser())
-    if page is not None:
-        return [name]
     try:
-        if not is_pdf(path):
-            return [name]
-    except OSError:
-        return [name]  # its item says what is wrong with it
-    try:
-        return [f"{name}#page={number}" for number in range(1, pages_of(path) + 1)]
-    except UsageError:
-        return [name]
+        if page is None and is_pdf(path):
+            return [f"{name}#page={number}" for number in range(1, pages_of(path) + 1)]
+    except (OSError, UsageError):
+        pass  # its item says what is wrong with it
+    return [name]
 
 
 def natural(text: str) -> list[tuple[bool, int, str]]:
@@ -171,10 +166,9 @@ def _image(path: Path, directory: Path) -> Path:
 
     file, page = page_in(path)
     if page is None:
-        if path.is_file() and is_pdf(path):
-            page = 1  # it could not be split before, and says now why
-        else:
+        if not (path.is_file() and is_pdf(path)):
             return path
+        page = 1  # it could not be split before, and says now why
     if not file.is_file():
         raise UsageError("there is no such file", where=str(file))
     target = directory / f"page-{page}.png"

@@ -34,7 +34,7 @@ def trace(run: Run) -> dict[str, Any]:
     entries = sorted(run.entries(), key=lambda each: each.began)
     preparations = list(run.preparations())
     events: list[Event] = []
-    by_step: dict[str, list[Entry]] = {step: [] for step in _steps(run)}
+    by_step: dict[str, list[Entry]] = {step["id"]: [] for step in run.steps}
     for entry in entries:
         by_step.setdefault(entry.step, []).append(entry)
     for pid, (step, its) in enumerate(by_step.items(), start=1):
@@ -73,23 +73,12 @@ def _microseconds(moment: float) -> int:
     return round(moment * 1e6)
 
 
-def _steps(run: Run) -> list[str]:
-    graph = run.facts.get("graph")
-    return [step["id"] for step in graph["steps"]] if isinstance(graph, dict) else []
-
-
 def _names(pid: int, step: str, run: Run, entries: Iterable[Entry]) -> Iterator[Event]:
-    graph = run.facts.get("graph")
-    models = {each["id"]: each["name"] for each in graph["steps"]} if graph else {}
+    models = {each["id"]: each["name"] for each in run.steps}
     name = f"{step} ({models[step]})" if step in models else step
     yield {"name": "process_name", "ph": "M", "pid": pid, "tid": 0, "args": {"name": name}}
-    yield {
-        "name": "process_sort_index",
-        "ph": "M",
-        "pid": pid,
-        "tid": 0,
-        "args": {"sort_index": pid},
-    }
+    order = {"name": "process_sort_index", "ph": "M", "pid": pid, "tid": 0}
+    yield {**order, "args": {"sort_index": pid}}
     rows = {PREPARING: "environment and load"}
     rows |= {_row(lane): f"worker {lane + 1}" for lane in sorted({each.lane for each in entries})}
     for tid, title in rows.items():
@@ -109,9 +98,9 @@ def _item(entry: Entry, clock: _Clock) -> Iterator[Event]:
     """Yield the item, and its parts one after the other beneath it."""
     began, ended = clock.at(entry.began), clock.at(entry.ended)
     row = _row(entry.lane)
-    told = {"status": entry.status, "key": entry.key, "error": entry.error}
+    outcome = {"status": entry.status, "key": entry.key, "error": entry.error}
     name = entry.label or entry.step
-    yield {**_slice(name, entry.status, began, ended, clock.pid, row), "args": told}
+    yield {**_slice(name, entry.status, began, ended, clock.pid, row), "args": outcome}
     if entry.status == KEPT:
         return
     moment = entry.began
@@ -150,10 +139,9 @@ def _queue(entries: Iterable[Entry], clock: _Clock) -> Iterator[Event]:
 
 def _arrows(run: Run, entries: Iterable[Entry], pids: Mapping[str, int]) -> Iterator[Event]:
     """Yield an arrow from each item of a step to what the next step makes of it."""
-    graph = run.facts.get("graph")
     followed = {
         each["id"]: str(each["foreach"]).removeprefix("steps.")
-        for each in (graph["steps"] if isinstance(graph, dict) else ())
+        for each in run.steps
         if str(each.get("foreach")).startswith("steps.")
     }
     made = {(each.step, each.index): each for each in entries}

@@ -101,18 +101,15 @@ class Outcome(Mapping[str, Any]):
 
     def value(self, name: str) -> Value | Items | None:
         """Return an output as the pipeline holds it; None where its step did not end well."""
-        reference, kind = self._graph.outputs[name]
+        reference, _ = self._graph.outputs[name]
         state = self._run_state.states[reference.step]
         if state.node.mapped:
             return Items(
                 state.begun, lambda index: _given(self._run_state.output(reference, index))
             )
-        value = self._run_state.output(reference, 0) if state.begun else msgspec.UNSET
-        if value is msgspec.UNSET:
-            return None
-        if kind.many:
-            many: tuple[Value, ...] = value
-            return Items(len(many), many.__getitem__)
+        value = self._run_state.output(reference, 0)
+        if isinstance(value, tuple):
+            return Items(len(value), value.__getitem__)
         return _given(value)
 
     def __iter__(self) -> Iterator[str]:

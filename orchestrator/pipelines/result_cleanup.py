@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.home import Home
 
 LOCK = "results.lock"
-"""Held shared by runs and alone by whoever removes results."""
+"""Held shared while a pipeline runs, and exclusively while results are removed."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def clean(home: Home, older_than: float = 0.0, *, dry_run: bool = False) -> Clea
         files += list((home.results / "steps").glob("*/partial.*"))
         if not older_than:
             files += list((home.results / "producers").glob("*"))
-        runs = [path for path in _runs(home.runs) if modified(path) <= until]
+        runs = [path for path in home.runs.glob("*") if path.is_dir() and modified(path) <= until]
         size = sum(
             map(file_size, [*steps, *files, *(path for run in runs for path in _below(run))])
         )
@@ -106,8 +106,4 @@ def _files_in(record: object) -> set[str]:
 
 
 def _below(directory: Path) -> list[Path]:
-    return [path for path in directory.rglob("*") if path.is_file()] if directory.is_dir() else []
-
-
-def _runs(runs: Path) -> list[Path]:
-    return [path for path in runs.iterdir() if path.is_dir()] if runs.is_dir() else []
+    return [path for path in directory.rglob("*") if path.is_file()]

@@ -36,21 +36,20 @@ class StepResult(NamedTuple):
 
     Attributes:
         key: What its result is kept under.
-        reused: Whether the result was there before.
         timings: Seconds by part of this run, in the order in which the parts came: "build"
             (until the environment was there), "take" (the inputs read and hashed, a kept result
-            looked for), "ready" (until the model was
-            loaded), "wait" (for a worker that was free), "load" (of a further worker), "run",
-            "keep" (the result written).
+            looked for), "ready" (until the model was loaded), "wait" (for a free worker), "load"
+            (of a further worker), "run", "keep" (the result written).
         recipe: What decides the result.
         warnings: Why the result may not be what was asked for.
+        reused: Whether the result was there before.
     """
 
     key: str
-    reused: bool
     timings: Mapping[str, float]
     recipe: Recipe
     warnings: tuple[str, ...] = ()
+    reused: bool = False
 
 
 @dataclass(frozen=True)

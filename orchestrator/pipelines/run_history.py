@@ -83,6 +83,12 @@ class Run:
         return str(self.facts.get("pipeline", ""))
 
     @property
+    def steps(self) -> Sequence[Mapping[str, Any]]:
+        """The steps, as `Graph.document` has them; empty in a record of an older version."""
+        steps: Sequence[Mapping[str, Any]] = _mapping(self.facts.get("graph")).get("steps", ())
+        return steps
+
+    @property
     def began(self) -> float:
         """Seconds of the clock on the wall."""
         return _number(self.facts.get("began"))

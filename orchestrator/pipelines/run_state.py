@@ -66,13 +66,10 @@ class RunState:
         source = state.node.source
         if source is None:
             return ""
-        number = f"item {index + 1}"
-        if source.root == "inputs":
-            return self.list(source)[index].label or number
-        before = self.states[source.step]
-        if before.node.mapped:
+        before = self.states.get(source.step)
+        if before is not None and before.node.mapped:
             return self.label(before, index)
-        return before.flows[source.name][index].label or number
+        return self._item(source, index).label or f"item {index + 1}"
 
     def list(self, source: Reference) -> tuple[Value, ...]:
         """Return the items of an input that is a list."""
@@ -92,12 +89,16 @@ class RunState:
             return self.value(reference)
         source = state.node.source
         assert source is not None
-        if source.root == "inputs":
-            return self.list(source)[index]
-        before = self.states[source.step]
-        if not before.node.mapped:
-            return before.flows[source.name][index]
-        value = self.output(source, index)
+        value = self._item(source, index)
         if value is msgspec.UNSET:
             raise UsageError(f"{source} gave nothing for this item")
         return value
+
+    def _item(self, source: Reference, index: int) -> Any:
+        """Return an item of a list: an input, or what a step has returned."""
+        if source.root == "inputs":
+            return self.list(source)[index]
+        before = self.states[source.step]
+        return (
+            self.output(source, index) if before.node.mapped else before.flows[source.name][index]
+        )

@@ -112,18 +112,11 @@ class StepExecutor:
                     for value in values if isinstance(values, tuple) else ():
                         emit(name, value)
                 timings.end("take")
-                return StepResult(
-                    kept.key,
-                    reused=True,
-                    timings=timings.parts,
-                    recipe=recipe,
-                    warnings=kept.warnings,
-                )
+                return StepResult(kept.key, timings.parts, recipe, kept.warnings, reused=True)
         made = self._skip(inputs, timings) or self._make(inputs, emit, permit, timings)
         key = self._store.put(recipe, made.outputs, made.timings, made.warnings)
         timings.end("keep")
-        reused = False
-        return StepResult(key, reused, timings.parts, recipe, made.warnings)
+        return StepResult(key, timings.parts, recipe, made.warnings)
 
     def prepare(self) -> None:
         """Have the model loaded, once; where that fails, it fails for every item.

@@ -125,7 +125,7 @@ def test_results_are_their_owners_alone(home, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("producer", "inputs", "told"),
+    ("producer", "inputs", "clauses"),
     [
         ({"runner": "2"}, {}, ["the runner changed (1, now 2)"]),
         ({"device": "cuda"}, {}, ["the device is another"]),
@@ -135,10 +135,10 @@ def test_results_are_their_owners_alone(home, tmp_path):
         ({}, {}, []),
     ],
 )
-def test_what_changed_is_told(producer, inputs, told):
+def test_each_change_is_a_clause(producer, inputs, clauses):
     now = Recipe({**RECIPE.producer, **producer}, {**RECIPE.inputs, **inputs})
-    assert differences(RECIPE, now) == told
-    assert (now.key == RECIPE.key) == (not told)
+    assert differences(RECIPE, now) == clauses
+    assert (now.key == RECIPE.key) == (not clauses)
 
 
 def test_names_are_in_the_order_of_people():

@@ -58,7 +58,7 @@ def done(record, name, index, began, seconds, *, lane=0, ready=None, reused=Fals
     ready = began if ready is None else ready
     span = Span(start + ready, start + began, start + began + seconds, lane)
     key = f"{index}{len(name)}" * 32
-    result = StepResult(key, reused, parts, RECIPE)
+    result = StepResult(key, parts, RECIPE, reused=reused)
     record.done(ItemDone(name, index, f"item {index}", result, span))
 
 
