@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from orchestrator import __version__
-from orchestrator.cli import failures
+from orchestrator.cli import error_exit
 from orchestrator.cli.context import Context
 from orchestrator.cli.lazy import LazyGroup
 from orchestrator.errors import UsageError
@@ -26,15 +26,15 @@ GARBAGE = 20_000
 COMMANDS = {
     "run": ("Run a model on inputs and print or save what it makes", "run:command"),
     "pipeline": ("Chain models and small steps, over one item or many", "pipeline:command"),
-    "batch": ("Run a task over many files, one JSON line for each", "batch:command"),
+    "batch": ("Run a task over many files, one JSON line for each", "batch_command:command"),
     "env": ("Lock, build, list and explain the models' environments", "env:command"),
     "model": ("Show the models, and fetch, check and forget their weights", "model:command"),
     "patch": ("Show, check and apply the edits that a model's code needs", "patch:command"),
-    "doctor": ("Say what is wrong, why, and what mends it", "doctor:command"),
+    "doctor": ("Say what is wrong, why, and how to fix it", "doctor:command"),
     "use": ("Choose the model that stands for a task", "use:command"),
     "manifest": (
         "Check manifests, print their schema, trust a directory of them",
-        "manifest:command",
+        "manifest_command:command",
     ),
     "new": ("Write the skeleton of a model of your own", "new:command"),
     "completion": ("Print the completion script for a shell", "completion:command"),
@@ -61,7 +61,7 @@ def command() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `mm` with `arguments` (by default the process's own) and exit."""
     gc.set_threshold(GARBAGE)
-    if sys.stdout is None:  # closed by whoever started us
+    if sys.stdout is None:  # the parent process closed it
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until we exit
     given = list(sys.argv[1:] if arguments is None else arguments)
     context = Context(variables=snapshot(), cwd=Path.cwd())
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = result if isinstance(result, int) else 0
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the one place where every error ends
-        code = failures.conclude(error, context, given)
+        code = error_exit.conclude(error, context, given)
     finally:
         context.close()
     sys.exit(code)

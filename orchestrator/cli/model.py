@@ -10,7 +10,7 @@ import click
 
 from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.paths import GivenPath
+from orchestrator.cli.path_type import GivenPath
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.paths import GivenPath
+from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import ManifestError, UsageError
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli import options
 from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 
@@ -19,8 +20,7 @@ JSON_VERSION = 1
 HEADINGS = ("MODEL", "PID", "DEVICE", "DTYPE", "MEMORY", "STATE", "JOBS", "UNTIL")
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.command(params=[options.JSON])
 @pass_context
 def command(context: Context, *, as_json: bool) -> None:
     """Show the workers that have a model loaded or are loading one.

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from orchestrator.arrays import read_npy
-from orchestrator.cli.paths import GivenPath
+from orchestrator.cli.path_type import GivenPath
 from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.errors import UsageError
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.paths import GivenPath
+from orchestrator.cli.path_type import GivenPath
 from orchestrator.core.units import counted
 from orchestrator.errors import ManifestError
 

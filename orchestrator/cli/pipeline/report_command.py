@@ -9,7 +9,7 @@ import click
 
 from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.paths import GivenPath
+from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
