@@ -45,7 +45,7 @@ class JobDisplay:
                 self._reporter.progress(self._model, text, done, total)
 
     def close(self) -> None:
-        """Take the progress bar away."""
+        """Remove the progress bar."""
         self._reporter.finish(self._model)
 
     @property

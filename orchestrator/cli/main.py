@@ -1,4 +1,4 @@
-"""The entry point of `mm`: global options, the table of commands, and how every error ends."""
+"""The entry point of `mm`: global options and the table of commands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GARBAGE = 20_000
-"""Objects made before Python looks for cycles: nearly all that a short command makes stays."""
+"""Objects created before Python looks for cycles; a short command keeps nearly all of its own."""
 
 COMMANDS = {
     "run": ("Run a model on inputs and print or save what it makes", "run:command"),
@@ -40,10 +40,10 @@ COMMANDS = {
     "completion": ("Print the completion script for a shell", "completion:command"),
     "ps": ("Show the live workers", "ps:command"),
     "stop": ("End workers and free their memory", "stop:command"),
-    "logs": ("Print what a model's worker has printed", "logs:command"),
+    "logs": ("Print the output of a model's worker", "logs:command"),
     "uninstall": ("Show everything that mm keeps, and remove it", "uninstall:command"),
 }
-"""Every command with its help and where it is."""
+"""Every command with its help and its place."""
 
 
 @click.group(
@@ -82,8 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def take_global_options(arguments: Sequence[str], context: Context) -> list[str]:
     """Take `--manifests DIR` and `--debug` from anywhere before a `--`; return the rest.
 
-    The commands of `mm run` come from manifests, so that the directories must be known before the
-    command line can be parsed by click.
+    The commands of `mm run` come from manifests, so the directories must be known before click
+    parses the command line.
     """
     rest: list[str] = []
     manifests: list[Path] = []

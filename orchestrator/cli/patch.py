@@ -159,7 +159,7 @@ def check(
     required=True,
     type=GivenPath(path_type=Path),
     metavar="DIR",
-    help="The directory of yours to edit.",
+    help="The directory to edit.",
 )
 @click.option("--clear-cache", is_flag=True, help="Remove stale copies in the module cache.")
 @pass_context
@@ -172,7 +172,7 @@ def apply(
     clear_cache: bool,
     **given: Any,
 ) -> None:
-    """Edit a directory of your own as a job of MODEL would, keeping the originals.
+    """Edit a directory of yours as a job of MODEL would, keeping the originals.
 
     Jobs never need this: they load a patched copy, and leave the download as it is.
     """

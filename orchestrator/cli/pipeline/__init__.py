@@ -15,7 +15,7 @@ COMMANDS = {
     "report": ("Write one HTML page of a run", "report_command:report_command"),
     "clean": ("Remove the results that are kept", "clean_command:clean_command"),
 }
-"""Every command with its help and where it is."""
+"""Every command with its help and its place."""
 
 
 @click.group("pipeline", cls=LazyGroup, package="orchestrator.cli.pipeline", table=COMMANDS)

@@ -42,7 +42,10 @@ OPTIONS = (
     shared.RETRIES,
     click.Option(["--no-cache"], is_flag=True, help="Use no earlier results, and keep none."),
     click.Option(
-        ["--force-step"], multiple=True, metavar="STEP", help="Run STEP though results are kept."
+        ["--force-step"],
+        multiple=True,
+        metavar="STEP",
+        help="Run STEP even if its results are kept.",
     ),
     click.Option(["--explain"], is_flag=True, help="Say what would run, and why; run nothing."),
     click.Option(
@@ -71,7 +74,7 @@ class Pipelines(click.Group):
         return _command(*find(ctx.ensure_object(Context), cmd_name).read())
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the pipelines, whose files are read for `mm pipeline list` and not here."""
+        """List the names alone, without reading the files as `mm pipeline list` does."""
         with formatter.section("Pipelines"):
             formatter.write_dl([(name, "") for name in self.list_commands(ctx)])
 
@@ -80,9 +83,9 @@ class Pipelines(click.Group):
 def run_command() -> None:
     """Run a pipeline, or say what a run would do.
 
-    Finished steps are kept: the same command goes on where it was stopped, and runs again only
-    what has changed. `mm pipeline run NAME --help` shows the inputs of NAME, and `mm pipeline
-    report` afterwards writes a page of what ran when and what came out.
+    Finished steps are kept: the same command continues where it stopped, and runs only what has
+    changed. `mm pipeline run NAME --help` shows the inputs of NAME; `mm pipeline report` writes a
+    page about the run.
     """
 
 
@@ -119,7 +122,7 @@ def _command(declaration: Declaration, where: Where) -> click.Command:
 
 
 def _takes_files(declaration: Declaration) -> str:
-    """Return the one input that is a list of files, which arguments without an option fill."""
+    """Return the only input that is a list of files; arguments without an option fill it."""
     lists = [
         name
         for name, declared in declaration.inputs.items()

@@ -10,7 +10,7 @@ from orchestrator.cli.main import command
 
 
 class Lines:
-    """A reporter that keeps what it is told."""
+    """A reporter that keeps its notes."""
 
     def __init__(self):
         self.notes = []
