@@ -26,7 +26,7 @@ def command(context: Context, *, as_json: bool) -> None:
     """Show the workers that have a model loaded or are loading one.
 
     MEMORY is the worker's resident memory on this machine, without memory of a GPU. Workers that a
-    session of this machine has on a cluster are shown with their NODE, as of a second ago.
+    session of this machine has on a cluster are shown with their NODE, up to a second late.
     """
     rows = _rows(context)
     if as_json:
