@@ -1,4 +1,4 @@
-"""What every command is given: the user's workspace and the sinks for text."""
+"""What every command receives: the user's workspace and the sinks for text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Context(Workspace):
         self.reporter.note(text)
 
     def close(self) -> None:
-        """Take the progress display off the terminal."""
+        """Remove the progress display from the terminal."""
         self.reporter.close()
 
 

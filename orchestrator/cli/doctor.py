@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli import options
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.paths import GivenPath
+from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,9 +31,8 @@ MAX_ERROR = 8 << 20
 """Bytes of a trace that are read."""
 
 
-@click.command()
+@click.command(params=[options.JSON, *options.CONDITIONS])
 @click.argument("target", required=False, metavar="[MODEL|DIR]", type=GivenPath())
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--error",
     "trace",
@@ -41,14 +41,6 @@ MAX_ERROR = 8 << 20
     help="Explain the failure in a stack trace.",
 )
 @click.option("--run", "as_job", is_flag=True, help="Run the smallest real job of MODEL, too.")
-@click.option("--device", default="auto", show_default=True, help="The device to look for.")
-@click.option("--dtype", default="auto", show_default=True, help="The data type to look for.")
-@click.option(
-    "--python",
-    type=GivenPath(),
-    metavar="PATH",
-    help="Take the packages of this interpreter, for DIR.",
-)
 @click.option("--offline", is_flag=True, help="Do not ask the package index.")
 @pass_context
 def command(

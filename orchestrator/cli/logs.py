@@ -1,4 +1,4 @@
-"""`mm logs`: what a model's worker has printed."""
+"""`mm logs`: the output of a model's worker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 16
 
 PAUSE = 0.2
-"""Seconds between two looks at a log that is followed; no system tells of growth portably."""
+"""Seconds between two reads of a log that is followed; no portable call reports its growth."""
 
 
 @click.command()
@@ -39,19 +39,19 @@ def command(context: Context, *, model: str, follow: bool) -> None:
 
 
 def _newest(directory: Path, model: str) -> Path | None:
-    """Return the newest log of a model; a name may hold no dot, so that it ends at the first."""
+    """Return the newest log of a model; a name has no dot, so that it ends at the first one."""
     logs = directory.glob(f"{model}.*.log") if directory.is_dir() else ()
     return max(logs, key=modified, default=None)
 
 
 def _print(log: Path, writer: WorkerRecord | None) -> None:
-    """Print a log, and go on with what comes for as long as `writer` lives."""
+    """Print a log; with a `writer`, follow the log until that worker ends."""
     with log.open("rb") as stream:
         while True:
-            # Asked first: what it wrote before its end is read after it.
+            # Checked before the read, so that its last output is read as well.
             ended = writer is None or writer.foreign().wait(PAUSE)
             if stream.tell() > os.fstat(stream.fileno()).st_size:
-                stream.seek(0, os.SEEK_END)  # its supervisor has cut it
+                stream.seek(0, os.SEEK_END)  # its supervisor has truncated it
             while data := stream.read(CHUNK):
                 write_result(data)
             if ended:

@@ -1,4 +1,4 @@
-"""The entry point of `mm`: global options, the table of commands, and how every error ends."""
+"""The entry point of `mm`: global options and the table of commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from orchestrator import __version__
-from orchestrator.cli import failures
+from orchestrator.cli import error_exit
 from orchestrator.cli.context import Context
 from orchestrator.cli.lazy import LazyGroup
 from orchestrator.errors import UsageError
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GARBAGE = 20_000
-"""Objects made before Python looks for cycles: nearly all that a short command makes stays."""
+"""Objects created before Python looks for cycles; a short command keeps nearly all of its own."""
 
 COMMANDS = {
     "run": ("Run a model on inputs and print or save what it makes", "run:command"),
     "pipeline": ("Chain models and small steps, over one item or many", "pipeline:command"),
-    "batch": ("Run a task over many files, one JSON line for each", "batch:command"),
+    "batch": ("Run a task over many files, one JSON line for each", "batch_command:command"),
     "env": ("Lock, build, list and explain the models' environments", "env:command"),
     "model": ("Show the models, and fetch, check and forget their weights", "model:command"),
     "patch": ("Show, check and apply the edits that a model's code needs", "patch:command"),
-    "doctor": ("Say what is wrong, why, and what mends it", "doctor:command"),
+    "doctor": ("Say what is wrong, why, and how to fix it", "doctor:command"),
     "use": ("Choose the model that stands for a task", "use:command"),
     "manifest": (
         "Check manifests, print their schema, trust a directory of them",
-        "manifest:command",
+        "manifest_command:command",
     ),
     "new": ("Write the skeleton of a model of your own", "new:command"),
     "completion": ("Print the completion script for a shell", "completion:command"),
     "ps": ("Show the live workers", "ps:command"),
     "stop": ("End workers and free their memory", "stop:command"),
-    "logs": ("Print what a model's worker has printed", "logs:command"),
+    "logs": ("Print the output of a model's worker", "logs:command"),
     "uninstall": ("Show everything that mm keeps, and remove it", "uninstall:command"),
 }
-"""Every command with its help and where it is."""
+"""Every command with its help and its place."""
 
 
 @click.group(
@@ -61,7 +61,7 @@ def command() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `mm` with `arguments` (by default the process's own) and exit."""
     gc.set_threshold(GARBAGE)
-    if sys.stdout is None:  # closed by whoever started us
+    if sys.stdout is None:  # the parent process closed it
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until we exit
     given = list(sys.argv[1:] if arguments is None else arguments)
     context = Context(variables=snapshot(), cwd=Path.cwd())
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = result if isinstance(result, int) else 0
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the one place where every error ends
-        code = failures.conclude(error, context, given)
+        code = error_exit.conclude(error, context, given)
     finally:
         context.close()
     sys.exit(code)
@@ -82,8 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def take_global_options(arguments: Sequence[str], context: Context) -> list[str]:
     """Take `--manifests DIR` and `--debug` from anywhere before a `--`; return the rest.
 
-    The commands of `mm run` come from manifests, so that the directories must be known before the
-    command line can be parsed by click.
+    The commands of `mm run` come from manifests, so the directories must be known before click
+    parses the command line.
     """
     rest: list[str] = []
     manifests: list[Path] = []

@@ -1,4 +1,4 @@
-"""`mm model`: which models there are, what each declares, and where its files come from."""
+"""`mm model`: the models, what each declares, and where its files come from."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import click
 
 from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.paths import GivenPath
+from orchestrator.cli.path_type import GivenPath
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
 
 NOTHING_NEEDED = "in its packages"
-"""Said of the weights of a model without a source."""
+"""What is shown as the weights of a model without a source."""
 
 
 @click.group()
@@ -64,12 +64,12 @@ def show(context: Context, model: str) -> None:
 
 @command.command("pull")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
-@click.option("--update", is_flag=True, help="Resolve a branch anew.")
+@click.option("--update", is_flag=True, help="Resolve a branch again.")
 @pass_context
 def pull(context: Context, models: tuple[str, ...], *, update: bool) -> None:
     """Download the weights of each MODEL, pinned to a commit, into the hub's own cache.
 
-    What is there already is not fetched again; a broken download goes on where it stopped.
+    Files that are there are not fetched again; an interrupted download continues.
     HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and proxies are honoured.
     """
     for declared in [context.catalog.model(name) for name in models]:
@@ -93,7 +93,7 @@ def add(context: Context, model: str, directory: Path) -> None:
 @click.argument("models", nargs=-1, metavar="[MODEL...]")
 @pass_context
 def verify(context: Context, models: tuple[str, ...]) -> int:
-    """Compare every file of each MODEL with the hash that was recorded; of all by default."""
+    """Compare every file of each MODEL, by default of all, with its recorded hash."""
     found = 0
     for declared in [context.catalog.model(name) for name in models] or _with_files(context):
         problems = context.sources.verify(declared)

@@ -1,4 +1,4 @@
-"""`mm new`: the skeleton of a model of the user's own, which runs as it is."""
+"""`mm new`: the skeleton of a user's own model, which runs unchanged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.paths import GivenPath
+from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import ManifestError, UsageError
 
 
@@ -25,11 +25,10 @@ from orchestrator.errors import ManifestError, UsageError
 )
 @pass_context
 def command(context: Context, model: str, task: str, directory: Path | None) -> None:
-    """Write the manifest and the runner of a new MODEL, to begin from.
+    """Write the manifest and the runner of a new MODEL, as a start.
 
-    The default place needs no trust, so that an edit of yours is used at once. Models in a
-    manifests/ above the working directory are trusted by their content: every edit would have to
-    be trusted again.
+    The default place needs no trust: your edits take effect at once. Models in a manifests/ above
+    the working directory are trusted by their content: there every edit needs trust again.
     """
     from orchestrator.catalog.skeletons import skeleton
 
@@ -55,7 +54,7 @@ def command(context: Context, model: str, task: str, directory: Path | None) -> 
 
 
 def _place(context: Context, directory: Path | None) -> Path:
-    """Return the directory for the manifest; made, where it is one that mm searches."""
+    """Return the directory for the manifest, created if mm searches it."""
     from orchestrator.catalog import given_directories, user_directory
 
     if directory is not None:
@@ -78,7 +77,7 @@ def _make(directory: Path) -> None:
 
 
 def _write(files: dict[Path, str]) -> None:
-    """Write all of the files, or none of them; none of them may be there."""
+    """Write all of the files, or none; none of them may exist."""
     for path in files:
         if path.exists() or path.is_symlink():
             raise ManifestError("is there already", where=str(path), fix="choose another name")

@@ -1,4 +1,4 @@
-"""Where the outputs of `mm run` go: standard output, files, or one JSON object."""
+"""Where outputs go, for `mm run` and `mm pipeline run`: standard output, files, JSON."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-import msgspec
-
 from orchestrator.arrays import npy_bytes
 from orchestrator.cli.terminal import write_result
 from orchestrator.core.paths import given_path
@@ -21,75 +18,80 @@ from orchestrator.inputs import named_files, refuse_input
 from orchestrator.results import Artifact, Audio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
-    from orchestrator.cli.streaming import Stream
-    from orchestrator.core.manifest import Manifest, Takes
-    from orchestrator.results import Result
+    from orchestrator.core.manifest import Takes
 
 BINARY_TYPES = frozenset({"image", "file", "audio", "array"})
 STANDARD_OUTPUT = "-"
 AUDIO_SUFFIXES = ("", ".wav", ".wave")
 
 
-class Destinations(msgspec.Struct, frozen=True):
-    """Which output goes to which path; "-" is standard output."""
-
-    paths: Mapping[str, str]
-
-    @property
-    def printed(self) -> str | None:
-        """The output that goes to standard output, if one does."""
-        return next((name for name, path in self.paths.items() if path == STANDARD_OUTPUT), None)
-
-
-def plan(manifest: Manifest, words: Sequence[str], *, as_json: bool) -> Destinations:
-    """Return where each output goes, after checking that it can go there.
+def parse_places(words: Sequence[str], names: Container[str], primary: str) -> dict[str, str]:
+    """Return the place of each output that `-o` names: a path, or "-" for standard output.
 
     Args:
-        manifest: The model's manifest.
         words: The values of `-o`: `OUT` or `NAME=OUT`.
-        as_json: Whether standard output belongs to the JSON object.
+        names: The names of the outputs.
+        primary: The output that `OUT` alone means.
 
     Raises:
-        UsageError: Before the model runs, for whatever could not be written after it.
+        UsageError: When an output has two places, or a place has two outputs or is empty.
     """
-    primary = manifest.primary_output
-    paths: dict[str, str] = {}
+    places: dict[str, str] = {}
     for word in words:
         name, equals, path = word.partition("=")
-        if not equals or name not in manifest.outputs:
+        if not equals or name not in names:
             name, path = primary, word
-        if name in paths:
+        if name in places:
             raise UsageError(f"two places for the output {name!r}", fix="give -o once for each")
         given_path(path, f"-o {word}".rstrip())
-        paths[name] = path
-    if not as_json and STANDARD_OUTPUT not in paths.values() and primary not in paths:
-        paths[primary] = STANDARD_OUTPUT
-    if list(paths.values()).count(STANDARD_OUTPUT) > 1:
+        places[name] = path
+    if list(places.values()).count(STANDARD_OUTPUT) > 1:
         raise UsageError("two outputs for standard output", fix="give one of them a path")
-    for name, path in paths.items():
-        _check(name, manifest.outputs[name].type, path, as_json=as_json)
-    if as_json and primary not in paths and manifest.outputs[primary].type in BINARY_TYPES:
-        raise UsageError(f"the output {primary!r} does not fit into JSON", fix="add -o PATH for it")
-    return Destinations(paths)
+    return places
 
 
-def _check(name: str, kind: str, path: str, *, as_json: bool) -> None:
+def printed_output(places: Mapping[str, str]) -> str:
+    """Return the output that goes to standard output, or an empty text."""
+    return next((name for name, path in places.items() if path == STANDARD_OUTPUT), "")
+
+
+def check_place(name: str, kind: str, path: str, *, as_json: bool, many: bool = False) -> None:
+    """Check that an output can go to its place, and make the directory of a list.
+
+    Args:
+        name: The output.
+        kind: Its type.
+        path: Its place.
+        as_json: Whether standard output belongs to the JSON object.
+        many: Whether it is a list.
+
+    Raises:
+        UsageError: Before anything runs, when the output could not be written afterwards.
+    """
     if path == STANDARD_OUTPUT:
         if as_json:
             raise UsageError("--json has standard output for itself", fix="give -o a path")
-        if kind in BINARY_TYPES and sys.stdout.isatty():
-            raise UsageError(
-                f"the output {name!r} is {kind} and is not written to a terminal",
-                fix=f"add -o {'out.wav' if kind == 'audio' else 'PATH'}",
-            )
-        return
-    if kind == "audio" and Path(path).suffix.lower() not in AUDIO_SUFFIXES:
-        raise UsageError(
-            "sound is written as WAV", where=path, fix=f"name it {Path(path).stem}.wav"
-        )
-    check_writable(path)
+        if kind in BINARY_TYPES and (many or sys.stdout.isatty()):
+            what = f"{kind} and is not written to a terminal"
+            if many:
+                what = f"a list of {kind} and is not written to standard output"
+            place = "DIR" if many else "out.wav" if kind == "audio" else "PATH"
+            raise UsageError(f"the output {name!r} is {what}", fix=f"add -o {name}={place}")
+    elif many:
+        target = Path(path)
+        if target.exists() and not target.is_dir():
+            raise UsageError("is a file, and a list goes to a directory", where=path)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot be made ({error.strerror})", where=path) from error
+    else:
+        if kind == "audio" and Path(path).suffix.lower() not in AUDIO_SUFFIXES:
+            fix = f"name it {Path(path).stem}.wav"
+            raise UsageError("sound is written as WAV", where=path, fix=fix)
+        check_writable(path)
 
 
 def check_writable(path: str) -> None:
@@ -119,7 +121,7 @@ def keep_inputs(
     Args:
         places: Where outputs, a receipt, a trace go; "-" and None are no files.
         manifest: What declares the inputs.
-        given: The inputs as they stood on the command line.
+        given: The inputs as they are on the command line.
         cwd: The working directory.
 
     Raises:
@@ -130,23 +132,9 @@ def keep_inputs(
             refuse_input(cwd / place, named_files(manifest, given, cwd))
 
 
-def deliver(result: Result, destinations: Destinations, stream: Stream | None = None) -> None:
-    """Write the outputs where they go; of what was streamed, the rest."""
-    for name, path in destinations.paths.items():
-        if name not in result:
-            click.echo(f"mm: {result.model} gave no {name!r} this time", err=True)
-        elif path != STANDARD_OUTPUT:
-            write_file(path, as_bytes(result[name]))
-    printed = destinations.printed
-    if printed is None or printed not in result:
-        return
-    value = result[printed]
-    if stream is not None and stream.began:
-        stream.end(value)
-    elif isinstance(value, str):
-        write_result(f"{value}\n")
-    else:
-        write_result(as_bytes(value))
+def is_binary(value: Any) -> bool:
+    """Return whether a value is bytes of a file, which do not fit into JSON."""
+    return isinstance(value, (Audio, Artifact, memoryview)) or hasattr(value, "dtype")
 
 
 def as_bytes(value: Any) -> bytes:
@@ -155,9 +143,37 @@ def as_bytes(value: Any) -> bytes:
         return value.read()
     if isinstance(value, str):
         return (value if value.endswith("\n") else value + "\n").encode("utf-8")
-    if isinstance(value, memoryview) or hasattr(value, "dtype"):
+    if is_binary(value):
         return npy_bytes(value)
     return (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode("utf-8")
+
+
+def suffix_of(value: Any) -> str:
+    """Return the suffix of a file of `as_bytes(value)`."""
+    if isinstance(value, Artifact):
+        return value.path.suffix
+    if isinstance(value, Audio):
+        return ".wav"
+    if is_binary(value):
+        return ".npy"
+    return ".txt" if isinstance(value, str) else ".json"
+
+
+def described(value: Any, place: str | None) -> Any:
+    """Return an output as `--json` shows it: the value, or where its file is.
+
+    None for a file that goes nowhere.
+    """
+    if not is_binary(value):
+        return value
+    if place is None:
+        return None
+    return {"path": place, "media_type": getattr(value, "media_type", "application/x-npy")}
+
+
+def print_output(value: Any) -> None:
+    """Write an output to standard output, text with a line end."""
+    write_result(f"{value}\n" if isinstance(value, str) else as_bytes(value))
 
 
 def write_file(path: str, data: bytes) -> None:
@@ -177,19 +193,3 @@ def write_file(path: str, data: bytes) -> None:
         raise UsageError(
             f"cannot be written ({error.strerror})", where=path, fix="choose another place with -o"
         ) from error
-
-
-def json_outputs(result: Result, destinations: Destinations) -> dict[str, Any]:
-    """Return the outputs for `--json`: values, and the paths of what was written to files."""
-    shown: dict[str, Any] = {}
-    for name, value in result.items():
-        path = destinations.paths.get(name)
-        if isinstance(value, (Audio, Artifact)):
-            if path is not None:
-                shown[name] = {"path": path, "media_type": value.media_type}
-        elif isinstance(value, memoryview) or hasattr(value, "dtype"):
-            if path is not None:
-                shown[name] = {"path": path, "media_type": "application/x-npy"}
-        else:
-            shown[name] = value
-    return shown

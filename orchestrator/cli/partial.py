@@ -1,4 +1,4 @@
-"""What a job had streamed before it was stopped: joined, kept in files, and named."""
+"""What a job streamed before it stopped: joined and kept in files."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.cli.outputs import STANDARD_OUTPUT, as_bytes, write_file
+from orchestrator.cli.outputs import (
+    STANDARD_OUTPUT,
+    as_bytes,
+    is_binary,
+    suffix_of,
+    write_file,
+)
 from orchestrator.home import make_private, write_atomically
-from orchestrator.results import Artifact, Audio
+from orchestrator.results import Audio
 from orchestrator.tidying import remove_oldest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from orchestrator.cli.outputs import Destinations
     from orchestrator.home import Home
 
 KEPT = 20
@@ -22,17 +27,17 @@ KEPT = 20
 
 
 def save(
-    model: str, chunks: Iterable[tuple[str, Any]], destinations: Destinations, home: Home
+    model: str, chunks: Iterable[tuple[str, Any]], places: Mapping[str, str], home: Home
 ) -> list[str]:
-    """Write what came of each output to a file and return the files' paths.
+    """Write the parts of each output to a file and return the files' paths.
 
-    Beside the path that the output was to have, with `.partial` before its suffix; in
-    `MM_HOME/partial` for what was to be printed, and where such a file is there already.
+    A file is beside the output's own place, with `.partial` before its suffix. It is in
+    `MM_HOME/partial` when the output was for standard output, or when such a file exists.
 
     Args:
         model: The model's name.
         chunks: Pairs of an output's name and a part of it, in order.
-        destinations: Where the outputs were to go.
+        places: Where the outputs were to go.
         home: `MM_HOME`.
     """
     streamed: dict[str, list[Any]] = {}
@@ -40,31 +45,27 @@ def save(
         streamed.setdefault(name, []).append(value)
     written = []
     for name, parts in streamed.items():
-        data, suffix = _join(parts)
-        planned = destinations.paths.get(name, STANDARD_OUTPUT)
+        whole = _join(parts)
+        planned = places.get(name, STANDARD_OUTPUT)
         path = Path(planned)
         path = path.with_name(f"{path.stem}.partial{path.suffix}")
         if planned == STANDARD_OUTPUT or path.exists():
-            path = _spare(home, f"{model}-{name}-{time.strftime('%Y%m%d-%H%M%S')}{suffix}")
-            write_atomically(path, data, mode=0o600)
+            when = time.strftime("%Y%m%d-%H%M%S")
+            path = _spare(home, f"{model}-{name}-{when}{suffix_of(whole)}")
+            write_atomically(path, as_bytes(whole), mode=0o600)
         else:
-            write_file(str(path), data)
+            write_file(str(path), as_bytes(whole))
         written.append(str(path))
     return written
 
 
-def _join(parts: Sequence[Any]) -> tuple[bytes, str]:
-    """Return the parts as one file's bytes, and the suffix of its name."""
+def _join(parts: Sequence[Any]) -> Any:
+    """Return the parts of one output as one value; of files and arrays the last."""
     if all(isinstance(part, str) for part in parts):
-        return as_bytes("".join(parts)), ".txt"
+        return "".join(parts)
     if all(isinstance(part, Audio) for part in parts):
-        return Audio.joined(parts).read(), ".wav"
-    last = parts[-1]
-    if isinstance(last, Artifact):
-        return last.read(), last.path.suffix
-    if isinstance(last, memoryview) or hasattr(last, "dtype"):
-        return as_bytes(last), ".npy"
-    return as_bytes(list(parts)), ".json"
+        return Audio.joined(parts)
+    return parts[-1] if is_binary(parts[-1]) else list(parts)
 
 
 def _spare(home: Home, name: str) -> Path:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli import options
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.paths import GivenPath
+from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import SourceError
 
 if TYPE_CHECKING:
@@ -27,26 +28,13 @@ def command() -> None:
     """Show, check and apply the edits that a model's own code needs."""
 
 
-def _conditions(function: Callable[..., object]) -> Callable[..., object]:
-    """Add the options that say under which conditions patches are looked at."""
-    for option in (
-        click.option(
-            "--python", type=GivenPath(), metavar="PATH", help="Versions from this interpreter."
-        ),
-        click.option("--dtype", default="auto", show_default=True, help="The data type."),
-        click.option("--device", default="auto", show_default=True, help="The device."),
-    ):
-        function = option(function)
-    return function
-
-
 _model = click.argument("model")
 _directory = click.argument("directory", required=False, type=GivenPath(path_type=Path))
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The options of `_conditions`, as they were given."""
+class Given:
+    """The options `CONDITIONS`, as they were given."""
 
     device: str
     dtype: str
@@ -84,40 +72,38 @@ def list_patches(context: Context, model: str | None) -> None:
                 context.out(f"    {' '.join(patch.why.split())}")
 
 
-@command.command("status")
+@command.command("status", params=[*options.CONDITIONS])
 @_model
 @_directory
-@_conditions
 @pass_context
 def status(
     context: Context,
     /,
     model: str,
     directory: Path | None,
-    **asked: Any,
+    **given: Any,
 ) -> int:
     """Show what each patch does to the files of MODEL, or to those in DIRECTORY."""
-    view = _view(context, model, directory, Asked(**asked))
-    context.say(f"{view.where}: {_told(view.conditions, view.sets)}")
+    view = _view(context, model, directory, Given(**given))
+    context.say(f"{view.where}: {_described(view.conditions, view.sets)}")
     for outcome in view.patched.outcomes:
         context.out(_line(outcome))
     return CONFLICT if view.patched.conflicts else 0
 
 
-@command.command("diff")
+@command.command("diff", params=[*options.CONDITIONS])
 @_model
 @_directory
-@_conditions
 @pass_context
 def diff(
     context: Context,
     /,
     model: str,
     directory: Path | None,
-    **asked: Any,
+    **given: Any,
 ) -> None:
     """Print what the patches change in the files of MODEL, as a unified diff."""
-    view = _view(context, model, directory, Asked(**asked))
+    view = _view(context, model, directory, Given(**given))
     _refuse_conflicts(view)
     for name, data in view.patched.files.items():
         lines = difflib.unified_diff(
@@ -126,23 +112,22 @@ def diff(
         context.out("".join(lines).removesuffix("\n"))
 
 
-@command.command("check")
+@command.command("check", params=[*options.CONDITIONS])
 @_model
 @_directory
-@_conditions
 @pass_context
 def check(
     context: Context,
     /,
     model: str,
     directory: Path | None,
-    **asked: Any,
+    **given: Any,
 ) -> int:
     """Say whether every patch fits the files of MODEL; exit 4 when something does not."""
     from orchestrator.core import patching
     from orchestrator.sources.interpreter import check_compiles
 
-    view = _view(context, model, directory, Asked(**asked))
+    view = _view(context, model, directory, Given(**given))
     findings = [f"{view.where}/{each.where}: {each.sentence}" for each in view.patched.conflicts]
     if reason := patching.unproved(view.sets, view.conditions):
         findings.append(reason)
@@ -152,7 +137,7 @@ def check(
         for patch_set in view.sets
         for each in patching.drift(patch_set, view.commit, view.read)
     ]
-    interpreter = asked["python"] or _built_python(context, view.declared)
+    interpreter = given["python"] or _built_python(context, view.declared)
     code = {name: data for name, data in view.patched.files.items() if name.endswith(".py")}
     if interpreter and code:
         try:
@@ -166,7 +151,7 @@ def check(
     return CONFLICT if findings else 0
 
 
-@command.command("apply")
+@command.command("apply", params=[*options.CONDITIONS])
 @_model
 @click.option(
     "--in-place",
@@ -174,9 +159,8 @@ def check(
     required=True,
     type=GivenPath(path_type=Path),
     metavar="DIR",
-    help="The directory of yours to edit.",
+    help="The directory to edit.",
 )
-@_conditions
 @click.option("--clear-cache", is_flag=True, help="Remove stale copies in the module cache.")
 @pass_context
 def apply(
@@ -186,16 +170,16 @@ def apply(
     directory: Path,
     *,
     clear_cache: bool,
-    **asked: Any,
+    **given: Any,
 ) -> None:
-    """Edit a directory of your own as a job of MODEL would, keeping the originals.
+    """Edit a directory of yours as a job of MODEL would, keeping the originals.
 
     Jobs never need this: they load a patched copy, and leave the download as it is.
     """
     from orchestrator.core import patching
     from orchestrator.sources import inplace
 
-    view = _view(context, model, directory, Asked(**asked))
+    view = _view(context, model, directory, Given(**given))
     _refuse_conflicts(view)
     if reason := patching.unproved(view.sets, view.conditions):
         context.say(f"warning: {reason}")
@@ -206,19 +190,11 @@ def apply(
     _stale(context, root, sorted(view.patched.looked_at), clear=clear_cache)
 
 
-@command.command("new")
+@command.command("new", params=[*options.CONDITIONS])
 @click.argument("target", metavar="MODEL|DIR", type=GivenPath())
 @click.option(
     "-o", "--out", type=GivenPath(), metavar="FILE", help="Where to write it; - is standard output."
 )
-@click.option(
-    "--python",
-    type=GivenPath(),
-    metavar="PATH",
-    help="Take the packages of this interpreter, for DIR.",
-)
-@click.option("--dtype", default="auto", show_default=True, help="The data type.")
-@click.option("--device", default="auto", show_default=True, help="The device.")
 @pass_context
 def new(
     context: Context,
@@ -244,7 +220,7 @@ def new(
     name = _set_name(subject.name, out)
     made = draft(subject, context, table, name)
     for finding in made.left:
-        context.say(f"no patch mends: {finding.finding}; {finding.remedy}")
+        context.say(f"no patch fixes: {finding.finding}; {finding.remedy}")
     if out == "-":
         context.out(made.text.rstrip("\n"))
         return
@@ -289,7 +265,7 @@ def _view(
     context: Context,
     model: str,
     directory: Path | None,
-    asked: Asked,
+    given: Given,
 ) -> View:
     from orchestrator.core import patching
     from orchestrator.errors import UsageError
@@ -312,12 +288,12 @@ def _view(
         record = context.sources.ready(declared)
         commit, where, read = record.commit, record.path, record.read
 
-    conditions = _chosen(context, declared, asked)
+    conditions = _chosen(context, declared, given)
     patched = patching.apply(sets, read, conditions)
     return View(declared, sets, conditions, read, commit, where, patched)
 
 
-def _chosen(context: Context, declared: Declared, asked: Asked) -> Conditions:
+def _chosen(context: Context, declared: Declared, given: Given) -> Conditions:
     from orchestrator import machine
     from orchestrator.core.devices import choose_device, choose_dtype
     from orchestrator.core.patching import Conditions
@@ -325,10 +301,10 @@ def _chosen(context: Context, declared: Declared, asked: Asked) -> Conditions:
     from orchestrator.sources.interpreter import installed_versions
 
     manifest = declared.manifest
-    on = choose_device(manifest, asked.device, machine.available_devices())
-    as_type = choose_dtype(manifest, on, asked.dtype, context.memory.get(on), native_dtypes())
-    if asked.python is not None:
-        return Conditions(on, as_type, installed_versions(asked.python))
+    on = choose_device(manifest, given.device, machine.available_devices())
+    as_type = choose_dtype(manifest, on, given.dtype, context.memory.get(on), native_dtypes())
+    if given.python is not None:
+        return Conditions(on, as_type, installed_versions(given.python))
     pins = context.environments.target(declared).pins
     return Conditions(on, as_type, {pin.name: pin.version for pin in pins})
 
@@ -357,7 +333,7 @@ def _line(outcome: Outcome) -> str:
     return f"{name}  {outcome.where}  ({more})"
 
 
-def _told(conditions: Conditions, sets: Sequence[PatchSet]) -> str:
+def _described(conditions: Conditions, sets: Sequence[PatchSet]) -> str:
     from orchestrator.core.patching.conditions import NAMES
 
     asked = {key for each in sets for patch in each.patches for key in patch.when}

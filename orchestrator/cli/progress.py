@@ -1,4 +1,4 @@
-"""Progress on standard error: bars of rich on a terminal, quiet lines elsewhere."""
+"""Progress on standard error: bars on a terminal, a few lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 QUIET_SECONDS = 5.0
-"""Off a terminal, how long one piece of work is silent after a line about it."""
+"""Seconds between two lines about one piece of work, where there is no terminal."""
 
 
 class TerminalReporter:
@@ -40,7 +40,7 @@ class TerminalReporter:
             self._write(f"mm: {text}")
 
     def progress(self, key: str, text: str, done: float = 0, total: float = 0) -> None:
-        """Draw or move the bar of `key`; off a terminal, write a line now and then."""
+        """Draw or move the bar of `key`; without a terminal, write a line now and then."""
         with self._lock:
             if not self._stream.isatty():
                 self._quiet_line(key, text)
@@ -52,7 +52,7 @@ class TerminalReporter:
             bars.update(self._tasks[key], completed=done, total=total or None, text=text)
 
     def finish(self, key: str, text: str = "") -> None:
-        """Take the bar of `key` away; write `text` when there is any."""
+        """Remove the bar of `key`; write `text` if there is any."""
         with self._lock:
             self._lines.pop(key, None)
             if self._bars is not None and key in self._tasks:
@@ -64,7 +64,7 @@ class TerminalReporter:
                 self._write(f"mm: {text}")
 
     def close(self) -> None:
-        """Take every bar away."""
+        """Remove every bar."""
         with self._lock:
             if self._bars is not None:
                 self._bars.stop()

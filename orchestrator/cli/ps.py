@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli import options
 from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 
@@ -19,15 +20,13 @@ JSON_VERSION = 1
 HEADINGS = ("MODEL", "PID", "DEVICE", "DTYPE", "MEMORY", "STATE", "JOBS", "UNTIL")
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.command(params=[options.JSON])
 @pass_context
 def command(context: Context, *, as_json: bool) -> None:
     """Show the workers that have a model loaded or are loading one.
 
-    MEMORY is what the worker's process has in this machine's memory; what it has on a GPU is not
-    counted. Workers that a session of this machine has on a cluster come with their NODE; what is
-    known of them here may be a second old.
+    MEMORY is the worker's resident memory on this machine, without memory of a GPU. Workers that a
+    session of this machine has on a cluster are shown with their NODE, up to a second late.
     """
     rows = _rows(context)
     if as_json:
@@ -77,7 +76,7 @@ def _row(context: Context, record: WorkerRecord) -> dict[str, Any]:
 
 
 def _until(state: WorkerState) -> dict[str, Any]:
-    """Return how long the worker stays: its rule, and the seconds that are left of it if any."""
+    """Return the rule by which the worker ends, and the seconds until then, if known."""
     if state.keep < 0:
         return {"until": "session", "left": None}
     if state.keep == float("inf"):

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.paths import GivenPath
-from orchestrator.errors import (
-    Cancelled,
-    Crashed,
-    EnvironmentFailure,
-    JobFailed,
-    MMError,
-    UsageError,
-)
+from orchestrator.cli.error_exit import outcome_of
+from orchestrator.cli.path_type import GivenPath
+from orchestrator.cli.task_group import TaskGroup
+from orchestrator.errors import Crashed, EnvironmentFailure, JobFailed, MMError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from orchestrator.catalog import Declared
-    from orchestrator.cli.outputs import Destinations
     from orchestrator.cli.streaming import Stream
-    from orchestrator.client.cancellation import Cancellation
     from orchestrator.core.manifest import Manifest
-    from orchestrator.jobs.job import Event
     from orchestrator.results import Result
-    from orchestrator.session import Session
+    from orchestrator.workspace import Choice
 
 JSON_VERSION = 1
 
@@ -40,18 +31,11 @@ OPTIONS = (
         ["-o", "--out"],
         multiple=True,
         metavar="[NAME=]OUT",
-        help="Write an output to a file (the primary one, or NAME); - is standard output, and has "
-        "text and sound while they are made.",
+        help="Write an output to a file (the primary one, or NAME); - is standard output, which "
+        "gets text and sound while they are made.",
     ),
-    click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object."),
-    click.Option(["--model"], metavar="MODEL", help="The model that stands for the task."),
-    click.Option(["--device"], default="auto", help="auto, cpu, cuda or mps.  [default: auto]"),
-    click.Option(
-        ["--dtype"],
-        default="auto",
-        help="auto, float32, bfloat16 or float16.  [default: auto]",
-    ),
-    click.Option(["--timeout"], type=float, metavar="SECONDS", help="How long the run may take."),
+    shared.JSON,
+    *shared.JOB,
     click.Option(
         ["--keep-alive"],
         metavar="TIME",
@@ -74,49 +58,15 @@ OPTIONS = (
 )
 
 
-class Models(click.Group):
-    """A group whose commands are the tasks and models of the manifests in use."""
+class RunGroup(TaskGroup):
+    """The tasks and models; the options of each are the inputs of its manifest."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the tasks, then the models."""
-        catalog = ctx.ensure_object(Context).catalog
-        return [*catalog.tasks, *catalog.models]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """Return the command of a task or model; its options are the manifest's inputs."""
-        context = ctx.ensure_object(Context)
-        return _command(context, cmd_name, ctx.meta.get("mm.model"))
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Look for `--model` before the options are known, because it decides which there are."""
-        for index, word in enumerate(args):
-            if word == "--":
-                break
-            if word == "--model" and index + 1 < len(args):
-                ctx.meta["mm.model"] = args[index + 1]
-            elif word.startswith("--model="):
-                ctx.meta["mm.model"] = word.partition("=")[2]
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List tasks and models with what they do."""
-        catalog = ctx.ensure_object(Context).catalog
-        with formatter.section("Tasks"):
-            formatter.write_dl(
-                [
-                    (task, f"The preferred one of: {', '.join(each.name for each in many)}")
-                    for task, many in catalog.tasks.items()
-                ]
-            )
-        with formatter.section("Models"):
-            formatter.write_dl(
-                [(name, declared.manifest.summary) for name, declared in catalog.models.items()]
-            )
+    def build(self, name: str, choice: Choice) -> click.Command:
+        """Return the command of a task or model."""
+        return _command(name, choice)
 
 
-@click.group(cls=Models, subcommand_metavar="TASK|MODEL [INPUTS]...")
+@click.group(cls=RunGroup, subcommand_metavar="TASK|MODEL [INPUTS]...")
 def command() -> None:
     """Run a model on inputs and print or save what it makes.
 
@@ -124,10 +74,9 @@ def command() -> None:
     """
 
 
-def _command(context: Context, name: str, model: str | None) -> click.Command:
-    from orchestrator.cli.inputs import input_options
+def _command(name: str, choice: Choice) -> click.Command:
+    from orchestrator.cli.input_options import input_options
 
-    choice = context.choose(name, model)
     manifest = choice.declared.manifest
     outputs = ", ".join(
         f"{output} ({spec.type}{', primary' if output == manifest.primary_output else ''})"
@@ -154,25 +103,52 @@ def _run(
 ) -> None:
     try:
         keep_alive = _keep_alive(options["keep_alive"], context.variables)
-        destinations = _destinations(context, declared.manifest, given, options)
-        _execute(context, declared, given, options, destinations, keep_alive)
+        places = _places(context, declared.manifest, given, options)
+        _execute(context, declared, given, options, places, keep_alive)
     except (MMError, KeyboardInterrupt) as error:
-        _tell(context, declared, error, options)
+        if options["as_json"]:
+            context.out(_json(declared.manifest.name, error=error))
+        if isinstance(error, (JobFailed, Crashed, EnvironmentFailure)):
+            from orchestrator.doctor.hint import hint
+
+            if line := hint(context, declared, error, options["device"], options["dtype"]):
+                context.say(line)
         raise
 
 
-def _destinations(
+def _keep_alive(given: str | None, variables: Mapping[str, str]) -> float | None:
+    """Return the seconds of --keep-alive or MM_KEEP_ALIVE; None where neither is given."""
+    from orchestrator.core.units import parse_duration
+
+    name, text = "--keep-alive", given
+    if given is None:
+        name, text = "MM_KEEP_ALIVE", variables.get("MM_KEEP_ALIVE")
+    if not text:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(str(error), where=name) from error
+
+
+def _places(
     context: Context, manifest: Manifest, given: dict[str, Any], options: dict[str, Any]
-) -> Destinations:
+) -> dict[str, str]:
     """Return where the outputs go, after checking that they can and may go there."""
     from orchestrator.cli import outputs
 
-    destinations = outputs.plan(manifest, options["out"], as_json=options["as_json"])
+    primary, as_json = manifest.primary_output, options["as_json"]
+    places = outputs.parse_places(options["out"], manifest.outputs, primary)
+    if primary not in places and not as_json and not outputs.printed_output(places):
+        places[primary] = outputs.STANDARD_OUTPUT
+    for name, path in places.items():
+        outputs.check_place(name, manifest.outputs[name].type, path, as_json=as_json)
+    if as_json and primary not in places and manifest.outputs[primary].type in outputs.BINARY_TYPES:
+        raise UsageError(f"the output {primary!r} does not fit into JSON", fix="add -o PATH for it")
     if options["receipt"]:
         outputs.check_writable(options["receipt"])
-    places = [*destinations.paths.values(), options["receipt"]]
-    outputs.keep_inputs(places, manifest, given, context.cwd)
-    return destinations
+    outputs.keep_inputs([*places.values(), options["receipt"]], manifest, given, context.cwd)
+    return places
 
 
 def _execute(
@@ -180,11 +156,15 @@ def _execute(
     declared: Declared,
     given: dict[str, Any],
     options: dict[str, Any],
-    destinations: Destinations,
+    places: dict[str, str],
     keep_alive: float | None,
 ) -> None:
     """Run the job and write its outputs."""
-    from orchestrator.cli import inputs, streaming
+    from orchestrator.cli.input_options import collect
+    from orchestrator.cli.interrupts import interrupts
+    from orchestrator.cli.job_display import JobDisplay
+    from orchestrator.cli.outputs import printed_output
+    from orchestrator.cli.streaming import Stream, should_stream
     from orchestrator.engines import kept_engine
     from orchestrator.jobs.job import Job
     from orchestrator.session import Session
@@ -194,20 +174,20 @@ def _execute(
         Session(workspace=context, engine=kept_engine) as session,
         interrupts() as cancellation,
     ):
-        listener = _Listener(context, declared, session)
-        # A job that may be run again must not have written anything yet.
-        name = streaming.wanted(manifest, destinations, options["out"])
-        if name and not options["retries"]:
-            target = sys.stdout.buffer
-            listener.stream = streaming.Stream(name, target, cancellation.request)
+        display = JobDisplay(context, declared, session)
+        printed = printed_output(places)
+        # A job that may run again must not write anything before it ends.
+        may_stream = printed and not options["retries"]
+        if may_stream and should_stream(manifest.outputs[printed].type, options["out"]):
+            display.stream = Stream(printed, sys.stdout.buffer, cancellation.request)
         job = Job(
             manifest.name,
-            inputs.collect(manifest, given, session.spool()),
+            collect(manifest, given, session.spool()),
             device=options["device"],
             dtype=options["dtype"],
             timeout=options["timeout"],
             cancellation=cancellation,
-            on_event=listener.hear,
+            on_event=display.on_event,
             retries=options["retries"],
             keep_alive=keep_alive,
             force=options["force"],
@@ -215,167 +195,77 @@ def _execute(
         try:
             result = session.execute(job)
         except MMError as error:
-            listener.end()
-            if listener.stream is not None and listener.stream.broken:
+            display.close()
+            if display.stream is not None and display.stream.broken:
                 raise BrokenPipeError from error
-            _save_partial(context, manifest, listener.chunks, destinations)
+            _save_partial(context, manifest, display.chunks, places)
             raise
         finally:
-            listener.end()
-        _deliver(context, result, destinations, listener.stream, options)
+            display.close()
+        _deliver(context, result, places, display.stream, options)
 
 
 def _save_partial(
-    context: Context, manifest: Manifest, chunks: list[tuple[str, Any]], destinations: Destinations
+    context: Context, manifest: Manifest, chunks: list[tuple[str, Any]], places: dict[str, str]
 ) -> None:
-    """Keep what a job had streamed before it failed, and say where."""
+    """Keep what a job streamed before it failed, and say where."""
     from orchestrator.cli import partial
 
     try:
-        for path in partial.save(manifest.name, chunks, destinations, context.home):
-            context.say(f"what had been streamed by then is kept in {path}")
-    except (MMError, OSError) as lost:  # how the job ended counts
-        context.say(f"what had been streamed by then could not be kept: {lost}")
+        for path in partial.save(manifest.name, chunks, places, context.home):
+            context.say(f"what the job streamed until then is kept in {path}")
+    except (MMError, OSError) as error:  # the outcome of the job counts
+        context.say(f"what the job streamed until then could not be kept: {error}")
 
 
 def _deliver(
     context: Context,
     result: Result,
-    destinations: Destinations,
+    places: dict[str, str],
     stream: Stream | None,
     options: dict[str, Any],
 ) -> None:
-    """Write what a job gave: its outputs, its receipt, one JSON object."""
+    """Write what a job returned: its outputs, its receipt, one JSON object."""
     from orchestrator.cli import outputs
 
     for warning in result.warnings:
         context.say(f"{result.model}: {warning}")
-    outputs.deliver(result, destinations, stream)
+    for name, path in places.items():
+        if name not in result:
+            context.say(f"{result.model} gave no {name!r} this time")
+        elif path != outputs.STANDARD_OUTPUT:
+            outputs.write_file(path, outputs.as_bytes(result[name]))
+    printed = outputs.printed_output(places)
+    if printed in result:
+        if stream is not None and stream.began:
+            stream.end(result[printed])
+        else:
+            outputs.print_output(result[printed])
     if options["receipt"]:
         data = json.dumps(result.receipt, indent=2, ensure_ascii=False) + "\n"
         outputs.write_file(options["receipt"], data.encode("utf-8"))
     if options["as_json"]:
-        shown = outputs.json_outputs(result, destinations)
-        context.out(_json(result.model, "done", shown, result.receipt))
+        shown = {
+            name: outputs.described(value, places.get(name))
+            for name, value in result.items()
+            if name in places or not outputs.is_binary(value)
+        }
+        context.out(_json(result.model, shown, result.receipt))
 
 
-def _tell(
-    context: Context,
-    declared: Declared,
-    error: MMError | KeyboardInterrupt,
-    options: dict[str, Any],
-) -> None:
-    """Say of a job that failed what its error, which is raised after this, does not say."""
-    if options["as_json"]:
-        context.out(_json_error(declared.manifest.name, error))
-    if isinstance(error, (JobFailed, Crashed, EnvironmentFailure)):
-        from orchestrator.doctor.hint import hint
-
-        if line := hint(context, declared, error, options["device"], options["dtype"]):
-            context.say(line)
-
-
-class _Listener:
-    """Turns a job's events into progress on standard error."""
-
-    def __init__(self, context: Context, declared: Declared, session: Session) -> None:
-        self._context = context
-        self._declared = declared
-        self._model = declared.manifest.name
-        self._session = session
-        self.stream: Stream | None = None
-        self.chunks: list[tuple[str, Any]] = []
-
-    def hear(self, event: Event) -> None:
-        params = event.params
-        if event.kind == "chunk":
-            value = self._session.chunk(self._declared, event)
-            output = str(params.get("output"))
-            if self.stream is None or self.stream.name != output:
-                self.chunks.append((output, value))
-                return
-            if not self.stream.began and sys.stdout.isatty():
-                self._context.reporter.finish(self._model)  # a bar and text would mix
-            self.stream.chunk(value)
-        elif event.kind == "waiting":
-            place = params.get("place")
-            self._context.reporter.progress(self._model, f"waiting; {place} before this job")
-        elif event.kind == "log":
-            self._context.reporter.line(f"{self._model}: {params.get('text')}")
-        elif event.kind == "progress" and not (self._is_shown and sys.stdout.isatty()):
-            done, total = params.get("done"), params.get("total")
-            if isinstance(done, (int, float)) and isinstance(total, (int, float)):
-                text = str(params.get("text") or "")
-                self._context.reporter.progress(self._model, text, done, total)
-
-    @property
-    def _is_shown(self) -> bool:
-        """Whether the output itself shows how far the job is."""
-        return self.stream is not None and self.stream.began
-
-    def end(self) -> None:
-        self._context.reporter.finish(self._model)
-
-
-def _keep_alive(asked: str | None, variables: Mapping[str, str]) -> float | None:
-    """Return the seconds that --keep-alive or MM_KEEP_ALIVE asks for; None where neither does."""
-    from orchestrator.core.units import parse_duration
-
-    name, text = ("--keep-alive", asked)
-    if asked is None:
-        name, text = ("MM_KEEP_ALIVE", variables.get("MM_KEEP_ALIVE"))
-    if not text:
-        return None
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UsageError(str(error), where=name) from error
-
-
-@contextlib.contextmanager
-def interrupts() -> Iterator[Cancellation]:
-    """Turn Ctrl-C into a request to the job that runs, and into an interrupt where none does.
-
-    The first asks the runner to stop, the second ends its worker.
-    """
-    from orchestrator.client.cancellation import Cancellation
-
-    cancellation = Cancellation()
-
-    def handle(number: int, frame: object) -> None:
-        del number, frame
-        if not cancellation.armed:
-            raise KeyboardInterrupt
-        cancellation.request()
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield cancellation
-    finally:
-        signal.signal(signal.SIGINT, before)
-        cancellation.close()
-
-
-def _json(model: str, outcome: str, shown: dict[str, Any], receipt: dict[str, Any]) -> str:
+def _json(
+    model: str,
+    shown: dict[str, Any] | None = None,
+    receipt: dict[str, Any] | None = None,
+    error: MMError | KeyboardInterrupt | None = None,
+) -> str:
+    outcome, described = outcome_of(error)
     document = {
         "version": JSON_VERSION,
         "model": model,
         "outcome": outcome,
-        "outputs": shown,
-        "error": None,
+        "outputs": shown or {},
+        "error": described,
         "receipt": receipt,
-    }
-    return json.dumps(document, ensure_ascii=False)
-
-
-def _json_error(model: str, error: MMError | KeyboardInterrupt) -> str:
-    known = error if isinstance(error, MMError) else Cancelled("interrupted")
-    document = {
-        "version": JSON_VERSION,
-        "model": model,
-        "outcome": known.outcome,
-        "outputs": {},
-        "error": {"message": str(known), "exit_code": known.exit_code},
-        "receipt": None,
     }
     return json.dumps(document, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""`mm stop`: end workers now, whatever they do."""
+"""`mm stop`: end workers now, busy or idle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.errors import UsageError
 @click.option("--all", "everything", is_flag=True, help="End every worker.")
 @pass_context
 def command(context: Context, *, models: tuple[str, ...], everything: bool) -> None:
-    """End the workers of MODEL and free their memory; a job that runs is cancelled.
+    """End the workers of MODEL and free their memory; running jobs are cancelled.
 
     Workers of a session (Python) are ended too; its next job starts another.
     """

@@ -1,7 +1,7 @@
-"""`mm run … -o -`: an output on standard output while the model is still making it.
+"""`mm run … -o -`: an output on standard output while the model makes it.
 
-Text goes there as it is, sound as a WAV whose header leaves the length open, as other tools write
-to a pipe. What a model streams is the beginning of what it returns; the rest is written at the end.
+Text is written as it is, sound as a WAV whose header leaves the length open, as other tools write
+it to a pipe. What a model streams is the beginning of what it returns; the rest follows at the end.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import BinaryIO
 
-    from orchestrator.cli.outputs import Destinations
-    from orchestrator.core.manifest import Manifest
 
 STREAMED = frozenset({"text", "audio"})
 """The types whose parts, one after another, are the whole."""
@@ -30,23 +28,23 @@ OPEN = 0xFFFFFFFF
 """The size of what has no known end, in the header of a WAV."""
 
 
-def wanted(manifest: Manifest, destinations: Destinations, words: Sequence[str]) -> str:
-    """Return the output that is to be written as it is made, or an empty text.
+def should_stream(kind: str, words: Sequence[str]) -> bool:
+    """Return whether an output on standard output is written while the model makes it.
 
-    Without `-o -` only a terminal gets it so: what reads from a pipe shall get all or nothing,
-    unless it was asked for. A file gets a whole WAV, with its length.
+    Without `-o -` only a terminal gets it so: the reader of a pipe gets all or nothing, unless the
+    user asks for a stream. A file gets a whole WAV, with its length.
+
+    Args:
+        kind: The type of the output.
+        words: The values of `-o`.
     """
-    printed = destinations.printed
-    if printed is None or manifest.outputs[printed].type not in STREAMED:
-        return ""
     asked = any(word.rpartition("=")[2] == "-" for word in words)
-    if not asked and not sys.stdout.isatty():
-        return ""
+    if kind not in STREAMED or not (asked or sys.stdout.isatty()):
+        return False
     try:
-        is_file = stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+        return not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
     except (OSError, ValueError):
-        return ""
-    return "" if is_file else printed
+        return False
 
 
 class Stream:
@@ -55,22 +53,22 @@ class Stream:
     Args:
         name: The output.
         target: Where to.
-        left: Called when whoever reads it has gone.
+        on_broken: Called once, when the reader has closed the pipe.
     """
 
-    def __init__(self, name: str, target: BinaryIO, left: Callable[[], None]) -> None:
+    def __init__(self, name: str, target: BinaryIO, on_broken: Callable[[], None]) -> None:
         self.name = name
         self.began = False
         self.broken = False
         self._target = target
-        self._left = left
+        self._on_broken = on_broken
         self._parts: list[Any] = []
 
     def chunk(self, value: Any) -> None:
         """Write a chunk.
 
         Raises:
-            OutputError: When it is not of the form of the chunks before it.
+            OutputError: When its rate or shape is not that of the chunks before it.
         """
         if not self.began and isinstance(value, Audio):
             self._write(open_header(value))
@@ -108,7 +106,7 @@ class Stream:
                 self._target.flush()
         except BrokenPipeError:
             self.broken = True
-            self._left()
+            self._on_broken()
 
 
 def _form(audio: Audio) -> tuple[Any, ...]:

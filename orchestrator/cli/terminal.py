@@ -1,4 +1,4 @@
-"""Standard output and error: results that cannot be written, and text that is not ours."""
+"""Standard output and error: errors of writing, and text from models."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ CONTROLS = {
     for number in (*range(0x20), 0x7F, *range(0x80, 0xA0))
     if chr(number) not in "\n\t"
 }
-"""What a terminal would obey instead of show."""
+"""Control characters, which a terminal obeys and does not show."""
 
 
 def plain(text: str) -> str:
-    """Return `text`, which may come from a model, without anything that steers a terminal."""
+    """Return `text`, which may come from a model, without control sequences."""
     return click.unstyle(text).translate(CONTROLS)
 
 
 @contextlib.contextmanager
 def writing() -> Iterator[None]:
-    """Say in one sentence why standard output cannot be written.
+    """Turn an error of standard output into one sentence.
 
     Raises:
-        BrokenPipeError: When whoever reads it has left.
-        UsageError: When it takes no more, as on a full disk.
+        BrokenPipeError: When its reader has closed it.
+        UsageError: When it cannot be written, as on a full disk.
     """
     try:
         yield
@@ -55,5 +55,5 @@ def write_result(data: str | bytes) -> None:
 
 
 def discard_output() -> None:
-    """Let nothing more be written: Python would complain again at exit."""
+    """Discard further output, or Python reports the error again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""`mm uninstall`: everything that mm keeps outside its own package, and its removal."""
+"""`mm uninstall`: list and remove everything that mm keeps outside its package."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DESCRIPTIONS = {
 
 
 @click.command()
-@click.option("--yes", is_flag=True, help="Remove it without a question.")
+@click.option("--yes", is_flag=True, help="Remove it without asking.")
 @pass_context
 def command(context: Context, *, yes: bool) -> None:
     """List everything that mm keeps, with sizes, and remove it.
@@ -76,7 +76,7 @@ def command(context: Context, *, yes: bool) -> None:
 
 
 def _size(path: Path, seen: set[tuple[int, int]]) -> int:
-    """Return the bytes on disk below `path`, those of a file with several links once."""
+    """Return the bytes on disk below `path`, a file with several links once."""
     total = 0
     paths = [path]
     if not path.is_symlink():

@@ -1,4 +1,4 @@
-"""`mm use`: which model stands for a task, when preference is not to decide."""
+"""`mm use`: which model stands for a task instead of the preferred one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _complete(
 @click.command()
 @click.argument("task", required=False, shell_complete=_complete)
 @click.argument("model", required=False, shell_complete=_complete)
-@click.option("--clear", is_flag=True, help="Leave the task to preference again.")
+@click.option("--clear", is_flag=True, help="Return to the preferred model.")
 @pass_context
 def command(context: Context, task: str | None, model: str | None, *, clear: bool) -> None:
     """Choose the MODEL that stands for TASK; without both, list what is chosen."""

@@ -63,10 +63,10 @@ def test_chunks_that_are_not_the_beginning_are_a_fault_of_the_model(chunks, whol
         streamed(*chunks, whole=whole)
 
 
-def test_a_reader_that_has_left_is_told_once():
-    told = []
-    stream = Stream("out", Left(), lambda: told.append(1))
+def test_a_reader_that_has_left_is_reported_once():
+    reports = []
+    stream = Stream("out", Left(), lambda: reports.append(1))
     stream.chunk("a")
     stream.chunk("b")
     assert stream.broken
-    assert told == [1]
+    assert reports == [1]

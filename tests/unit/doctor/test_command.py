@@ -213,4 +213,4 @@ def test_a_draft_on_standard_output_tells_what_it_leaves(mm, mini):
     (mini.directory / "model.safetensors").unlink()
     _, out = mm("patch", "new", mini.directory, "-o", "-")
     assert out.startswith("# A draft from mm doctor")
-    assert any("no patch mends: config.json is here" in note for note in mm.notes.notes)
+    assert any("no patch fixes: config.json is here" in note for note in mm.notes.notes)

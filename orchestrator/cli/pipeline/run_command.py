@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.engines import ENGINE_OPTIONS, session_keys
-from orchestrator.cli.paths import GivenPath
-from orchestrator.errors import Cancelled, ItemsFailed, MMError, UsageError
+from orchestrator.cli.error_exit import outcome_of
+from orchestrator.cli.path_type import GivenPath
+from orchestrator.errors import ItemsFailed, MMError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Takes
@@ -30,7 +31,7 @@ OPTIONS = (
         metavar="[NAME=]OUT",
         help="Write an output to a file, or a list to a directory; - is standard output.",
     ),
-    click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object."),
+    shared.JSON,
     click.Option(
         ["--set", "settings"],
         multiple=True,
@@ -38,16 +39,13 @@ OPTIONS = (
         help="Set model, device, dtype, workers, timeout or an input of a step.",
     ),
     click.Option(["--keep-going", "-k"], is_flag=True, help="After a failure, run the rest."),
+    shared.RETRIES,
+    click.Option(["--no-cache"], is_flag=True, help="Use no earlier results, and keep none."),
     click.Option(
-        ["--retries"],
-        type=click.IntRange(0, 100),
-        default=0,
-        metavar="N",
-        help="Try a job that failed N more times.",
-    ),
-    click.Option(["--no-cache"], is_flag=True, help="Use no results of before, and keep none."),
-    click.Option(
-        ["--force-step"], multiple=True, metavar="STEP", help="Run STEP though results are kept."
+        ["--force-step"],
+        multiple=True,
+        metavar="STEP",
+        help="Run STEP even if its results are kept.",
     ),
     click.Option(["--explain"], is_flag=True, help="Say what would run, and why; run nothing."),
     click.Option(
@@ -56,8 +54,8 @@ OPTIONS = (
         metavar="FILE",
         help="Write a trace for Chrome or Perfetto.",
     ),
-    *ENGINE_OPTIONS,
-)  # fmt: skip
+    *shared.ENGINE,
+)
 
 
 class Pipelines(click.Group):
@@ -76,7 +74,7 @@ class Pipelines(click.Group):
         return _command(*find(ctx.ensure_object(Context), cmd_name).read())
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the pipelines, whose files are read for `mm pipeline list` and not here."""
+        """List the names alone, without reading the files as `mm pipeline list` does."""
         with formatter.section("Pipelines"):
             formatter.write_dl([(name, "") for name in self.list_commands(ctx)])
 
@@ -85,14 +83,14 @@ class Pipelines(click.Group):
 def run_command() -> None:
     """Run a pipeline, or say what a run would do.
 
-    Finished steps are kept: the same command goes on where it was stopped, and runs again only
-    what has changed. `mm pipeline run NAME --help` shows the inputs of NAME, and `mm pipeline
-    report` afterwards writes a page of what ran when and what came out.
+    Finished steps are kept: the same command continues where it stopped, and runs only what has
+    changed. `mm pipeline run NAME --help` shows the inputs of NAME; `mm pipeline report` writes a
+    page about the run.
     """
 
 
 def _command(declaration: Declaration, where: Where) -> click.Command:
-    from orchestrator.cli.inputs import input_options
+    from orchestrator.cli.input_options import input_options
 
     taking = _takes_files(declaration)
     parameters: list[click.Parameter] = list(input_options(declaration))
@@ -124,7 +122,7 @@ def _command(declaration: Declaration, where: Where) -> click.Command:
 
 
 def _takes_files(declaration: Declaration) -> str:
-    """Return the one input that is a list of files, which arguments without an option fill."""
+    """Return the only input that is a list of files; arguments without an option fill it."""
     lists = [
         name
         for name, declared in declaration.inputs.items()
@@ -140,7 +138,7 @@ def _run(
     given: dict[str, Any],
     options: dict[str, Any],
 ) -> None:
-    from orchestrator.cli.pipeline.setting import apply
+    from orchestrator.cli.pipeline.step_settings import apply
     from orchestrator.pipelines.pipeline_catalog import graph_of
     from orchestrator.pipelines.run_context import RunOptions
 
@@ -172,22 +170,22 @@ def _execute(
     settings: RunOptions,
     options: dict[str, Any],
 ) -> None:
-    from orchestrator.cli.inputs import collect
+    from orchestrator.cli.input_options import collect
     from orchestrator.cli.outputs import check_writable, keep_inputs
-    from orchestrator.cli.pipeline import delivering
+    from orchestrator.cli.pipeline.delivery import deliver, plan
     from orchestrator.pipelines.execution import execute
     from orchestrator.session import Session
 
     as_json = options["as_json"]
-    places = delivering.plan(graph, options["out"], as_json=as_json)
+    places = plan(graph, options["out"], as_json=as_json)
     if options["trace"]:
         check_writable(options["trace"])
     declaration: Takes = graph.declaration
     keep_inputs([*places.values(), options["trace"]], declaration, given, context.cwd)
-    with Session(workspace=context, **session_keys(options)) as session:
+    with Session(workspace=context, **shared.session_arguments(options)) as session:
         values = collect(declaration, given, session.spool())
-        outcome = execute(graph, session, values, settings, _notes(context))
-        shown = delivering.deliver(outcome, graph, places)
+        outcome = execute(graph, session, values, settings, _print_logs(context))
+        shown = deliver(outcome, graph, places)
         if options["trace"]:
             _write_trace(context, outcome.run, options["trace"])
         _summary(context, graph, outcome)
@@ -209,12 +207,12 @@ def _failed(outcome: Outcome) -> ItemsFailed:
     )
 
 
-def _notes(context: Context) -> Callable[[str, Any], None]:
-    def hear(model: str, event: Any) -> None:
+def _print_logs(context: Context) -> Callable[[str, Any], None]:
+    def on_event(model: str, event: Any) -> None:
         if event.kind == "log":
             context.say(f"{model}: {event.params.get('text')}")
 
-    return hear
+    return on_event
 
 
 def _write_trace(context: Context, run: str, path: str) -> None:
@@ -243,7 +241,7 @@ def _summary(context: Context, graph: Graph, outcome: Outcome) -> None:
 
 
 def _explain(context: Context, graph: Graph, given: dict[str, Any], settings: RunOptions) -> None:
-    from orchestrator.cli.inputs import collect
+    from orchestrator.cli.input_options import collect
     from orchestrator.pipelines.execution import explain
     from orchestrator.session import Session
 
@@ -276,19 +274,19 @@ def _json(
     shown: dict[str, Any],
     error: MMError | KeyboardInterrupt | None,
 ) -> str:
-    known = Cancelled("interrupted") if isinstance(error, KeyboardInterrupt) else error
+    ended, described = outcome_of(error)
     failures = outcome.failures if outcome is not None else ()
     alone = outcome.alone if outcome is not None else ()
     document = {
         "version": JSON_VERSION,
         "pipeline": name,
-        "outcome": known.outcome if known else "done",
+        "outcome": ended,
         "outputs": shown,
         "failures": [
             {"step": one.step, "item": one.label, "error": str(one.error), "command": command}
             for one, command in zip(failures, alone, strict=True)
         ],
-        "error": {"message": str(known), "exit_code": known.exit_code} if known else None,
+        "error": described,
         "run": outcome.run if outcome is not None else None,
     }
     return json.dumps(document, ensure_ascii=False)

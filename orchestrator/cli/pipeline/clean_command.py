@@ -9,7 +9,7 @@ from orchestrator.errors import UsageError
 
 
 @click.command("clean")
-@click.option("--older-than", metavar="TIME", help="Only what was made before then: 12h, 7d.")
+@click.option("--older-than", metavar="TIME", help="Only what is older than this: 12h, 7d.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed and do nothing.")
 @pass_context
 def clean_command(context: Context, older_than: str | None, *, dry_run: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.paths import GivenPath
+from orchestrator.cli.path_type import GivenPath
 from orchestrator.core.units import counted
 from orchestrator.errors import ManifestError
 
@@ -42,7 +42,7 @@ def check(context: Context, files: tuple[Path, ...]) -> None:
     count = 0
     for file, shown in named.items():
         problems = check_file(file, shown)
-        # What only the other manifests show: a shared environment, the name of a task.
+        # Problems between manifests: a shared environment, the name of a task.
         other = across.get(file.resolve())
         for problem in problems or ([other] if other else []):
             context.out(str(problem))
@@ -79,13 +79,13 @@ def schema(context: Context) -> None:
 
 @command.command("trust")
 @click.argument("directory", metavar="DIR", type=GivenPath(path_type=Path))
-@click.option("--revoke", is_flag=True, help="Trust it no longer.")
+@click.option("--revoke", is_flag=True, help="Stop trusting it.")
 @pass_context
 def trust(context: Context, directory: Path, *, revoke: bool) -> None:
-    """Let the models in DIR be used by whoever works below the directory above it.
+    """Trust the models in DIR for every command below the directory that holds DIR.
 
-    Trust holds for what DIR and the envs/ beside it hold now, which is printed; after any change
-    mm asks again. Look at the runners first: they are programs that run as you.
+    Trust covers the present files of DIR and of the envs/ beside it, which are printed; after any
+    change mm asks again. Read the runners first: they are programs that run with your rights.
     """
     from orchestrator.catalog import inspect_tree
     from orchestrator.settings import update_settings
@@ -106,7 +106,7 @@ def trust(context: Context, directory: Path, *, revoke: bool) -> None:
 
 
 def _manifest_directory(context: Context, directory: Path) -> ManifestDirectory:
-    """Return the directory of manifests that is meant: DIR, or the `manifests/` in it."""
+    """Return the directory of manifests: DIR, or the `manifests/` in it."""
     from orchestrator.catalog import ManifestDirectory, Origin, manifest_files
 
     given = context.cwd / directory.expanduser()

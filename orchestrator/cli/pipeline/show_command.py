@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.paths import GivenPath
+from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def list_command(context: Context) -> None:
 @pass_context
 def show_command(context: Context, name: str, settings: tuple[str, ...]) -> None:
     """Draw the pipeline NAME, with the models that stand for its tasks here."""
-    from orchestrator.cli.pipeline.setting import apply
+    from orchestrator.cli.pipeline.step_settings import apply
     from orchestrator.core.pipelines.graph_text import draw
     from orchestrator.pipelines.pipeline_catalog import find, graph_of
 
@@ -53,7 +53,7 @@ def show_command(context: Context, name: str, settings: tuple[str, ...]) -> None
 
 
 def _inputs(declaration: Declaration) -> list[str]:
-    """Return a line for each input that has anything to tell."""
+    """Return a line for each input that has a help text."""
     from orchestrator.core.manifest import option_name
 
     lines = [

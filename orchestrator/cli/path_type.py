@@ -11,7 +11,7 @@ from orchestrator.core.paths import given_path
 
 
 class GivenPath(click.Path):
-    """A path, which need not exist; an empty one, as an unset variable of the shell, is refused."""
+    """A path, which need not exist; an empty one, as from an unset shell variable, is refused."""
 
     def convert(
         self,
@@ -24,7 +24,7 @@ class GivenPath(click.Path):
         Raises:
             UsageError: When it is empty.
         """
-        # A `Path` has been here before, and never is empty.
+        # A `Path` was checked before, and is never empty.
         if isinstance(value, str) and param is not None:
             is_option = isinstance(param, click.Option)
             given_path(value, param.opts[-1] if is_option else param.human_readable_name)

@@ -1,4 +1,4 @@
-"""`--set STEP.KEY=VALUE`: one step of a pipeline run another way."""
+"""`--set STEP.KEY=VALUE`: change single steps of a pipeline for one run."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ KEYS = {"model": str, "device": str, "dtype": str, "workers": int, "timeout": fl
 
 
 def apply(declaration: Declaration, settings: Iterable[str]) -> Declaration:
-    """Return `declaration` with the settings made.
+    """Return `declaration` with the settings applied.
 
     `read.model=deepseek-ocr-2` sets a key of a step, `read.mode=free` an input of it.
 
     Raises:
-        UsageError: For a setting that is none, or of a step that is not there.
+        UsageError: When a setting is malformed, or its step does not exist.
     """
     steps = {step.id: step for step in declaration.steps}
     for setting in settings:

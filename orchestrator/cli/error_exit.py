@@ -1,13 +1,13 @@
-"""How an error ends: one sentence on standard error, the details asked for, and the exit code."""
+"""How an error ends: a sentence on standard error, its form in JSON, and the exit code."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.cli.terminal import discard_output, plain
-from orchestrator.errors import JobFailed, MMError
+from orchestrator.errors import Cancelled, JobFailed, MMError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +18,7 @@ INTERRUPTED = 130
 
 
 def conclude(error: BaseException, context: Context, arguments: Sequence[str]) -> int:
-    """Say what `error` means and return the exit code it stands for."""
+    """Report `error` on standard error and return its exit code."""
     context.close()
     if isinstance(error, MMError):
         return _ours(error, context)
@@ -33,14 +33,22 @@ def conclude(error: BaseException, context: Context, arguments: Sequence[str]) -
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, BrokenPipeError):
-        # The reader of our output has left, as `head` does.
+        # The reader of the output has closed it, as `head` does.
         discard_output()
         return 0
     return _unknown(error, context, arguments)
 
 
+def outcome_of(error: MMError | KeyboardInterrupt | None) -> tuple[str, dict[str, Any] | None]:
+    """Return the `outcome` and the `error` of a document of `--json`."""
+    if error is None:
+        return "done", None
+    known = error if isinstance(error, MMError) else Cancelled("interrupted")
+    return known.outcome, {"message": str(known), "exit_code": known.exit_code}
+
+
 def _ours(error: MMError, context: Context) -> int:
-    # A runner's traceback is for its author; a tool's own words are for everybody.
+    # A runner's traceback is for its author; what a tool printed is for every user.
     if error.detail and (context.debug or not isinstance(error, JobFailed)):
         _write(error.detail.rstrip("\n"))
     if context.debug:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.cli.pipeline.delivering import deliver
+from orchestrator.cli.pipeline.delivery import deliver
 from orchestrator.core.pipelines import Kind
 from orchestrator.errors import UsageError
 from orchestrator.pipelines.outcome import Items

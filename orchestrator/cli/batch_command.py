@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.engines import ENGINE_OPTIONS, session_keys
-from orchestrator.cli.paths import GivenPath
-from orchestrator.cli.run import Models
+from orchestrator.cli.path_type import GivenPath
+from orchestrator.cli.task_group import TaskGroup
 from orchestrator.core.units import counted
 from orchestrator.errors import ItemsFailed, UsageError
 
@@ -35,7 +35,11 @@ OPTIONS = (
         metavar="FILE.jsonl",
         help="Where a line for each item goes; - is standard output.",
     ),
-    click.Option(["--resume"], is_flag=True, help="Go on with FILE: run what it lacks or failed."),
+    click.Option(
+        ["--resume"],
+        is_flag=True,
+        help="Continue FILE: run the items that it lacks and those that failed.",
+    ),
     click.Option(
         ["--workers"],
         type=click.IntRange(1, 1024),
@@ -43,35 +47,21 @@ OPTIONS = (
         metavar="N",
         help="How many items run at once, each in a worker of its own.",
     ),
-    click.Option(
-        ["--retries"],
-        type=click.IntRange(0, 100),
-        default=0,
-        metavar="N",
-        help="Try a job that failed N more times.",
-    ),
-    click.Option(["--model"], metavar="MODEL", help="The model that stands for the task."),
-    click.Option(["--device"], default="auto", help="auto, cpu, cuda or mps.  [default: auto]"),
-    click.Option(
-        ["--dtype"],
-        default="auto",
-        help="auto, float32, bfloat16 or float16.  [default: auto]",
-    ),
-    click.Option(["--timeout"], type=float, metavar="SECONDS", help="How long one item may take."),
-    *ENGINE_OPTIONS,
+    shared.RETRIES,
+    *shared.JOB,
+    *shared.ENGINE,
 )
 
 
-class Tasks(Models):
-    """A group whose commands are tasks and models, as for `mm run`."""
+class BatchGroup(TaskGroup):
+    """The tasks and models; the options of each are the inputs that all items have in common."""
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """Return the command of a task or model; its options are what all items have in common."""
-        choice = ctx.ensure_object(Context).choose(cmd_name, ctx.meta.get("mm.model"))
-        return _command(cmd_name, choice)
+    def build(self, name: str, choice: Choice) -> click.Command:
+        """Return the command of a task or model."""
+        return _command(name, choice)
 
 
-@click.group(cls=Tasks, subcommand_metavar="TASK|MODEL INPUTS... -o FILE")
+@click.group(cls=BatchGroup, subcommand_metavar="TASK|MODEL INPUTS... -o FILE")
 def command() -> None:
     """Run a task over many files; one JSON line for each, safe to interrupt and continue.
 
@@ -81,16 +71,16 @@ def command() -> None:
 
 
 def _command(name: str, choice: Choice) -> click.Command:
-    from orchestrator.cli.inputs import input_options
+    from orchestrator.cli.input_options import input_options
 
     manifest = choice.declared.manifest
-    shared = [option for option in input_options(manifest) if not option.required]
+    common = [option for option in input_options(manifest) if not option.required]
 
     @pass_context
     def callback(context: Context, /, mm_inputs: tuple[str, ...], **values: Any) -> None:
         if choice.reason:
             context.say(choice.reason)
-        more = {str(option.name): values.pop(str(option.name)) for option in shared}
+        more = {str(option.name): values.pop(str(option.name)) for option in common}
         _run(context, manifest, mm_inputs, more, values)
 
     argument = click.Argument(
@@ -98,7 +88,7 @@ def _command(name: str, choice: Choice) -> click.Command:
     )
     return click.Command(
         name,
-        params=[argument, *OPTIONS, *shared],
+        params=[argument, *OPTIONS, *common],
         callback=callback,
         help=f"{manifest.summary} ({manifest.name}), over many files.",
     )
@@ -111,14 +101,16 @@ def _run(
     given: dict[str, Any],
     options: dict[str, Any],
 ) -> None:
-    from orchestrator.cli.inputs import collect
+    from orchestrator.cli.input_options import collect
     from orchestrator.inputs import named_files, refuse_input
     from orchestrator.jobs.job import Job
     from orchestrator.pipelines.batch_run import Batch, Progress, identity_of
     from orchestrator.session import Session
 
     with contextlib.ExitStack() as stack:
-        session = stack.enter_context(Session(workspace=context, **session_keys(options)))
+        session = stack.enter_context(
+            Session(workspace=context, **shared.session_arguments(options))
+        )
         out = context.cwd / options["out"]
         refuse_input(out, named_files(manifest, given, context.cwd))
         more = collect(manifest, given, session.spool())
@@ -145,14 +137,14 @@ def _run(
             retries=options["retries"],
         )
         progress = Progress(total=total)
-        _watched(context, batch, items, lines, progress)
+        _run_batch(context, batch, items, lines, progress)
         _conclude(context, manifest, progress, options)
 
 
 def _items(
     context: Context, manifest: Manifest, words: tuple[str, ...], more: dict[str, Any], out: Path
 ) -> tuple[Iterable[Item], int]:
-    """Return the items and how many there are; 0 where that is not known beforehand."""
+    """Return the items and how many there are; 0 where the number is not known yet."""
     from orchestrator.inputs import file_named, refuse_input
     from orchestrator.pipelines.batch_items import (
         STANDARD_INPUT,
@@ -180,26 +172,26 @@ def _lines(stack: contextlib.ExitStack, manifest: Manifest, out: str, *, resume:
     if out != STANDARD_OUTPUT:
         return stack.enter_context(JsonLines.open(Path(out), resume=resume))
     if resume:
-        raise UsageError("standard output cannot be gone on with", fix="give -o a file")
+        raise UsageError("standard output cannot be continued", fix="give -o a file")
     primary = manifest.primary_output
     if manifest.outputs[primary].type in BINARY_TYPES:
         raise UsageError(f"the output {primary!r} does not fit into JSON", fix="give -o a file")
     return JsonLines(None, sys.stdout.buffer)
 
 
-def _watched(
+def _run_batch(
     context: Context, batch: Batch, items: Iterable[Item], lines: JsonLines, progress: Progress
 ) -> None:
     key = batch.manifest.name
-    told = warned = 0
+    reported = warned = 0
 
     def report() -> None:
-        nonlocal told, warned
+        nonlocal reported, warned
         ended = progress.skipped + progress.ended
         context.reporter.progress(key, str(progress), ended, progress.total)
-        for item, error in progress.failed[told:]:
-            told += 1
-            if told <= FAILURES_SHOWN:
+        for item, error in progress.failed[reported:]:
+            reported += 1
+            if reported <= FAILURES_SHOWN:
                 context.say(f"failed: {item.key}: {error}")
         for item, warning in progress.warnings[warned:]:
             warned += 1
@@ -216,20 +208,20 @@ def _watched(
 def _conclude(
     context: Context, manifest: Manifest, progress: Progress, options: dict[str, Any]
 ) -> None:
-    """Name each failed item with the command that repeats it alone, and fail when there is one."""
+    """Print the command that repeats each failed item alone, and fail if there is one."""
     if not progress.failed:
         return
-    # What was rejected once is rejected again.
-    chances = [item for item, error in progress.failed if error.outcome != UsageError.outcome]
-    for item in chances[:FAILURES_SHOWN]:
+    # A rejected item would be rejected again.
+    retryable = [item for item, error in progress.failed if error.outcome != UsageError.outcome]
+    for item in retryable[:FAILURES_SHOWN]:
         if isinstance(item.name, str):
             context.say(f"alone: {_alone(manifest, item.name, options)}")
     what = f"{counted(len(progress.failed), 'item')} failed"
-    rejected = len(progress.failed) - len(chances)
-    if rejected and chances:
+    rejected = len(progress.failed) - len(retryable)
+    if rejected and retryable:
         what += f", {rejected} of them rejected"
     again = ""
-    if chances and options["out"] != "-":
+    if retryable and options["out"] != "-":
         again = f"to try {'the others' if rejected else 'them'} again, add --resume"
     raise ItemsFailed(what, fix=again)
 

@@ -9,7 +9,7 @@ import click
 
 from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.paths import GivenPath
+from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,14 +66,14 @@ def _how(run: Run) -> str:
     default=300,
     show_default=True,
     metavar="N",
-    help="How many items of a list to show; those that failed come beside these.",
+    help="How many items of a list to show; failed ones come in addition.",
 )
 @pass_context
 def report_command(context: Context, run: str, out: str | None, max_size: str, items: int) -> None:
     """Write one HTML page of RUN: its graph, its time, its items, what failed, its receipts.
 
-    RUN is the id of a run, the beginning of one, or a pipeline, which means its latest run; without
-    it the latest run of all is taken. The page needs no network and nothing beside it.
+    RUN is the id of a run or its beginning, or the name of a pipeline for its latest run. The
+    default is the latest run of all. The page needs no network and no other file.
     """
     from orchestrator.cli.outputs import STANDARD_OUTPUT, check_writable, write_file
     from orchestrator.core.units import format_size, parse_size

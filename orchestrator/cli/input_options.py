@@ -1,4 +1,4 @@
-"""The inputs of a manifest as options of `mm run`, and what `-` brings in."""
+"""The inputs of a manifest as options of `mm run`; `-` reads standard input."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import click
 import msgspec
 
 from orchestrator.arrays import read_npy
-from orchestrator.cli.paths import GivenPath
-from orchestrator.core.manifest import FILE_TYPES
+from orchestrator.cli.path_type import GivenPath
+from orchestrator.core.manifest import FILE_TYPES, option_name
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,13 +28,12 @@ def input_options(manifest: Takes) -> list[click.Option]:
     return [_option(name, declared) for name, declared in manifest.inputs.items()]
 
 
-def option_name(name: str) -> str:
-    """Return the option of the input `name`."""
-    return f"--{name.replace('_', '-')}"
+def _flag(name: str) -> str:
+    return f"--{option_name(name)}"
 
 
 def _option(name: str, declared: Input) -> click.Option:
-    option = option_name(name)
+    option = _flag(name)
     default = None if declared.default is msgspec.UNSET else declared.default
     flags = f"{option}/--no-{option[2:]}" if declared.type == "boolean" else option
     help_text = declared.help
@@ -44,7 +43,7 @@ def _option(name: str, declared: Input) -> click.Option:
     return click.Option(
         [flags, name],
         type=_type(declared),
-        # Defaults are filled in where inputs are checked, for every caller alike.
+        # The check of inputs fills in defaults, for every caller.
         default=None,
         required=declared.required,
         multiple=declared.list,
@@ -78,7 +77,7 @@ def collect(manifest: Takes, given: Mapping[str, Any], spool: Path) -> dict[str,
         spool: A directory for a file that comes on standard input.
 
     Raises:
-        UsageError: When `-` is given twice, or standard input is not what is wanted.
+        UsageError: When `-` is given twice, or standard input does not fit the input.
     """
     values = {
         name: list(value) if manifest.inputs[name].list else value
@@ -92,7 +91,7 @@ def collect(manifest: Takes, given: Mapping[str, Any], spool: Path) -> dict[str,
     ]
     if len(readers) > 1:
         raise UsageError(
-            f"both {option_name(readers[0])} and {option_name(readers[1])} read standard input",
+            f"both {_flag(readers[0])} and {_flag(readers[1])} read standard input",
             fix="give one of them a path",
         )
     for name in readers:
@@ -102,15 +101,13 @@ def collect(manifest: Takes, given: Mapping[str, Any], spool: Path) -> dict[str,
 
 def _read(name: str, kind: str, spool: Path) -> Any:
     if sys.stdin.isatty():
-        click.echo(f"mm: {option_name(name)} reads standard input (end with Ctrl-D)", err=True)
+        click.echo(f"mm: {_flag(name)} reads standard input (end with Ctrl-D)", err=True)
     data = sys.stdin.buffer.read()
     if kind != "text":
         path = spool / "standard-input"
         path.write_bytes(data)
         if not data:
-            raise UsageError(
-                "standard input was empty", fix=f"pipe a file into {option_name(name)} -"
-            )
+            raise UsageError("standard input was empty", fix=f"pipe a file into {_flag(name)} -")
         return path
     try:
         return data.decode("utf-8-sig")
@@ -122,7 +119,7 @@ def _read(name: str, kind: str, spool: Path) -> Any:
 
 
 def _parse(name: str, kind: str, value: Any) -> Any:
-    """Return the value of an input whose option is the text or the path of it."""
+    """Return the value of an input, read from the text or the path of its option."""
     if kind == "array":
         return [read_npy(path) for path in value] if isinstance(value, list) else read_npy(value)
     if kind != "json":
@@ -131,5 +128,5 @@ def _parse(name: str, kind: str, value: Any) -> Any:
     try:
         parsed = [json.loads(text) for text in texts]
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"the value of {option_name(name)} is not JSON ({error})") from error
+        raise UsageError(f"the value of {_flag(name)} is not JSON ({error})") from error
     return parsed if isinstance(value, list) else parsed[0]

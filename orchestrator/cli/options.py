@@ -1,0 +1,86 @@
+"""The options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from orchestrator.cli.path_type import GivenPath
+from orchestrator.errors import UsageError
+
+JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object.")
+
+DEVICE = click.Option(["--device"], default="auto", help="auto, cpu, cuda or mps.  [default: auto]")
+DTYPE = click.Option(
+    ["--dtype"], default="auto", help="auto, float32, bfloat16 or float16.  [default: auto]"
+)
+
+PYTHON = click.Option(
+    ["--python"],
+    type=GivenPath(),
+    metavar="PATH",
+    help="Take the versions of packages from this interpreter, for a model in a directory.",
+)
+
+CONDITIONS = (DEVICE, DTYPE, PYTHON)
+"""What decides which patches apply and what a model lacks."""
+
+JOB = (
+    click.Option(["--model"], metavar="MODEL", help="The model that stands for the task."),
+    DEVICE,
+    DTYPE,
+    click.Option(["--timeout"], type=float, metavar="SECONDS", help="How long a job may take."),
+)
+"""How a job of a task or a model runs."""
+
+RETRIES = click.Option(
+    ["--retries"],
+    type=click.IntRange(0, 100),
+    default=0,
+    metavar="N",
+    help="Try a job that failed N more times.",
+)
+
+ENGINE = (
+    click.Option(
+        ["--engine"],
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        help="Where jobs run: on this machine, or on a Ray cluster.  [default: local]",
+    ),
+    click.Option(
+        ["--address"],
+        metavar="ADDRESS",
+        help="The Ray cluster: HOST:PORT, auto (this machine's), local (one of its own).",
+    ),
+    click.Option(
+        ["--model-dir", "model_dirs"],
+        multiple=True,
+        metavar="MODEL=DIR",
+        help="A directory on every node of the cluster that holds the weights of MODEL.",
+    ),
+)
+"""Where jobs run, for the commands that run many of them."""
+
+
+def session_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a `Session` that the options `ENGINE` stand for.
+
+    Raises:
+        UsageError: When a directory names no model, or the options are for another engine.
+    """
+    directories = {}
+    for word in options["model_dirs"]:
+        model, equals, directory = word.partition("=")
+        if not (model and equals and directory):
+            raise UsageError(f"--model-dir {word}", fix="write --model-dir MODEL=DIR")
+        directories[model] = directory
+    if options["engine"] != "ray" and (options["address"] or directories):
+        option = "--address" if options["address"] else "--model-dir"
+        raise UsageError(f"{option} is for a cluster", fix="add --engine ray")
+    return {
+        "engine": options["engine"],
+        "address": options["address"],
+        "model_dirs": directories,
+    }

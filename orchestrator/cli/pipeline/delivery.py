@@ -1,0 +1,109 @@
+"""Where the outputs of a pipeline go: standard output, files, directories of files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cli import outputs
+from orchestrator.cli.outputs import BINARY_TYPES, STANDARD_OUTPUT
+from orchestrator.cli.terminal import write_result
+from orchestrator.errors import UsageError
+from orchestrator.pipelines.outcome import Items
+from orchestrator.results import Artifact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from orchestrator.core.pipelines import Graph, Kind
+    from orchestrator.pipelines.outcome import Outcome
+    from orchestrator.pipelines.step_values import Value
+
+
+def plan(graph: Graph, words: Sequence[str], *, as_json: bool) -> dict[str, str]:
+    """Return the place of each output that goes anywhere, after checking that it can go there.
+
+    Args:
+        graph: The pipeline.
+        words: The values of `-o`: `OUT` or `NAME=OUT`.
+        as_json: Whether standard output belongs to the JSON object.
+
+    Raises:
+        UsageError: Before anything runs, when an output could not be written afterwards.
+    """
+    places = outputs.parse_places(words, graph.outputs, graph.primary)
+    if not as_json and not places:
+        places[graph.primary] = STANDARD_OUTPUT
+    for name, path in places.items():
+        kind = graph.outputs[name][1]
+        outputs.check_place(name, kind.type, path, as_json=as_json, many=kind.many)
+    return places
+
+
+def deliver(outcome: Outcome, graph: Graph, places: Mapping[str, str]) -> dict[str, Any]:
+    """Write the outputs where they go; return what `--json` says of them."""
+    shown: dict[str, Any] = {}
+    for name, (_, kind) in graph.outputs.items():
+        value = outcome.value(name)
+        place = places.get(name)
+        if value is None:
+            continue  # its failure is in the summary
+        if isinstance(value, Items):
+            shown[name] = _deliver_list(value, kind, place)
+        elif place == STANDARD_OUTPUT:
+            outputs.print_output(_plain(value))
+        else:
+            if place is not None:
+                outputs.write_file(place, outputs.as_bytes(_plain(value)))
+            shown[name] = outputs.described(_plain(value), place)
+    return {name: each for name, each in shown.items() if each is not None}
+
+
+def _deliver_list(items: Items, kind: Kind, place: str | None) -> list[Any] | None:
+    """Write the items of a list: numbered files in a directory, or a JSON value on each line."""
+    if place is None:
+        if kind.type in BINARY_TYPES:
+            return None
+        return [None if value is None else value.data for value in items.values()]
+    if place == STANDARD_OUTPUT:
+        for value in items.values():
+            data = None if value is None else value.data
+            write_result(f"{json.dumps(data, ensure_ascii=False)}\n")
+        return None
+    digits = max(4, len(str(len(items))))
+
+    def numbered() -> Iterator[tuple[Path, Any]]:
+        for number, value in enumerate(items.values(), start=1):
+            if value is not None:
+                plain = _plain(value)
+                yield Path(place, f"{number:0{digits}}{outputs.suffix_of(plain)}"), plain
+
+    for path, value in numbered():
+        _refuse_other(path, outputs.as_bytes(value))
+    shown: list[Any] = [None] * len(items)
+    for path, value in numbered():
+        outputs.write_file(str(path), outputs.as_bytes(value))
+        shown[int(path.stem) - 1] = outputs.described(value, str(path))
+    return shown
+
+
+def _refuse_other(path: Path, data: bytes) -> None:
+    """Refuse to overwrite a file whose name the user did not give, unless it holds the same."""
+    try:
+        same = path.read_bytes() == data
+    except FileNotFoundError:
+        return
+    except OSError:
+        same = False
+    if not same:
+        raise UsageError(
+            "is there already, and is something else",
+            where=str(path),
+            fix="choose another directory with -o",
+        )
+
+
+def _plain(value: Value) -> Any:
+    """Return a value of a pipeline in the form in which a job returns it, its file unread."""
+    return value.data if value.file is None else Artifact(value.file)

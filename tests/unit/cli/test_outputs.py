@@ -1,0 +1,78 @@
+"""Where outputs may go, and what files and JSON have of them."""
+
+import json
+import struct
+
+import pytest
+
+from orchestrator.arrays import npy_bytes
+from orchestrator.cli import outputs
+from orchestrator.core.values import AudioValue
+from orchestrator.errors import UsageError
+from orchestrator.results import Artifact, Audio
+
+NAMES = ("text", "boxes")
+
+
+def test_a_place_is_for_the_primary_output_unless_it_names_another():
+    places = outputs.parse_places(["boxes=b.json", "a=b.txt"], NAMES, "text")
+    assert places == {"boxes": "b.json", "text": "a=b.txt"}
+    assert outputs.printed_output(places) == ""
+    assert outputs.printed_output({"text": "a", "boxes": "-"}) == "boxes"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["a", "text=b"], "two places for the output 'text'; give -o once for each"),
+        (["-", "boxes=-"], "two outputs for standard output; give one of them a path"),
+        (["boxes="], "-o boxes=: the path is empty; name a file or a directory"),
+    ],
+)
+def test_places_that_contradict_each_other_are_refused(words, sentence):
+    with pytest.raises(UsageError) as caught:
+        outputs.parse_places(words, NAMES, "text")
+    assert str(caught.value) == sentence
+
+
+def test_the_directory_of_a_list_is_made_and_nothing_else(tmp_path):
+    outputs.check_place("pages", "image", str(tmp_path / "a" / "b"), as_json=False, many=True)
+    assert (tmp_path / "a" / "b").is_dir()
+    with pytest.raises(UsageError, match="its directory does not exist; run: mkdir -p"):
+        outputs.check_place("page", "image", str(tmp_path / "c" / "d"), as_json=False)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is a file, and a list goes to a directory"):
+        outputs.check_place("pages", "image", str(tmp_path / "file"), as_json=False, many=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "more", "sentence"),
+    [
+        ("text", "-", {"as_json": True}, "--json has standard output for itself"),
+        ("audio", "-", {"many": True}, "is a list of audio and is not written to standard output"),
+        ("audio", "it.mp3", {}, "it.mp3: sound is written as WAV; name it it.wav"),
+    ],
+)
+def test_what_could_not_be_written_is_refused_before(kind, path, more, sentence):
+    with pytest.raises(UsageError) as caught:
+        outputs.check_place("it", kind, path, **{"as_json": False, **more})
+    assert sentence in str(caught.value)
+
+
+def test_every_form_of_an_output_as_a_file_and_as_json(tmp_path):
+    (tmp_path / "page.png").write_bytes(b"pixels")
+    image = Artifact(tmp_path / "page.png")
+    sound = Audio(AudioValue(memoryview(struct.pack("<2h", 1, 2)), "<i2", (2,), 8000))
+    array = memoryview(b"\x01\x02")
+    forms = [
+        (image, b"pixels", ".png", {"path": "x", "media_type": "image/png"}),
+        (sound, sound.read(), ".wav", {"path": "x", "media_type": "audio/wav"}),
+        (array, npy_bytes(array), ".npy", {"path": "x", "media_type": "application/x-npy"}),
+        ("schön", "schön\n".encode(), ".txt", "schön"),
+        ([1], b"[\n  1\n]\n", ".json", [1]),
+    ]
+    for value, data, suffix, shown in forms:
+        assert outputs.as_bytes(value) == data
+        assert outputs.suffix_of(value) == suffix
+        assert outputs.described(value, "x") == json.loads(json.dumps(shown))
+        assert outputs.described(value, None) == (None if outputs.is_binary(value) else shown)
