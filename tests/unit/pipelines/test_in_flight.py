@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from orchestrator.errors import Cancelled
-from orchestrator.pipelines.flight import InFlight, end_pool
+from orchestrator.pipelines.in_flight import InFlightJobs
 
 
 def test_a_stop_asks_every_job_that_runs_and_a_second_one_asks_again():
-    flight = InFlight()
+    flight = InFlightJobs()
     with flight.cancellation() as first, flight.cancellation() as second:
         flight.stop()
         assert (first.drain(), second.drain()) == (1, 1)
@@ -18,7 +18,7 @@ def test_a_stop_asks_every_job_that_runs_and_a_second_one_asks_again():
 
 
 def test_a_job_that_has_ended_is_not_asked():
-    flight = InFlight()
+    flight = InFlightJobs()
     with flight.cancellation() as ended:
         pass
     flight.stop()
@@ -27,14 +27,14 @@ def test_a_job_that_has_ended_is_not_asked():
 
 
 def test_no_job_begins_after_a_stop():
-    flight = InFlight()
+    flight = InFlightJobs()
     flight.stop()
     with pytest.raises(Cancelled, match="stopped before it began"), flight.cancellation():
         pass
 
 
 def test_an_interrupt_while_the_last_jobs_end_ends_them_at_once():
-    flight = InFlight()
+    flight = InFlightJobs()
 
     class Interrupted(ThreadPoolExecutor):
         interrupts = 1
@@ -45,6 +45,7 @@ def test_an_interrupt_while_the_last_jobs_end_ends_them_at_once():
                 raise KeyboardInterrupt
             super().shutdown(**keys)
 
+    flight._pools["one"] = Interrupted(1)
     with flight.cancellation() as job:
-        end_pool(Interrupted(1), flight)
-        assert job.drain() == 1
+        flight.close()
+        assert job.drain() == 2  # asked to stop, then to end at once
