@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
@@ -51,7 +52,12 @@ OPTIONS = (
         default="auto",
         help="auto, float32, bfloat16 or float16.  [default: auto]",
     ),
-    click.Option(["--timeout"], type=float, metavar="SECONDS", help="How long the run may take."),
+    click.Option(
+        ["--timeout"],
+        type=float,
+        metavar="SECONDS",
+        help="How long it may take, waits for others and the load included.",
+    ),
     click.Option(
         ["--keep-alive"],
         metavar="TIME",
@@ -188,6 +194,7 @@ def _execute(
     from orchestrator.engines import kept_engine
     from orchestrator.jobs.job import Job
     from orchestrator.session import Session
+    from orchestrator.waiting import Deadline
 
     manifest = declared.manifest
     with (
@@ -206,6 +213,7 @@ def _execute(
             device=options["device"],
             dtype=options["dtype"],
             timeout=options["timeout"],
+            deadline=Deadline(options["timeout"] or math.inf),
             cancellation=cancellation,
             on_event=listener.hear,
             retries=options["retries"],

@@ -163,6 +163,13 @@ class Connection:
             if said is not None:
                 return said
 
+    def next_within(self, seconds: float) -> Message | Event | None:
+        """Return what `next` does, or None when nothing comes in `seconds`."""
+        try:
+            return self.next(time.monotonic() + seconds)
+        except DeadlinePassed:
+            return None
+
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()

@@ -24,6 +24,7 @@ from orchestrator.environments.store import Marker, Store, Stored, python_of
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.home import make_private
 from orchestrator.processes import Children, ProcessError
+from orchestrator.waiting import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from orchestrator.flock import Held
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter
+    from orchestrator.waiting import Deadline
 
 PROBE = """
 import importlib, sys
@@ -99,6 +101,7 @@ class Builder:
         offline: Whether nothing may be fetched.
         children: Where running tools are counted, so that an interrupt can end them.
         in_use: Says who uses an environment, for errors.
+        deadline: What ends the wait for another's build.
     """
 
     home: Home
@@ -110,6 +113,7 @@ class Builder:
     offline: bool
     children: Children
     in_use: Callable[[str], str]
+    deadline: Deadline
 
     def build(self, order: Order) -> Stored:
         """Return the whole environment that `order` asks for, built where it is not there.
@@ -117,14 +121,11 @@ class Builder:
         Raises:
             EnvironmentFailure: When it cannot be built, proved or written.
             Cancelled: When the work was stopped from another thread.
+            TimedOut: When another builds it for longer than the deadline allows.
         """
         name = order.model
         try:
-            with self.store.build_lock(
-                order.digest,
-                waiting=lambda: self.reporter.progress(name, "waiting for another mm to build it"),
-                stopped=lambda: self.children.stopped,
-            ) as held:
+            with self._build_lock(order) as held:
                 there = self.store.find(order.digest)
                 if there is not None:
                     return self._prove(order, there, held)
@@ -137,6 +138,16 @@ class Builder:
             ) from error
         finally:
             self.reporter.finish(name)
+
+    def _build_lock(self, order: Order) -> Held:
+        with Wait(
+            order.model,
+            "another mm, which builds its environment",
+            self.reporter,
+            self.deadline,
+            stopped=lambda: self.children.stopped,
+        ) as wait:
+            return self.store.build_lock(order.digest, wait.pause)
 
     def _build(self, order: Order, held: Held) -> Stored:
         directory = self.store.directory(order.model, order.digest)

@@ -26,7 +26,7 @@ from orchestrator.home import read_json
 from orchestrator.processes import ProcessError, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _QUESTION = "import json, sys, platform; print(json.dumps([platform.python_version(), sys.prefix]))"
 _CHUNK = 1 << 20
@@ -124,17 +124,14 @@ def file_hash(path: Path) -> str:
     return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode("ascii")
 
 
-def condemn(store: Store, stored: Stored) -> None:
-    """Take the marker of a broken environment away, so that nobody starts in it any more."""
+def condemn(store: Store, stored: Stored, pause: Callable[[], None]) -> None:
+    """Take the marker of a broken environment away, so that nobody starts in it any more.
+
+    Args:
+        store: Where it lies.
+        stored: The environment.
+        pause: Called again and again while somebody builds it.
+    """
     if stored.marker is not None:
-        with store.build_lock(stored.marker.digest, waiting=_nothing, stopped=_never):
+        with store.build_lock(stored.marker.digest, pause):
             (stored.path / MARKER).unlink(missing_ok=True)
-
-
-def _nothing() -> None:
-    """Wait for a lock without a word."""
-
-
-def _never() -> bool:
-    """Wait for a lock however long it takes."""
-    return False

@@ -16,7 +16,9 @@ from orchestrator.core.planning import Action, Present, Step, Wanted, plan
 from orchestrator.environments.store import Marker, Store, Stored, python_of
 from orchestrator.environments.targets import Target, Targets
 from orchestrator.errors import EnvironmentFailure, MMError
+from orchestrator.flock import nap
 from orchestrator.machine import available_devices
+from orchestrator.waiting import ENDLESS, Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -61,13 +63,16 @@ class Environment(msgspec.Struct, frozen=True):
     mine: bool
     store: Store
 
-    def hold(self) -> Held:
+    def hold(self, pause: Callable[[], None] = nap) -> Held:
         """Hold the environment as in use, until released or until all who inherit it have ended.
+
+        Args:
+            pause: Called again and again while somebody removes it; what it raises ends the wait.
 
         Raises:
             EnvironmentFailure: When it was removed in the meantime.
         """
-        held = self.store.use(self.digest)
+        held = self.store.use(self.digest, pause)
         if self.store.find(self.digest) is None:
             held.release()
             raise EnvironmentFailure(
@@ -130,17 +135,22 @@ class Environments:
         missing = set(target.declared.manifest.environment.probe) - set(_marker(stored).probes)
         return None if missing else _environment(target, stored, self.store)
 
-    def ensure(self, declared: Declared) -> Environment:
+    def ensure(self, declared: Declared, deadline: Deadline = ENDLESS) -> Environment:
         """Return the model's environment, built first where it is not there.
+
+        Args:
+            declared: The model.
+            deadline: What ends the wait for another's build.
 
         Raises:
             EnvironmentFailure: When it cannot be built.
+            TimedOut: When the deadline has passed.
         """
         ready = self.ready(declared)
         if ready is not None:
             return ready
         target = self.target(declared)
-        built = self._build_all([target.order()], jobs=1)
+        built = self._build_all([target.order()], jobs=1, deadline=deadline)
         return _environment(target, built[target.digest], self.store)
 
     def target(self, declared: Declared) -> Target:
@@ -210,7 +220,9 @@ class Environments:
             environments.append(_environment(target, stored, self.store))
         return environments
 
-    def _build_all(self, orders: Sequence[Order], jobs: int) -> dict[str, Stored]:
+    def _build_all(
+        self, orders: Sequence[Order], jobs: int, deadline: Deadline = ENDLESS
+    ) -> dict[str, Stored]:
         # What builds is imported by who builds: every `mm run` looks for environments here.
         from concurrent.futures import ThreadPoolExecutor, as_completed
 
@@ -220,7 +232,7 @@ class Environments:
         copied = self._backend != "uv" or self._mind_the_cache()
         self._mind_the_disk(orders, copied=copied)
         children = Children()
-        builder = self._builder(children)
+        builder = self._builder(children, deadline)
         built: dict[str, Stored] = {}
         failed: list[tuple[str, MMError]] = []
         with ThreadPoolExecutor(max_workers=max(1, jobs), thread_name_prefix="mm-build") as pool:
@@ -307,7 +319,7 @@ class Environments:
 
         return read_settings(self.variables)
 
-    def _builder(self, children: Children) -> Builder:
+    def _builder(self, children: Children, deadline: Deadline) -> Builder:
         from orchestrator.backends import backend_named
         from orchestrator.environments.build import Builder
 
@@ -321,6 +333,7 @@ class Environments:
             offline=self._offline,
             children=children,
             in_use=self.in_use,
+            deadline=deadline,
         )
 
     def _steps(self, targets: Iterable[Target]) -> tuple[Step, ...]:

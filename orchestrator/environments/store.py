@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from orchestrator.core.canonical import short
-from orchestrator.flock import Held, try_lock, wait_lock
+from orchestrator.flock import Held, nap, try_lock, wait_lock
 from orchestrator.home import read_json, write_json
 
 if TYPE_CHECKING:
@@ -108,24 +108,20 @@ class Store:
         (path / MARKER).unlink(missing_ok=True)
         rmtree(path)
 
-    def build_lock(
-        self, digest: str, *, waiting: Callable[[], None], stopped: Callable[[], bool]
-    ) -> Held:
+    def build_lock(self, digest: str, pause: Callable[[], None]) -> Held:
         """Take the right to build, probe or remove the environment `digest`; waits for it."""
-        return wait_lock(
-            self._home.locks / f"build-{short(digest)}.lock", waiting=waiting, stopped=stopped
-        )
+        return wait_lock(self._home.locks / f"build-{short(digest)}.lock", pause=pause)
 
     def try_build_lock(self, digest: str) -> Held | None:
         """Take the same right, or return None when somebody else has it."""
         return try_lock(self._home.locks / f"build-{short(digest)}.lock")
 
-    def use(self, digest: str) -> Held:
+    def use(self, digest: str, pause: Callable[[], None] = nap) -> Held:
         """Hold the environment `digest` as in use, shared with other users of it.
 
         It waits while somebody removes it. Whether it is still there is the caller's to see.
         """
-        held = wait_lock(self._use_lock(digest), shared=True)
+        held = wait_lock(self._use_lock(digest), shared=True, pause=pause)
         held.touch()
         return held
 

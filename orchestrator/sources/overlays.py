@@ -19,13 +19,13 @@ import msgspec
 from orchestrator.core import patching
 from orchestrator.core.canonical import digest, short
 from orchestrator.errors import EnvironmentFailure, SourceError
-from orchestrator.flock import try_lock, wait_lock
+from orchestrator.flock import nap, try_lock, wait_lock
 from orchestrator.home import write_json
 from orchestrator.sources.interpreter import check_compiles
 from orchestrator.tidying import remove
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from orchestrator.core.patching import Conditions, Patched, PatchSet
     from orchestrator.flock import Held
@@ -105,6 +105,7 @@ def ensure_overlay(
     sets: Sequence[PatchSet],
     conditions: Conditions,
     python: Path,
+    pause: Callable[[], None] = nap,
 ) -> Overlay:
     """Return the overlay for these conditions, made first where it is not there.
 
@@ -115,6 +116,7 @@ def ensure_overlay(
         sets: The patch sets of its manifest.
         conditions: What it will be loaded under.
         python: The interpreter that patched files must compile in.
+        pause: Called again and again while another makes it; what it raises ends the wait.
 
     Raises:
         SourceError: When a patch does not fit, or a patched file does not compile.
@@ -122,11 +124,11 @@ def ensure_overlay(
     name = overlay_digest(record, sets, conditions)
     directory = home.models / model / short(name)
     home.prepare()
-    held = wait_lock(_use_lock(home, directory), shared=True)
+    held = wait_lock(_use_lock(home, directory), shared=True, pause=pause)
     try:
         marker = _read(directory, name)
         if marker is None:
-            with wait_lock(home.locks / f"overlays-of-{model}.lock"):
+            with wait_lock(home.locks / f"overlays-of-{model}.lock", pause=pause):
                 marker = _read(directory, name)
                 if marker is None:
                     marker = _build(directory, name, record, sets, conditions, python)

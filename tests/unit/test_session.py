@@ -1,6 +1,7 @@
 """A session on a fake world and a fake engine: what is asked of the engine, and when."""
 
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from orchestrator.errors import Cancelled, Crashed, JobFailed, OutputError, Usag
 from orchestrator.home import Home
 from orchestrator.jobs.job import Event, Job
 from orchestrator.session import Session
+from orchestrator.waiting import Deadline
 from tests.models import Notes, model
 
 
@@ -55,6 +57,7 @@ class FakeWorkspace:
     variables: dict = field(default_factory=dict)
     memory: dict = field(default_factory=dict)
     built: int = 0
+    deadlines: list = field(default_factory=list)
     held: Held = field(default_factory=Held)
 
     def __post_init__(self):
@@ -79,11 +82,13 @@ class FakeWorkspace:
             raise UsageError(f"no {name}")
         return SimpleNamespace(declared=self.declared, reason="try: echo (the only one)")
 
-    def ensure(self, declared):
+    def ensure(self, declared, deadline):
         self.built += 1
+        self.deadlines.append(deadline)
+        time.sleep(0.01)  # it is built
         return SimpleNamespace(
             digest="ee", lock_digest="ll", python=Path("/py"), python_version="3.12.1",
-            versions={"six": "1.17"}, mine=False, hold=lambda: self.held,
+            versions={"six": "1.17"}, mine=False, hold=lambda pause: self.held,
         )  # fmt: skip
 
 
@@ -110,6 +115,15 @@ def test_a_job_goes_to_the_engine_with_what_the_manifest_says(world):
         assert model.spec.source == "# the runner\n"
     assert mm.engine.closed == 1
     assert world.held.released == 1
+
+
+def test_building_an_environment_costs_a_job_nothing_of_its_time(world):
+    with session(world) as mm:
+        deadline = Deadline(60)
+        before = deadline.at
+        mm.execute(Job("echo", {"text": "a"}, deadline=deadline))
+        assert world.deadlines == [deadline]
+        assert deadline.at >= before + 0.01
 
 
 def test_what_is_known_is_not_worked_out_again(world):

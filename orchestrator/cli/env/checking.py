@@ -21,6 +21,7 @@ def check_command(context: Context, models: tuple[str, ...], *, full: bool) -> N
     from orchestrator.cli.env.choosing import stored_named
     from orchestrator.environments.health import condemn, unhealthy
     from orchestrator.errors import EnvironmentFailure
+    from orchestrator.waiting import Wait
 
     environments = context.environments
     chosen = (
@@ -35,7 +36,9 @@ def check_command(context: Context, models: tuple[str, ...], *, full: bool) -> N
         context.out(f"{stored.path.name}: {reason or 'healthy'}")
         if reason is not None:
             broken.append(stored.path.name)
-            condemn(environments.store, stored)
+            what = "another mm, which builds it"
+            with Wait(stored.path.name, what, context.reporter) as wait:
+                condemn(environments.store, stored, wait.pause)
     if broken:
         # A file that was written in place is the cache's own as well.
         clean = (
