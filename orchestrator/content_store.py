@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import msgspec
 
 from orchestrator.core.canonical import short
-from orchestrator.flock import Held, try_lock, wait_lock
+from orchestrator.flock import Held, nap, try_lock, wait_lock
 from orchestrator.home import read_record, write_json
 from orchestrator.tidying import remove
 
@@ -111,12 +111,16 @@ class ContentStore(Generic[M]):
             self.clear(directory)
         return True
 
-    def use(self, digest: str) -> Held:
+    def use(self, digest: str, pause: Callable[[], None] = nap) -> Held:
         """Hold an entry as in use, shared with other users, and note the time.
 
         Waits while the entry is removed. Whether it is still there is for the caller to check.
+
+        Args:
+            digest: Which entry.
+            pause: Called between two tries; what it raises ends the wait.
         """
-        held = wait_lock(self._use_lock(digest), shared=True)
+        held = wait_lock(self._use_lock(digest), shared=True, pause=pause)
         held.touch()
         return held
 

@@ -14,7 +14,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import Cancelled, EnvironmentFailure
+from orchestrator.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,14 +96,18 @@ def _open(path: Path) -> int:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
+def nap() -> None:
+    """Sleep until it is time for the next try."""
+    time.sleep(PAUSE)
+
+
 def wait_lock(
     path: Path,
     *,
     shared: bool = False,
-    waiting: Callable[[], None] = lambda: None,
-    stopped: Callable[[], bool] = lambda: False,
+    pause: Callable[[], None] = nap,
 ) -> Held:
-    """Take the lock `path`, however long someone else holds it.
+    """Take the lock `path`, once no one else holds it.
 
     It tries again and again instead of blocking in the kernel, so that an interrupt of the main
     thread can end a wait in another.
@@ -111,24 +115,16 @@ def wait_lock(
     Args:
         path: The lock file.
         shared: Whether others may hold it shared at the same time.
-        waiting: Called once when the lock is not free at once.
-        stopped: Asked between two tries; true ends the wait.
+        pause: Called between two tries; what it raises ends the wait.
 
     Raises:
-        Cancelled: When `stopped` says so.
         EnvironmentFailure: As `try_lock`.
     """
-    said = False
     while True:
         held = try_lock(path, shared=shared)
         if held is not None:
             return held
-        if not said:
-            said = True
-            waiting()
-        if stopped():
-            raise Cancelled(f"stopped while waiting for {path}")
-        time.sleep(PAUSE)
+        pause()
 
 
 def _unusable(path: Path, error: OSError) -> EnvironmentFailure:

@@ -14,6 +14,7 @@ from orchestrator.core.worker_variables import wanted_threads, worker_variables
 from orchestrator.engines.base import PreparedModel
 from orchestrator.home import make_private
 from orchestrator.processor import native_dtypes
+from orchestrator.waiting import ENDLESS, Deadline, Wait
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
@@ -40,13 +41,16 @@ class Preparer(Protocol):
             SourceError: When they are not.
         """
 
-    def prepare(self, declared: Declared, device: str, dtype: str) -> PreparedModel:
+    def prepare(
+        self, declared: Declared, device: str, dtype: str, deadline: Deadline = ENDLESS
+    ) -> PreparedModel:
         """Return what jobs of `declared` need, what is missing built first.
 
         Args:
             declared: The model.
             device: "auto", or one that the manifest lists.
             dtype: "auto", or one that the manifest lists for the device.
+            deadline: What ends the wait for what others build.
 
         Raises:
             MMError: When it cannot be had.
@@ -75,10 +79,12 @@ class LocalPreparer:
         if declared.manifest.source is not None:
             self._workspace.sources.ready(declared)
 
-    def prepare(self, declared: Declared, device: str, dtype: str) -> PreparedModel:
+    def prepare(
+        self, declared: Declared, device: str, dtype: str, deadline: Deadline = ENDLESS
+    ) -> PreparedModel:
         """Build what is missing, and return what a worker is started from here."""
-        environment = self._environment(declared)
-        worker, overlay = self._worker_spec(declared, environment, device, dtype)
+        environment = self._environment(declared, deadline)
+        worker, overlay = self._worker_spec(declared, environment, device, dtype, deadline)
         producer = produced_by(declared, environment, worker, overlay)
         return PreparedModel(declared.manifest, worker, lambda: producer)
 
@@ -88,22 +94,28 @@ class LocalPreparer:
             held.release()
         self._held.clear()
 
-    def _environment(self, declared: Declared) -> Environment:
+    def _environment(self, declared: Declared, deadline: Deadline) -> Environment:
         """Return the model's environment, built if need be, and held for as long as we live."""
         with self._lock:
-            environment = self._workspace.environments.ensure(declared)
+            environment = self._workspace.environments.ensure(declared, deadline)
             if environment.digest not in self._held:
-                self._held[environment.digest] = environment.hold()
+                with self._wait(declared, "removes an environment", deadline) as wait:
+                    self._held[environment.digest] = environment.hold(wait.pause)
             return environment
 
     def _worker_spec(
-        self, declared: Declared, environment: Environment, asked: str, dtype: str
+        self,
+        declared: Declared,
+        environment: Environment,
+        asked: str,
+        dtype: str,
+        deadline: Deadline,
     ) -> tuple[WorkerSpec, Overlay | None]:
         manifest = declared.manifest
         device = choose_device(manifest, asked, machine.available_devices())
         total = self._workspace.memory.get(device)
         dtype = choose_dtype(manifest, device, dtype, total, native_dtypes())
-        overlay = self._overlay(declared, environment, device, dtype)
+        overlay = self._overlay(declared, environment, device, dtype, deadline)
         home = self._workspace.home.worker_home
         make_private(home)
         spec = WorkerSpec(
@@ -135,7 +147,12 @@ class LocalPreparer:
         return spec, overlay
 
     def _overlay(
-        self, declared: Declared, environment: Environment, device: str, dtype: str
+        self,
+        declared: Declared,
+        environment: Environment,
+        device: str,
+        dtype: str,
+        deadline: Deadline,
     ) -> Overlay | None:
         """Return the directory that the worker loads, held for as long as we live.
 
@@ -146,10 +163,17 @@ class LocalPreparer:
         from orchestrator.core.patching.conditions import Conditions
 
         conditions = Conditions(device, dtype, versions=environment.versions)
-        overlay = self._workspace.sources.overlay(declared, conditions, environment.python)
+        with self._wait(declared, "patches its files", deadline) as wait:
+            overlay = self._workspace.sources.overlay(
+                declared, conditions, environment.python, wait.pause
+            )
         if self._held.setdefault(overlay.digest, overlay.held) is not overlay.held:
             overlay.held.release()
         return overlay
+
+    def _wait(self, declared: Declared, doing: str, deadline: Deadline) -> Wait:
+        what = f"another mm, which {doing}"
+        return Wait(declared.name, what, self._workspace.reporter, deadline)
 
 
 def produced_by(

@@ -395,7 +395,8 @@ class Session:
         if model is not None:
             return model, 0.0
         began = time.perf_counter()
-        model = self._preparer.prepare(declared, job.device, job.dtype)
+        with job.deadline.paused():
+            model = self._preparer.prepare(declared, job.device, job.dtype, job.deadline)
         self._prepared[key] = model
         return model, time.perf_counter() - began
 

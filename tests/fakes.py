@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from orchestrator.core.manifest import Input, Output, Timeouts
 from orchestrator.engines.base import Completed
 from orchestrator.environments import Environment, Environments
 from orchestrator.session import Session
+from orchestrator.waiting import ENDLESS, Deadline
 from orchestrator.workspace import Choice, Workspace
 from tests.models import DIGEST, Notes, built, model
 
@@ -54,9 +56,12 @@ class FakeEnvironments(Environments):
     """One environment, which looks as if it were built."""
 
     ensured = 0
+    deadline = ENDLESS
 
-    def ensure(self, declared: Declared) -> Environment:
+    def ensure(self, declared: Declared, deadline: Deadline = ENDLESS) -> Environment:
         self.ensured += 1
+        self.deadline = deadline
+        time.sleep(0.01)  # it is built
         path = self.store.directory("echo", DIGEST)
         return Environment(
             digest=DIGEST,
@@ -136,16 +141,18 @@ class FakeMemory:
 
 
 class FakeSupervisor:
-    """Has ended already; remembers how often it was told to."""
+    """Has ended already, unless a test says otherwise; counts how often it was asked to end."""
 
     def __init__(self) -> None:
         self.told = 0
+        self.own = False
+        self.ended = True
 
     def end(self) -> None:
         self.told += 1
 
     def wait(self, seconds: float) -> bool:
-        return True
+        return self.ended
 
 
 if TYPE_CHECKING:

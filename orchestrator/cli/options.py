@@ -30,7 +30,12 @@ JOB = (
     click.Option(["--model"], metavar="MODEL", help="The model that stands for the task."),
     DEVICE,
     DTYPE,
-    click.Option(["--timeout"], type=float, metavar="SECONDS", help="How long a job may take."),
+    click.Option(
+        ["--timeout"],
+        type=float,
+        metavar="SECONDS",
+        help="How long a job may take, the load and waits for others included.",
+    ),
 )
 """How a job of a task or a model runs."""
 

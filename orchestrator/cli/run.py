@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -168,6 +169,7 @@ def _execute(
     from orchestrator.engines import kept_engine
     from orchestrator.jobs.job import Job
     from orchestrator.session import Session
+    from orchestrator.waiting import Deadline
 
     manifest = declared.manifest
     with (
@@ -186,6 +188,7 @@ def _execute(
             device=options["device"],
             dtype=options["dtype"],
             timeout=options["timeout"],
+            deadline=Deadline(options["timeout"] or math.inf),
             cancellation=cancellation,
             on_event=display.on_event,
             retries=options["retries"],

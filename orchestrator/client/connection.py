@@ -153,18 +153,22 @@ class Connection:
                 except BlockingIOError:  # a tick has passed
                     self._check_alive()
                     continue
-                except ConnectionResetError as error:
-                    # A local socket is reset, and not ended, when its peer left something unread.
-                    raise ConnectionLost(str(error), unread=True) from error
                 except OSError as error:
-                    raise ConnectionLost(str(error)) from error
+                    raise self._lost(str(error), error) from error
                 if came is None:
-                    raise ConnectionLost("the worker closed the connection")
+                    raise self._lost("the worker closed the connection")
                 self._came = came
                 self._quick = time.monotonic() - began < QUICK
             said = self._sort(self._came.pop(0))
             if said is not None:
                 return said
+
+    def next_within(self, seconds: float) -> Message | Event | None:
+        """Return what `next` does, or None when nothing comes in `seconds`."""
+        try:
+            return self.next(time.monotonic() + seconds)
+        except DeadlinePassed:
+            return None
 
     def close(self) -> None:
         """Close the connection."""
@@ -184,10 +188,15 @@ class Connection:
             if deadline <= time.monotonic():
                 raise DeadlinePassed
 
+    def _lost(self, how: str, error: OSError | None = None) -> ConnectionLost:
+        # A local socket is reset, and not ended, when its peer left something unread.
+        reset = isinstance(error, ConnectionResetError)
+        return ConnectionLost(how, unread=reset or self._channel.unread > 0)
+
     def _check_alive(self) -> None:
         """See whether the worker is gone although a child of its holds its end of the socket."""
         if self._ended():
-            raise ConnectionLost("the worker has ended")
+            raise self._lost("the worker has ended")
 
     def _listen(self, cancellation: Cancellation | None) -> None:
         self._poller = select.poll()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
@@ -27,7 +28,7 @@ from orchestrator.worker.channel import Channel
 from orchestrator.worker.frames import PROTOCOL, ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Callable, Container, Mapping
 
 WORKER_PACKAGE = Path(__file__).resolve().parent.parent / "worker"
 
@@ -108,6 +109,14 @@ class WorkerSpec(msgspec.Struct, frozen=True, dict=True):
         }
 
 
+LOOK = 0.1
+"""Seconds between two looks at how long it takes to answer."""
+
+
+def ignore_wait() -> None:
+    """Do nothing about a wait."""
+
+
 def start(
     spec: WorkerSpec,
     runtime: RuntimeDirectory,
@@ -119,14 +128,28 @@ def start(
     """Start a worker and return it after its `hello`; its model is not loaded yet.
 
     Args:
-        spec: What to start.
-        runtime: Where its socket and record go.
-        logs: The directory of workers' logs.
-        kept: Whether other clients may use it, and find it by its digest.
+        spec: As for `spawn`.
+        runtime: Likewise.
+        logs: Likewise.
+        kept: Likewise.
         large: How large buffers travel; by default as this system does best.
 
     Raises:
         Crashed: When it ended, or was silent for too long, before it said hello.
+    """
+    worker = spawn(spec, runtime, logs, kept=kept)
+    greet(worker, large)
+    return worker
+
+
+def spawn(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path, *, kept: bool = False) -> Worker:
+    """Start the process of a worker and record it, without a wait for anything.
+
+    Args:
+        spec: What to start.
+        runtime: Where its socket and record go.
+        logs: The directory of workers' logs.
+        kept: Whether other clients may use it, and find it by its digest.
     """
     live = runtime.sweep()
     identity = runtime.new_id()
@@ -185,30 +208,60 @@ def start(
     worker = Worker(record, runtime, Own(process, record.started, ours))
     try:
         runtime.write(record)
-        connect(worker, large)
-    except (ConnectionLost, DeadlinePassed, RemoteError, ProtocolError, OSError) as error:
-        said = str(error) or f"no answer within {HELLO_SECONDS:g} seconds"
-        raise worker.crashed(f"did not start ({said})") from error
     except BaseException:
         worker.stop()
         raise
     return worker
 
 
-def connect(worker: Worker, large: Any = None) -> None:
-    """Connect to a worker and greet it.
+def greet(
+    worker: Worker,
+    large: Any = None,
+    look: Callable[[], None] = ignore_wait,
+    seconds: float = HELLO_SECONDS,
+) -> None:
+    """Connect to a worker that was started just now; on any failure it is stopped.
+
+    Args:
+        worker: What `spawn` returned.
+        large: How large buffers travel; by default as this system does best.
+        look: As for `connect`.
+        seconds: How long its interpreter may take to start.
+
+    Raises:
+        Crashed: When it ended, or was silent for too long, before it said hello.
+    """
+    until = time.monotonic() + seconds
+
+    def watch() -> None:
+        look()
+        if time.monotonic() >= until:
+            raise DeadlinePassed(f"no answer within {seconds:g} seconds")
+
+    try:
+        connect(worker, large, watch)
+    except (ConnectionLost, DeadlinePassed, RemoteError, ProtocolError, OSError) as error:
+        raise worker.crashed(f"did not start ({error})") from error
+    except BaseException:
+        worker.stop()
+        raise
+
+
+def connect(worker: Worker, large: Any = None, look: Callable[[], None] = ignore_wait) -> None:
+    """Connect to a worker and greet it, however long it takes to answer.
 
     Args:
         worker: What is to get its connection.
         large: How large buffers travel; by default as this system does best.
+        look: Called again and again until it has answered; what it raises ends the wait.
 
     Raises:
-        ConnectionLost, DeadlinePassed, RemoteError, ProtocolError, OSError: When there is none, or
-            another than the record says.
+        ConnectionLost, RemoteError, ProtocolError, OSError: When there is none, or another than
+            the record says.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.connect(worker.record.socket)
+        _reach(sock, worker.record.socket, look)
         owner = peers.peer_uid(sock)
     except BaseException:
         sock.close()
@@ -217,13 +270,29 @@ def connect(worker: Worker, large: Any = None) -> None:
         sock.close()
         raise ConnectionLost("its socket belongs to another user")
     worker.connection = Connection(Channel(sock, large, encode, parse), worker.ended)
-    worker.pid = _greet(worker.connection, worker.record.environment)
+    try:
+        worker.pid = _hello(worker.connection, worker.record.environment, look)
+    except BaseException:
+        worker.leave()
+        raise
 
 
-def _greet(connection: Connection, environment: str) -> int:
+def _reach(sock: socket.socket, address: str, look: Callable[[], None]) -> None:
+    """Connect to a socket; one before which as many wait as may is tried again."""
+    sock.settimeout(0)
+    while (failed := sock.connect_ex(address)) == errno.EAGAIN:
+        look()
+        time.sleep(LOOK)
+    if failed:
+        raise OSError(failed, os.strerror(failed), address)
+    sock.settimeout(None)
+
+
+def _hello(connection: Connection, environment: str, look: Callable[[], None]) -> int:
     """Say hello and return the worker's process id."""
     connection.send("hello", {"protocol": PROTOCOL})
-    answer = connection.next(time.monotonic() + HELLO_SECONDS)
+    while (answer := connection.next_within(LOOK)) is None:
+        look()
     if isinstance(answer, Event):
         raise ProtocolError("a notification before hello was answered")
     result = answer.body["result"]

@@ -18,10 +18,11 @@ from msgspec.structs import asdict
 from orchestrator.client.supervisors import Foreign, is_alive
 from orchestrator.core.canonical import canonical_bytes
 from orchestrator.errors import UsageError
+from orchestrator.flock import nap
 from orchestrator.worker import state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 SOCKET_PATH_LIMIT = 103
 """Bytes of a socket's path: macOS has room for 104 with the closing zero, Linux for 108."""
@@ -73,6 +74,13 @@ class WorkerState(msgspec.Struct, frozen=True):
     keep: float
     """Seconds that it stays after its last job; infinity for ever, below 0 with its owner."""
     phase: str
+    client: int = 0
+    """The process id of the client whose request it is at; 0 for none, or where it is not known."""
+
+    @property
+    def working(self) -> bool:
+        """Whether it is at a request, and may be unable to say anything for long."""
+        return self.phase in ("loading", "busy")
 
     @property
     def idle(self) -> bool:
@@ -150,19 +158,25 @@ class RuntimeDirectory(msgspec.Struct, frozen=True):
             since=numbers[state.SINCE],
             keep=numbers[state.KEEP],
             phase=state.PHASES[int(numbers[state.PHASE])],
+            client=int(numbers[state.CLIENT]),
         )
 
     @contextlib.contextmanager
-    def starting(self) -> Iterator[None]:
-        """Let nobody else start a worker, so that two who want the same one start it once."""
+    def starting(self, pause: Callable[[], None] = nap) -> Iterator[None]:
+        """Let no one else start a worker: two that fit singly may not together.
+
+        In its body nothing is waited for, and no other process is asked anything.
+
+        Args:
+            pause: Called between two looks while another starts one; what it raises ends the wait.
+        """
         lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            # The kernel gives it back when we die. It is held for as long as a worker takes to
-            # say hello; its model is loaded afterwards.
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while not _lock(lock):
+                pause()
             yield
         finally:
-            os.close(lock)
+            os.close(lock)  # as the kernel does when we die
 
     def forget(self, worker: str, *, ending: bool = True) -> None:
         """Remove the files of a worker that has ended.
@@ -185,6 +199,15 @@ class RuntimeDirectory(msgspec.Struct, frozen=True):
                         if time.time() - path.stat().st_mtime > ENDS_KEPT:
                             path.unlink()
         return live
+
+
+def _lock(descriptor: int) -> bool:
+    """Take the lock of an open file, if no one has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _read(path: Path) -> WorkerRecord | None:

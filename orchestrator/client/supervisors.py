@@ -31,7 +31,13 @@ KEEP = b"k"
 
 
 class Supervisor(Protocol):
-    """The process that holds one worker."""
+    """The process that holds one worker.
+
+    Attributes:
+        own: Whether the worker is this process's own, to end it when it likes.
+    """
+
+    own: bool
 
     def end(self) -> None:
         """Have the worker and its children ended, and wait until they are."""
@@ -45,6 +51,8 @@ class Own:
 
     A process that we fork holds no lifeline, and ends no worker of ours.
     """
+
+    own = True
 
     def __init__(self, process: processes.Process, started: str, lifeline: int) -> None:
         self._process = process
@@ -100,6 +108,8 @@ os.register_at_fork(after_in_child=_forked)
 
 class Foreign:
     """A supervisor that another process started, perhaps long ago."""
+
+    own = False
 
     def __init__(self, pid: int, started: str) -> None:
         self._pid = pid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from orchestrator.errors import (
     UsageError,
 )
 from orchestrator.jobs.job import GRACE, Event
+from orchestrator.waiting import ENDLESS, Deadline, too_late
 from orchestrator.worker.frames import (
     CANCELLED,
     MISMATCH,
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.client.supervisors import Supervisor
 
+LOOK = 0.5
+"""Seconds between two looks at what a worker does that says nothing."""
+
 
 class NotBegun(Exception):
     """The worker ended, or lost its model, before this job's turn came; another may run it."""
@@ -58,24 +63,45 @@ class Call(msgspec.Struct):
         seconds: How long it may take, from its turn on.
         parts: The buffers that it refers to.
         directory: The job's directory; empty for a load.
-        until: The `time.monotonic` time of the next step when it has not ended by itself.
-        waits: Whether other requests are before it; its time does not run then.
+        deadline: What ends it, its wait for its turn included.
+        sent: When it was sent (`time.monotonic`, as below).
+        until: The time of the next step when it has not ended by itself.
+        waits: Whether other requests are before it; its own time does not run then.
+        begun: Whether something was heard of it that shows that its turn has come.
         final: The error that it will end as; None while all is well.
+        forced: When it had to end because it did not stop, in words; empty where it need not.
     """
 
     params: dict[str, Any]
     seconds: float
     parts: list[memoryview] = []
     directory: str = ""
+    deadline: Deadline = ENDLESS
+    sent: float = 0.0
     until: float = math.inf
     waits: bool = False
+    begun: bool = False
     final: MMError | None = None
+    forced: str = ""
+
+    def start(self) -> None:
+        """Start its clock; it is sent next."""
+        self.sent = time.monotonic()
+        self._run_until(self.sent)
 
     def hear(self, event: Event) -> None:
         """Stop or start its clock."""
-        if event.kind in ("waiting", "started") and self.final is None:
-            self.waits = event.kind == "waiting"
-            self.until = math.inf if self.waits else time.monotonic() + self.seconds
+        if self.final is not None:
+            return
+        if event.kind == "waiting":
+            self.waits, self.begun, self.until = True, False, self.deadline.at
+            return
+        if self.waits:
+            self._run_until(time.monotonic())
+        self.waits, self.begun = False, True
+
+    def _run_until(self, now: float) -> None:
+        self.until = min(now + self.seconds, self.deadline.at)
 
     def strike(
         self, reason: DeadlinePassed | CancelRequested, what: str, model: str, grace: float
@@ -89,22 +115,25 @@ class Call(msgspec.Struct):
             grace: Seconds that it may then take to end by itself.
         """
         requests = reason.times if isinstance(reason, CancelRequested) else 0
-        ends = requests > 1 or self.final is not None or (grace == 0 and not self.waits)
+        ends = requests > 1 or self.final is not None or self.waits or grace == 0
         if self.final is None:
             self.final = self._end_as(requests, what, model)
             self.until = time.monotonic() + grace
-        if ends and grace and not self.waits and isinstance(self.final, Cancelled):
-            how = "at once" if requests else f"after {grace:g} seconds"
-            self.final = Cancelled(f"{model} was cancelled, and its worker was ended {how}")
+        if ends and grace:
+            self.forced = "at once" if requests else f"after {grace:g} seconds"
         return ends
 
     def _end_as(self, requests: int, what: str, model: str) -> MMError:
         if requests:
             return Cancelled(f"{model} was cancelled")
+        if self.waits:
+            return too_late(model, "its turn", self.deadline)
+        whole = self.deadline.at <= time.monotonic()
+        seconds = self.deadline.seconds if whole else self.seconds
         allow = "timeouts.load in its manifest" if what == "load" else "--timeout"
         return TimedOut(
-            f"{model} took longer than {self.seconds:g} seconds to {what}",
-            fix=f"allow more with {allow}",
+            f"{model} took longer than {seconds:g} seconds to {what}",
+            fix=self.deadline.fix if whole else f"allow more with {allow}",
         )
 
 
@@ -132,7 +161,7 @@ class Worker:
         self._runtime = runtime
         self._supervisor = supervisor
         # One that nobody else may use has no line to wait in, whatever it says.
-        self._shared = record.kept or not isinstance(supervisor, Own)
+        self._shared = record.kept or not supervisor.own
 
     def load(
         self,
@@ -151,6 +180,7 @@ class Worker:
             Crashed: When the worker has ended.
             UsageError: When the inputs of the first job do not fit into a message.
         """
+        call.start()
         try:
             self.connection.send("load", call.params)
         except ConnectionLost as error:
@@ -164,14 +194,21 @@ class Worker:
         call: Call,
         cancellation: Cancellation | None = None,
         on_event: Callable[[Event], None] = lambda _: None,
+        look: Callable[[], None] | None = None,
     ) -> None:
         """Wait for the model; on any failure the worker is stopped, for it is of no use.
+
+        Args:
+            call: What was sent.
+            cancellation: What may ask it to stop.
+            on_event: Called with what the model says meanwhile.
+            look: Called again and again while it says nothing; what it raises ends the wait.
 
         Raises:
             JobFailed, TimedOut, Crashed, Cancelled: As the load ended.
         """
         try:
-            self._await("load", call, cancellation, on_event, grace=0)
+            self._await("load", call, cancellation, on_event, grace=0, look=look)
         except MMError:
             self.stop()
             raise
@@ -185,7 +222,8 @@ class Worker:
     ) -> Message:
         """Run one job and return its answer. The worker goes on after everything but a crash.
 
-        What `on_event` raises cancels the job, and is raised once that has ended.
+        What `on_event` raises cancels the job, and is raised once that has ended. A worker that
+        others may use is ended for a job of ours alone that is at work and does not stop.
 
         Args:
             call: The request.
@@ -198,6 +236,7 @@ class Worker:
             UsageError: When the inputs do not fit into a message.
             NotBegun: When it never began; nothing was done.
         """
+        call.start()
         try:
             self.connection.send("run", call.params, call.parts, call.directory)
         except ConnectionLost as error:
@@ -207,7 +246,7 @@ class Worker:
         except (ValueError, TypeError, RecursionError) as error:
             raise UsageError(f"the inputs cannot be sent ({error})") from error
         except BaseException:
-            self.stop()
+            self._part()
             raise
         return self._await("run", call, cancellation, on_event, grace)
 
@@ -218,13 +257,13 @@ class Worker:
         cancellation: Cancellation | None,
         on_event: Callable[[Event], None],
         grace: float,
+        look: Callable[[], None] | None = None,
     ) -> Message:
-        call.until = time.monotonic() + call.seconds
         if cancellation is not None:
             cancellation.armed = True
         try:
             while True:
-                said = self._next(method, call, cancellation, grace)
+                said = self._next(method, call, cancellation, grace, look)
                 if isinstance(said, Message):
                     return said
                 try:
@@ -237,13 +276,18 @@ class Worker:
                 cancellation.armed = False
 
     def _next(
-        self, method: str, call: Call, cancellation: Cancellation | None, grace: float
+        self,
+        method: str,
+        call: Call,
+        cancellation: Cancellation | None,
+        grace: float,
+        look: Callable[[], None] | None,
     ) -> Message | Event:
         """Return what the worker says next about a request whose end has not come."""
         try:
             while True:
                 try:
-                    said = self.connection.next(call.until, cancellation, call.directory)
+                    said = self._receive(call, cancellation, look)
                 except (DeadlinePassed, CancelRequested) as reason:
                     if call.strike(reason, method, self.record.model, grace):
                         break
@@ -257,17 +301,17 @@ class Worker:
         except BaseException:
             # An exception from outside, such as an interrupt, leaves an answer on its way that
             # nobody would match with its question.
-            self.stop()
+            self._part()
             raise
         raise self._give_up(call)
 
     def _give_up(self, call: Call) -> MMError:
-        """End the worker; where the job only waits, leave it to the client whose job runs there."""
+        """End the worker, unless it is at the request of another; return how the request ends."""
         assert call.final is not None
-        if call.waits:
-            self.leave()
-        else:
-            self.stop()
+        stopped = self._part(call)
+        if stopped and call.forced and isinstance(call.final, Cancelled):
+            how = f"was cancelled, and its worker was ended {call.forced}"
+            return Cancelled(f"{self.record.model} {how}")
         return call.final
 
     def _abandon(self, call: Call, cancellation: Cancellation | None, grace: float) -> None:
@@ -293,6 +337,53 @@ class Worker:
             elif not ended:
                 self.stop()
 
+    def _receive(
+        self, call: Call, cancellation: Cancellation | None, look: Callable[[], None] | None
+    ) -> Message | Event:
+        """Return what the worker says next, or what its state says while it cannot speak."""
+        if look is None and not self._shared:
+            return self.connection.next(call.until, cancellation, call.directory)
+        while True:
+            until = min(call.until, time.monotonic() + LOOK)
+            try:
+                return self.connection.next(until, cancellation, call.directory)
+            except DeadlinePassed:
+                if until == call.until:
+                    raise
+            if look is not None:
+                look()
+            elif (event := self._turn(call)) is not None:
+                return event
+
+    def _turn(self, call: Call) -> Event | None:
+        """Return the event that others are before a request, or that its turn has come.
+
+        A model that holds the interpreter's lock keeps its worker from saying either.
+        """
+        at_ours = None if call.begun or call.final is not None else self._is_at(call)
+        if at_ours is None or at_ours is not call.waits:
+            return None
+        return Event("started", {}, []) if at_ours else Event("waiting", {"place": 1}, [])
+
+    def _is_at(self, call: Call) -> bool | None:
+        """Return whether the worker is at this very request; None when it is at none."""
+        state = self._runtime.state(self.record.id)
+        if not state.working:
+            return None
+        return state.since >= call.sent and state.client in (0, os.getpid())
+
+    def _part(self, call: Call | None = None) -> bool:
+        """End a worker of our own; one that others may use only where it is at our request.
+
+        Returns:
+            Whether it was ended.
+        """
+        if self._supervisor.own or (call is not None and self._is_at(call)):
+            self.stop()
+            return True
+        self.leave()  # which cancels what we have asked for
+        return False
+
     def _failed(self, method: str, call: Call, error: Exception) -> Exception:
         if isinstance(error, RemoteError):
             if call.final is None and error.code == NOT_LOADED:
@@ -300,7 +391,7 @@ class Worker:
                 return NotBegun()
             return call.final or self._remote(method, error)
         if call.final is not None:
-            self.stop()
+            self._part()
             return call.final
         if isinstance(error, ProtocolError):
             return self.crashed(f"broke the protocol ({error})")
@@ -329,6 +420,8 @@ class Worker:
     def crashed(self, why: str = "") -> MMError:
         """Stop what is left of the worker and return the error that tells how it died.
 
+        One that lives, and that others may use, is left alone: it is our connection that ended.
+
         Args:
             why: What it did wrong, where that is known already.
 
@@ -337,8 +430,13 @@ class Worker:
         """
         model = self.record.model
         # Asked before `stop`, which would end a worker that only broke the protocol.
+        if not self._supervisor.wait(0 if why else LET_GO) and not self._supervisor.own:
+            self.leave()
+            return Crashed(
+                f"the worker of {model} {why or 'dropped the connection'}",
+                fix=f"run it again, or first: mm stop {model}",
+            )
         if not why:
-            self._supervisor.wait(LET_GO)
             end = ending.read_ending(self._runtime, self.record, self.pid)
             if end.why == ending.DEADLINE:
                 self.stop()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
-from orchestrator.client.connection import ConnectionLost, DeadlinePassed, RemoteError
-from orchestrator.client.launch import connect, start
+from orchestrator.client.connection import ConnectionLost, RemoteError
+from orchestrator.client.launch import HELLO_SECONDS, connect, spawn
 from orchestrator.client.worker import NotBegun, Worker
 from orchestrator.engines.base import ATTEMPTS, never_began
-from orchestrator.engines.wire import load_call, run_call, run_in
+from orchestrator.engines.wire import load_in, run_call, run_in
 from orchestrator.worker.frames import ProtocolError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestrator.client.runtime import RuntimeDirectory
+    from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.engines.base import Completed, PreparedModel
     from orchestrator.engines.room import Room
     from orchestrator.jobs.job import Job
@@ -30,13 +31,23 @@ class KeptEngine:
         logs: The directory of workers' logs.
         scratch: Where jobs get their directories.
         room: Decides whether a model may be loaded.
+        patience: Seconds in which a worker that has nothing to do answers, and in which the client
+            that has started one asks it to load its model.
     """
 
-    def __init__(self, runtime: RuntimeDirectory, logs: Path, scratch: Scratch, room: Room) -> None:
+    def __init__(
+        self,
+        runtime: RuntimeDirectory,
+        logs: Path,
+        scratch: Scratch,
+        room: Room,
+        patience: float = HELLO_SECONDS,
+    ) -> None:
         self._runtime = runtime
         self._logs = logs
         self._scratch = scratch
         self._room = room
+        self._patience = patience
 
     def run(self, job: Job, model: PreparedModel) -> Completed:
         """Run `job` in a worker that is there already, after those who came first, or a new one.
@@ -47,9 +58,7 @@ class KeptEngine:
         timings: dict[str, float] = {}
         keep = model.keep_alive(job)
         for _ in range(ATTEMPTS):
-            worker, started = self._find(model), False
-            if worker is None:
-                worker, started = self._start(job, model, timings)
+            worker, started = self._obtain(job, model, timings)
             try:
                 threads = self._room.threads(model)
                 call = run_call(job, model, self._scratch.reserve(), threads, job.keep_alive)
@@ -67,50 +76,83 @@ class KeptEngine:
 
     def load(self, job: Job, model: PreparedModel) -> None:
         """Have a worker loaded, where one would stay; it is found again by its digest."""
-        if not model.keep_alive(job):
-            return
-        worker = self._find(model) or self._start(job, model, {})[0]
-        worker.leave()
+        if model.keep_alive(job):
+            self._obtain(job, model, {})[0].leave()
 
     def close(self) -> None:
         """Do nothing: the workers stay."""
 
-    def _find(self, model: PreparedModel) -> Worker | None:
-        """Return a connection to a worker that was started from the same things, if there is one.
+    def _obtain(
+        self, job: Job, model: PreparedModel, timings: dict[str, float]
+    ) -> tuple[Worker, bool]:
+        """Return a worker that was started from the same things, and whether it was just now."""
+        silent: set[str] = set()
+        began = time.perf_counter()
+        while True:
+            found = self._find(model, silent) or self._begin(job, model, silent)
+            if isinstance(found, Worker):
+                keep = model.keep_alive(job)
+                load_in(found, job, model, self._room, keep)
+                if keep:
+                    found.keep()
+                timings["load"] = time.perf_counter() - began
+                return found, True
+            if worker := self._join(found, job, model):
+                return worker, False
+            silent.add(found.id)
+
+    def _find(self, model: PreparedModel, silent: set[str]) -> WorkerRecord | None:
+        """Return the record of a worker that was started from the same things, if there is one.
 
         Its model may still be on its way; a job waits for it as for another client's.
         """
         wanted = model.spec.digest
         for record in self._runtime.records():
-            if not record.kept or record.digest != wanted:
-                continue
-            if self._runtime.state(record.id).phase == "ending":
-                continue
-            worker = Worker(record, self._runtime, record.foreign())
-            try:
-                connect(worker)
-            except (ConnectionLost, DeadlinePassed, RemoteError, ProtocolError, OSError):
-                worker.leave()  # it is about to end
-                continue
-            return worker
+            same = record.kept and record.digest == wanted
+            if same and record.id not in silent and self._serves(record):
+                return record
         return None
 
-    def _start(
-        self, job: Job, model: PreparedModel, timings: dict[str, float]
-    ) -> tuple[Worker, bool]:
-        """Start a worker, unless somebody else has started it by now; say which."""
-        began = time.perf_counter()
-        keep = model.keep_alive(job)
-        with self._runtime.starting():
-            if found := self._find(model):
-                return found, False
-            self._room.make(job, model, lambda _: False)
-            worker = start(model.spec, self._runtime, self._logs, kept=keep > 0)
-            call = load_call(job, model, self._room.threads(model), keep)
-            # Sent before anybody else may connect, so that their jobs come after it.
-            worker.begin_load(call)
-        worker.finish_load(call, job.cancellation, job.on_event)
-        if keep:
-            worker.keep()
-        timings["load"] = time.perf_counter() - began
-        return worker, True
+    def _serves(self, record: WorkerRecord) -> bool:
+        """Return whether a worker runs jobs, or soon will.
+
+        Its state says so, and not the worker: while a job runs it may be unable to answer.
+        """
+        state = self._runtime.state(record.id)
+        if state.phase == "new":
+            return time.monotonic() < state.since + self._patience
+        return state.phase != "ending"
+
+    def _begin(self, job: Job, model: PreparedModel, silent: set[str]) -> Worker | WorkerRecord:
+        """Start a worker whose model is not loaded, unless another client has done so by now."""
+
+        def begin() -> Worker | WorkerRecord:
+            kept = model.keep_alive(job) > 0
+            return spawn(model.spec, self._runtime, self._logs, kept=kept)
+
+        return self._room.make(job, model, begin, found=lambda: self._find(model, silent))
+
+    def _join(self, record: WorkerRecord, job: Job, model: PreparedModel) -> Worker | None:
+        """Return a connection to a worker, once it answers; None for one that does not."""
+        worker = Worker(record, self._runtime, record.foreign())
+        idle_since = math.inf
+
+        def look() -> None:
+            nonlocal idle_since
+            working = self._runtime.state(record.id).working
+            idle_since = math.inf if working else min(idle_since, time.monotonic())
+            if time.monotonic() - idle_since >= self._patience:
+                self._room.note(f"the idle worker of {model.name} does not answer; not used again")
+                raise ConnectionLost("no answer")
+            wait.what = f"its worker, which {'is busy' if working else 'does not answer yet'}"
+            wait.look()
+
+        with self._room.wait(job, model, "its worker, which another mm starts") as wait:
+            # Its first client's request to load the model comes first.
+            while self._runtime.state(record.id).phase == "new" and self._serves(record):
+                wait.pause()
+            try:
+                connect(worker, look=look)
+            except (ConnectionLost, RemoteError, ProtocolError, OSError):
+                return None  # it is about to end
+        return worker

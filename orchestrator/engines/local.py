@@ -6,10 +6,10 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from orchestrator.client.launch import start
+from orchestrator.client.launch import spawn
 from orchestrator.client.worker import NotBegun, Worker
 from orchestrator.engines.base import ATTEMPTS, never_began
-from orchestrator.engines.wire import load_call, run_call, run_in
+from orchestrator.engines.wire import load_in, run_call, run_in
 from orchestrator.errors import Cancelled
 
 if TYPE_CHECKING:
@@ -134,9 +134,12 @@ class LocalEngine:
 
     def _start(self, job: Job, model: PreparedModel, timings: dict[str, float]) -> Worker:
         began = time.perf_counter()
-        with self._runtime.starting():
-            self._room.make(job, model, self._evict)
-            worker = start(model.spec, self._runtime, self._logs)
+        worker = self._room.make(
+            job,
+            model,
+            lambda: spawn(model.spec, self._runtime, self._logs),
+            evict=self._evict,
+        )
         with self._lock:
             self._all.add(worker)
             closed = self._closed
@@ -144,8 +147,7 @@ class LocalEngine:
             self._end(worker)
             raise _session_ended(model)
         try:
-            call = load_call(job, model, self._room.threads(model))
-            worker.load(call, job.cancellation, job.on_event)
+            load_in(worker, job, model, self._room)
         except BaseException:
             self._end(worker)
             raise

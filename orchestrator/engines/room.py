@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator import machine
 from orchestrator.core.units import format_size, parse_size
 from orchestrator.errors import MemoryRefused
+from orchestrator.waiting import Deadline, Wait, asked_to_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from orchestrator.jobs.job import Job
     from orchestrator.machine import Memory
     from orchestrator.reporting import Reporter
+
+Begun = TypeVar("Begun")
 
 COUNTED_FOR = 1.0
 """Seconds for which a count of the live workers is good enough."""
@@ -29,7 +32,7 @@ class Room:
     Args:
         runtime: Where the live workers are recorded.
         memory: Says how much is free.
-        reporter: Told which workers were stopped.
+        reporter: Told which workers were stopped, and what a start waits for.
     """
 
     def __init__(self, runtime: RuntimeDirectory, memory: Memory, reporter: Reporter) -> None:
@@ -39,33 +42,71 @@ class Room:
         self._counted = -COUNTED_FOR
         self._share = 1
 
-    def make(self, job: Job, model: PreparedModel, evict: Callable[[WorkerRecord], bool]) -> None:
-        """See to it that a model fits, idle workers stopped first if need be.
+    def make(
+        self,
+        job: Job,
+        model: PreparedModel,
+        begin: Callable[[], Begun],
+        *,
+        found: Callable[[], Begun | None] = lambda: None,
+        evict: Callable[[WorkerRecord], bool] = lambda _: False,
+    ) -> Begun:
+        """Begin a start once the model fits, with idle workers stopped if need be.
 
         Args:
             job: Which job the model is loaded for.
             model: What is to be loaded.
+            begin: Starts a process and records it; no one else begins a start meanwhile.
+            found: Returns what makes a start needless; asked before each look at the memory.
             evict: Ends an idle worker of the caller's own; returns whether it was one.
+
+        Raises:
+            MemoryRefused: When it does not fit, and the job does not insist.
+            TimedOut, Cancelled: While others start workers.
+        """
+        fix = "allow more with timeouts.load in its manifest"
+        deadline = job.deadline.sooner(Deadline(model.load_seconds, fix))
+        tried: set[str] = set()
+        while True:
+            with (
+                self.wait(job, model, "another mm, which starts a worker", deadline) as wait,
+                self._runtime.starting(wait.pause),
+            ):
+                if (there := found()) is not None:
+                    return there
+                record = self._in_the_way(job, model, tried)
+                if record is None:
+                    return begin()
+            tried.add(record.id)
+            if evict(record) or self._stop(record):
+                self.note(f"stopped the idle worker of {record.model} to free memory")
+
+    def _in_the_way(self, job: Job, model: PreparedModel, tried: set[str]) -> WorkerRecord | None:
+        """Return the idle worker that is to end before the model is loaded, if any.
 
         Raises:
             MemoryRefused: When it does not fit, and the job does not insist.
         """
         device, need = model.spec.device, model.spec.need
         free = self._free(device)
-        if not need or free is None:
-            return
-        idle = self._idle(device)
-        if not job.force and free + self._held(idle, device) < need:
-            # Nobody is stopped for nothing.
+        if not need or free is None or free >= need:
+            return None
+        idle = [record for record in self._idle(device) if record.id not in tried]
+        if not job.force and (not idle or free + self._held(idle, device) < need):
+            # None is stopped for nothing.
             raise self._refusal(model, free)
-        for record in idle:
-            if free >= need:
-                return
-            if evict(record) or self._stop(record):
-                self._reporter.note(f"stopped the idle worker of {record.model} to free memory")
-                free = self._free(device) or 0
-        if free < need and not job.force:
-            raise self._refusal(model, free)
+        return idle[0] if idle else None
+
+    def wait(
+        self, job: Job, model: PreparedModel, what: str, deadline: Deadline | None = None
+    ) -> Wait:
+        """Return the wait of a job for `what`; its deadline or a request to stop ends it."""
+        stopped = asked_to_stop(job.cancellation)
+        return Wait(model.name, what, self._reporter, deadline or job.deadline, stopped)
+
+    def note(self, text: str) -> None:
+        """Report one thing about the workers."""
+        self._reporter.note(text)
 
     def threads(self, model: PreparedModel) -> int:
         """Return how many threads a job may use now."""

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.client.launch import greet
 from orchestrator.client.worker import Call
 from orchestrator.core.manifest import PATH_TYPES
 from orchestrator.core.values import ArrayValue, AudioValue, FileValue, check_output
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.client.worker import Worker
     from orchestrator.core.manifest import Input, Manifest
     from orchestrator.engines.base import PreparedModel
+    from orchestrator.engines.room import Room
     from orchestrator.jobs.job import Event, Job
     from orchestrator.scratch import Scratch
 
@@ -82,12 +84,27 @@ def run_call(
         params["threads"] = threads
     if keep_alive is not None:
         params["keep_alive"] = _keep_alive(keep_alive)
-    return Call(params, seconds, parts, directory)
+    return Call(params, seconds, parts, directory, job.deadline)
 
 
 def _keep_alive(seconds: float) -> float | None:
     # JSON has no infinity.
     return None if seconds == math.inf else seconds
+
+
+def load_in(
+    worker: Worker, job: Job, model: PreparedModel, room: Room, keep_alive: float = -1
+) -> None:
+    """Greet a worker that was spawned, and have it load its model.
+
+    Raises:
+        JobFailed, TimedOut, Crashed, Cancelled: As the load ended; the worker is stopped then.
+    """
+    with room.wait(job, model, "its model to load") as wait:
+        greet(worker, look=wait.look)
+        call = load_call(job, model, room.threads(model), keep_alive)
+        worker.begin_load(call)
+        worker.finish_load(call, job.cancellation, job.on_event, wait.look)
 
 
 def run_in(

@@ -23,6 +23,7 @@ from orchestrator.environments.tool_failures import system_failure, tool_failure
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.home import make_private, write_atomically
 from orchestrator.processes import Children, ProcessError
+from orchestrator.waiting import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from orchestrator.flock import Held
     from orchestrator.home import Home
     from orchestrator.reporting import Reporter
+    from orchestrator.waiting import Deadline
 
 PROBE = """
 import importlib, sys
@@ -58,6 +60,7 @@ class Builder:
         reporter: Receives progress.
         offline: Whether nothing may be fetched.
         children: Where running tools are counted, so that an interrupt can end them.
+        deadline: What ends the wait for another's build.
     """
 
     home: Home
@@ -68,6 +71,7 @@ class Builder:
     reporter: Reporter
     offline: bool
     children: Children
+    deadline: Deadline
 
     def build(self, step: Step) -> Stored:
         """Return the whole environment of `step`, built or probed where that is missing.
@@ -75,14 +79,11 @@ class Builder:
         Raises:
             EnvironmentFailure: When it cannot be built, probed or written.
             Cancelled: When the work was stopped from another thread.
+            TimedOut: When another builds it for longer than the deadline allows.
         """
         target, report = step.target, self.reporter
         try:
-            with self.store.build_lock(
-                target.digest,
-                waiting=lambda: report.progress(target.model, "waiting for another mm to build it"),
-                stopped=lambda: self.children.stopped,
-            ) as lock:
+            with self._build_lock(target) as lock:
                 found = self.store.find(target.digest)
                 if found is not None:
                     return self._probe_missing(step, found, lock)
@@ -100,6 +101,16 @@ class Builder:
             raise system_failure(error, subject=subject, command=command) from error
         finally:
             report.finish(target.model)
+
+    def _build_lock(self, target: Target) -> Held:
+        with Wait(
+            target.model,
+            "another mm, which builds its environment",
+            self.reporter,
+            self.deadline,
+            stopped=lambda: self.children.stopped,
+        ) as wait:
+            return self.store.build_lock(target.digest, wait.pause)
 
     def _remove_leftover(self, path: Path, *, must: bool) -> None:
         """Remove what an earlier build left; only the directory to build in must go."""

@@ -13,9 +13,11 @@ from orchestrator.environments.plan import Action, Step, plan
 from orchestrator.environments.store import Store, Stored, python_of
 from orchestrator.environments.targets import Target, Targets
 from orchestrator.errors import EnvironmentFailure, MMError
+from orchestrator.flock import nap
+from orchestrator.waiting import ENDLESS, Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from orchestrator.backends.indexes import IndexSettings
@@ -52,13 +54,17 @@ class Environment(msgspec.Struct, frozen=True):
     mine: bool
     store: Store
 
-    def hold(self) -> Held:
+    def hold(self, pause: Callable[[], None] = nap) -> Held:
         """Hold the environment as in use, until released or until all who inherit it have ended.
+
+        Args:
+            pause: Called between two tries while another process removes it; what it raises
+                ends the wait.
 
         Raises:
             EnvironmentFailure: When it was removed in the meantime.
         """
-        held = self.store.use(self.digest)
+        held = self.store.use(self.digest, pause)
         if self.store.find(self.digest) is None:
             held.release()
             raise EnvironmentFailure(
@@ -115,13 +121,18 @@ class Environments:
             return None
         return self._environment(step.target, step.found)
 
-    def ensure(self, declared: Declared) -> Environment:
+    def ensure(self, declared: Declared, deadline: Deadline = ENDLESS) -> Environment:
         """Return the model's environment, built first where it is not there.
+
+        Args:
+            declared: The model.
+            deadline: What ends the wait for another's build.
 
         Raises:
             EnvironmentFailure: When it cannot be built.
+            TimedOut: When the deadline has passed.
         """
-        return self.sync([declared], jobs=1)[0]
+        return self.sync([declared], jobs=1, deadline=deadline)[0]
 
     def target(self, declared: Declared) -> Target:
         """Return the environment that `declared` needs: one that is there, else the best.
@@ -151,7 +162,12 @@ class Environments:
         """
         return plan([self._find(self.targets.all(one)) for one in declared])
 
-    def sync(self, declared: Sequence[Declared], jobs: int = DEFAULT_JOBS) -> list[Environment]:
+    def sync(
+        self,
+        declared: Sequence[Declared],
+        jobs: int = DEFAULT_JOBS,
+        deadline: Deadline = ENDLESS,
+    ) -> list[Environment]:
         """Build what `declared` need and is not there, environments side by side.
 
         One that fails does not stop the others; an interrupt stops them all.
@@ -163,7 +179,7 @@ class Environments:
         steps = self.plan(declared)
         there = {step.target.digest: step.found for step in steps if step.found is not None}
         if work := [step for step in steps if step.action is not Action.READY]:
-            there |= self._build(work, jobs)
+            there |= self._build(work, jobs, deadline)
         environments = {
             target.model: self._environment(target, there[target.digest])
             for step in steps
@@ -171,7 +187,7 @@ class Environments:
         }
         return [environments[one.name] for one in declared]
 
-    def _build(self, steps: Sequence[Step], jobs: int) -> dict[str, Stored]:
+    def _build(self, steps: Sequence[Step], jobs: int, deadline: Deadline) -> dict[str, Stored]:
         """Build the environments of `steps` and return them by digest."""
         # What builds is imported here: every `mm run` looks for its environment through this class.
         from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -195,6 +211,7 @@ class Environments:
             reporter=self.reporter,
             offline=self._offline,
             children=children,
+            deadline=deadline,
         )
         built: dict[str, Stored] = {}
         failed: dict[str, MMError] = {}

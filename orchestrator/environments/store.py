@@ -9,7 +9,7 @@ import msgspec
 from orchestrator.content_store import ContentStore
 from orchestrator.core.canonical import short
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.flock import Held, try_lock, wait_lock
+from orchestrator.flock import Held, nap, try_lock, wait_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,15 +109,14 @@ class Store(ContentStore[Marker]):
         found = super().marker(directory)
         return found if found is not None and found.directory == str(directory) else None
 
-    def build_lock(
-        self,
-        digest: str,
-        *,
-        waiting: Callable[[], None] = lambda: None,
-        stopped: Callable[[], bool] = lambda: False,
-    ) -> Held:
-        """Wait for the right to build, probe or remove the environment `digest`."""
-        return wait_lock(self._build_lock(digest), waiting=waiting, stopped=stopped)
+    def build_lock(self, digest: str, pause: Callable[[], None] = nap) -> Held:
+        """Wait for the right to build, probe or remove the environment `digest`.
+
+        Args:
+            digest: Which environment.
+            pause: Called between two tries; what it raises ends the wait.
+        """
+        return wait_lock(self._build_lock(digest), pause=pause)
 
     def try_build_lock(self, digest: str) -> Held | None:
         """Take the same right, or return None when someone else has it."""
@@ -137,10 +136,15 @@ class Store(ContentStore[Marker]):
                 fix="stop it (mm stop), or wait until it is idle",
             )
 
-    def condemn(self, stored: Stored) -> None:
-        """Remove the marker of a broken environment, so that no one starts in it any more."""
+    def condemn(self, stored: Stored, pause: Callable[[], None] = nap) -> None:
+        """Remove the marker of a broken environment, so that no one starts in it any more.
+
+        Args:
+            stored: The environment.
+            pause: Called between two tries while another process builds it.
+        """
         if stored.marker is not None:
-            with self.build_lock(stored.digest):
+            with self.build_lock(stored.digest, pause):
                 (stored.path / MARKER).unlink(missing_ok=True)
 
     def _build_lock(self, digest: str) -> Path:

@@ -10,6 +10,7 @@ import msgspec
 from orchestrator.core.devices import AUTO
 from orchestrator.core.units import timeout_problem
 from orchestrator.errors import UsageError
+from orchestrator.waiting import ENDLESS, Deadline
 
 if TYPE_CHECKING:
     from orchestrator.client.cancellation import Cancellation
@@ -47,6 +48,8 @@ class Job(msgspec.Struct, frozen=True):
         device: "auto", or one that the manifest lists.
         dtype: "auto", or one that the manifest lists for the device.
         timeout: Seconds that the run may take, instead of the manifest's `timeouts.run`.
+        deadline: What ends it wherever it stands: every wait for others, the load and the run. Its
+            clock is stopped while the job's own environment is built.
         cancellation: Asks the job to stop.
         grace: Seconds that it may take to end by itself when it was asked to stop once.
         on_event: Called with progress, log lines, chunks and the place in the queue, in the thread
@@ -65,6 +68,7 @@ class Job(msgspec.Struct, frozen=True):
     device: str = AUTO
     dtype: str = AUTO
     timeout: float | None = None
+    deadline: Deadline = ENDLESS
     cancellation: Cancellation | None = None
     grace: float = GRACE
     on_event: Callable[[Event], None] = ignore_event

@@ -19,12 +19,12 @@ from orchestrator.content_store import ContentStore
 from orchestrator.core import patching
 from orchestrator.core.canonical import digest, short
 from orchestrator.errors import EnvironmentFailure, SourceError
-from orchestrator.flock import wait_lock
+from orchestrator.flock import nap, wait_lock
 from orchestrator.sources.interpreter import check_compiles
 from orchestrator.sources.model_files import system_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from orchestrator.core.patching import Conditions, Patched, PatchSet
     from orchestrator.flock import Held
@@ -115,6 +115,7 @@ def ensure_overlay(
     sets: Sequence[PatchSet],
     conditions: Conditions,
     python: Path,
+    pause: Callable[[], None] = nap,
 ) -> Overlay:
     """Return the overlay for these conditions, made first where it is not there.
 
@@ -125,6 +126,7 @@ def ensure_overlay(
         sets: The patch sets of its manifest.
         conditions: What it will be loaded under.
         python: The interpreter that patched files must compile in.
+        pause: Called again and again while another makes it; what it raises ends the wait.
 
     Raises:
         SourceError: When a patch does not fit, or a patched file does not compile.
@@ -133,11 +135,11 @@ def ensure_overlay(
     store = _store(home, model)
     directory = store.root / short(name)
     home.prepare()
-    held = store.use(name)
+    held = store.use(name, pause)
     try:
         marker = _find(store, directory, name)
         if marker is None:
-            with wait_lock(home.locks / f"overlays-of-{model}.lock"):
+            with wait_lock(home.locks / f"overlays-of-{model}.lock", pause=pause):
                 marker = _find(store, directory, name)
                 if marker is None:
                     patched = apply_or_refuse(record, sets, conditions, model)

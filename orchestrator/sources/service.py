@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.units import format_size
 from orchestrator.errors import SourceError, UsageError
-from orchestrator.flock import wait_lock
+from orchestrator.flock import nap
 from orchestrator.machine import free_disk
 from orchestrator.reporting import progress
 from orchestrator.sources.model_files import (
@@ -25,9 +25,10 @@ from orchestrator.sources.model_files import (
     system_errors,
 )
 from orchestrator.tidying import file_size
+from orchestrator.waiting import Wait, take_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Manifest, Source
@@ -98,13 +99,20 @@ class Sources:
             raise SourceError(what, where=str(record.file(file)), fix=f"run: mm model {again}")
         return record
 
-    def overlay(self, declared: Declared, conditions: Conditions, python: Path) -> Overlay:
+    def overlay(
+        self,
+        declared: Declared,
+        conditions: Conditions,
+        python: Path,
+        pause: Callable[[], None] = nap,
+    ) -> Overlay:
         """Return the directory that a worker loads, made first where it is not there.
 
         Args:
             declared: The model.
             conditions: What it will be loaded under.
             python: The interpreter of its environment.
+            pause: Called again and again while another makes it; what it raises ends the wait.
 
         Raises:
             SourceError: When files are missing, a patch does not fit, or the set was not proved
@@ -130,7 +138,7 @@ class Sources:
                     f"{each.file} is not the file of {each.commit[:12]} that the patch set "
                     f"{patch_set.name} was written for"
                 )
-        return ensure_overlay(self.home, declared.name, record, sets, conditions, python)
+        return ensure_overlay(self.home, declared.name, record, sets, conditions, python, pause)
 
     def pull(self, declared: Declared, *, update: bool = False, commit: str = "") -> SourceRecord:
         """Download the model's files, or what is missing of them, and record their hashes.
@@ -146,7 +154,9 @@ class Sources:
         """
         source = _source(declared)
         self.home.prepare()
-        with wait_lock(self.home.locks / f"source-{declared.name}.lock"):
+        lock = self.home.locks / f"source-{declared.name}.lock"
+        wait = Wait(declared.name, "another mm, which fetches its files", self._reporter)
+        with take_lock(lock, wait):
             revision = source.revision
             known = self.record(declared.name)
             same = known and (known.repo, known.revision) == (source.repo, source.revision)

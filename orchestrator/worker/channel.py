@@ -6,14 +6,13 @@ Used by both sides. Any thread may send; one thread receives.
 from __future__ import annotations
 
 import array
-import contextlib
 import os
 import socket
-import threading
 from collections import deque
 
 from . import buffers, frames
 from .frames import BufferSpec, Decoder, Message, ProtocolError
+from .send_queue import SendQueue
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ READ_SIZE = 64 * 1024
 
 MAX_WAITING_DESCRIPTORS = 2 * frames.MAX_BUFFERS
 _ROOM = socket.CMSG_SPACE(4 * frames.MAX_BUFFERS)
-# A plain number: the enumeration's own operators cost more than the system call.
-DONT_WAIT = int(socket.MSG_DONTWAIT)
 _CLOSE_ON_EXEC = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 """Linux: received descriptors are never inherited, not even by a process started meanwhile."""
 
@@ -53,7 +50,7 @@ class Channel:
         self._encode = encode
         self._decoder = Decoder(parse)
         self._descriptors: deque[int] = deque()
-        self._sending = threading.Lock()
+        self._queue = SendQueue(sock)
         self.more = False
         """Whether there may be more to read than the last `read` has read."""
         self._read_view = memoryview(bytearray(READ_SIZE))
@@ -66,7 +63,7 @@ class Channel:
     def send(
         self, body: dict[str, Any], parts: list[memoryview] | None = None, directory: str = ""
     ) -> None:
-        """Send one message with `parts`, each flat bytes.
+        """Send one message with `parts`, each flat bytes; what the peer leaves unread is kept.
 
         Args:
             body: The JSON-RPC object.
@@ -74,18 +71,12 @@ class Channel:
             directory: The job's directory, for systems where large buffers go as files.
 
         Raises:
-            OSError: When the peer is gone.
+            OSError: When the peer is gone, or leaves too much unread.
             ValueError, TypeError, RecursionError: When the message is too large or not JSON, or
                 there is no room for its buffers.
         """
         if not parts:
-            data = self._encode(body)
-            with self._sending:
-                try:
-                    self.sock.sendall(data)
-                except BaseException:
-                    self._hang_up()
-                    raise
+            self._queue.send([self._encode(body)])
             return
         if len(parts) > frames.MAX_BUFFERS:
             raise ValueError(f"{len(parts)} buffers; {frames.MAX_BUFFERS} are allowed")
@@ -94,6 +85,7 @@ class Channel:
         specs: list[BufferSpec] = []
         descriptors: list[int] = []
         inline: list[memoryview] = []
+        large = 0
         try:
             for part in parts:
                 if len(part) < buffers.THRESHOLD:
@@ -104,13 +96,10 @@ class Channel:
                     specs.append(spec)
                     if descriptor is not None:
                         descriptors.append(descriptor)
-            data = self._encode(body, specs)
-            with self._sending:
-                try:
-                    self._send_pieces([memoryview(data), *inline], descriptors)
-                except BaseException:
-                    self._hang_up()
-                    raise
+                        large += len(part)
+            # The descriptors ride on the frame's first bytes, so that they have come when it is
+            # whole.
+            self._queue.send([self._encode(body, specs), *inline], descriptors, large)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -122,21 +111,18 @@ class Channel:
             raise ValueError(f"no room for {len(part)} bytes ({error})") from error
         return given
 
-    def _send_pieces(self, pieces: list[memoryview], descriptors: list[int]) -> None:
-        # The descriptors ride on the frame's first bytes, so that they have come when it is whole.
-        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
-        sent = self.sock.sendmsg(pieces, [rights] if descriptors else [])
-        for piece in pieces:
-            if sent < len(piece):
-                self.sock.sendall(piece[sent:])
-                sent = 0
-            else:
-                sent -= len(piece)
+    def await_room(self, seconds: float) -> None:
+        """Wait until the peer has taken most of what was sent; for those who send much.
 
-    def _hang_up(self) -> None:
-        # What was sent may be half a frame, which nothing else may follow.
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+        Raises:
+            OSError: When it has taken nothing for `seconds`, or is gone.
+        """
+        self._queue.await_room(seconds)
+
+    @property
+    def unread(self) -> int:
+        """Bytes that the peer has not taken yet, or had not when the connection broke."""
+        return self._queue.unread
 
     def read(self, wait: int = 0, directory: str = "") -> list[Message] | None:
         """Read once, and return the messages that are whole by now; None when the peer has left.
@@ -148,9 +134,9 @@ class Channel:
             directory: As for `send`; a request names its own among its parameters.
 
         Raises:
-            ProtocolError: When the peer broke the protocol, or left in the middle of a frame.
+            ProtocolError: When the peer broke the protocol.
             BlockingIOError: When nothing came in time.
-            OSError: When the connection broke.
+            OSError: When the connection broke, in the middle of a frame too.
         """
         count, ancillary, flags, _ = self.sock.recvmsg_into(
             self._read_into, _ROOM, wait | _CLOSE_ON_EXEC
@@ -163,7 +149,8 @@ class Channel:
                 raise ProtocolError("more descriptors than a message may carry")
         if not count:
             if not self._decoder.idle:
-                raise ProtocolError("the peer left in the middle of a message")
+                # It was killed, or has dropped the connection: no fault of what it sends.
+                raise ConnectionAbortedError("the peer left in the middle of a message")
             return None
         self.more = count == READ_SIZE
         messages = self._decoder.feed(self._read_view, count)
@@ -208,7 +195,7 @@ class Channel:
     def close(self) -> None:
         """Close the connection and every descriptor that nobody has taken."""
         # `shutdown` first: it reaches the peer even where a forked child holds the socket open.
-        self._hang_up()
+        self._queue.hang_up()
         self.sock.close()
         while self._descriptors:
             os.close(self._descriptors.popleft())

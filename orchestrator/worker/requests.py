@@ -11,13 +11,15 @@ from .frames import Message
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 BEFORE = "cancelled before it began"
 
 MAX_WAITING = 1000
 """Requests that may wait at once."""
+
+STALL_SECONDS = 30.0
+"""How long a job waits for a client that has left `MAX_UNREAD` unread and reads nothing more."""
 
 
 class Request:
@@ -51,6 +53,17 @@ class Request:
             self.channel.send(body, buffers, self.params.get("directory", ""))
         except OSError:
             self.mark_cancelled()
+
+    def report(
+        self, method: str, params: dict[str, Any], buffers: list[memoryview] | None = None
+    ) -> None:
+        """Send what the job itself says, no faster than its client reads in the end."""
+        try:
+            self.channel.await_room(STALL_SECONDS)
+        except OSError:
+            self.mark_cancelled()
+            return
+        self.notify(method, params, buffers)
 
     def answer(self, result: Any, buffers: list[memoryview] | None = None) -> None:
         """Send the result; a client that has gone is none of our business.
@@ -142,17 +155,10 @@ class Line:
             left = list(self._all)
         self._tell(left)
 
-    def cancel(
-        self, channel: Channel, identity: Any = None, on_first: Callable[[], None] | None = None
-    ) -> None:
-        """Cancel the requests of a client: the one named, or all.
+    def cancel(self, channel: Channel, identity: Any = None) -> None:
+        """Cancel the requests of a client: the one with that id, or all.
 
         Those that wait are answered at once; the first in line is asked to stop.
-
-        Args:
-            channel: The client.
-            identity: The id of its request; by default all.
-            on_first: Called when the first in line is among them, before that can end.
         """
         with self._lock:
             meant = [
@@ -164,8 +170,6 @@ class Line:
                 request.mark_cancelled()
             if meant and meant[0] is self._all[0]:
                 del meant[0]
-                if on_first is not None:
-                    on_first()
             for request in meant:
                 self._all.remove(request)
             self._shared[state.WAITING] = self.waiting

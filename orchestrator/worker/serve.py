@@ -10,29 +10,26 @@ import contextlib
 import faulthandler
 import os
 import socket
-import struct
 import sys
 import threading
 import time
 import types
 
 from . import bell, frames, jobs, peers, runner, state, values
-from .channel import DONT_WAIT, Channel
+from .channel import Channel
 from .ears import Ears
 from .frames import Message
 from .requests import BEFORE, Line, Request, reply, send_error
+from .send_queue import DONT_WAIT
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-SEND_SECONDS = 30
-"""How long a client may leave its answers unread before it counts as gone."""
-
 MAX_CLIENTS = 256
 
 GRACE = 5.0
-"""Seconds that a job without a client may take to notice; the supervisor ends it then."""
+"""Seconds in which a worker that has nothing left to do ends; its supervisor ends it then."""
 
 SLACK = 30.0
 """Seconds after a deadline in which the client's own ladder comes first."""
@@ -171,8 +168,6 @@ class Server:
                 self._load(request)
             else:
                 self._run(request)
-            # A client that left shortly before the end has set one.
-            self._state[state.DEADLINE] = state.FOREVER
             soon = True  # one job is often followed by another
         # Nobody is connected; whoever connects from now on is refused and starts another worker.
         self._enter(state.ENDING, GRACE, 0)
@@ -228,7 +223,6 @@ class Server:
         if peers.peer_uid(sock) != os.getuid() or len(self._clients) >= MAX_CLIENTS:
             sock.close()
             return
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", SEND_SECONDS, 0))
         sock.settimeout(None)
         self._clients[sock.fileno()] = Client(Channel(sock), peers.peer_pid(sock))
         self._ears.add(sock.fileno())
@@ -253,15 +247,11 @@ class Server:
     def _lose(self, channel: Channel) -> None:
         """Forget a client that has gone, or that broke the protocol."""
         self._ears.remove(channel.fileno())
-        self._line.cancel(channel, on_first=self._hurry)
+        self._line.cancel(channel)
         if not self._line.busy:
             self._state[state.SINCE] = time.monotonic()
         del self._clients[channel.fileno()]
         channel.close()
-
-    def _hurry(self) -> None:
-        """Let the supervisor end the job whose client has gone, should it not end by itself."""
-        self._state[state.DEADLINE] = time.monotonic() + GRACE
 
     def _take(self, client: Client, message: Message) -> None:
         body, channel = message.body, client.channel
@@ -329,9 +319,9 @@ class Server:
             self._check = getattr(loaded, "check", None)
             if self._check is not None and "first" in params:
                 # What is bad about a job's inputs is said before a model is loaded for it.
-                job = jobs.Job("", {}, self._threads, request.notify)
+                job = jobs.Job("", {}, self._threads, request.report)
                 self._check(job, **values.decode_inputs(params["first"], params["inputs"], []))
-            self._model = loaded.load(jobs.Context(params, request.notify))
+            self._model = loaded.load(jobs.Context(params, request.report))
             if self._forked:
                 self._leave_fork()
             self._inputs, self._outputs = params["inputs"], params["outputs"]
@@ -355,7 +345,7 @@ class Server:
             seconds = float(params.get("seconds", state.FOREVER))
             self._enter(state.BUSY, seconds + SLACK, request.client)
             self._adopt(params)
-            job = jobs.Job(params["directory"], self._outputs, self._threads, request.notify)
+            job = jobs.Job(params["directory"], self._outputs, self._threads, request.report)
             request.job = job
             job.cancelled = request.cancelled
             inputs = values.decode_inputs(params["inputs"], self._inputs, request.buffers)

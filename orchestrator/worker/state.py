@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import time
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def create(path: str) -> None:
     """Make the file for a worker that is about to start."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(descriptor, encode([0, 0, 0, 0, FOREVER, FOREVER, 0, NEW]))
+        os.write(descriptor, encode([0, 0, 0, time.monotonic(), FOREVER, FOREVER, 0, NEW]))
     finally:
         os.close(descriptor)
 

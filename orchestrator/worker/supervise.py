@@ -15,9 +15,6 @@ import time
 PATIENCE = 0.5
 """Seconds between SIGTERM and SIGKILL."""
 
-GRACE = 5.0
-"""Seconds that a job may go on after its client has died."""
-
 TICK, IDLE_TICK = 0.05, 2.0
 """Seconds between two looks at the worker's state and log, while it works and while it does not."""
 
@@ -36,7 +33,7 @@ LOG_STEP = 4 * 1024 * 1024
 KEEP = b"k"
 """What a client writes into the lifeline when the worker is to outlive it."""
 
-DEADLINE, CLIENT, PHASE = 5, 6, 7
+DEADLINE, PHASE = 5, 7
 QUIET_PHASES = (0, 2)
 """The same as in `state`, which would bring in `mmap`."""
 
@@ -59,8 +56,6 @@ class Supervisor:
         self._state = posix.open(self._place + ".state", posix.O_RDONLY)
         self._why = ""
         self._kill_at = 0.0
-        self._lost_since = 0.0
-        self._lost: float | None = None
         self._awake_until = 0.0
         self._wake, wake_writer = posix.pipe()
         posix.set_blocking(self._wake, False)
@@ -125,15 +120,8 @@ class Supervisor:
         if len(data) != 64:
             return IDLE_TICK
         state = memoryview(data).cast("d")
-        client = state[CLIENT]
         if now >= state[DEADLINE]:
             self.stop("deadline")
-        if not client or alive(int(client)):
-            self._lost = None
-        elif self._lost != client:
-            self._lost, self._lost_since = client, now
-        elif now - self._lost_since >= GRACE:
-            self.stop("client")
         working = now < self._awake_until or state[PHASE] not in QUIET_PHASES
         return TICK if working else IDLE_TICK
 
@@ -172,17 +160,6 @@ def remove(path: str) -> None:
         posix.unlink(path)
     except OSError:
         return
-
-
-def alive(pid: int) -> bool:
-    """Return whether there is a process `pid`."""
-    try:
-        posix.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def signal_worker(worker: int, number: int) -> None:

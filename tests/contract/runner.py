@@ -80,6 +80,16 @@ def do_stubborn(model, job, n, array, path):
         time.sleep(60)
 
 
+def do_linger(model, job, n, array, path):
+    """Say when it is cancelled, and go on until the file `path` is there."""
+    job.log("lingering")
+    while not job.cancelled:
+        time.sleep(0.01)
+    path.with_suffix(".cancelled").touch()
+    while not path.exists():
+        time.sleep(0.01)
+
+
 def do_hold(model, job, n, array, path):
     """Hold the interpreter's lock in C code for a long time."""
     job.log("holding")
@@ -161,6 +171,13 @@ def do_stream(model, job, n, array, path):
     for index in range(int(n)):
         job.emit("text", f"part {index}")
         job.progress(index + 1, n, "streaming")
+
+
+def do_big(model, job, n, array, path):
+    """Answer with `n` characters, after a chunk of as many."""
+    job.log("big")
+    job.emit("text", "x" * int(n))
+    return "x" * int(n)
 
 
 def do_directory(model, job, n, array, path):

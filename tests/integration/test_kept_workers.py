@@ -18,7 +18,7 @@ KEPT = {"MM_KEEP_ALIVE": "10m"}
 
 RUNNERS = {
     "keeps": """
-        import os, time
+        import ctypes, os, time
         def load(context):
             print("the model is loaded")
             context.log("loading")
@@ -28,6 +28,13 @@ RUNNERS = {
                 job.progress(0, 1, "waiting")
                 while not job.cancelled:
                     time.sleep(0.01)
+            if text == "hold":  # the interpreter's lock, in C code
+                job.progress(0, 1, "holding")
+                ctypes.PyDLL(None).sleep(600)
+            if text == "big":
+                job.progress(0, 1, "answering")
+                time.sleep(0.5)
+                return {"text": "x" * 5_000_000}
             if text == "pass":
                 return {"text": ",".join(sorted(os.environ))}
             return {"text": str(model)}
@@ -222,6 +229,41 @@ def test_a_client_killed_in_a_job_cancels_it_and_leaves_the_worker(run, workplac
     process.kill()
     process.communicate()
     assert run("run", "keeps", "--text", "a").out == first
+
+
+def test_a_client_that_is_stopped_and_continued_gets_its_answer_and_costs_no_one_anything(
+    run, workplace, manifests
+):
+    first = run("run", "keeps", "--text", "a").out
+    stopped = popen(workplace, manifests, "keeps", "--text", "big")
+    next(line for line in stopped.stderr if "answering" in line)
+    stopped.send_signal(signal.SIGSTOP)
+    assert run("run", "keeps", "--text", "a").out == first
+    other = popen(workplace, manifests, "keeps", "--text", "wait")
+    next(line for line in other.stderr if "waiting" in line)
+    stopped.send_signal(signal.SIGCONT)
+    out, err = stopped.communicate(timeout=60)
+    assert (stopped.returncode, len(out)) == (0, 5_000_001), err
+    other.send_signal(signal.SIGINT)
+    _, err = other.communicate(timeout=60)
+    assert (other.returncode, "was cancelled\n" in err) == (130, True)
+    assert run("run", "keeps", "--text", "a").out == first
+
+
+def test_a_worker_that_cannot_answer_is_waited_for_no_longer_than_was_asked(
+    run, workplace, manifests
+):
+    busy = popen(workplace, manifests, "keeps", "--text", "hold")
+    next(line for line in busy.stderr if "holding" in line)
+    ended = run("run", "keeps", "--text", "a", "--timeout", "2")
+    assert ended.code == 6
+    assert "mm: keeps: waiting for its worker, which is busy\n" in ended.err
+    assert "within 2 seconds: it was waiting for its worker, which is busy" in ended.sentence
+    (worker,) = workers(run)
+    assert worker["state"] == "busy"
+    run("stop", "keeps")
+    busy.communicate(timeout=60)
+    assert busy.returncode == 130
 
 
 def test_whoever_waits_for_a_busy_worker_is_told(run, workplace, manifests):

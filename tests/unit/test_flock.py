@@ -26,16 +26,15 @@ def test_a_released_lock_has_no_descriptor(tmp_path):
         held.fileno()
 
 
-def test_waiting_says_so_once_and_can_be_stopped(tmp_path):
-    said, looks = [], []
+def test_a_wait_ends_when_the_lock_is_free_or_its_pause_raises(tmp_path):
+    held = try_lock(tmp_path / "x.lock")
 
-    def stopped():
-        looks.append(1)
-        return len(looks) > 3
+    def stop():
+        raise Cancelled("as asked")
 
-    with try_lock(tmp_path / "x.lock"), pytest.raises(Cancelled):
-        wait_lock(tmp_path / "x.lock", waiting=lambda: said.append(1), stopped=stopped)
-    assert said == [1]
+    with pytest.raises(Cancelled):
+        wait_lock(tmp_path / "x.lock", pause=stop)
+    wait_lock(tmp_path / "x.lock", pause=held.release).release()
 
 
 def test_locks_that_cannot_be_made_are_an_error_with_advice(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from orchestrator.errors import Cancelled, Crashed, JobFailed, OutputError, UsageError
 from orchestrator.jobs.job import Event, Job
 from orchestrator.session import Session
+from orchestrator.waiting import Deadline
 from tests.fakes import FakeSession, FakeWorkspace
 
 
@@ -27,6 +28,15 @@ def test_a_job_goes_to_the_engine_with_what_the_manifest_says(world):
         assert world.environments.held
     assert mm.engine.closed == 1
     assert not world.environments.held
+
+
+def test_building_an_environment_costs_a_job_nothing_of_its_time(world):
+    with FakeSession(world) as mm:
+        deadline = Deadline(60)
+        before = deadline.at
+        mm.execute(Job("echo", {"text": "a"}, deadline=deadline))
+        assert world.environments.deadline is deadline
+        assert deadline.at >= before + 0.01
 
 
 def test_what_is_known_is_not_worked_out_again(world):

@@ -78,6 +78,7 @@ def check(context: Context, models: tuple[str, ...], *, full: bool) -> None:
     from orchestrator.backends.toolenv import tool_variables
     from orchestrator.cli.env.choosing import stored_named
     from orchestrator.environments.health import unhealthy
+    from orchestrator.waiting import Wait
 
     store = context.environments.store
     if models:
@@ -91,7 +92,8 @@ def check(context: Context, models: tuple[str, ...], *, full: bool) -> None:
         context.out(f"{stored.path.name}: {reason or 'healthy'}")
         if reason is not None:
             broken += 1
-            store.condemn(stored)
+            with Wait(stored.path.name, "another mm, which builds it", context.reporter) as wait:
+                store.condemn(stored, wait.pause)
     if broken:
         # A file that was written in place is the cache's own as well.
         clean = "clean the changed packages out of uv's cache (uv cache clean PACKAGE), "

@@ -14,6 +14,7 @@ from orchestrator.engines.ray.remote import RemoteWorkerSpec
 from orchestrator.preparing import memory_need
 from orchestrator.processor import native_dtypes
 from orchestrator.sources.model_files import record_path
+from orchestrator.waiting import ENDLESS, Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +52,9 @@ class ClusterPreparer:
     def check(self, declared: Declared) -> None:
         """Do nothing: each node looks for the files, or fetches them."""
 
-    def prepare(self, declared: Declared, device: str, dtype: str) -> PreparedModel:
+    def prepare(
+        self, declared: Declared, device: str, dtype: str, deadline: Deadline = ENDLESS
+    ) -> PreparedModel:
         """Return what a node needs for `declared`, device and data type chosen for all nodes alike.
 
         Raises:
@@ -59,6 +62,7 @@ class ClusterPreparer:
             MemoryRefused: When no node is large enough, and none will be added.
             ManifestError, EnvironmentFailure: When a file of the model is missing.
         """
+        del deadline  # nothing is built on this machine
         manifest = declared.manifest
         chosen = choose_device(manifest, device, self._cluster.devices(), "the cluster")
         total = self._cluster.memory() if chosen == "cpu" else None

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.errors import SourceError
-from orchestrator.flock import wait_lock
 from orchestrator.sources.model_files import SourceRecord, save_record
+from orchestrator.waiting import Wait, take_lock
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
@@ -32,7 +32,9 @@ def ensure_weights(workspace: Workspace, declared: Declared, record: bytes, mode
         return
     theirs = msgspec.json.decode(record, type=SourceRecord) if record else None
     sources = workspace.sources
-    with wait_lock(workspace.home.locks / f"weights-{declared.name}.lock"):
+    lock = workspace.home.locks / f"weights-{declared.name}.lock"
+    wait = Wait(declared.name, "another worker, which fetches its files", workspace.reporter)
+    with take_lock(lock, wait):
         known = sources.record(declared.name)
         if model_dir:
             if known is None or known.path != str(Path(model_dir).resolve()) or _broken(known):

@@ -4,6 +4,7 @@ The socket is filled before the client looks, so that nothing here waits.
 """
 
 import math
+import os
 import socket
 
 import pytest
@@ -21,7 +22,8 @@ from orchestrator.errors import (
     TimedOut,
     UsageError,
 )
-from orchestrator.worker import frames
+from orchestrator.waiting import ENDLESS, Deadline
+from orchestrator.worker import frames, state
 from orchestrator.worker.channel import Channel
 from orchestrator.worker.frames import CANCELLED, FAILED, MISMATCH, NOT_LOADED, REJECTED
 from tests.fakes import FakeSupervisor
@@ -59,13 +61,19 @@ class World:
     def say(self, **body):
         self.socket.sendall(frames.encode({"jsonrpc": "2.0", **body}))
 
+    def works_for(self, client, since):
+        """Show the state of a worker that is at a request."""
+        numbers = [1, 0, 0, since, 300, state.FOREVER, client, state.BUSY]
+        self.runtime.state_file("w1").write_bytes(state.encode(numbers))
+
     def ended(self, text):
         self.runtime.end("w1").write_text(text)
         self.socket.shutdown(socket.SHUT_WR)
 
-    def run(self, seconds=5.0, cancellation=None, events=None, grace=5.0):
+    def run(self, seconds=5.0, cancellation=None, events=None, grace=5.0, deadline=ENDLESS):
         heard = events.append if events is not None else (lambda _: None)
-        return self.worker.run(Call({}, seconds), cancellation, heard, grace)
+        call = Call({}, seconds, deadline=deadline)
+        return self.worker.run(call, cancellation, heard, grace)
 
     def sent(self):
         """Return the methods of what the worker's side has been sent."""
@@ -156,11 +164,27 @@ def test_a_dump_of_the_interpreter_is_shown_in_full(world):
     assert caught.value.detail.splitlines()[-len(dump) :] == dump
 
 
-def test_a_broken_protocol_costs_the_worker(world):
+@pytest.mark.parametrize("own", [True, False])
+def test_a_broken_protocol_costs_the_worker_where_it_is_ours_alone(world, own):
+    world.supervisor.own, world.supervisor.ended = own, False
     world.say(id=7, result={})
-    with pytest.raises(Crashed, match="broke the protocol"):
+    with pytest.raises(Crashed, match="broke the protocol") as caught:
         world.run()
-    assert world.supervisor.told == 1
+    assert world.supervisor.told == own
+    assert ("mm stop m" in caught.value.fix) is not own
+    assert not world.worker.alive
+
+
+@pytest.mark.parametrize("half", [b"", b"\0\0\1\0{"])
+def test_a_connection_that_a_living_worker_drops_is_our_end_alone(world, half):
+    world.supervisor.ended = False
+    world.say(method="log", params={"id": 1, "text": "it has begun"})
+    world.socket.sendall(half)
+    world.socket.shutdown(socket.SHUT_WR)
+    with pytest.raises(Crashed, match="dropped the connection"):
+        world.run()
+    assert world.supervisor.told == 0
+    assert not world.worker.alive
 
 
 def test_a_deadline_asks_first_and_ends_the_worker_only_if_it_does_not_listen(world):
@@ -168,7 +192,7 @@ def test_a_deadline_asks_first_and_ends_the_worker_only_if_it_does_not_listen(wo
     with pytest.raises(Cancelled):
         world.run(seconds=0)  # what was there before the deadline counts
     with pytest.raises(TimedOut, match="longer than 0 seconds"):
-        world.worker.finish_load(Call({}, 0))
+        world.worker.load(Call({}, 0))
     assert world.supervisor.told == 1
 
 
@@ -180,6 +204,7 @@ def cancellation():
 
 
 def test_a_runner_that_was_asked_to_stop_is_ended_after_the_grace(world, cancellation):
+    world.supervisor.own = True
     cancellation.request()
     with pytest.raises(Cancelled, match=r"its worker was ended after 0\.001 seconds"):
         world.run(cancellation=cancellation, grace=0.001)
@@ -188,6 +213,7 @@ def test_a_runner_that_was_asked_to_stop_is_ended_after_the_grace(world, cancell
 
 
 def test_a_second_request_ends_the_worker_at_once(world, cancellation):
+    world.supervisor.own = True
     world.worker.connection.when_asked.append(cancellation.request)
     world.say(id=1, result={})  # else a client that missed it would wait for ever
     cancellation.request()
@@ -198,6 +224,7 @@ def test_a_second_request_ends_the_worker_at_once(world, cancellation):
 
 
 def test_two_requests_that_come_together_are_two(world, cancellation):
+    world.supervisor.own = True
     world.say(id=1, result={})
     cancellation.request()
     cancellation.request()
@@ -205,6 +232,21 @@ def test_two_requests_that_come_together_are_two(world, cancellation):
         world.run(cancellation=cancellation, grace=math.inf)
     assert world.sent() == ["run"]
     assert world.supervisor.told == 1
+
+
+@pytest.mark.parametrize(("client", "since", "told"), [(0, 1e12, 1), (1, 1e12, 0), (0, 0.0, 0)])
+def test_a_second_request_ends_a_shared_worker_that_is_at_our_request_alone(
+    world, cancellation, client, since, told
+):
+    world.works_for(client or os.getpid(), since)
+    world.say(id=1, result={})
+    for _ in range(2):
+        cancellation.request()
+    with pytest.raises(Cancelled) as caught:
+        world.run(cancellation=cancellation, grace=math.inf)
+    assert world.supervisor.told == told
+    assert ("its worker was ended" in str(caught.value)) == told
+    assert not world.worker.alive
 
 
 @pytest.mark.parametrize(("requests", "grace"), [(2, 5.0), (1, 0.001)])
@@ -317,6 +359,35 @@ def test_the_clock_stands_still_while_others_are_before_us(world):
     world.say(id=1, result={})
     world.run(events=events)
     assert [event.kind for event in events] == ["waiting", "started"]
+
+
+def test_a_deadline_that_passes_in_the_queue_says_so_and_ends_nothing(world):
+    world.supervisor.ended = False
+    world.say(method="waiting", params={"id": 1, "place": 2})
+    with pytest.raises(TimedOut, match=r"within 0\.2 seconds: it was waiting for its turn"):
+        world.run(deadline=Deadline(0.2))
+    assert world.supervisor.told == 0
+    assert not world.worker.alive
+
+
+def test_the_state_of_a_worker_that_cannot_speak_says_that_others_are_before_us(world):
+    """It is at another's request, then at ours, and nothing comes through the socket."""
+    events = []
+
+    class Turns(list):
+        def append(self, event):
+            super().append(event.kind)
+            if event.kind == "waiting":
+                assert event.params["place"] == 1
+                world.works_for(os.getpid(), 1e12)
+            else:
+                world.say(id=1, result={})
+
+    events = Turns()
+    world.supervisor.ended = False
+    world.works_for(1, 0.0)
+    world.run(seconds=0.6, events=events)
+    assert events == ["waiting", "started"]
 
 
 def test_a_job_whose_turn_never_came_may_run_elsewhere(world):

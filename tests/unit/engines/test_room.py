@@ -1,21 +1,28 @@
 """Whether a model fits: what is free, what is stopped for it, and when it is refused."""
 
+import contextlib
 import os
 
 import pytest
 
+from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.supervisors import start_time
 from orchestrator.engines.base import PreparedModel
 from orchestrator.engines.room import Room
-from orchestrator.errors import MemoryRefused
+from orchestrator.errors import Cancelled, MemoryRefused, TimedOut
 from orchestrator.jobs.job import Job
+from orchestrator.waiting import Deadline
 from orchestrator.worker import state
 from tests.fakes import FakeMemory
 from tests.models import Notes, model
 
 GIB = 1 << 30
+
+
+def stop():
+    raise Cancelled("as asked")
 
 
 class World:
@@ -43,18 +50,27 @@ class World:
         self.runtime.state_file(name).write_bytes(state.encode(numbers))
 
     def evict(self, record):
-        self.evicted.append(record.model)
+        with self.runtime.starting(stop):  # others may start while a worker ends
+            self.evicted.append(record.model)
         self.memory.left += GIB
         self.runtime.forget(record.id)
         return True
 
-    def make(self, need, **keys):
+    def make(self, need, begin=None, found=lambda: None, **keys):
         spec = WorkerSpec(
             model="wants", python=None, environment="", variables={}, runner=None, source="",
             need=need, device=keys.pop("device", "cpu"),
         )  # fmt: skip
         model = PreparedModel(self.manifest, spec, dict)
-        self.room.make(Job("wants", **keys), model, self.evict)
+        return self.room.make(
+            Job("wants", **keys), model, begin or self.begin, found=found, evict=self.evict
+        )
+
+    def begin(self):
+        """Take note that no other start may begin now, and begin this one."""
+        with pytest.raises(Cancelled), self.runtime.starting(stop):
+            raise AssertionError("two starts at once")
+        return "begun"
 
 
 @pytest.fixture
@@ -138,3 +154,27 @@ def test_nobody_is_stopped_for_what_cannot_fit_anyway(world):
     assert world.evicted == []
     world.make(1000 * GIB, force=True)
     assert world.evicted == ["old"]
+
+
+def test_what_is_there_by_now_needs_no_start_and_no_room(world):
+    world.worker("old", since=10.0)
+    assert world.make(1000 * GIB, found=lambda: "there") == "there"
+    assert world.evicted == []
+
+
+def test_a_start_waits_for_another_and_says_so_until_its_deadline(world):
+    with world.runtime.starting(), pytest.raises(TimedOut) as late:
+        world.make(0, deadline=Deadline(1.1))
+    assert "did not begin within 1.1 seconds: it was waiting for another mm" in str(late.value)
+    assert "allow more with --timeout" in str(late.value)
+    said = "waiting for another mm, which starts a worker"
+    assert ("wants", said) in world.notes.steps
+    assert world.notes.steps[-1] == ("wants", "finished")
+    assert world.make(0) == "begun"
+
+
+def test_a_start_that_waits_for_another_can_be_cancelled(world):
+    with contextlib.closing(Cancellation()) as cancellation:
+        cancellation.request()
+        with world.runtime.starting(), pytest.raises(Cancelled, match="waiting for another mm"):
+            world.make(0, cancellation=cancellation)

@@ -14,6 +14,7 @@ from orchestrator.worker.frames import ProtocolError
 from tests.machine import has, only_where
 
 MIB = 1 << 20
+SOON = 30.0
 
 LINUX = has("memory files", sys.platform == "linux", "run the tests on Linux")
 linux = only_where(LINUX)
@@ -81,12 +82,12 @@ def test_nothing_is_left_in_directory_or_table_of_descriptors(ends, large, tmp_p
     assert descriptors() == before
 
 
-def test_an_end_between_messages_is_an_end_and_one_inside_is_an_error(ends):
+def test_an_end_between_messages_is_an_end_and_one_inside_breaks_the_connection(ends):
     one, two = ends[0], Channel(ends[1])
     one.sendall(frames.encode({"a": 1}) + b"\0\0")
     one.close()
     assert receive(two).body == {"a": 1}
-    with pytest.raises(ProtocolError, match="middle"):
+    with pytest.raises(ConnectionAbortedError, match="middle"):
         receive(two)
     three, four = socket.socketpair()
     three.close()
@@ -107,6 +108,32 @@ def test_after_half_a_message_nothing_more_is_sent(ends):
         one.send({"a": "x" * 100_000})
     with pytest.raises(BrokenPipeError):
         one.send({"a": 1})
+
+
+def test_a_peer_that_reads_later_gets_all_of_it_in_order(ends, large, tmp_path):
+    one, two = (Channel(sock, large) for sock in ends)
+    before = descriptors()
+    parts = [b"x" * (MIB - 1), bytes(range(256)) * (2 * MIB // 256)]
+    sent = [{"n": n, "text": "y" * MIB} for n in range(3)]
+    for body in sent:
+        one.send(body, [memoryview(part) for part in parts], str(tmp_path))
+    assert one.unread > 0
+    for body in sent:
+        message = receive(two, str(tmp_path))
+        assert message.body == body
+        assert [bytes(part) for part in message.buffers] == parts
+    one.await_room(SOON)
+    assert one.unread == 0
+    del message
+    assert descriptors() == before
+
+
+def test_what_is_kept_is_what_was_sent_whatever_its_owner_does_with_the_memory(ends):
+    one, two = (Channel(sock) for sock in ends)
+    data = bytearray(MIB - 1)
+    one.send({"n": 1}, [memoryview(data)])
+    data[:] = b"x" * len(data)
+    assert bytes(receive(two).buffers[0]) == bytes(MIB - 1)
 
 
 @linux
