@@ -216,10 +216,7 @@ class _BatchRun:
         except ModelUnusable as unusable:
             ended = _Ended(item, None, unusable.cause)
         except MMError as error:
-            if isinstance(error, Cancelled) and self.in_flight.stopped:
-                ended = _Ended(item, None, error)
-            else:
-                ended = _failed(item, error, time.monotonic() - began)
+            ended = _failed(item, error, time.monotonic() - began)
         except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
             ended = _Ended(item, None, error)
         self.ended.put(ended)

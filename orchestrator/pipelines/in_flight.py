@@ -18,13 +18,21 @@ class InFlightJobs:
         self._lock = threading.Lock()
         self._running: set[Cancellation] = set()
         self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._work = 0  # submitted, and neither done nor dropped
+        self._changed = threading.Condition()
         self.stopped = False
 
     def submit(self, pool: str, threads: int, work: Callable[[], None]) -> None:
         """Run `work` in a thread of a pool, which is made with so many threads at its first use."""
         if pool not in self._pools:
             self._pools[pool] = ThreadPoolExecutor(threads, f"mm-{pool}")
-        self._pools[pool].submit(work)
+        self._count(1)
+        self._pools[pool].submit(work).add_done_callback(lambda _: self._count(-1))
+
+    def _count(self, change: int) -> None:
+        with self._changed:
+            self._work += change
+            self._changed.notify_all()
 
     @contextmanager
     def cancellation(self) -> Iterator[Cancellation]:
@@ -53,14 +61,17 @@ class InFlightJobs:
                 one.request()
 
     def close(self) -> None:
-        """Ask every job to stop and wait for the threads; an interrupt ends the jobs at once."""
-        self.stop()
-        for pool in self._pools.values():
-            while True:
-                with suppress(KeyboardInterrupt):
-                    pool.shutdown(wait=True, cancel_futures=True)
-                    break
+        """Ask every job to stop and wait for their ends; an interrupt ends the jobs at once."""
+        while True:
+            with suppress(KeyboardInterrupt):
                 self.stop()
+                for pool in self._pools.values():
+                    pool.shutdown(wait=False, cancel_futures=True)
+                # Not by joining the threads: before Python 3.13 a thread whose join is interrupted
+                # counts as ended (bpo-45274).
+                with self._changed:
+                    self._changed.wait_for(lambda: not self._work)
+                return
 
 
 def thread_number() -> int:

@@ -600,6 +600,18 @@ def test_a_kept_worker_outlives_its_client_and_ends_after_its_idle_time(workers)
     assert os.listdir(workers.runtime.path) == []
 
 
+def test_the_idle_time_of_a_worker_begins_when_its_last_client_leaves(workers):
+    worker = workers.start(kept=True, keep_alive=600)
+    worker.keep()
+    workers.run(worker, "count")
+    before = workers.runtime.state(worker.record.id).since
+    worker.leave()
+    until = time.monotonic() + SOON
+    while workers.runtime.state(worker.record.id).since == before:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("days", [25, 36500, 1e300])
 def test_a_worker_may_be_kept_for_as_long_as_anyone_likes(workers, days):
     worker = workers.start(kept=True, keep_alive=86400 * days)

@@ -8,6 +8,7 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.pipelines.json_lines import JsonLines, input_key, key_digest
+from tests.races import just_before
 
 
 def record(name, status="ok", **more):
@@ -106,6 +107,38 @@ def test_what_is_no_file_is_refused_without_a_wait(tmp_path):
             pass
     with pytest.raises(UsageError, match="Is a directory"), JsonLines.open(tmp_path, resume=True):
         pass
+
+
+@pytest.fixture
+def with_failures(tmp_path):
+    """A file of which only the first line is to stay."""
+    path = tmp_path / "out.jsonl"
+    path.write_text(f"{RECORD}\n{json.dumps(record('b', 'failed'))}\n")
+    return path
+
+
+def test_a_file_that_was_put_in_the_place_of_another_is_held_as_well(with_failures):
+    with (
+        JsonLines.open(with_failures, resume=True),
+        pytest.raises(UsageError, match="another mm writes to it"),
+        JsonLines.open(with_failures, resume=True),
+    ):
+        pass
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_is_and_alone(with_failures):
+    def fail():
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    before = with_failures.read_text()
+    with (
+        just_before(os.fsync, fail),
+        pytest.raises(UsageError, match="cannot be written"),
+        JsonLines.open(with_failures, resume=True),
+    ):
+        pass
+    assert with_failures.read_text() == before
+    assert list(with_failures.parent.iterdir()) == [with_failures]
 
 
 def test_a_link_stays_a_link_and_its_file_keeps_its_permissions(tmp_path):

@@ -1,0 +1,127 @@
+"""A batch in its threads: which items run, what is written on the way out, what is left behind."""
+
+import select
+import threading
+
+import pytest
+
+from orchestrator.errors import Cancelled, JobFailed, UsageError
+from orchestrator.jobs.job import Job
+from orchestrator.pipelines.batch_items import Item
+from orchestrator.pipelines.batch_run import Batch, Progress
+from orchestrator.pipelines.json_lines import JsonLines
+from orchestrator.results import Result
+from tests.models import model
+
+SOON = 30.0
+
+
+class Jobs:
+    """Runs a function of the job, which returns the result's text."""
+
+    def __init__(self, execute):
+        self._execute = execute
+        self.ran = []
+
+    def produced_by(self, job):
+        return {}
+
+    def load(self, job):
+        pass
+
+    def execute(self, job):
+        self.ran.append(job.inputs["text"])
+        text = self._execute(job)
+        return Result({"text": text}, job.name, "text", dict, {"run": 0.1})
+
+
+class World:
+    """A file of results, and the directories of items that run."""
+
+    def __init__(self, root):
+        self.root = root
+        self.out = root / "out.jsonl"
+        self.directories = []
+        self.progress = Progress()
+
+    def scratch(self):
+        path = self.root / f"job-{len(self.directories)}"
+        path.mkdir()
+        self.directories.append(path)
+        return path
+
+    def run(self, jobs, names, *, inputs=None, report=lambda: None, workers=1, resume=False):
+        manifest = model(self.root, "m").manifest
+        batch = Batch(
+            Job("m"), manifest, jobs, self.scratch, lambda path: path.rmdir(), workers=workers
+        )
+        items = [Item(name, inputs or (lambda _, name=name: {"text": name})) for name in names]
+        with JsonLines.open(self.out, resume=resume) as lines:
+            batch.run(items, lines, self.progress, report)
+
+    def written(self):
+        with JsonLines.open(self.out, resume=True) as lines:
+            return sum(lines.done.values())
+
+    def left(self):
+        return [path for path in self.directories if path.exists()]
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def test_an_item_that_is_named_twice_runs_twice_and_is_resumed_once_for_each(world):
+    world.run(Jobs(lambda job: "x"), ["a"])
+    jobs = Jobs(lambda job: "x")
+    world.run(jobs, ["a", "b", "a"], resume=True)
+    assert sorted(jobs.ran) == ["a", "b"]
+    assert (world.progress.skipped, world.written()) == (1, 3)
+
+
+def test_no_item_leaves_a_directory_behind(world):
+    def fail(job):
+        raise JobFailed("no")
+
+    world.run(Jobs(fail), ["a", "b"])
+    assert len(world.directories) == 2
+    assert world.left() == []
+
+
+def test_an_item_whose_input_cannot_be_made_fails_alone(world):
+    def broken(directory):
+        raise UsageError("no such page")
+
+    world.run(Jobs(lambda job: "x"), ["a"], inputs=broken)
+    assert [str(error) for _, error in world.progress.failed] == ["no such page"]
+    assert world.left() == []
+
+
+def test_at_an_interrupt_what_ends_well_on_the_way_out_is_written_and_nothing_else(world):
+    others = threading.Barrier(4)
+
+    def execute(job):
+        if job.inputs["text"] == "quick":
+            others.wait(SOON)
+            return "x"
+        others.wait(SOON)
+        assert select.select([job.cancellation], [], [], SOON)[0]
+        if job.inputs["text"] == "cancelled":
+            raise Cancelled("as asked")
+        if job.inputs["text"] == "broken":
+            raise JobFailed("the rest was cut off")
+        return "x"
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    names = ["quick", "late", "cancelled", "broken"]
+    with pytest.raises(Cancelled, match="interrupted; what is done is written"):
+        world.run(Jobs(execute), names, report=interrupt, workers=4)
+    assert "failed" not in world.out.read_text()
+    assert world.written() == 2
+    jobs = Jobs(lambda job: "x")
+    world.run(jobs, names, resume=True)
+    assert jobs.ran == ["cancelled", "broken"]
+    assert world.left() == []
