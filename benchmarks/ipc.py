@@ -197,7 +197,8 @@ def starts(session, worker_spec, rounds):
         command = [worker_spec.python, "-I", "-c", "import socket, json, threading"]
         base += timed(lambda command=command: subprocess.run(command, check=True), 1)
         began = time.perf_counter()
-        worker = launch.start(worker_spec, workspace.runtime, workspace.worker_logs)
+        worker = launch.spawn(worker_spec, workspace.runtime, workspace.worker_logs)
+        launch.greet(worker)
         ours.append(time.perf_counter() - began)
         weights.append((resident(worker.pid), private(worker.record.supervisor)))
         worker.stop()

@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 from orchestrator.client import launch
+from orchestrator.client.requests import Request
 from orchestrator.client.runtime import RuntimeDirectory
-from orchestrator.client.worker import Call
 
 RUNNER = """
 def load(context):
@@ -40,9 +40,10 @@ def private(pid):
 
 def started(spec, runtime, logs):
     """Start a worker that has loaded its model."""
-    worker = launch.start(spec, runtime, logs)
+    worker = launch.spawn(spec, runtime, logs)
+    launch.greet(worker)
     agreed = {"inputs": {"what": "text"}, "outputs": {"text": "text"}, "primary": "text"}
-    worker.load(Call({**spec.load_parameters(), **agreed}, 60))
+    worker.load(Request({**spec.load_parameters(), **agreed}, 60))
     return worker
 
 
@@ -72,7 +73,7 @@ def main(*arguments):
                 worker = started(spec, runtime, root / "logs")
                 for _ in range(2):
                     job = str(root / "job")
-                    worker.run(Call({"inputs": {"what": "x"}, "directory": job}, 60, [], job))
+                    worker.run(Request({"inputs": {"what": "x"}, "directory": job}, 60, [], job))
                 alone = private(worker.record.supervisor)
                 other = started(spec, runtime, root / "logs")
                 weights.append((private(worker.record.supervisor)[0], *alone))

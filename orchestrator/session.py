@@ -18,10 +18,10 @@ from msgspec.structs import replace
 from orchestrator.client.cancellation import Cancellation
 from orchestrator.core.devices import AUTO
 from orchestrator.core.paths import given_path
-from orchestrator.core.values import check_inputs, check_output
+from orchestrator.core.values import check_inputs
 from orchestrator.engines import local_engine
-from orchestrator.engines.wire import finish
-from orchestrator.errors import Cancelled, Crashed, MMError, OutputError, UsageError
+from orchestrator.engines.messages import decode_output
+from orchestrator.errors import Cancelled, Crashed, MMError, UsageError
 from orchestrator.inputs import describe_inputs, resolve_files
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.retries import with_retries
@@ -314,13 +314,9 @@ class Session:
         Raises:
             OutputError: When the worker sent what the manifest does not allow.
         """
-        manifest = declared.manifest
-        name = str(event.params.get("output"))
-        if name not in manifest.outputs:
-            raise OutputError(f"the worker sent an output {name!r} of its own", where=manifest.name)
-        value = event.params.get("value")
-        checked = check_output(manifest.name, name, manifest.outputs[name], value, event.buffers)
-        return finish(manifest.name, name, checked, str(self._scratch.path))
+        name, value = str(event.params.get("output")), event.params.get("value")
+        directory = str(self._scratch.path)
+        return decode_output(declared.manifest, name, value, event.buffers, directory)
 
     def execute(self, job: Job) -> Result:
         """Run one job with every option there is; `run` is the short form."""

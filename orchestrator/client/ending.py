@@ -1,4 +1,4 @@
-"""How a worker ended, in words: its signal or exit status, its last words, want of memory."""
+"""How a worker ended: its signal or exit status, the tail of its log, a lack of memory."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def read_ending(runtime: RuntimeDirectory, record: WorkerRecord, pid: int) -> En
         return Ending("ended before it answered", why)
     # A supervisor writes nothing about exit status 0, and takes the record away before it ends.
     if runtime.record(record.id).exists():
-        return Ending("ended with its supervisor, which somebody has killed")
+        return Ending("ended with its supervisor, which was killed")
     return Ending("ended with exit status 0 before it answered")
 
 
@@ -84,8 +84,8 @@ def short_of_memory(record: WorkerRecord, pid: int) -> bool:
     return (now is not None and now > before) or machine.was_killed_for_memory(pid)
 
 
-def last_words(log: str) -> str:
-    """Return the last lines of a worker's log; the dump of a crash in C is there in full."""
+def log_tail(log: str) -> str:
+    """Return the last lines of a worker's log, with the whole dump of a crash in C."""
     try:
         with Path(log).open("rb") as stream:
             stream.seek(0, os.SEEK_END)

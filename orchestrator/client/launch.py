@@ -35,6 +35,9 @@ WORKER_PACKAGE = Path(__file__).resolve().parent.parent / "worker"
 HELLO_SECONDS = 60.0
 """How long an interpreter may take to start; a cold disk and a virus scanner need many."""
 
+CHECK_SECONDS = 0.1
+"""Seconds between two calls of `check` while a worker does not answer."""
+
 LOGS_KEPT = 10
 """Logs of ended workers that are kept for each model."""
 
@@ -46,7 +49,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, dict=True):
     python: Path
     """The interpreter of the model's environment."""
     environment: str
-    """The environment's digest; the worker says it in `hello`."""
+    """The environment's digest; the worker repeats it in its answer to `hello`."""
     variables: Mapping[str, str]
     """The worker's whole environment, but for the number of threads."""
     runner: Path
@@ -107,39 +110,6 @@ class WorkerSpec(msgspec.Struct, frozen=True, dict=True):
             "dtype": self.dtype,
             "options": dict(self.options),
         }
-
-
-LOOK = 0.1
-"""Seconds between two looks at how long it takes to answer."""
-
-
-def ignore_wait() -> None:
-    """Do nothing about a wait."""
-
-
-def start(
-    spec: WorkerSpec,
-    runtime: RuntimeDirectory,
-    logs: Path,
-    *,
-    kept: bool = False,
-    large: Any = None,
-) -> Worker:
-    """Start a worker and return it after its `hello`; its model is not loaded yet.
-
-    Args:
-        spec: As for `spawn`.
-        runtime: Likewise.
-        logs: Likewise.
-        kept: Likewise.
-        large: How large buffers travel; by default as this system does best.
-
-    Raises:
-        Crashed: When it ended, or was silent for too long, before it said hello.
-    """
-    worker = spawn(spec, runtime, logs, kept=kept)
-    greet(worker, large)
-    return worker
 
 
 def spawn(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path, *, kept: bool = False) -> Worker:
@@ -217,7 +187,7 @@ def spawn(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path, *, kept: bool
 def greet(
     worker: Worker,
     large: Any = None,
-    look: Callable[[], None] = ignore_wait,
+    check: Callable[[], None] = lambda: None,
     seconds: float = HELLO_SECONDS,
 ) -> None:
     """Connect to a worker that was started just now; on any failure it is stopped.
@@ -225,21 +195,21 @@ def greet(
     Args:
         worker: What `spawn` returned.
         large: How large buffers travel; by default as this system does best.
-        look: As for `connect`.
+        check: As for `connect`.
         seconds: How long its interpreter may take to start.
 
     Raises:
-        Crashed: When it ended, or was silent for too long, before it said hello.
+        Crashed: When it ended, or sent nothing for too long, before it answered hello.
     """
     until = time.monotonic() + seconds
 
-    def watch() -> None:
-        look()
+    def check_time() -> None:
+        check()
         if time.monotonic() >= until:
             raise DeadlinePassed(f"no answer within {seconds:g} seconds")
 
     try:
-        connect(worker, large, watch)
+        connect(worker, large, check_time)
     except (ConnectionLost, DeadlinePassed, RemoteError, ProtocolError, OSError) as error:
         raise worker.crashed(f"did not start ({error})") from error
     except BaseException:
@@ -247,13 +217,13 @@ def greet(
         raise
 
 
-def connect(worker: Worker, large: Any = None, look: Callable[[], None] = ignore_wait) -> None:
+def connect(worker: Worker, large: Any = None, check: Callable[[], None] = lambda: None) -> None:
     """Connect to a worker and greet it, however long it takes to answer.
 
     Args:
         worker: What is to get its connection.
         large: How large buffers travel; by default as this system does best.
-        look: Called again and again until it has answered; what it raises ends the wait.
+        check: Called again and again until it has answered; what it raises ends the wait.
 
     Raises:
         ConnectionLost, RemoteError, ProtocolError, OSError: When there is none, or another than
@@ -261,7 +231,7 @@ def connect(worker: Worker, large: Any = None, look: Callable[[], None] = ignore
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        _reach(sock, worker.record.socket, look)
+        _reach(sock, worker.record.socket, check)
         owner = peers.peer_uid(sock)
     except BaseException:
         sock.close()
@@ -271,28 +241,28 @@ def connect(worker: Worker, large: Any = None, look: Callable[[], None] = ignore
         raise ConnectionLost("its socket belongs to another user")
     worker.connection = Connection(Channel(sock, large, encode, parse), worker.ended)
     try:
-        worker.pid = _hello(worker.connection, worker.record.environment, look)
+        worker.pid = _hello(worker.connection, worker.record.environment, check)
     except BaseException:
         worker.leave()
         raise
 
 
-def _reach(sock: socket.socket, address: str, look: Callable[[], None]) -> None:
-    """Connect to a socket; one before which as many wait as may is tried again."""
+def _reach(sock: socket.socket, address: str, check: Callable[[], None]) -> None:
+    """Connect to a socket, again and again while its backlog is full."""
     sock.settimeout(0)
     while (failed := sock.connect_ex(address)) == errno.EAGAIN:
-        look()
-        time.sleep(LOOK)
+        check()
+        time.sleep(CHECK_SECONDS)
     if failed:
         raise OSError(failed, os.strerror(failed), address)
     sock.settimeout(None)
 
 
-def _hello(connection: Connection, environment: str, look: Callable[[], None]) -> int:
+def _hello(connection: Connection, environment: str, check: Callable[[], None]) -> int:
     """Say hello and return the worker's process id."""
     connection.send("hello", {"protocol": PROTOCOL})
-    while (answer := connection.next_within(LOOK)) is None:
-        look()
+    while (answer := connection.next_within(CHECK_SECONDS)) is None:
+        check()
     if isinstance(answer, Event):
         raise ProtocolError("a notification before hello was answered")
     result = answer.body["result"]

@@ -1,14 +1,11 @@
-"""One live worker as its client sees it: load, run, stop, and how every ending is told apart."""
+"""One live worker as its client sees it: load, run, stop, and which error each ending is."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import time
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from orchestrator.client import ending
 from orchestrator.client.connection import (
@@ -18,6 +15,7 @@ from orchestrator.client.connection import (
     DeadlinePassed,
     RemoteError,
 )
+from orchestrator.client.requests import PendingRequest
 from orchestrator.client.supervisors import LET_GO, Own
 from orchestrator.errors import (
     Cancelled,
@@ -29,8 +27,7 @@ from orchestrator.errors import (
     TimedOut,
     UsageError,
 )
-from orchestrator.jobs.job import GRACE, Event
-from orchestrator.waiting import ENDLESS, Deadline, too_late
+from orchestrator.jobs.job import GRACE, Event, ignore_event
 from orchestrator.worker.frames import (
     CANCELLED,
     MISMATCH,
@@ -44,97 +41,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orchestrator.client.cancellation import Cancellation
+    from orchestrator.client.requests import Request
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.client.supervisors import Supervisor
 
 LOOK = 0.5
-"""Seconds between two looks at what a worker does that says nothing."""
+"""Seconds between two looks at the state of a worker that sends nothing."""
 
 
 class NotBegun(Exception):
     """The worker ended, or lost its model, before this job's turn came; another may run it."""
-
-
-class Call(msgspec.Struct):
-    """One request to a worker, with what bounds it.
-
-    Attributes:
-        params: The JSON part.
-        seconds: How long it may take, from its turn on.
-        parts: The buffers that it refers to.
-        directory: The job's directory; empty for a load.
-        deadline: What ends it, its wait for its turn included.
-        sent: When it was sent (`time.monotonic`, as below).
-        until: The time of the next step when it has not ended by itself.
-        waits: Whether other requests are before it; its own time does not run then.
-        begun: Whether something was heard of it that shows that its turn has come.
-        final: The error that it will end as; None while all is well.
-        forced: When it had to end because it did not stop, in words; empty where it need not.
-    """
-
-    params: dict[str, Any]
-    seconds: float
-    parts: list[memoryview] = []
-    directory: str = ""
-    deadline: Deadline = ENDLESS
-    sent: float = 0.0
-    until: float = math.inf
-    waits: bool = False
-    begun: bool = False
-    final: MMError | None = None
-    forced: str = ""
-
-    def start(self) -> None:
-        """Start its clock; it is sent next."""
-        self.sent = time.monotonic()
-        self._run_until(self.sent)
-
-    def hear(self, event: Event) -> None:
-        """Stop or start its clock."""
-        if self.final is not None:
-            return
-        if event.kind == "waiting":
-            self.waits, self.begun, self.until = True, False, self.deadline.at
-            return
-        if self.waits:
-            self._run_until(time.monotonic())
-        self.waits, self.begun = False, True
-
-    def _run_until(self, now: float) -> None:
-        self.until = min(now + self.seconds, self.deadline.at)
-
-    def strike(
-        self, reason: DeadlinePassed | CancelRequested, what: str, model: str, grace: float
-    ) -> bool:
-        """Take note of a deadline or of requests to stop; return whether patience has ended.
-
-        Args:
-            reason: What has come.
-            what: "load" or "run".
-            model: The model.
-            grace: Seconds that it may then take to end by itself.
-        """
-        requests = reason.times if isinstance(reason, CancelRequested) else 0
-        ends = requests > 1 or self.final is not None or self.waits or grace == 0
-        if self.final is None:
-            self.final = self._end_as(requests, what, model)
-            self.until = time.monotonic() + grace
-        if ends and grace:
-            self.forced = "at once" if requests else f"after {grace:g} seconds"
-        return ends
-
-    def _end_as(self, requests: int, what: str, model: str) -> MMError:
-        if requests:
-            return Cancelled(f"{model} was cancelled")
-        if self.waits:
-            return too_late(model, "its turn", self.deadline)
-        whole = self.deadline.at <= time.monotonic()
-        seconds = self.deadline.seconds if whole else self.seconds
-        allow = "timeouts.load in its manifest" if what == "load" else "--timeout"
-        return TimedOut(
-            f"{model} took longer than {seconds:g} seconds to {what}",
-            fix=self.deadline.fix if whole else f"allow more with {allow}",
-        )
 
 
 class Worker:
@@ -142,10 +58,9 @@ class Worker:
 
     Attributes:
         record: Its record.
-        pid: Its process id, as it says in `hello`; 0 before.
+        pid: Its process id, from the answer to `hello`; 0 before.
         alive: Whether it may be used; false once it was stopped, has crashed or was left.
-        threads: How many threads its jobs may use, as far as it knows; for whoever shares it with
-            nobody.
+        threads: How many threads its last job was given; known only where no one else uses it.
     """
 
     connection: Connection
@@ -160,75 +75,58 @@ class Worker:
         self._ended = False
         self._runtime = runtime
         self._supervisor = supervisor
-        # One that nobody else may use has no line to wait in, whatever it says.
+        # Requests to one that no one else may use never wait their turn, whatever it sends.
         self._shared = record.kept or not supervisor.own
 
     def load(
         self,
-        call: Call,
+        request: Request,
         cancellation: Cancellation | None = None,
-        on_event: Callable[[Event], None] = lambda _: None,
+        on_event: Callable[[Event], None] = ignore_event,
+        check: Callable[[], None] | None = None,
     ) -> None:
-        """Load the model: `begin_load` and `finish_load` at once."""
-        self.begin_load(call)
-        self.finish_load(call, cancellation, on_event)
+        """Load the model; on any failure the worker is stopped, because it is of no use.
 
-    def begin_load(self, call: Call) -> None:
-        """Send the request, so that every other request comes after it.
+        Args:
+            request: The request.
+            cancellation: What may ask it to stop.
+            on_event: Called with what the model reports meanwhile.
+            check: Called again and again while it reports nothing; what it raises ends the wait.
 
         Raises:
-            Crashed: When the worker has ended.
+            JobFailed, TimedOut, Crashed, Cancelled: As the load ended.
             UsageError: When the inputs of the first job do not fit into a message.
         """
-        call.start()
+        pending = PendingRequest("load", request, self.record.model, cancellation, 0, check)
         try:
-            self.connection.send("load", call.params)
+            self.connection.send("load", request.params)
         except ConnectionLost as error:
             raise self.crashed() from error
         except (ValueError, TypeError, RecursionError) as error:
             self.stop()
             raise UsageError(f"the inputs cannot be sent ({error})") from error
-
-    def finish_load(
-        self,
-        call: Call,
-        cancellation: Cancellation | None = None,
-        on_event: Callable[[Event], None] = lambda _: None,
-        look: Callable[[], None] | None = None,
-    ) -> None:
-        """Wait for the model; on any failure the worker is stopped, for it is of no use.
-
-        Args:
-            call: What was sent.
-            cancellation: What may ask it to stop.
-            on_event: Called with what the model says meanwhile.
-            look: Called again and again while it says nothing; what it raises ends the wait.
-
-        Raises:
-            JobFailed, TimedOut, Crashed, Cancelled: As the load ended.
-        """
         try:
-            self._await("load", call, cancellation, on_event, grace=0, look=look)
+            self._await(pending, on_event)
         except MMError:
             self.stop()
             raise
 
     def run(
         self,
-        call: Call,
+        request: Request,
         cancellation: Cancellation | None = None,
-        on_event: Callable[[Event], None] = lambda _: None,
+        on_event: Callable[[Event], None] = ignore_event,
         grace: float = GRACE,
     ) -> Message:
         """Run one job and return its answer. The worker goes on after everything but a crash.
 
         What `on_event` raises cancels the job, and is raised once that has ended. A worker that
-        others may use is ended for a job of ours alone that is at work and does not stop.
+        others may use is ended only while it runs this very job and does not stop.
 
         Args:
-            call: The request.
+            request: The request.
             cancellation: What may ask the job to stop.
-            on_event: Called with what it says on the way.
+            on_event: Called with what it reports before its answer.
             grace: Seconds that it may take to end by itself when it was asked to stop once.
 
         Raises:
@@ -236,9 +134,9 @@ class Worker:
             UsageError: When the inputs do not fit into a message.
             NotBegun: When it never began; nothing was done.
         """
-        call.start()
+        pending = PendingRequest("run", request, self.record.model, cancellation, grace)
         try:
-            self.connection.send("run", call.params, call.parts, call.directory)
+            self.connection.send("run", request.params, request.parts, request.directory)
         except ConnectionLost as error:
             # The worker reads nothing more, so that it cannot have begun.
             self.leave()
@@ -248,179 +146,168 @@ class Worker:
         except BaseException:
             self._part()
             raise
-        return self._await("run", call, cancellation, on_event, grace)
+        return self._await(pending, on_event)
 
-    def _await(
-        self,
-        method: str,
-        call: Call,
-        cancellation: Cancellation | None,
-        on_event: Callable[[Event], None],
-        grace: float,
-        look: Callable[[], None] | None = None,
-    ) -> Message:
+    def _await(self, pending: PendingRequest, on_event: Callable[[Event], None]) -> Message:
+        """Return the answer to a request, and pass on the events before it."""
+        cancellation = pending.cancellation
         if cancellation is not None:
             cancellation.armed = True
         try:
             while True:
-                said = self._next(method, call, cancellation, grace, look)
-                if isinstance(said, Message):
-                    return said
+                received = self._next(pending)
+                if isinstance(received, Message):
+                    return received
                 try:
-                    on_event(said)
+                    on_event(received)
                 except BaseException:
-                    self._abandon(call, cancellation, grace)
+                    self._abandon(pending)
                     raise
         finally:
             if cancellation is not None:
                 cancellation.armed = False
 
-    def _next(
-        self,
-        method: str,
-        call: Call,
-        cancellation: Cancellation | None,
-        grace: float,
-        look: Callable[[], None] | None,
-    ) -> Message | Event:
-        """Return what the worker says next about a request whose end has not come."""
+    def _next(self, pending: PendingRequest) -> Message | Event:
+        """Return the next event of a request, or its answer."""
         try:
             while True:
                 try:
-                    said = self._receive(call, cancellation, look)
-                except (DeadlinePassed, CancelRequested) as reason:
-                    if call.strike(reason, method, self.record.model, grace):
+                    received = self._receive(pending)
+                except (DeadlinePassed, CancelRequested) as interrupt:
+                    if pending.on_interrupt(interrupt):
                         break
                     self.connection.cancel()
                     continue
-                if self._shared and isinstance(said, Event):
-                    call.hear(said)
-                return said
+                if self._shared and isinstance(received, Event):
+                    pending.on_event(received)
+                return received
         except (RemoteError, ConnectionLost, ProtocolError) as error:
-            raise self._failed(method, call, error) from error
+            raise self._failed(pending, error) from error
         except BaseException:
             # An exception from outside, such as an interrupt, leaves an answer on its way that
-            # nobody would match with its question.
+            # would be taken for the answer to the next request.
             self._part()
             raise
-        raise self._give_up(call)
+        raise self._give_up(pending)
 
-    def _give_up(self, call: Call) -> MMError:
+    def _give_up(self, pending: PendingRequest) -> MMError:
         """End the worker, unless it is at the request of another; return how the request ends."""
-        assert call.final is not None
-        stopped = self._part(call)
-        if stopped and call.forced and isinstance(call.final, Cancelled):
-            how = f"was cancelled, and its worker was ended {call.forced}"
+        assert pending.error is not None
+        stopped = self._part(pending)
+        if stopped and pending.forced and isinstance(pending.error, Cancelled):
+            how = f"was cancelled, and its worker was ended {pending.forced}"
             return Cancelled(f"{self.record.model} {how}")
-        return call.final
+        return pending.error
 
-    def _abandon(self, call: Call, cancellation: Cancellation | None, grace: float) -> None:
+    def _abandon(self, pending: PendingRequest) -> None:
         """Cancel a request whose caller has failed, and wait for its end; another may follow.
 
-        A worker that has not ended it after `grace` seconds is stopped, or left if it is shared.
+        A worker that has not ended it within the grace is stopped, or left if it is shared.
         """
         ended = False
-        until = time.monotonic() + grace
+        until = time.monotonic() + pending.grace
+        directory = pending.request.directory
         try:
             with contextlib.suppress(
                 ConnectionLost, ProtocolError, DeadlinePassed, CancelRequested
             ):
                 self.connection.cancel()
                 while not ended and time.monotonic() < until:
-                    said = self.connection.next(until, cancellation, call.directory)
-                    ended = isinstance(said, Message)
+                    received = self.connection.next(until, pending.cancellation, directory)
+                    ended = isinstance(received, Message)
         except RemoteError:
             ended = True
         finally:
-            if not ended and self._shared and grace:
-                self.leave()  # others may be served by it yet
+            if not ended and self._shared and pending.grace:
+                self.leave()  # it may still serve others
             elif not ended:
                 self.stop()
 
-    def _receive(
-        self, call: Call, cancellation: Cancellation | None, look: Callable[[], None] | None
-    ) -> Message | Event:
-        """Return what the worker says next, or what its state says while it cannot speak."""
-        if look is None and not self._shared:
-            return self.connection.next(call.until, cancellation, call.directory)
+    def _receive(self, pending: PendingRequest) -> Message | Event:
+        """Return the worker's next message, or what its state shows while it cannot send one."""
+        cancellation, directory = pending.cancellation, pending.request.directory
+        if pending.check is None and not self._shared:
+            return self.connection.next(pending.expires_at, cancellation, directory)
         while True:
-            until = min(call.until, time.monotonic() + LOOK)
+            until = min(pending.expires_at, time.monotonic() + LOOK)
             try:
-                return self.connection.next(until, cancellation, call.directory)
+                return self.connection.next(until, cancellation, directory)
             except DeadlinePassed:
-                if until == call.until:
+                if until == pending.expires_at:
                     raise
-            if look is not None:
-                look()
-            elif (event := self._turn(call)) is not None:
+            if pending.check is not None:
+                pending.check()
+            elif (event := self._queue_event(pending)) is not None:
                 return event
 
-    def _turn(self, call: Call) -> Event | None:
+    def _queue_event(self, pending: PendingRequest) -> Event | None:
         """Return the event that others are before a request, or that its turn has come.
 
-        A model that holds the interpreter's lock keeps its worker from saying either.
+        A model that holds the interpreter's lock keeps its worker from sending either.
         """
-        at_ours = None if call.begun or call.final is not None else self._is_at(call)
-        if at_ours is None or at_ours is not call.waits:
+        if pending.started or pending.error is not None:
             return None
-        return Event("started", {}, []) if at_ours else Event("waiting", {"place": 1}, [])
+        ours = self._is_at(pending)
+        if ours is None or ours is not pending.queued:
+            return None
+        return Event("started", {}, []) if ours else Event("waiting", {"place": 1}, [])
 
-    def _is_at(self, call: Call) -> bool | None:
+    def _is_at(self, pending: PendingRequest) -> bool | None:
         """Return whether the worker is at this very request; None when it is at none."""
         state = self._runtime.state(self.record.id)
         if not state.working:
             return None
-        return state.since >= call.sent and state.client in (0, os.getpid())
+        return state.since >= pending.sent_at and state.client in (0, os.getpid())
 
-    def _part(self, call: Call | None = None) -> bool:
+    def _part(self, pending: PendingRequest | None = None) -> bool:
         """End a worker of our own; one that others may use only where it is at our request.
 
         Returns:
             Whether it was ended.
         """
-        if self._supervisor.own or (call is not None and self._is_at(call)):
+        if self._supervisor.own or (pending is not None and self._is_at(pending)):
             self.stop()
             return True
-        self.leave()  # which cancels what we have asked for
+        self.leave()  # which cancels our requests
         return False
 
-    def _failed(self, method: str, call: Call, error: Exception) -> Exception:
+    def _failed(self, pending: PendingRequest, error: Exception) -> Exception:
         if isinstance(error, RemoteError):
-            if call.final is None and error.code == NOT_LOADED:
+            if pending.error is None and error.code == NOT_LOADED:
                 self.leave()
                 return NotBegun()
-            return call.final or self._remote(method, error)
-        if call.final is not None:
+            return pending.error or self._remote(pending.method, error)
+        if pending.error is not None:
             self._part()
-            return call.final
+            return pending.error
         if isinstance(error, ProtocolError):
             return self.crashed(f"broke the protocol ({error})")
-        # Nothing but the request was on its way: a cancel would have set `call.final`.
-        never_read = method == "run" and isinstance(error, ConnectionLost) and error.unread
-        if call.waits or never_read:
+        # Nothing but the request was on its way: a cancel would have set `pending.error`.
+        never_read = pending.method == "run" and isinstance(error, ConnectionLost) and error.unread
+        if pending.queued or never_read:
             self.leave()
             return NotBegun()
         return self.crashed()
 
     def _remote(self, method: str, error: RemoteError) -> MMError:
-        model, said = self.record.model, str(error)
+        model, text = self.record.model, str(error)
         if error.code == REJECTED:
-            return Rejected(said, where=model)
+            return Rejected(text, where=model)
         if error.code == CANCELLED:
             return Cancelled(f"{model} was cancelled")
         if error.code == MISMATCH:
-            return OutputError(said, where=model)
+            return OutputError(text, where=model)
         doing = "loading" if method == "load" else "running"
         return JobFailed(
-            f"{model} failed while {doing}: {said}",
+            f"{model} failed while {doing}: {text}",
             fix="run again with --debug for the traceback",
             detail=error.traceback,
         )
 
     def crashed(self, why: str = "") -> MMError:
-        """Stop what is left of the worker and return the error that tells how it died.
+        """Stop what is left of the worker and return the error that says how it died.
 
-        One that lives, and that others may use, is left alone: it is our connection that ended.
+        One that lives, and that others may use, is left alone: only our connection ended.
 
         Args:
             why: What it did wrong, where that is known already.
@@ -445,12 +332,12 @@ class Worker:
                 self.stop()
                 return Cancelled(f"{model} was cancelled: its worker was stopped")
             why = end.how
-        words = ending.last_words(self.record.log)
+        tail = ending.log_tail(self.record.log)
         self.stop()
         return Crashed(
             f"the worker of {model} {why}",
             fix=f"its log is {self.record.log}",
-            detail=words or ending.last_words(self.record.log),
+            detail=tail or ending.log_tail(self.record.log),
         )
 
     def keep(self) -> None:
@@ -471,7 +358,7 @@ class Worker:
         return self._supervisor.wait(0)
 
     def interrupt(self) -> None:
-        """End the process from another thread; whoever waits for its job is told."""
+        """End the process from another thread; a job that it runs ends with an error."""
         self._supervisor.end()
 
     def stop(self) -> None:

@@ -1,7 +1,7 @@
-"""Where jobs run: on this machine, in workers of one's own or in workers that are kept.
+"""Where jobs run: on this machine, in the session's own workers or in workers that are kept.
 
-An engine takes a `Task` and returns what it gave; it knows workers, and nothing of manifests'
-files, environments or the command line.
+An engine takes a `Job` and returns its outputs. It knows workers, and nothing of manifests' files,
+environments or the command line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from orchestrator.engines.base import Engine
 from orchestrator.engines.kept import KeptEngine
 from orchestrator.engines.local import LocalEngine
-from orchestrator.engines.room import Room
+from orchestrator.engines.resources import Resources
 from orchestrator.machine import MachineMemory
 
 if TYPE_CHECKING:
@@ -25,14 +25,16 @@ EngineFactory: TypeAlias = "Callable[[Workspace, Scratch, int], Engine]"
 
 def local_engine(workspace: Workspace, scratch: Scratch, workers: int) -> Engine:
     """Return an engine with workers of its own, which end with it."""
-    return LocalEngine(workspace.runtime, workspace.worker_logs, scratch, _room(workspace), workers)
+    return LocalEngine(
+        workspace.runtime, workspace.worker_logs, scratch, _resources(workspace), workers
+    )
 
 
 def kept_engine(workspace: Workspace, scratch: Scratch, workers: int) -> Engine:
-    """Return an engine whose workers stay for whoever comes next; it has one of each kind."""
+    """Return an engine whose workers stay for later commands; it has one of each kind."""
     del workers
-    return KeptEngine(workspace.runtime, workspace.worker_logs, scratch, _room(workspace))
+    return KeptEngine(workspace.runtime, workspace.worker_logs, scratch, _resources(workspace))
 
 
-def _room(workspace: Workspace) -> Room:
-    return Room(workspace.runtime, MachineMemory(workspace.variables), workspace.reporter)
+def _resources(workspace: Workspace) -> Resources:
+    return Resources(workspace.runtime, MachineMemory(workspace.variables), workspace.reporter)

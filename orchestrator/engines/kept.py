@@ -10,7 +10,7 @@ from orchestrator.client.connection import ConnectionLost, RemoteError
 from orchestrator.client.launch import HELLO_SECONDS, connect, spawn
 from orchestrator.client.worker import NotBegun, Worker
 from orchestrator.engines.base import ATTEMPTS, never_began
-from orchestrator.engines.wire import load_in, run_call, run_in
+from orchestrator.engines.messages import load_in_worker, run_in_worker
 from orchestrator.worker.frames import ProtocolError
 
 if TYPE_CHECKING:
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.engines.base import Completed, PreparedModel
-    from orchestrator.engines.room import Room
+    from orchestrator.engines.resources import Resources
     from orchestrator.jobs.job import Job
     from orchestrator.scratch import Scratch
 
 
 class KeptEngine:
-    """Workers of this machine that stay for a while after their last job, for whoever comes next.
+    """Workers of this machine that stay for a while after their last job, for later commands.
 
     Args:
         runtime: Where sockets and records go.
         logs: The directory of workers' logs.
         scratch: Where jobs get their directories.
-        room: Decides whether a model may be loaded.
+        resources: Decides whether a model may be loaded.
         patience: Seconds in which a worker that has nothing to do answers, and in which the client
             that has started one asks it to load its model.
     """
@@ -40,13 +40,13 @@ class KeptEngine:
         runtime: RuntimeDirectory,
         logs: Path,
         scratch: Scratch,
-        room: Room,
+        resources: Resources,
         patience: float = HELLO_SECONDS,
     ) -> None:
         self._runtime = runtime
         self._logs = logs
         self._scratch = scratch
-        self._room = room
+        self._resources = resources
         self._patience = patience
 
     def run(self, job: Job, model: PreparedModel) -> Completed:
@@ -60,9 +60,10 @@ class KeptEngine:
         for _ in range(ATTEMPTS):
             worker, started = self._obtain(job, model, timings)
             try:
-                threads = self._room.threads(model)
-                call = run_call(job, model, self._scratch.reserve(), threads, job.keep_alive)
-                completed = run_in(worker, job, model, call, self._scratch)
+                threads = self._resources.threads(model)
+                completed = run_in_worker(
+                    worker, job, model, self._scratch, threads, job.keep_alive
+                )
                 completed.timings.update(timings)
                 return completed
             except NotBegun:
@@ -89,10 +90,10 @@ class KeptEngine:
         silent: set[str] = set()
         began = time.perf_counter()
         while True:
-            found = self._find(model, silent) or self._begin(job, model, silent)
+            found = self._find(model, silent) or self._start(job, model, silent)
             if isinstance(found, Worker):
                 keep = model.keep_alive(job)
-                load_in(found, job, model, self._room, keep)
+                load_in_worker(found, job, model, self._resources, keep)
                 if keep:
                     found.keep()
                 timings["load"] = time.perf_counter() - began
@@ -123,36 +124,40 @@ class KeptEngine:
             return time.monotonic() < state.since + self._patience
         return state.phase != "ending"
 
-    def _begin(self, job: Job, model: PreparedModel, silent: set[str]) -> Worker | WorkerRecord:
+    def _start(self, job: Job, model: PreparedModel, silent: set[str]) -> Worker | WorkerRecord:
         """Start a worker whose model is not loaded, unless another client has done so by now."""
 
-        def begin() -> Worker | WorkerRecord:
+        def start() -> Worker | WorkerRecord:
             kept = model.keep_alive(job) > 0
             return spawn(model.spec, self._runtime, self._logs, kept=kept)
 
-        return self._room.make(job, model, begin, found=lambda: self._find(model, silent))
+        return self._resources.start_when_fits(
+            job, model, start, find=lambda: self._find(model, silent)
+        )
 
     def _join(self, record: WorkerRecord, job: Job, model: PreparedModel) -> Worker | None:
         """Return a connection to a worker, once it answers; None for one that does not."""
         worker = Worker(record, self._runtime, record.foreign())
         idle_since = math.inf
 
-        def look() -> None:
+        def check() -> None:
             nonlocal idle_since
             working = self._runtime.state(record.id).working
             idle_since = math.inf if working else min(idle_since, time.monotonic())
             if time.monotonic() - idle_since >= self._patience:
-                self._room.note(f"the idle worker of {model.name} does not answer; not used again")
+                self._resources.reporter.note(
+                    f"the idle worker of {model.name} does not answer; not used again"
+                )
                 raise ConnectionLost("no answer")
             wait.what = f"its worker, which {'is busy' if working else 'does not answer yet'}"
             wait.look()
 
-        with self._room.wait(job, model, "its worker, which another mm starts") as wait:
+        with self._resources.wait(job, model, "its worker, which another mm starts") as wait:
             # Its first client's request to load the model comes first.
             while self._runtime.state(record.id).phase == "new" and self._serves(record):
                 wait.pause()
             try:
-                connect(worker, look=look)
+                connect(worker, check=check)
             except (ConnectionLost, RemoteError, ProtocolError, OSError):
                 return None  # it is about to end
         return worker

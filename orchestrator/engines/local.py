@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchestrator.client.launch import spawn
 from orchestrator.client.worker import NotBegun, Worker
 from orchestrator.engines.base import ATTEMPTS, never_began
-from orchestrator.engines.wire import load_in, run_call, run_in
+from orchestrator.engines.messages import load_in_worker, run_in_worker
 from orchestrator.errors import Cancelled
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.engines.base import Completed, PreparedModel
-    from orchestrator.engines.room import Room
+    from orchestrator.engines.resources import Resources
     from orchestrator.jobs.job import Job
     from orchestrator.scratch import Scratch
 
@@ -29,17 +29,22 @@ class LocalEngine:
         runtime: Where sockets and records go.
         logs: The directory of workers' logs.
         scratch: Where jobs get their directories.
-        room: Decides whether a model may be loaded.
+        resources: Decides whether a model may be loaded.
         limit: How many workers of one kind may live at once.
     """
 
     def __init__(
-        self, runtime: RuntimeDirectory, logs: Path, scratch: Scratch, room: Room, limit: int = 1
+        self,
+        runtime: RuntimeDirectory,
+        logs: Path,
+        scratch: Scratch,
+        resources: Resources,
+        limit: int = 1,
     ) -> None:
         self._runtime = runtime
         self._logs = logs
         self._scratch = scratch
-        self._room = room
+        self._resources = resources
         self._limit = limit
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -56,10 +61,9 @@ class LocalEngine:
         for _ in range(ATTEMPTS):
             worker = self._take(key, job, model, timings)
             try:
-                threads = self._room.threads(model)
-                news = threads if threads != worker.threads else None
-                call = run_call(job, model, self._scratch.reserve(), news)
-                completed = run_in(worker, job, model, call, self._scratch)
+                threads = self._resources.threads(model)
+                changed = threads if threads != worker.threads else None
+                completed = run_in_worker(worker, job, model, self._scratch, changed)
                 worker.threads = threads
                 completed.timings.update(timings)
                 return completed
@@ -97,21 +101,8 @@ class LocalEngine:
 
     def _take(self, key: str, job: Job, model: PreparedModel, timings: dict[str, float]) -> Worker:
         """Return an idle worker, a new one where there may be more, or wait for one."""
-        return self._take_idle(key) or self._await_worker(key, job, model, timings)
-
-    def _take_idle(self, key: str) -> Worker | None:
-        """Return an idle worker, which is the caller's from now on, if there is one.
-
-        It needs no lock: `pop` gives a worker to one caller alone.
-        """
-        try:
-            return self._idle[key].pop()
-        except LookupError:
-            return None
-
-    def _await_worker(
-        self, key: str, job: Job, model: PreparedModel, timings: dict[str, float]
-    ) -> Worker:
+        if worker := self._take_idle(key):
+            return worker
         with self._lock:
             while True:
                 if self._closed:
@@ -132,9 +123,19 @@ class LocalEngine:
             self._drop(key)
             raise
 
+    def _take_idle(self, key: str) -> Worker | None:
+        """Return an idle worker, which is the caller's from now on, if there is one.
+
+        It needs no lock: `pop` gives a worker to one caller alone.
+        """
+        try:
+            return self._idle[key].pop()
+        except LookupError:
+            return None
+
     def _start(self, job: Job, model: PreparedModel, timings: dict[str, float]) -> Worker:
         began = time.perf_counter()
-        worker = self._room.make(
+        worker = self._resources.start_when_fits(
             job,
             model,
             lambda: spawn(model.spec, self._runtime, self._logs),
@@ -147,7 +148,7 @@ class LocalEngine:
             self._end(worker)
             raise _session_ended(model)
         try:
-            load_in(worker, job, model, self._room)
+            load_in_worker(worker, job, model, self._resources)
         except BaseException:
             self._end(worker)
             raise
@@ -160,7 +161,7 @@ class LocalEngine:
             self._all.discard(worker)
 
     def _evict(self, record: WorkerRecord) -> bool:
-        """End an idle worker of ours to make room for another."""
+        """End an idle worker of ours to free its memory for another."""
         with self._lock:
             found = next(
                 (

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from orchestrator.client import launch
 from orchestrator.client.launch import WorkerSpec
+from orchestrator.client.requests import Request
 from orchestrator.client.runtime import RuntimeDirectory
-from orchestrator.client.worker import Call
 from orchestrator.engines.ray.cluster import MUTE, QUIET
 from orchestrator.userenv import during
 from orchestrator.worker import buffers
@@ -58,7 +58,8 @@ class Workers:
     def start(self, *, load=True, kept=False, keep_alive=-1, **changes):
         """Start a worker of this variant, with its model loaded unless `load` is false."""
         spec = replace(self.spec, **changes)
-        worker = launch.start(spec, self.runtime, self.logs, kept=kept, large=self.large)
+        worker = launch.spawn(spec, self.runtime, self.logs, kept=kept)
+        launch.greet(worker, self.large)
         self.started.append(worker)
         if load:
             worker.load(self.load_call(spec, keep_alive))
@@ -80,13 +81,13 @@ class Workers:
         }
         if keep_alive >= 0:
             params["keep_alive"] = keep_alive
-        return Call(params, 60)
+        return Request(params, 60)
 
     def call(self, what, *, seconds=60.0, parts=(), terms=None, **inputs):
         """Return the request that runs one job."""
         directory = str(self.root / "job")
         params = {"inputs": {"what": what, **inputs}, "directory": directory, **(terms or {})}
-        return Call(params, seconds, list(parts), directory)
+        return Request(params, seconds, list(parts), directory)
 
     def run(self, worker, what, **keys):
         """Run one job and return the text that it gives."""

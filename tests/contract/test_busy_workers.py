@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.launch import greet, spawn
 from orchestrator.engines.kept import KeptEngine
-from orchestrator.engines.room import Room
-from orchestrator.engines.wire import load_call, run_call, run_in
+from orchestrator.engines.messages import load_request, run_in_worker
+from orchestrator.engines.resources import Resources
 from orchestrator.errors import Cancelled, TimedOut
 from orchestrator.waiting import Deadline
 from tests.contract.test_engine import SOON, World
@@ -47,8 +47,8 @@ class Crowd(World):
 
     def client(self, patience=SOON):
         """Return another client's engine; `patience` is how long it believes in a silent worker."""
-        room = Room(self.runtime, self.memory, self.notes)
-        return KeptEngine(self.runtime, self.root / "logs", self.scratch, room, patience)
+        resources = Resources(self.runtime, self.memory, self.notes)
+        return KeptEngine(self.runtime, self.root / "logs", self.scratch, resources, patience)
 
     def begin(self, what, **keys):
         """Begin a job in a thread, and return its future once the job runs."""
@@ -131,7 +131,7 @@ def started_by_another(crowd):
     job, model = crowd.job()
     worker = spawn(model.spec, crowd.runtime, crowd.root / "logs", kept=True)
     greet(worker)
-    return worker, load_call(job, model, 1, 600)
+    return worker, load_request(job, model, 1, 600)
 
 
 def test_a_worker_that_another_starts_is_waited_for(crowd):
@@ -168,8 +168,7 @@ def test_a_request_that_a_busy_worker_has_not_read_waits_for_its_turn(crowd):
     worker, _ = crowd.client()._obtain(*crowd.job(), {})
     busy = crowd.begin("hold")
     job = crowd.job(keys={"timeout": 1, "on_event": events.append})
-    call = run_call(*job, crowd.scratch.reserve(), 1, 600)
-    done = run_in(worker, *job, call, crowd.scratch)
+    done = run_in_worker(worker, *job, crowd.scratch, 1, 600)
     worker.leave()
     assert events[0].kind == "waiting"
     assert done.outputs == busy.result().outputs

@@ -23,7 +23,7 @@ from orchestrator.core.manifest import Input, Output, Timeouts
 from orchestrator.engines.base import PreparedModel
 from orchestrator.engines.kept import KeptEngine
 from orchestrator.engines.local import LocalEngine
-from orchestrator.engines.room import Room
+from orchestrator.engines.resources import Resources
 from orchestrator.errors import (
     Cancelled,
     Crashed,
@@ -148,9 +148,9 @@ class World:
             }
             cluster = Cluster.connect(None, self.notes)
             return RayEngine(cluster, self.scratch, self.notes, variables=nodes)
-        room = Room(self.runtime, self.memory, self.notes)
+        resources = Resources(self.runtime, self.memory, self.notes)
         kind = {"local": LocalEngine, "kept": KeptEngine}[self.kind]
-        return kind(self.runtime, self.root / "logs", self.scratch, room)
+        return kind(self.runtime, self.root / "logs", self.scratch, resources)
 
     def job(self, what="pid", *, spec=None, keys=None, **inputs):
         """Return a job and its model, as an engine takes them."""

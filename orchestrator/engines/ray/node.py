@@ -30,7 +30,7 @@ from orchestrator.engines.ray.wire import (
     encode_event,
     encode_outputs,
 )
-from orchestrator.engines.room import Room
+from orchestrator.engines.resources import Resources
 from orchestrator.errors import Cancelled, EnvironmentFailure, MMError
 from orchestrator.inputs import describe_inputs
 from orchestrator.jobs.job import ignore_event
@@ -102,13 +102,13 @@ class NodeWorker:
             )
             self._scratch = Scratch(self._workspace.home)
             self._model = self._prepare(order)
-            room = Room(
+            resources = Resources(
                 self._workspace.runtime,
                 MachineMemory(self._workspace.variables),
                 self._workspace.reporter,
             )
             self._engine = LocalEngine(
-                self._workspace.runtime, self._workspace.worker_logs, self._scratch, room
+                self._workspace.runtime, self._workspace.worker_logs, self._scratch, resources
             )
             return {"produced_by": self._model.produced_by()}
 

@@ -23,7 +23,7 @@ def worker(supervisor):
     ("supervisor", "record", "said"),
     [
         (GONE, False, "exit status 0"),
-        (GONE, True, "its supervisor, which somebody has killed"),
+        (GONE, True, "its supervisor, which was killed"),
         (os.getpid(), True, "ended before it answered"),
     ],
     ids=["in order", "killed", "alive"],

@@ -1,4 +1,4 @@
-"""Room for a model in this machine's memory, and an even share of its cores."""
+"""This machine's memory and cores: whether a model fits, and how many threads a job may use."""
 
 from __future__ import annotations
 
@@ -20,44 +20,44 @@ if TYPE_CHECKING:
     from orchestrator.machine import Memory
     from orchestrator.reporting import Reporter
 
-Begun = TypeVar("Begun")
+Started = TypeVar("Started")
 
 COUNTED_FOR = 1.0
 """Seconds for which a count of the live workers is good enough."""
 
 
-class Room:
+class Resources:
     """Decides whether a model may be loaded, and stops idle workers so that it may.
 
     Args:
         runtime: Where the live workers are recorded.
         memory: Says how much is free.
-        reporter: Told which workers were stopped, and what a start waits for.
+        reporter: Gets notes on workers that were stopped, and what a start waits for.
     """
 
     def __init__(self, runtime: RuntimeDirectory, memory: Memory, reporter: Reporter) -> None:
         self._runtime = runtime
         self._memory = memory
-        self._reporter = reporter
+        self.reporter = reporter
         self._counted = -COUNTED_FOR
         self._share = 1
 
-    def make(
+    def start_when_fits(
         self,
         job: Job,
         model: PreparedModel,
-        begin: Callable[[], Begun],
+        start: Callable[[], Started],
         *,
-        found: Callable[[], Begun | None] = lambda: None,
+        find: Callable[[], Started | None] = lambda: None,
         evict: Callable[[WorkerRecord], bool] = lambda _: False,
-    ) -> Begun:
-        """Begin a start once the model fits, with idle workers stopped if need be.
+    ) -> Started:
+        """Start a worker once its model fits into memory, with idle workers stopped if need be.
 
         Args:
-            job: Which job the model is loaded for.
-            model: What is to be loaded.
-            begin: Starts a process and records it; no one else begins a start meanwhile.
-            found: Returns what makes a start needless; asked before each look at the memory.
+            job: The job that the model is loaded for.
+            model: The model.
+            start: Starts a process and records it; no other start on this machine runs meanwhile.
+            find: Returns a worker that makes a start needless; called before each memory check.
             evict: Ends an idle worker of the caller's own; returns whether it was one.
 
         Raises:
@@ -72,17 +72,17 @@ class Room:
                 self.wait(job, model, "another mm, which starts a worker", deadline) as wait,
                 self._runtime.starting(wait.pause),
             ):
-                if (there := found()) is not None:
-                    return there
-                record = self._in_the_way(job, model, tried)
+                if (found := find()) is not None:
+                    return found
+                record = self._ensure_fits(job, model, tried)
                 if record is None:
-                    return begin()
+                    return start()
             tried.add(record.id)
             if evict(record) or self._stop(record):
-                self.note(f"stopped the idle worker of {record.model} to free memory")
+                self.reporter.note(f"stopped the idle worker of {record.model} to free memory")
 
-    def _in_the_way(self, job: Job, model: PreparedModel, tried: set[str]) -> WorkerRecord | None:
-        """Return the idle worker that is to end before the model is loaded, if any.
+    def _ensure_fits(self, job: Job, model: PreparedModel, tried: set[str]) -> WorkerRecord | None:
+        """Check the free memory; return the idle worker to stop first, or None if the model fits.
 
         Raises:
             MemoryRefused: When it does not fit, and the job does not insist.
@@ -93,7 +93,7 @@ class Room:
             return None
         idle = [record for record in self._idle(device) if record.id not in tried]
         if not job.force and (not idle or free + self._held(idle, device) < need):
-            # None is stopped for nothing.
+            # No worker is stopped for a model that would not fit anyway.
             raise self._refusal(model, free)
         return idle[0] if idle else None
 
@@ -102,11 +102,7 @@ class Room:
     ) -> Wait:
         """Return the wait of a job for `what`; its deadline or a request to stop ends it."""
         stopped = asked_to_stop(job.cancellation)
-        return Wait(model.name, what, self._reporter, deadline or job.deadline, stopped)
-
-    def note(self, text: str) -> None:
-        """Report one thing about the workers."""
-        self._reporter.note(text)
+        return Wait(model.name, what, self.reporter, deadline or job.deadline, stopped)
 
     def threads(self, model: PreparedModel) -> int:
         """Return how many threads a job may use now."""
@@ -142,7 +138,7 @@ class Room:
         return [record for _, record in sorted(found, key=lambda pair: pair[0])]
 
     def _held(self, idle: list[WorkerRecord], device: str) -> float:
-        """Return the most that idle workers could give back; infinity where nobody knows."""
+        """Return the most that idle workers could give back; infinity if that is not known."""
         if device == "cuda":
             return math.inf
         total = 0
@@ -154,7 +150,7 @@ class Room:
         return total
 
     def _stop(self, record: WorkerRecord) -> bool:
-        """End a worker that is kept for nobody in particular; those of others' sessions stay."""
+        """End an idle worker that is kept for later commands; those of sessions stay."""
         state = self._runtime.state(record.id)
         if not record.kept or not state.idle:
             return False

@@ -10,7 +10,7 @@ from orchestrator.client.launch import WorkerSpec
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.supervisors import start_time
 from orchestrator.engines.base import PreparedModel
-from orchestrator.engines.room import Room
+from orchestrator.engines.resources import Resources
 from orchestrator.errors import Cancelled, MemoryRefused, TimedOut
 from orchestrator.jobs.job import Job
 from orchestrator.waiting import Deadline
@@ -33,7 +33,7 @@ class World:
         self.runtime.path.mkdir()
         self.memory = FakeMemory(left)
         self.notes = Notes()
-        self.room = Room(self.runtime, self.memory, self.notes)
+        self.resources = Resources(self.runtime, self.memory, self.notes)
         self.evicted = []
         self.manifest = model(tmp_path, "wants").manifest
 
@@ -56,14 +56,14 @@ class World:
         self.runtime.forget(record.id)
         return True
 
-    def make(self, need, begin=None, found=lambda: None, **keys):
+    def make(self, need, begin=None, find=lambda: None, **keys):
         spec = WorkerSpec(
             model="wants", python=None, environment="", variables={}, runner=None, source="",
             need=need, device=keys.pop("device", "cpu"),
         )  # fmt: skip
         model = PreparedModel(self.manifest, spec, dict)
-        return self.room.make(
-            Job("wants", **keys), model, begin or self.begin, found=found, evict=self.evict
+        return self.resources.start_when_fits(
+            Job("wants", **keys), model, begin or self.begin, find=find, evict=self.evict
         )
 
     def begin(self):
@@ -137,13 +137,13 @@ def test_a_model_that_is_being_loaded_has_its_memory_already(world):
 
 def test_cores_are_shared_evenly_among_live_workers(world, tmp_path):
     spec = WorkerSpec("m", None, "", {}, None, "", threads=7)
-    assert world.room.threads(PreparedModel(world.manifest, spec, dict)) == 7
+    assert world.resources.threads(PreparedModel(world.manifest, spec, dict)) == 7
     for name in ("a", "b", "c"):
         world.worker(name)
     spec = WorkerSpec("m", None, "", {}, None, "")
     from orchestrator import machine
 
-    share = world.room.threads(PreparedModel(world.manifest, spec, dict))
+    share = world.resources.threads(PreparedModel(world.manifest, spec, dict))
     assert share == max(1, machine.cores() // 3)
 
 
@@ -158,7 +158,7 @@ def test_nobody_is_stopped_for_what_cannot_fit_anyway(world):
 
 def test_what_is_there_by_now_needs_no_start_and_no_room(world):
     world.worker("old", since=10.0)
-    assert world.make(1000 * GIB, found=lambda: "there") == "there"
+    assert world.make(1000 * GIB, find=lambda: "there") == "there"
     assert world.evicted == []
 
 
