@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from orchestrator.client.launch import WorkerSpec
     from orchestrator.core.manifest import Manifest
-    from orchestrator.engines.ray.remote import RemoteWorkerSpec
+    from orchestrator.engines.ray.remote_spec import RemoteWorkerSpec
     from orchestrator.jobs.job import Job
 
 

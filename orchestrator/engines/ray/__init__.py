@@ -1,8 +1,8 @@
 """The engine for more than one machine: workers on the nodes of a Ray cluster.
 
-Ray places the actors, carries jobs and results, and says when a node is gone. Each actor owns one
-worker process of the same kind as every other engine's. Ray is an extra and imported by this
-package alone, when the engine is asked for.
+Ray places the actors, carries jobs and results, and reports when a node is gone. Each actor owns
+one worker process of the same kind as every other engine's. Ray is an extra and imported by this
+package alone, when the engine is used.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from orchestrator.client.rosters import Roster
 from orchestrator.engines.ray.cluster import Cluster
-from orchestrator.engines.ray.engine import RayEngine
-from orchestrator.engines.ray.placing import ClusterPreparer
+from orchestrator.engines.ray.cluster_preparer import ClusterPreparer
+from orchestrator.engines.ray.driver import RayEngine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

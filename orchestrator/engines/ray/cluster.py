@@ -1,6 +1,6 @@
 """The Ray cluster: finding or starting one, what its nodes have, and actors on it.
 
-With `engine.py`, the only place that imports Ray, and only when the engine is asked for.
+With `driver.py`, the only place that imports Ray, and only when the engine is asked for.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ LOCAL, AUTO = "local", "auto"
 """Addresses that are words: a cluster of our own, the one that this machine is in."""
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""For a cluster that is started here: nothing is reported to anybody, and Ray does not warn that it
-is about to leave the GPUs of an actor that has none to that actor (`node.py` sees to them)."""
+"""For a cluster that is started here: Ray reports no usage, and does not warn that it will leave the
+GPUs of an actor that has none to that actor (`node.py` hides them)."""
 
 MUTE = {"RAY_DEDUP_LOGS_SKIP_REGEX": "."}
 """Read as Ray is imported: what it says of its own processes is not printed among our results."""
 
 
-KNOCK = 10.0
+CONNECT_SECONDS = 10.0
 """Seconds that the head of a cluster has to take a connection."""
 
 
@@ -61,7 +61,7 @@ class Demand:
 
 @dataclass(frozen=True)
 class Node:
-    """A live node: Ray's id of it, what people call it, what it has in all."""
+    """A live node: its id in Ray, its host name, its resources in all."""
 
     id: str
     name: str
@@ -93,7 +93,7 @@ class Cluster:
 
     Args:
         own: Whether it was started here and ends with us.
-        connected: Whether it was us who connected.
+        connected: Whether this process connected, and so disconnects.
     """
 
     def __init__(self, *, own: bool, connected: bool) -> None:
@@ -119,7 +119,7 @@ class Cluster:
         if ray.is_initialized():
             return cls(own=False, connected=False)
         if address not in (None, AUTO, LOCAL):
-            _look_for(str(address))
+            _check_address(str(address))
         own = False
         with during(QUIET):
             try:
@@ -172,7 +172,7 @@ class Cluster:
         ]
 
     def node_name(self, node: str) -> str:
-        """Return what people call the node with that id."""
+        """Return the host name of the node with that id."""
         return next((each.name for each in self.nodes() if each.id == node), node[:8])
 
     def devices(self) -> tuple[str, ...]:
@@ -256,11 +256,11 @@ def is_scaled(report: bytes | None) -> bool:
     return any(not name.startswith("node_") for name in types)
 
 
-def _look_for(address: str) -> None:
-    """Look whether anybody listens at `HOST:PORT`; Ray itself would try for minutes.
+def _check_address(address: str) -> None:
+    """Check that something listens at `HOST:PORT`; Ray itself would try for minutes.
 
     Raises:
-        UsageError: When nobody does, or the address is of another kind.
+        UsageError: When nothing does, or the address is of another kind.
     """
     if address.startswith("ray://"):
         raise UsageError(
@@ -269,7 +269,7 @@ def _look_for(address: str) -> None:
         )
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=KNOCK).close()
+        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
     except (OSError, ValueError, OverflowError) as error:
         raise UsageError(
             f"no Ray cluster answers at {address} ({error})", fix="run there: ray start --head"

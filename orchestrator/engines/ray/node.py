@@ -1,7 +1,7 @@
 """What runs on a node: an actor that owns one worker process, in the orchestrator's environment.
 
 It prepares what the worker needs on its own machine, runs jobs as a session there would, and checks
-what the worker says before it hands it on.
+what the worker sends before it passes it on.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from orchestrator.bundles import unpack
 from orchestrator.client.cancellation import Cancellation
 from orchestrator.engines.base import PreparedModel
 from orchestrator.engines.local import LocalEngine
-from orchestrator.engines.ray.remote import RemoteWorkerSpec
-from orchestrator.engines.ray.weights import ensure_weights
-from orchestrator.engines.ray.wire import (
-    Order,
-    Unseen,
+from orchestrator.engines.ray.node_weights import ensure_weights
+from orchestrator.engines.ray.remote_spec import RemoteWorkerSpec
+from orchestrator.engines.ray.transport import (
+    FilesNotVisible,
+    WorkerOrder,
     decode_inputs,
     encode_error,
     encode_event,
@@ -48,11 +48,11 @@ RAYS_OWN = ("PYTHONPATH", "PYTHONBREAKPOINT", "OMP_NUM_THREADS", "SPT_NOENV")
 """Variables that Ray sets for its own processes, beside RAY_*."""
 
 
-ENDS = ("done", "unseen", "error")
-"""What comes last of what an actor says of one call."""
+FINAL_KINDS = ("done", "unseen", "error")
+"""The kinds of the last message of one call."""
 
 PROGRESS_SECONDS = 1.0
-"""How often progress goes from a node to whoever asked for the work."""
+"""Seconds between two reports of progress from a node to its driver."""
 
 
 def node_variables(
@@ -70,6 +70,10 @@ def node_variables(
     }
     none = {} if device == "cuda" else {"CUDA_VISIBLE_DEVICES": ""}
     return {**kept, **more, **none}
+
+
+Send = Callable[[str, Any], None]
+"""Sends a message to the driver: its kind and its value."""
 
 
 class NodeWorker:
@@ -91,14 +95,14 @@ class NodeWorker:
 
         return {"mm": __version__, "node": ray.get_runtime_context().get_node_id()}
 
-    def open(self, order: Order) -> Iterator[tuple[str, Any]]:
-        """Prepare what the worker is started from; yields notes, then how it ended."""
+    def open(self, order: WorkerOrder) -> Iterator[tuple[str, Any]]:
+        """Prepare what the worker is started from; yield notes, then the outcome."""
 
-        def prepare(say: Callable[[str, Any], None]) -> Any:
+        def prepare(send: Send) -> Any:
             self._workspace = Workspace(
                 variables=node_variables(snapshot(), order.variables, order.worker.device),
                 cwd=Path("/"),
-                reporter=_Teller(say),
+                reporter=_StreamReporter(send),
             )
             self._scratch = Scratch(self._workspace.home)
             self._model = self._prepare(order)
@@ -112,9 +116,9 @@ class NodeWorker:
             )
             return {"produced_by": self._model.produced_by()}
 
-        yield from _told(prepare)
+        yield from _stream(prepare)
 
-    def _prepare(self, order: Order) -> PreparedModel:
+    def _prepare(self, order: WorkerOrder) -> PreparedModel:
         wanted = order.worker
         if not isinstance(wanted, RemoteWorkerSpec):
             return PreparedModel(order.manifest, replace(wanted, held=()), dict)
@@ -126,22 +130,22 @@ class NodeWorker:
         return replace(model, worker=replace(model.spec, threads=wanted.threads))
 
     def load(self, job: Job) -> Iterator[tuple[str, Any]]:
-        """Have the model loaded; yields what it says on the way, then how it ended."""
+        """Have the model loaded; yield its events, then the outcome."""
 
-        def work(say: Callable[[str, Any], None]) -> Any:
+        def load(send: Send) -> Any:
             assert self._engine is not None
-            self._engine.load(replace(job, on_event=_hearer(say)), self._model)
+            self._engine.load(replace(job, on_event=_send_events(send)), self._model)
             return {"worker": [record.id for record in self._engine.idle]}
 
-        yield from _told(work)
+        yield from _stream(load)
 
     def run(self, number: int, job: Job, *blobs: bytes) -> tuple[str, Any]:
-        """Run a job whose words on the way nobody listens to, and return how it ended."""
-        return _ended(lambda: self._run(number, job, blobs, ignore_event))
+        """Run a job whose events no one wants, and return the outcome."""
+        return _outcome(lambda: self._run(number, job, blobs, ignore_event))
 
     def stream(self, number: int, job: Job, *blobs: bytes) -> Iterator[tuple[str, Any]]:
-        """Run a job; yields what it says on the way, then how it ended."""
-        yield from _told(lambda say: self._run(number, job, blobs, _hearer(say)))
+        """Run a job; yield its events, then the outcome."""
+        yield from _stream(lambda send: self._run(number, job, blobs, _send_events(send)))
 
     def _run(
         self, number: int, job: Job, blobs: tuple[bytes, ...], on_event: Callable[[Event], None]
@@ -206,60 +210,61 @@ class NodeWorker:
             self._preparer.close()
 
 
-class _Teller:
-    """A reporter whose words go to whoever asked for the work."""
+class _StreamReporter:
+    """A reporter whose messages go to the driver."""
 
-    def __init__(self, say: Callable[[str, Any], None]) -> None:
-        self._say = say
+    def __init__(self, send: Send) -> None:
+        self._send = send
         self._last = -PROGRESS_SECONDS
 
     def note(self, text: str) -> None:
         """Pass a note on."""
-        self._say("note", text)
+        self._send("note", text)
 
     def progress(self, key: str, text: str, done: float = 0, total: float = 0) -> None:
         """Pass progress on, now and then."""
         now = time.monotonic()
         if now - self._last >= PROGRESS_SECONDS:
             self._last = now
-            self._say("progress", (key, text, done, total))
+            self._send("progress", (key, text, done, total))
 
     def finish(self, key: str, text: str = "") -> None:
         """Pass the end on."""
-        self._say("finish", (key, text))
+        self._send("finish", (key, text))
 
 
-def _hearer(say: Callable[[str, Any], None]) -> Callable[[Event], None]:
-    return lambda event: say("event", encode_event(event))
+def _send_events(send: Send) -> Callable[[Event], None]:
+    return lambda event: send("event", encode_event(event))
 
 
-def _told(work: Callable[[Callable[[str, Any], None]], Any]) -> Iterator[tuple[str, Any]]:
-    """Yield what `work` says while it runs in a thread, then how it ended."""
+def _stream(work: Callable[[Send], Any]) -> Iterator[tuple[str, Any]]:
+    """Run `work` in a thread; yield the messages that it sends, then its outcome."""
     queue: SimpleQueue[tuple[str, Any] | BaseException] = SimpleQueue()
 
     def run() -> None:
         try:
-            queue.put(_ended(lambda: work(lambda kind, value: queue.put((kind, value)))))
+            queue.put(_outcome(lambda: work(lambda kind, value: queue.put((kind, value)))))
         except BaseException as fault:  # noqa: BLE001 - raised in the caller's thread
             queue.put(fault)
 
     thread = threading.Thread(target=run, name="mm-node")
     thread.start()
     while True:
-        said = queue.get()
-        if isinstance(said, BaseException):
-            raise said
-        yield said
-        if said[0] in ENDS:
+        message = queue.get()
+        if isinstance(message, BaseException):
+            raise message
+        yield message
+        if message[0] in FINAL_KINDS:
             thread.join()
             return
 
 
-def _ended(work: Callable[[], Any]) -> tuple[str, Any]:
+def _outcome(work: Callable[[], Any]) -> tuple[str, Any]:
+    """Return the last message of a call: its result, or its error as plain data."""
     try:
         return "done", work()
-    except Unseen as unseen:
-        return "unseen", str(unseen)
+    except FilesNotVisible as error:
+        return "unseen", str(error)
     except MMError as error:
         return "error", encode_error(error)
     except OSError as error:  # a full disk, a file that is gone: no reason to lose the worker

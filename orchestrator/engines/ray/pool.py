@@ -1,4 +1,4 @@
-"""Which actors a session has on a cluster: asking for them, handing them out, letting them go.
+"""The actors of a session on a cluster: asking Ray for them, lending them to jobs, ending them.
 
 Ray decides where an actor goes and when. What is decided here is how many are asked for, which idle
 one takes the next job, and when an idle one makes room for another model.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import __version__
 from orchestrator.core.units import counted
 from orchestrator.engines.ray.cluster import demand_of
-from orchestrator.engines.ray.slots import Lost, Slot, get
+from orchestrator.engines.ray.slots import ActorLost, Slot, get
 from orchestrator.errors import Cancelled, Crashed, EnvironmentFailure
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from orchestrator.client.rosters import Roster
     from orchestrator.engines.base import PreparedModel
+    from orchestrator.engines.ray.cancellations import CancellationListener
     from orchestrator.engines.ray.cluster import Cluster
-    from orchestrator.engines.ray.watch import Watch
     from orchestrator.jobs.job import Job
     from orchestrator.reporting import Reporter
 
@@ -35,7 +35,7 @@ LOOK_AGAIN = 10.0
 PATIENCE = 1.0
 """Seconds for which a worker may be idle before another model may have its place."""
 
-GOODBYE = 10.0
+CLOSE_SECONDS = 10.0
 """Seconds that workers have to end when the session does."""
 
 
@@ -48,8 +48,8 @@ class Pool:
 
     Args:
         cluster: Where they run.
-        reporter: Told what happens on nodes.
-        watch: Hears requests to stop.
+        reporter: Gets notes on what happens on nodes.
+        cancellations: Listens to requests to stop.
         limit: How many workers of one kind may live at once.
         variables: Variables of the user's that nodes take for their own.
         roster: Where it is kept which worker is on which node; None for nowhere.
@@ -59,14 +59,14 @@ class Pool:
         self,
         cluster: Cluster,
         reporter: Reporter,
-        watch: Watch,
+        cancellations: CancellationListener,
         limit: int,
         variables: Mapping[str, str],
         roster: Roster | None,
     ) -> None:
         self._cluster = cluster
         self._reporter = reporter
-        self._watch = watch
+        self._cancellations = cancellations
         self._limit = limit
         self._variables = dict(variables)
         self._roster = roster
@@ -77,7 +77,7 @@ class Pool:
         self._waiting: dict[str, int] = {}
         self._lost: dict[str, int] = {}
         self._most: dict[str, int] = {}
-        self._starters: set[threading.Thread] = set()
+        self._start_threads: set[threading.Thread] = set()
         self._shown: tuple[list[Any], float] = ([], 0.0)
         self._closed = False
 
@@ -101,7 +101,7 @@ class Pool:
                 stopped.set()
                 self._changed.notify_all()
 
-        with self._watch.over(job.cancellation, stop), self._changed:
+        with self._cancellations.listening(job.cancellation, stop), self._changed:
             self._waiting[key] = self._waiting.get(key, 0) + 1
             try:
                 while True:
@@ -129,13 +129,13 @@ class Pool:
             self._closed = True
             slots, idle = list(self._slots), list(self._idle)
             self._changed.notify_all()
-        goodbyes = [slot.actor.close.remote() for slot in idle]
-        if goodbyes:
-            ray.wait(goodbyes, num_returns=len(goodbyes), timeout=GOODBYE)
+        closing = [slot.actor.close.remote() for slot in idle]
+        if closing:
+            ray.wait(closing, num_returns=len(closing), timeout=CLOSE_SECONDS)
         for slot in slots:
             ray.kill(slot.actor)
-        for thread in list(self._starters):
-            thread.join(GOODBYE)
+        for thread in list(self._start_threads):
+            thread.join(CLOSE_SECONDS)
         self._reporter.finish("cluster")
         if self._roster is not None:
             self._roster.close()
@@ -146,14 +146,14 @@ class Pool:
         demand = demand_of(model.worker)
         slot = Slot(key, model, job.force, demand, self._cluster.start(demand))
         self._slots.append(slot)
-        self._make_way(slot)
+        self._free_resources(slot)
         thread = threading.Thread(
             target=self._start, args=(slot,), kwargs={"load": load}, name="mm-start", daemon=True
         )
-        self._starters.add(thread)
+        self._start_threads.add(thread)
         thread.start()
 
-    def _make_way(self, slot: Slot) -> None:
+    def _free_resources(self, slot: Slot) -> None:
         """End the worker of another kind that has been idle longest, where there is no room else.
 
         One whose next job may be on its way is left alone, for it would only have to be loaded
@@ -185,7 +185,7 @@ class Pool:
             slot.open(self._variables, self._reporter)
             if load:
                 slot.load(self._reporter)
-        except Lost as lost:
+        except ActorLost as lost:
             with self._changed:
                 wanted = slot in self._slots and not self._closed  # else it was ended on purpose
                 self._lost[slot.key] = self._lost.get(slot.key, 0) + 1
@@ -202,7 +202,7 @@ class Pool:
             self._lost[slot.key] = 0
             self.give_back(slot)
         finally:
-            self._starters.discard(threading.current_thread())
+            self._start_threads.discard(threading.current_thread())
 
     def _fail(self, slot: Slot, error: BaseException) -> None:
         """Let one of those who wait for such a worker have the error.
@@ -222,7 +222,7 @@ class Pool:
         self.drop(slot)
 
     def _greet(self, slot: Slot) -> None:
-        """Wait until the actor is placed, and check that it speaks as we do.
+        """Wait until the actor is placed, and check that its `mm` is the same.
 
         Raises:
             EnvironmentFailure: When its `mm` is another, or missing.
@@ -235,8 +235,8 @@ class Pool:
         while not ray.wait([hello], timeout=PATIENCE)[0]:
             with self._changed:
                 if slot not in self._slots:
-                    raise Lost("it is no longer wanted")
-                self._make_way(slot)
+                    raise ActorLost("it is no longer wanted")
+                self._free_resources(slot)
                 alone = not any(each.node for each in self._slots if each.key == slot.key)
             if alone and time.monotonic() - looked >= LOOK_AGAIN:
                 looked = time.monotonic()
@@ -245,7 +245,7 @@ class Pool:
                     "cluster", f"{slot.model.name} waits for a node with {slot.demand} free"
                 )
         try:
-            said = get(hello)
+            answer = get(hello)
         except ray.exceptions.RayTaskError as error:  # the actor's class cannot be imported there
             raise EnvironmentFailure(
                 "a node of the cluster has no mm that this one can work with",
@@ -253,16 +253,16 @@ class Pool:
                 detail=str(error),
             ) from error
         with self._changed:
-            slot.node = self._cluster.node_name(said["node"])
+            slot.node = self._cluster.node_name(answer["node"])
             self._show()
-        slot.check_greeting(said)
+        slot.check_version(answer)
 
     def give_back(self, slot: Slot) -> None:
         """Let a worker take the next job."""
         with self._changed:
             slot.ready = True
             if slot not in self._slots or self._closed:
-                return  # whoever took it off the list, or `close`, ends it
+                return  # the thread that removed it, or `close`, ends it
             slot.idle_since = time.monotonic()
             self._idle.append(slot)
             self._show()
@@ -291,7 +291,7 @@ class Pool:
         """End a worker that was idle, and then its actor, which gives its place to others."""
         import ray
 
-        ray.wait([slot.actor.close.remote()], timeout=GOODBYE)
+        ray.wait([slot.actor.close.remote()], timeout=CLOSE_SECONDS)
         ray.kill(slot.actor)
 
     def _show(self) -> None:

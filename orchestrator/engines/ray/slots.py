@@ -1,4 +1,4 @@
-"""One actor of the cluster as the orchestrator sees it, and what it says of its own work."""
+"""One actor of the cluster as the driver sees it, and the messages that it sends."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import __version__
-from orchestrator.engines.ray.node import ENDS
-from orchestrator.engines.ray.wire import Order, decode_error
+from orchestrator.engines.ray.node import FINAL_KINDS
+from orchestrator.engines.ray.transport import WorkerOrder, decode_error
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.jobs.job import Job
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.reporting import Reporter
 
 
-class Lost(Exception):
+class ActorLost(Exception):
     """An actor is gone: its node, its process or the way to it."""
 
 
@@ -34,12 +34,12 @@ class Slot:
         force: Whether the model is loaded without asking whether the memory suffices.
         demand: What it asks Ray for.
         actor: Ray's handle of it.
-        node: What people call its node; empty until it is placed.
+        node: Its node's host name; empty until it is placed.
         worker: The id of its worker's record on that node.
         produced_by: The receipt's part before the inputs.
         by_value: Whether files go to it as bytes, because its node does not see ours.
-        said: What its model said while it was loaded, until a job takes it along.
-        loaded: Seconds of that load, likewise.
+        load_events: Events of its load that no job has received yet.
+        loaded: Seconds of that load, until a job reports them.
         jobs: How many jobs it has run.
         ready: Whether it may take jobs.
         asked: When it was asked for (seconds of `time.monotonic`, as below).
@@ -55,7 +55,7 @@ class Slot:
     worker: str = ""
     produced_by: Mapping[str, Any] | None = None
     by_value: bool = False
-    said: list[Any] = field(default_factory=list)
+    load_events: list[Any] = field(default_factory=list)
     loaded: float | None = None
     jobs: int = 0
     ready: bool = False
@@ -67,15 +67,15 @@ class Slot:
         """What `mm ps` says of it."""
         return "waiting" if not self.node else "ready" if self.ready else "starting"
 
-    def check_greeting(self, said: Mapping[str, Any]) -> None:
-        """Check that the `mm` over there is ours.
+    def check_version(self, hello: Mapping[str, Any]) -> None:
+        """Check that the node has the same `mm`.
 
         Raises:
             EnvironmentFailure: When it is another one.
         """
-        if said["mm"] != __version__:
+        if hello["mm"] != __version__:
             raise EnvironmentFailure(
-                f"it has mm {said['mm']}, and the machine that runs this has {__version__}",
+                f"it has mm {hello['mm']}, and the machine that runs this has {__version__}",
                 where=f"node {self.node}",
                 fix=f"run there: pip install 'mm-orchestrator[ray]=={__version__}'",
             )
@@ -85,37 +85,37 @@ class Slot:
 
         Raises:
             MMError: When it cannot.
-            Lost: When the actor is gone.
+            ActorLost: When the actor is gone.
         """
-        order = Order(self.model.manifest, self.model.worker, variables)
-        said = self.actor.open.options(num_returns="streaming").remote(order)
-        self.produced_by = self._hear(said, reporter)["produced_by"]
+        order = WorkerOrder(self.model.manifest, self.model.worker, variables)
+        messages = self.actor.open.options(num_returns="streaming").remote(order)
+        self.produced_by = self._consume(messages, reporter)["produced_by"]
 
     def load(self, reporter: Reporter) -> None:
         """Have its worker load the model.
 
         Raises:
-            MMError, Lost: As `open`.
+            MMError, ActorLost: As `open`.
         """
         began = time.perf_counter()
         job = Job(self.model.name, force=self.force)
-        said = self.actor.load.options(num_returns="streaming").remote(job)
-        self.worker = next(iter(self._hear(said, reporter)["worker"]), "")
+        messages = self.actor.load.options(num_returns="streaming").remote(job)
+        self.worker = next(iter(self._consume(messages, reporter)["worker"]), "")
         self.loaded = time.perf_counter() - began
 
-    def result(self, ended: tuple[str, Any]) -> Any:
-        """Return what a call gave.
+    def result(self, outcome: tuple[str, Any]) -> Any:
+        """Return the result of a call from its last message.
 
         Raises:
-            MMError: As it ended.
+            MMError: Where that is an error.
         """
-        kind, value = ended
+        kind, value = outcome
         if kind == "error":
             raise decode_error(value, self.node)
         return value
 
-    def _hear(self, said: Iterator[Any], reporter: Reporter) -> Any:
-        """Report what the actor says of its own work, and return how that ended."""
+    def _consume(self, messages: Iterator[Any], reporter: Reporter) -> Any:
+        """Report the actor's notes and progress, keep its events, and return the result."""
 
         def report(kind: str, value: Any) -> None:
             if kind == "note":
@@ -127,16 +127,16 @@ class Slot:
                 key, text = value
                 reporter.finish(f"{self.node}: {key}", text and f"{self.node}: {text}")
             else:
-                self.said.append(value)
+                self.load_events.append(value)
 
-        return self.result(listen(said, report))
+        return self.result(consume(messages, report))
 
 
 def get(ref: Any) -> Any:
-    """Return what an actor answers.
+    """Return an actor's answer.
 
     Raises:
-        Lost: When it is gone.
+        ActorLost: When it is gone.
     """
     import ray
 
@@ -145,24 +145,24 @@ def get(ref: Any) -> Any:
     except ray.exceptions.RayTaskError:
         raise  # a fault of our own code there, with its traceback
     except ray.exceptions.RayError as error:
-        raise Lost(str(error).partition("\n")[0]) from error
+        raise ActorLost(str(error).partition("\n")[0]) from error
 
 
-def listen(said: Iterator[Any], hear: Callable[[str, Any], None]) -> tuple[str, Any]:
-    """Hand on what an actor says, and return its last word."""
+def consume(messages: Iterator[Any], on_message: Callable[[str, Any], None]) -> tuple[str, Any]:
+    """Pass an actor's messages on, and return the last one."""
     while True:
-        kind, value = get(_next(said))
-        if kind in ENDS:
+        kind, value = get(_next(messages))
+        if kind in FINAL_KINDS:
             return kind, value
-        hear(kind, value)
+        on_message(kind, value)
 
 
-def _next(said: Iterator[Any]) -> Any:
+def _next(messages: Iterator[Any]) -> Any:
     import ray
 
     try:
-        return next(said)
+        return next(messages)
     except StopIteration:
-        raise Lost("it ended before it answered") from None
+        raise ActorLost("it ended before it answered") from None
     except ray.exceptions.RayError as error:
-        raise Lost(str(error).partition("\n")[0]) from error
+        raise ActorLost(str(error).partition("\n")[0]) from error

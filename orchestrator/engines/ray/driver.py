@@ -1,7 +1,7 @@
-"""The engine of a cluster: jobs go to actors on whatever nodes Ray has placed them.
+"""The engine of a cluster, in the driver process: it sends jobs to actors on the nodes.
 
-A job whose actor is lost goes to another one: it must not wait for the one place that its own actor
-would be given again, as it would if Ray restarted actors.
+A job whose actor is lost goes to another one. Ray does not restart actors: the job would then wait
+for the one place that its own actor gets again.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.engines.base import Completed
+from orchestrator.engines.ray.cancellations import CancellationListener
 from orchestrator.engines.ray.pool import ATTEMPTS, Pool, too_many_lost
-from orchestrator.engines.ray.slots import Lost, Slot, get, listen
-from orchestrator.engines.ray.watch import Watch
-from orchestrator.engines.ray.wire import decode_event, decode_outputs, encode_job
+from orchestrator.engines.ray.slots import ActorLost, Slot, consume, get
+from orchestrator.engines.ray.transport import decode_event, decode_outputs, encode_job
 from orchestrator.errors import MMError
 from orchestrator.jobs.job import Job, ignore_event
 
@@ -33,7 +33,7 @@ class RayEngine:
     Args:
         cluster: Where they run.
         scratch: Where files that jobs return are written.
-        reporter: Told what happens on nodes.
+        reporter: Gets notes on what happens on nodes.
         limit: How many workers of one kind may live at once.
         variables: Variables of the user's that nodes take for their own.
         roster: Where it is kept which worker is on which node; None for nowhere.
@@ -51,8 +51,8 @@ class RayEngine:
         self._cluster = cluster
         self._scratch = scratch
         self._reporter = reporter
-        self._watch = Watch()
-        self._pool = Pool(cluster, reporter, self._watch, limit, variables or {}, roster)
+        self._cancellations = CancellationListener()
+        self._pool = Pool(cluster, reporter, self._cancellations, limit, variables or {}, roster)
         self._numbers = itertools.count(1)
 
     def run(self, job: Job, model: PreparedModel) -> Completed:
@@ -61,7 +61,7 @@ class RayEngine:
             slot = self._pool.take(job, model)
             try:
                 return self._run_in(slot, job)
-            except Lost as lost:
+            except ActorLost as lost:
                 self._reporter.note(f"{slot.node} was lost; its item goes to another node ({lost})")
         raise too_many_lost(model.name)
 
@@ -72,7 +72,7 @@ class RayEngine:
             try:
                 if slot.loaded is None and not slot.jobs:
                     slot.load(self._reporter)
-            except Lost:
+            except ActorLost:
                 self._pool.drop(slot)
                 continue
             except BaseException:
@@ -92,7 +92,7 @@ class RayEngine:
     def close(self) -> None:
         """End every worker and leave the cluster; a job that still runs ends as cancelled."""
         if self._pool.close():
-            self._watch.close()
+            self._cancellations.close()
             self._cluster.close()
 
     def _run_in(self, slot: Slot, job: Job) -> Completed:
@@ -102,24 +102,24 @@ class RayEngine:
         def stop() -> None:
             slot.actor.cancel.options(concurrency_group="control").remote(number)
 
-        listener = _Listener(job, self._scratch, stop)
+        forwarder = _EventForwarder(job, self._scratch, stop)
         timings: dict[str, float] = {}
         try:
             if slot.loaded is not None and not slot.jobs:
                 timings["load"] = slot.loaded
-            for value in slot.said:
-                listener.receive("event", value)
-            slot.said.clear()
-            with self._watch.over(job.cancellation, stop):
-                answer = self._call(slot, job, number, listener.receive)
+            for value in slot.load_events:
+                forwarder.on_message("event", value)
+            slot.load_events.clear()
+            with self._cancellations.listening(job.cancellation, stop):
+                answer = self._call(slot, job, number, forwarder.on_message)
         except BaseException as error:
             (self._pool.give_back if isinstance(error, MMError) else self._pool.drop)(slot)
-            if listener.failure is None or not isinstance(error, Exception):
+            if forwarder.failure is None or not isinstance(error, Exception):
                 raise
         else:
             self._pool.give_back(slot)
-        if listener.failure is not None:
-            raise listener.failure
+        if forwarder.failure is not None:
+            raise forwarder.failure
         outputs = decode_outputs(answer["outputs"], self._scratch)
         return Completed(
             outputs,
@@ -130,27 +130,27 @@ class RayEngine:
         )
 
     def _call(
-        self, slot: Slot, job: Job, number: int, hear: Callable[[str, Any], None]
+        self, slot: Slot, job: Job, number: int, on_message: Callable[[str, Any], None]
     ) -> Mapping[str, Any]:
         sent, blobs = encode_job(job, slot.model.manifest, by_value=slot.by_value)
         if job.on_event is ignore_event:
-            ended = get(slot.actor.run.remote(number, sent, *blobs))
+            outcome = get(slot.actor.run.remote(number, sent, *blobs))
         else:
             stream = slot.actor.stream.options(num_returns="streaming")
-            ended = listen(stream.remote(number, sent, *blobs), hear)
-        if ended[0] == "unseen" and not slot.by_value:
+            outcome = consume(stream.remote(number, sent, *blobs), on_message)
+        if outcome[0] == "unseen" and not slot.by_value:
             slot.by_value = True
-            return self._call(slot, job, number, hear)
+            return self._call(slot, job, number, on_message)
         slot.jobs += 1
-        found: Mapping[str, Any] = slot.result(ended)
-        return found
+        result: Mapping[str, Any] = slot.result(outcome)
+        return result
 
 
-class _Listener:
-    """Hands a job's events on to its caller, until that fails; the job is asked to stop then.
+class _EventForwarder:
+    """Passes a job's events to its caller, until that raises; then it asks the job to stop.
 
     Attributes:
-        failure: What the caller has raised, for when the job has ended.
+        failure: What the caller raised; it is raised again once the job has ended.
     """
 
     def __init__(self, job: Job, scratch: Scratch, stop: Callable[[], None]) -> None:
@@ -159,8 +159,8 @@ class _Listener:
         self._scratch = scratch
         self._stop = stop
 
-    def receive(self, kind: str, value: Any) -> None:
-        """Hand an event on."""
+    def on_message(self, kind: str, value: Any) -> None:
+        """Pass an event on."""
         if kind != "event" or self.failure is not None:
             return
         try:

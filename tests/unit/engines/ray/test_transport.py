@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator import errors
 from orchestrator.core.values import AudioValue
-from orchestrator.engines.ray import wire
+from orchestrator.engines.ray import transport
 from orchestrator.engines.ray.node import node_variables
 from orchestrator.home import Home
 from orchestrator.jobs.job import Event
@@ -23,8 +23,8 @@ def scratch(tmp_path):
 
 def there_and_back(outputs, scratch):
     """Return outputs as the other side has them; pickled on the way, as Ray does."""
-    sent = pickle.loads(pickle.dumps(wire.encode_outputs(outputs)))
-    return wire.decode_outputs(sent, scratch)
+    sent = pickle.loads(pickle.dumps(transport.encode_outputs(outputs)))
+    return transport.decode_outputs(sent, scratch)
 
 
 def test_outputs_come_as_they_went(scratch, tmp_path):
@@ -45,8 +45,8 @@ def test_outputs_come_as_they_went(scratch, tmp_path):
 def test_a_file_among_the_chunks_is_written_on_this_side(scratch, tmp_path):
     (tmp_path / "page.png").write_bytes(b"pixels")
     event = Event("chunk", {"output": "o", "value": {"path": str(tmp_path / "page.png")}}, [])
-    said = pickle.loads(pickle.dumps(wire.encode_event(event)))
-    found = wire.decode_event(said, scratch)
+    said = pickle.loads(pickle.dumps(transport.encode_event(event)))
+    found = transport.decode_event(said, scratch)
     path = found.params["value"]["path"]
     assert path.startswith(str(scratch.path))
     with open(path, "rb") as stream:
@@ -56,20 +56,20 @@ def test_a_file_among_the_chunks_is_written_on_this_side(scratch, tmp_path):
 @pytest.mark.parametrize("kind", ["JobFailed", "Crashed", "TimedOut", "Rejected", "SourceError"])
 def test_errors_keep_their_class_and_their_words(kind):
     error = getattr(errors, kind)("what", where="w", fix="f", detail="d")
-    found = wire.decode_error(wire.encode_error(error), "n1")
+    found = transport.decode_error(transport.encode_error(error), "n1")
     assert type(found) is type(error)
     assert (found.what, found.fix, found.detail) == ("what", "f", "d")
 
 
 def test_an_error_of_the_node_names_it_and_one_of_the_model_does_not():
     crash, rejected = errors.Crashed("it died"), errors.Rejected("only haiku", where="m")
-    assert str(wire.decode_error(wire.encode_error(crash), "n1")) == "node n1: it died"
-    assert str(wire.decode_error(wire.encode_error(rejected), "n1")) == "m: only haiku"
+    assert str(transport.decode_error(transport.encode_error(crash), "n1")) == "node n1: it died"
+    assert str(transport.decode_error(transport.encode_error(rejected), "n1")) == "m: only haiku"
 
 
 def test_what_is_no_error_of_ours_is_one_all_the_same():
     told = {"kind": "SystemExit", "what": "x", "where": "", "fix": "", "detail": ""}
-    assert type(wire.decode_error(told, "n1")) is errors.MMError
+    assert type(transport.decode_error(told, "n1")) is errors.MMError
 
 
 def test_what_ray_sets_does_not_reach_a_model():

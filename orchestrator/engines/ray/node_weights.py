@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def ensure_weights(workspace: Workspace, declared: Declared, record: bytes, model_dir: str) -> None:
-    """See to it that the model's files are on this machine; one process at a time looks.
+    """Ensure that the model's files are on this machine; one process at a time checks.
 
     Args:
         workspace: The node's.

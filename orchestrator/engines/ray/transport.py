@@ -1,7 +1,7 @@
-"""Jobs and answers as plain data, for the way between the orchestrator's own processes.
+"""Jobs and answers as plain data, between the driver and the nodes of a cluster.
 
-Ray pickles what goes between them. A worker's words are never part of that: the node checks them
-first, and hands over text, numbers and bytes.
+Ray pickles what goes between them. What a worker sends is never part of that: the node checks it
+first, and passes text, numbers and bytes on.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from orchestrator.client.launch import WorkerSpec
     from orchestrator.core.manifest import Manifest
-    from orchestrator.engines.ray.remote import RemoteWorkerSpec
+    from orchestrator.engines.ray.remote_spec import RemoteWorkerSpec
     from orchestrator.jobs.job import Job
     from orchestrator.scratch import Scratch
 
@@ -41,8 +41,8 @@ OF_A_NODE = (
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a node is to prepare a worker from.
+class WorkerOrder:
+    """What a node prepares a worker from.
 
     Attributes:
         manifest: The model's.
@@ -62,7 +62,7 @@ class FileRef:
     path: str
     size: int
     modified: int
-    """Nanoseconds since the epoch; with the size, it tells whether a node sees the same file."""
+    """Nanoseconds since the epoch; with the size, it shows whether a node sees the same file."""
     blob: int | None = None
 
 
@@ -75,19 +75,19 @@ class ArrayRef:
     shape: list[int]
 
 
-class Unseen(Exception):
+class FilesNotVisible(Exception):
     """A node does not see the files that a job names."""
 
 
 def encode_job(job: Job, manifest: Manifest, *, by_value: bool) -> tuple[Job, list[bytes]]:
-    """Return a job as it travels, and its blobs.
+    """Return a job as it is sent to a node, and its blobs.
 
     Raises:
         UsageError: When an input cannot be read, or is no array and should be one.
     """
     blobs: list[bytes] = []
 
-    def one(kind: str, name: str, value: Any) -> Any:
+    def encode(kind: str, name: str, value: Any) -> Any:
         if kind in FILE_TYPES:
             return _file(value, blobs, by_value=by_value)
         if kind == "array":
@@ -99,9 +99,9 @@ def encode_job(job: Job, manifest: Manifest, *, by_value: bool) -> tuple[Job, li
         declared = manifest.inputs[name]
         many = declared.list and declared.type in (*FILE_TYPES, "array")
         inputs[name] = (
-            [one(declared.type, name, each) for each in value]
+            [encode(declared.type, name, each) for each in value]
             if many
-            else one(declared.type, name, value)
+            else encode(declared.type, name, value)
         )
     return replace(job, inputs=inputs, cancellation=None, on_event=ignore_event), blobs
 
@@ -121,11 +121,11 @@ def _file(value: Any, blobs: list[bytes], *, by_value: bool) -> FileRef:
 def _array(name: str, value: Any, blobs: list[bytes]) -> ArrayRef:
     parts: list[memoryview] = []
     try:
-        wire = encode_array(value, parts)
+        array = encode_array(value, parts)
     except (TypeError, ValueError) as error:
         raise UsageError(f"input {name!r} is {error}") from error
-    blobs.append(bytes(parts[wire["buffer"]]))
-    return ArrayRef(len(blobs) - 1, wire["dtype"], wire["shape"])
+    blobs.append(bytes(parts[array["buffer"]]))
+    return ArrayRef(len(blobs) - 1, array["dtype"], array["shape"])
 
 
 def decode_inputs(job: Job, blobs: tuple[bytes, ...], directory: Callable[[], Path]) -> Any:
@@ -137,7 +137,7 @@ def decode_inputs(job: Job, blobs: tuple[bytes, ...], directory: Callable[[], Pa
         directory: Makes a directory for files that came by value.
 
     Raises:
-        Unseen: When the node does not see a file, or sees another one.
+        FilesNotVisible: When the node does not see a file, or sees another one.
     """
 
     def one(value: Any) -> Any:
@@ -154,9 +154,9 @@ def decode_inputs(job: Job, blobs: tuple[bytes, ...], directory: Callable[[], Pa
         try:
             found = Path(value.path).stat()
         except OSError:
-            raise Unseen(value.path) from None
+            raise FilesNotVisible(value.path) from None
         if (found.st_size, found.st_mtime_ns) != (value.size, value.modified):
-            raise Unseen(value.path)
+            raise FilesNotVisible(value.path)
         return Path(value.path)
 
     return {name: one(value) for name, value in job.inputs.items()}
@@ -175,8 +175,8 @@ def _encode_output(value: Any) -> tuple[Any, ...]:
         return ("file", value.path.name, value.read())
     if isinstance(value, memoryview) or hasattr(value, "__array_interface__"):
         parts: list[memoryview] = []
-        wire = encode_array(value, parts)
-        return ("array", bytes(parts[wire["buffer"]]), wire["dtype"], tuple(wire["shape"]))
+        array = encode_array(value, parts)
+        return ("array", bytes(parts[array["buffer"]]), array["dtype"], tuple(array["shape"]))
     return ("plain", value)
 
 
@@ -205,7 +205,7 @@ def _write(scratch: Scratch, name: str, data: bytes) -> Path:
 
 
 def encode_event(event: Event) -> tuple[str, dict[str, Any], list[bytes]]:
-    """Return what a job said on the way as plain data; a file that it made goes as bytes."""
+    """Return an event of a job as plain data; a file that it made goes as bytes."""
     params = dict(event.params)
     buffers = [bytes(part) for part in event.buffers]
     value = params.get("value")
@@ -216,9 +216,9 @@ def encode_event(event: Event) -> tuple[str, dict[str, Any], list[bytes]]:
     return event.kind, params, buffers
 
 
-def decode_event(said: tuple[str, dict[str, Any], list[bytes]], scratch: Scratch) -> Event:
-    """Return the event, a file of it written for as long as the session lives."""
-    kind, params, buffers = said
+def decode_event(sent: tuple[str, dict[str, Any], list[bytes]], scratch: Scratch) -> Event:
+    """Return the event; a file in it is written for as long as the session lives."""
+    kind, params, buffers = sent
     value = params.get("value")
     if kind == "chunk" and isinstance(value, dict) and "file" in value:
         path = _write(scratch, value["file"], buffers[value["blob"]])
@@ -237,11 +237,11 @@ def encode_error(error: MMError) -> dict[str, str]:
     }
 
 
-def decode_error(told: Mapping[str, str], node: str) -> MMError:
-    """Return the error that a node told of; it names the node where the cause lies there."""
-    found = getattr(errors, told["kind"], None)
+def decode_error(sent: Mapping[str, str], node: str) -> MMError:
+    """Return the error that a node sent; it names the node if the cause is there."""
+    found = getattr(errors, sent["kind"], None)
     kind = found if isinstance(found, type) and issubclass(found, MMError) else MMError
-    where = told["where"]
+    where = sent["where"]
     if issubclass(kind, OF_A_NODE):
         where = f"node {node}: {where}" if where else f"node {node}"
-    return kind(told["what"], where=where, fix=told["fix"], detail=told["detail"])
+    return kind(sent["what"], where=where, fix=sent["fix"], detail=sent["detail"])

@@ -10,7 +10,7 @@ from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.worker_variables import wanted_threads
 from orchestrator.engines.base import PreparedModel
 from orchestrator.engines.ray.cluster import demand_of
-from orchestrator.engines.ray.remote import RemoteWorkerSpec
+from orchestrator.engines.ray.remote_spec import RemoteWorkerSpec
 from orchestrator.preparing import memory_need
 from orchestrator.processor import native_dtypes
 from orchestrator.sources.model_files import record_path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from orchestrator.catalog import Declared
     from orchestrator.engines.ray.cluster import Cluster
-    from orchestrator.engines.ray.engine import RayEngine
+    from orchestrator.engines.ray.driver import RayEngine
     from orchestrator.workspace import Workspace
 
 

@@ -6,14 +6,14 @@ from queue import SimpleQueue
 import pytest
 
 from orchestrator.client.cancellation import Cancellation
-from orchestrator.engines.ray.watch import Watch
+from orchestrator.engines.ray.cancellations import CancellationListener
 
 SOON = 30.0
 
 
 @pytest.fixture
-def watch():
-    made = Watch()
+def listener():
+    made = CancellationListener()
     yield made
     made.close()
 
@@ -25,9 +25,9 @@ def cancellation():
     made.close()
 
 
-def test_each_request_is_heard_while_the_body_runs(watch, cancellation):
+def test_each_request_is_heard_while_the_body_runs(listener, cancellation):
     heard = SimpleQueue()
-    with watch.over(cancellation, lambda: heard.put(threading.current_thread())):
+    with listener.listening(cancellation, lambda: heard.put(threading.current_thread())):
         assert cancellation.armed
         for _ in range(2):
             cancellation.request()
@@ -35,18 +35,21 @@ def test_each_request_is_heard_while_the_body_runs(watch, cancellation):
     assert not cancellation.armed
 
 
-def test_requests_of_before_are_heard_as_well_each_for_itself(watch, cancellation):
+def test_requests_of_before_are_heard_as_well_each_for_itself(listener, cancellation):
     cancellation.request()
     cancellation.request()
     heard = SimpleQueue()
-    with watch.over(cancellation, lambda: heard.put(1)):
+    with listener.listening(cancellation, lambda: heard.put(1)):
         assert [heard.get(timeout=SOON) for _ in range(2)] == [1, 1]
 
 
-def test_many_are_told_apart(watch):
+def test_many_are_told_apart(listener):
     heard = SimpleQueue()
     one, other = Cancellation(), Cancellation()
-    with watch.over(one, lambda: heard.put("one")), watch.over(other, lambda: heard.put("other")):
+    with (
+        listener.listening(one, lambda: heard.put("one")),
+        listener.listening(other, lambda: heard.put("other")),
+    ):
         other.request()
         assert heard.get(timeout=SOON) == "other"
         one.request()
@@ -55,19 +58,19 @@ def test_many_are_told_apart(watch):
     other.close()
 
 
-def test_after_the_body_nobody_hears(watch, cancellation):
+def test_after_the_body_nobody_hears(listener, cancellation):
     heard = SimpleQueue()
-    with watch.over(cancellation, lambda: heard.put("first")):
+    with listener.listening(cancellation, lambda: heard.put("first")):
         pass
     cancellation.request()
     later = Cancellation()
-    with watch.over(later, lambda: heard.put("later")):
+    with listener.listening(later, lambda: heard.put("later")):
         later.request()
         assert heard.get(timeout=SOON) == "later"
     later.close()
     assert heard.empty()
 
 
-def test_without_a_cancellation_there_is_nothing_to_hear(watch):
-    with watch.over(None, lambda: None):
-        assert "mm-watch" not in [thread.name for thread in threading.enumerate()]
+def test_without_a_cancellation_there_is_nothing_to_hear(listener):
+    with listener.listening(None, lambda: None):
+        assert "mm-listener" not in [thread.name for thread in threading.enumerate()]

@@ -1,4 +1,4 @@
-"""Requests to stop, heard while the thread that runs the job waits for the cluster."""
+"""Requests to stop that come while the thread that runs the job waits for the cluster."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from orchestrator.client.cancellation import Cancellation
 
 
-class Watch:
-    """One thread that listens to the cancellations of all jobs under way."""
+class CancellationListener:
+    """One thread that waits for requests to stop of all jobs under way."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -25,16 +25,20 @@ class Watch:
         self._selector.register(self._reader, selectors.EVENT_READ, None)
 
     @contextlib.contextmanager
-    def over(self, cancellation: Cancellation | None, act: Callable[[], None]) -> Iterator[None]:
-        """Call `act`, in another thread, at each request that comes while the body runs."""
+    def listening(
+        self, cancellation: Cancellation | None, on_request: Callable[[], None]
+    ) -> Iterator[None]:
+        """Call `on_request`, in another thread, at each request that comes in the body."""
         if cancellation is None:
             yield
             return
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._listen, name="mm-watch", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._listen, name="mm-cancellations", daemon=True
+                )
                 self._thread.start()
-            self._selector.register(cancellation, selectors.EVENT_READ, (cancellation, act))
+            self._selector.register(cancellation, selectors.EVENT_READ, (cancellation, on_request))
         cancellation.armed = True
         try:
             yield
@@ -57,7 +61,7 @@ class Watch:
             for key, _ in self._selector.select():
                 if key.data is None:
                     return
-                cancellation, act = key.data
+                cancellation, on_request = key.data
                 with self._lock:
                     # It may have ended, and its descriptor been closed, since `select` returned.
                     mine = self._selector.get_map().get(key.fd)
@@ -65,4 +69,4 @@ class Watch:
                         continue
                     times = cancellation.drain()
                 for _ in range(times):
-                    act()
+                    on_request()
