@@ -175,7 +175,7 @@ def calls(session, workspace, options, root):
 
 def worker_of(workspace):
     (record,) = workspace.runtime.records()
-    return workspace.runtime.state(record.id).pid
+    return workspace.runtime.status(record.id).pid
 
 
 def loads(workspace, options, weights):

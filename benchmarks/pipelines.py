@@ -146,7 +146,7 @@ def worker_seconds(session: orchestrator.Session) -> dict[str, float]:
     found = {}
     for record in runtime.records():
         try:
-            stat = Path(f"/proc/{runtime.state(record.id).pid}/stat").read_text()
+            stat = Path(f"/proc/{runtime.status(record.id).pid}/stat").read_text()
         except OSError:
             continue
         fields = stat.rpartition(")")[2].split()

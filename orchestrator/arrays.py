@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import UsageError
-from orchestrator.worker.values import array_view, encode_array
+from orchestrator.worker.encoding import array_view, encode_array
 
 if TYPE_CHECKING:
     import os

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import FILE_TYPES, PATH_TYPES
 from orchestrator.errors import UsageError
-from orchestrator.worker.values import encode_array
+from orchestrator.worker.encoding import encode_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from orchestrator.core.values import AUDIO_ITEM_SIZES
 from orchestrator.errors import OutputError
-from orchestrator.worker.values import array_view
+from orchestrator.worker.encoding import array_view
 
 if TYPE_CHECKING:
     from orchestrator.core.values import ArrayValue, AudioValue

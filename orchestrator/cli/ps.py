@@ -13,7 +13,7 @@ from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 
 if TYPE_CHECKING:
-    from orchestrator.client.runtime import WorkerRecord, WorkerState
+    from orchestrator.client.runtime import WorkerRecord, WorkerStatus
 
 JSON_VERSION = 1
 
@@ -60,31 +60,31 @@ def _rows(context: Context) -> list[dict[str, Any]]:
 def _row(context: Context, record: WorkerRecord) -> dict[str, Any]:
     from orchestrator.machine import resident_memory
 
-    state = context.runtime.state(record.id)
+    status = context.runtime.status(record.id)
     return {
         "id": record.id,
         "model": record.model,
-        "pid": state.pid,
+        "pid": status.pid,
         "device": record.device,
         "dtype": record.dtype,
-        "memory": resident_memory(state.pid) if state.pid else None,
-        "state": state.phase,
-        "waiting": state.waiting,
-        "jobs": state.jobs,
-        **_until(state),
+        "memory": resident_memory(status.pid) if status.pid else None,
+        "state": status.state.label,
+        "waiting": status.waiting,
+        "jobs": status.jobs,
+        **_until(status),
     }
 
 
-def _until(state: WorkerState) -> dict[str, Any]:
+def _until(status: WorkerStatus) -> dict[str, Any]:
     """Return the rule by which the worker ends, and the seconds until then, if known."""
-    if state.keep < 0:
+    if status.keep < 0:
         return {"until": "session", "left": None}
-    if state.keep == float("inf"):
+    if status.keep == float("inf"):
         return {"until": "forever", "left": None}
     left = None
-    if state.phase == "idle":
-        left = max(0, round(state.since + state.keep - time.monotonic()))
-    return {"until": "idle", "left": left, "keep_alive": state.keep}
+    if status.state.label == "idle":
+        left = max(0, round(status.since + status.keep - time.monotonic()))
+    return {"until": "idle", "left": left, "keep_alive": status.keep}
 
 
 def _memory(row: dict[str, Any]) -> str:

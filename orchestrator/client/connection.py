@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.jobs.job import Event
-from orchestrator.worker.attention import Attention
 from orchestrator.worker.frames import ProtocolError
+from orchestrator.worker.spin_wait import SpinWait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from orchestrator.worker.frames import Message
 
 TICK = 1.0
-"""Seconds after which a wait that nothing else can end looks at its deadline."""
+"""Seconds after which a wait that nothing else can end checks its deadline."""
 
 QUICK = 0.01
-"""Seconds within which a worker that did so last is expected to say something: it is looked out for
-before the wait. Of a longer wait, the waking is a small part."""
+"""Seconds: after a wait shorter than this, the next one spins first. Of a longer wait, waking up is
+a small part."""
 
 NOTIFICATIONS = frozenset({"waiting", "started", "progress", "log", "chunk"})
 
@@ -83,11 +83,11 @@ class Connection:
         tick = struct.pack("@ll", int(TICK), 0)
         channel.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, tick)
         self._last = 0
-        self._came: list[Message] = []  # read, and not looked at yet
+        self._received: list[Message] = []  # read, and not returned yet
         self._quick = False  # whether the last wait was a short one
-        self._alone = select.poll()
-        self._alone.register(channel.sock, select.POLLIN)
-        self._attention = Attention()
+        self._socket_poller = select.poll()
+        self._socket_poller.register(channel.sock, select.POLLIN)
+        self._spin = SpinWait()
         self._listening: Cancellation | None = None
         self._listen(None)
 
@@ -127,11 +127,11 @@ class Connection:
     def next(
         self, deadline: float, cancellation: Cancellation | None = None, directory: str = ""
     ) -> Message | Event:
-        """Return what the worker says next about the last request: an event, or the answer.
+        """Return the next message on the last request: an event, or the answer.
 
         Args:
             deadline: A `time.monotonic` time; infinity for none.
-            cancellation: What may ask to stop meanwhile.
+            cancellation: What may ask to stop the request.
             directory: The job's directory.
 
         Raises:
@@ -142,26 +142,26 @@ class Connection:
             ProtocolError: When it sent what the protocol does not allow.
         """
         while True:
-            while not self._came:
+            while not self._received:
                 began = time.monotonic()
-                ready = self._quick and self._attention.look(self._alone.poll)
-                # Where only an answer or the deadline can end the wait, the read itself waits.
+                ready = self._quick and self._spin.poll(self._socket_poller.poll)
+                # If only an answer or the deadline can end the wait, the read itself waits.
                 if not ready and (cancellation is not None or deadline - began <= TICK):
                     self._await_input(deadline, cancellation)
                 try:
-                    came = self._channel.read(0, directory)
+                    messages = self._channel.read(0, directory)
                 except BlockingIOError:  # a tick has passed
                     self._check_alive()
                     continue
                 except OSError as error:
                     raise self._lost(str(error), error) from error
-                if came is None:
+                if messages is None:
                     raise self._lost("the worker closed the connection")
-                self._came = came
+                self._received = messages
                 self._quick = time.monotonic() - began < QUICK
-            said = self._sort(self._came.pop(0))
-            if said is not None:
-                return said
+            received = self._sort(self._received.pop(0))
+            if received is not None:
+                return received
 
     def next_within(self, seconds: float) -> Message | Event | None:
         """Return what `next` does, or None when nothing comes in `seconds`."""
@@ -194,7 +194,7 @@ class Connection:
         return ConnectionLost(how, unread=reset or self._channel.unread > 0)
 
     def _check_alive(self) -> None:
-        """See whether the worker is gone although a child of its holds its end of the socket."""
+        """Check that the worker is there: a child of its may hold its end of the socket."""
         if self._ended():
             raise self._lost("the worker has ended")
 
@@ -206,7 +206,7 @@ class Connection:
         self._listening = cancellation
 
     def _sort(self, message: Message) -> Message | Event | None:
-        """Return what `message` says of the last request; None when it is about an older one."""
+        """Check a message; return the event or answer in it, or None if its request has ended."""
         body = message.body
         if body.get("jsonrpc") != "2.0":
             raise ProtocolError("a message without jsonrpc 2.0")
@@ -221,7 +221,7 @@ class Connection:
         if "error" in body:
             raise self._error(body["error"], body.get("id"))
         if body.get("id") != self._last or not isinstance(body.get("result"), dict):
-            raise ProtocolError("an answer that nobody asked for")
+            raise ProtocolError("an answer to no request")
         return message
 
     def _error(self, error: Any, identity: Any) -> Exception:
@@ -233,6 +233,6 @@ class Connection:
         if identity is None:
             return ProtocolError(f"the worker refused a message: {text}")
         if identity != self._last:
-            return ProtocolError("an answer that nobody asked for")
+            return ProtocolError("an answer to no request")
         trace = data.get("traceback", "")
         return RemoteError(code, text, trace if isinstance(trace, str) else "")

@@ -16,7 +16,7 @@ from orchestrator import __version__, processes
 from orchestrator.client.connection import Connection, ConnectionLost, DeadlinePassed, RemoteError
 from orchestrator.client.fast_json import encode, parse
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
-from orchestrator.client.supervisors import Own, start_time
+from orchestrator.client.supervisors import OwnedProcess, start_time
 from orchestrator.client.worker import Worker
 from orchestrator.core.canonical import digest
 from orchestrator.home import make_private, open_private
@@ -175,7 +175,7 @@ def spawn(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path, *, kept: bool
         kept=kept,
         oom=memory_kills(),
     )
-    worker = Worker(record, runtime, Own(process, record.started, ours))
+    worker = Worker(record, runtime, OwnedProcess(process, record.started, ours))
     try:
         runtime.write(record)
     except BaseException:

@@ -30,7 +30,7 @@ class Roster:
         self._owner = {"pid": os.getpid(), "started": start_time(os.getpid())}
 
     def write(self, workers: Iterable[Mapping[str, Any]]) -> None:
-        """Keep what is known of the workers now; no job depends on it."""
+        """Write what is known of the workers now; no job depends on it."""
         temporary = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):
             temporary.write_bytes(canonical_bytes({**self._owner, "workers": list(workers)}))
@@ -43,7 +43,7 @@ class Roster:
 
 
 def rosters(runtime: RuntimeDirectory) -> Iterator[dict[str, Any]]:
-    """Yield what live sessions know of their workers on nodes; files of dead ones are removed."""
+    """Yield the workers on nodes of live sessions; remove the files of dead ones."""
     for path in sorted(runtime.path.glob(f"*{SUFFIX}")):
         found = read_json(path)
         if isinstance(found, dict) and is_alive(found.get("pid", 0), found.get("started", "")):

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import asdict
 
-from orchestrator.client.supervisors import Foreign, is_alive
+from orchestrator.client.supervisors import ForeignProcess, is_alive
 from orchestrator.core.canonical import canonical_bytes
 from orchestrator.errors import UsageError
 from orchestrator.flock import nap
 from orchestrator.worker import state
+from orchestrator.worker.state import WorkerState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -36,14 +37,14 @@ ENDS_KEPT = 3600.0
 
 
 class WorkerRecord(msgspec.Struct, frozen=True):
-    """What is known of a live worker, from the time it was started."""
+    """A live worker: what it was started from, and where its files are."""
 
     id: str
     model: str
     supervisor: int
     """The process id of its supervisor."""
     started: str
-    """When that process began, as the system says it; a reused id has another."""
+    """When that process began, in the system's form; a reused id has another."""
     environment: str
     """The digest of its environment."""
     socket: str
@@ -59,12 +60,12 @@ class WorkerRecord(msgspec.Struct, frozen=True):
     oom: tuple[str, int] = ("", 0)
     """The file that counts kills for want of memory, and its count at the start."""
 
-    def foreign(self) -> Foreign:
-        """Return its supervisor, as anybody sees it who has not started it."""
-        return Foreign(self.supervisor, self.started)
+    def foreign(self) -> ForeignProcess:
+        """Return its supervisor, for a process that has not started it."""
+        return ForeignProcess(self.supervisor, self.started)
 
 
-class WorkerState(msgspec.Struct, frozen=True):
+class WorkerStatus(msgspec.Struct, frozen=True):
     """What a worker does now; see `orchestrator.worker.state`."""
 
     pid: int
@@ -73,19 +74,19 @@ class WorkerState(msgspec.Struct, frozen=True):
     since: float
     keep: float
     """Seconds that it stays after its last job; infinity for ever, below 0 with its owner."""
-    phase: str
+    state: WorkerState
     client: int = 0
     """The process id of the client whose request it is at; 0 for none, or where it is not known."""
 
     @property
     def working(self) -> bool:
-        """Whether it is at a request, and may be unable to say anything for long."""
-        return self.phase in ("loading", "busy")
+        """Whether it is at a request, and may be unable to answer for long."""
+        return self.state in (WorkerState.LOADING, WorkerState.BUSY)
 
     @property
     def idle(self) -> bool:
         """Whether it has its model and nothing to do."""
-        return self.phase == "idle" and not self.waiting
+        return self.state is WorkerState.IDLE and not self.waiting
 
 
 class RuntimeDirectory(msgspec.Struct, frozen=True):
@@ -144,20 +145,20 @@ class RuntimeDirectory(msgspec.Struct, frozen=True):
         found = [record for path in self.path.glob("*.json") if (record := _read(path))]
         return [each for each in found if not is_alive(each.supervisor, each.started)]
 
-    def state(self, worker: str) -> WorkerState:
+    def status(self, worker: str) -> WorkerStatus:
         """Return what a worker does now."""
         try:
             data = self.state_file(worker).read_bytes()
         except OSError:
             data = b""
         numbers = state.decode(data)
-        return WorkerState(
+        return WorkerStatus(
             pid=int(numbers[state.PID]),
             jobs=int(numbers[state.JOBS]),
             waiting=int(numbers[state.WAITING]),
             since=numbers[state.SINCE],
             keep=numbers[state.KEEP],
-            phase=state.PHASES[int(numbers[state.PHASE])],
+            state=WorkerState(int(numbers[state.STATE])),
             client=int(numbers[state.CLIENT]),
         )
 
@@ -183,7 +184,7 @@ class RuntimeDirectory(msgspec.Struct, frozen=True):
 
         Args:
             worker: Its id.
-            ending: Whether nobody else will ask how it ended.
+            ending: Whether to remove how it ended, because no other client asks.
         """
         for suffix in (".sock", ".json", ".state", *([".end"] if ending else [])):
             with contextlib.suppress(OSError):
@@ -211,8 +212,6 @@ def _lock(descriptor: int) -> bool:
 
 
 def _read(path: Path) -> WorkerRecord | None:
-    import msgspec
-
     try:
         return msgspec.json.decode(path.read_bytes(), type=WorkerRecord)
     except (OSError, msgspec.DecodeError):

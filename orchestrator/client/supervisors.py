@@ -1,4 +1,4 @@
-"""Processes that hold a worker: told from others that reuse their id, waited for, and ended."""
+"""Processes that hold a worker: identified by id and start time, waited for, and ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orchestrator import processes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LET_GO = 3.0
+STOP_SECONDS = 3.0
 """Seconds in which a supervisor ends its worker; it needs half a second of its own."""
 
 PAUSE = 0.05
@@ -34,7 +34,7 @@ class Supervisor(Protocol):
     """The process that holds one worker.
 
     Attributes:
-        own: Whether the worker is this process's own, to end it when it likes.
+        own: Whether this process started the worker, and may end it at any time.
     """
 
     own: bool
@@ -46,10 +46,10 @@ class Supervisor(Protocol):
         """Wait for the end; return whether it came."""
 
 
-class Own:
-    """A supervisor that we started: it ends when we let go of its lifeline, or die.
+class OwnedProcess:
+    """A supervisor that this process started: it ends when we close its lifeline, or die.
 
-    A process that we fork holds no lifeline, and ends no worker of ours.
+    A fork of this process holds no lifeline, and ends no worker of ours.
     """
 
     own = True
@@ -62,11 +62,11 @@ class Own:
         _owned.add(self)
 
     def end(self) -> None:
-        """Let go and wait."""
+        """Close the lifeline and wait."""
         if os.getpid() != self._owner:
             return
-        self._let_go()
-        self.wait(LET_GO)
+        self._release()
+        self.wait(STOP_SECONDS)
         processes.stop(self._process)
 
     def wait(self, seconds: float) -> bool:
@@ -77,24 +77,24 @@ class Own:
         )
 
     def keep(self) -> None:
-        """Have the worker outlive us. From now on it ends as anybody's does."""
+        """Have the worker outlive us. From now on it ends as any other process's does."""
         os.write(self._lifeline, KEEP)
-        self._let_go()
+        self._release()
         processes.disown(self._process)
 
     def forked(self) -> None:
-        """Be in a child: a lifeline that it held would keep the worker when we are killed."""
-        self._let_go()
+        """Close the lifeline in a child, where it would keep the worker when we are killed."""
+        self._release()
         processes.disown(self._process)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         _owned.discard(self)
-        lifeline, self._lifeline = self._lifeline, -1  # its number may be another's afterwards
-        with contextlib.suppress(OSError):  # somebody has closed every descriptor
+        lifeline, self._lifeline = self._lifeline, -1  # its number may be reused
+        with contextlib.suppress(OSError):  # every descriptor was closed
             os.close(lifeline)
 
 
-_owned: weakref.WeakSet[Own] = weakref.WeakSet()
+_owned: weakref.WeakSet[OwnedProcess] = weakref.WeakSet()
 """Those whose lifelines this process holds."""
 
 
@@ -106,7 +106,7 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-class Foreign:
+class ForeignProcess:
     """A supervisor that another process started, perhaps long ago."""
 
     own = False
@@ -118,9 +118,9 @@ class Foreign:
     def end(self) -> None:
         """Ask it to end its worker, and kill it when it does not; the worker dies with it."""
         send_signal(self._pid, self._started, signal.SIGTERM)
-        if not self.wait(LET_GO):
+        if not self.wait(STOP_SECONDS):
             send_signal(self._pid, self._started, signal.SIGKILL)
-            self.wait(LET_GO)
+            self.wait(STOP_SECONDS)
 
     def wait(self, seconds: float) -> bool:
         """Wait for the end; return whether it came."""
@@ -145,7 +145,7 @@ def send_signal(pid: int, started: str, number: int, system: str = sys.platform)
                 os.kill(pid, number)
                 return True
             return False
-        # The descriptor stands for one process; the look after it was made tells which.
+        # The descriptor stands for one process; the check after it was opened shows which.
         try:
             if not is_alive(pid, started):
                 return False

@@ -16,7 +16,7 @@ from orchestrator.client.connection import (
     RemoteError,
 )
 from orchestrator.client.requests import PendingRequest
-from orchestrator.client.supervisors import LET_GO, Own
+from orchestrator.client.supervisors import STOP_SECONDS, OwnedProcess
 from orchestrator.errors import (
     Cancelled,
     Crashed,
@@ -254,10 +254,10 @@ class Worker:
 
     def _is_at(self, pending: PendingRequest) -> bool | None:
         """Return whether the worker is at this very request; None when it is at none."""
-        state = self._runtime.state(self.record.id)
-        if not state.working:
+        status = self._runtime.status(self.record.id)
+        if not status.working:
             return None
-        return state.since >= pending.sent_at and state.client in (0, os.getpid())
+        return status.since >= pending.sent_at and status.client in (0, os.getpid())
 
     def _part(self, pending: PendingRequest | None = None) -> bool:
         """End a worker of our own; one that others may use only where it is at our request.
@@ -317,7 +317,7 @@ class Worker:
         """
         model = self.record.model
         # Asked before `stop`, which would end a worker that only broke the protocol.
-        if not self._supervisor.wait(0 if why else LET_GO) and not self._supervisor.own:
+        if not self._supervisor.wait(0 if why else STOP_SECONDS) and not self._supervisor.own:
             self.leave()
             return Crashed(
                 f"the worker of {model} {why or 'dropped the connection'}",
@@ -342,7 +342,7 @@ class Worker:
 
     def keep(self) -> None:
         """Let a worker that we started outlive us; its own idle time ends it."""
-        if isinstance(self._supervisor, Own):
+        if isinstance(self._supervisor, OwnedProcess):
             self._supervisor.keep()
             self._supervisor = self.record.foreign()
 

@@ -1,6 +1,6 @@
 """Values of jobs, checked by the types that a manifest declares: inputs before, outputs after.
 
-Nothing is read or written here. `orchestrator.worker.values` is the other end of the wire.
+Nothing is read or written here. `orchestrator.worker.encoding` is the other end of the wire.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from orchestrator.core.paths import given_path
 from orchestrator.errors import OutputError, UsageError
 from orchestrator.worker import sound
-from orchestrator.worker.values import MAX_NUMBER, check_json
+from orchestrator.worker.encoding import MAX_NUMBER, check_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,6 +12,7 @@ from orchestrator.client.worker import NotBegun, Worker
 from orchestrator.engines.base import ATTEMPTS, never_began
 from orchestrator.engines.messages import load_in_worker, run_in_worker
 from orchestrator.worker.frames import ProtocolError
+from orchestrator.worker.state import WorkerState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,12 +118,12 @@ class KeptEngine:
     def _serves(self, record: WorkerRecord) -> bool:
         """Return whether a worker runs jobs, or soon will.
 
-        Its state says so, and not the worker: while a job runs it may be unable to answer.
+        Its state file shows it: while a job runs, the worker may be unable to answer.
         """
-        state = self._runtime.state(record.id)
-        if state.phase == "new":
-            return time.monotonic() < state.since + self._patience
-        return state.phase != "ending"
+        status = self._runtime.status(record.id)
+        if status.state is WorkerState.NEW:
+            return time.monotonic() < status.since + self._patience
+        return status.state is not WorkerState.ENDING
 
     def _start(self, job: Job, model: PreparedModel, silent: set[str]) -> Worker | WorkerRecord:
         """Start a worker whose model is not loaded, unless another client has done so by now."""
@@ -142,7 +143,7 @@ class KeptEngine:
 
         def check() -> None:
             nonlocal idle_since
-            working = self._runtime.state(record.id).working
+            working = self._runtime.status(record.id).working
             idle_since = math.inf if working else min(idle_since, time.monotonic())
             if time.monotonic() - idle_since >= self._patience:
                 self._resources.reporter.note(
@@ -154,7 +155,7 @@ class KeptEngine:
 
         with self._resources.wait(job, model, "its worker, which another mm starts") as wait:
             # Its first client's request to load the model comes first.
-            while self._runtime.state(record.id).phase == "new" and self._serves(record):
+            while self._runtime.status(record.id).state is WorkerState.NEW and self._serves(record):
                 wait.pause()
             try:
                 connect(worker, check=check)

@@ -16,7 +16,7 @@ from orchestrator.engines.base import Completed
 from orchestrator.errors import OutputError, UsageError
 from orchestrator.results import Artifact, Audio, array_result
 from orchestrator.worker.buffers import THRESHOLD
-from orchestrator.worker.values import encode_array
+from orchestrator.worker.encoding import encode_array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,6 +10,7 @@ from orchestrator import machine
 from orchestrator.core.units import format_size, parse_size
 from orchestrator.errors import MemoryRefused
 from orchestrator.waiting import Deadline, Wait, asked_to_stop
+from orchestrator.worker.state import WorkerState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,18 +123,18 @@ class Resources:
         if free is None or device == "cuda":
             return free  # a process's share of a GPU is not known
         for record in self._runtime.records():
-            state = self._runtime.state(record.id)
-            if record.device == device and state.phase in ("new", "loading"):
-                has = machine.resident_memory(state.pid) or 0
+            status = self._runtime.status(record.id)
+            if record.device == device and status.state in (WorkerState.NEW, WorkerState.LOADING):
+                has = machine.resident_memory(status.pid) or 0
                 free -= max(0, record.need - has)
         return max(0, free)
 
     def _idle(self, device: str) -> list[WorkerRecord]:
         """Return the idle workers on a device, the one that has been idle longest first."""
         found = [
-            (state.since, record)
+            (status.since, record)
             for record in self._runtime.records()
-            if record.device == device and (state := self._runtime.state(record.id)).idle
+            if record.device == device and (status := self._runtime.status(record.id)).idle
         ]
         return [record for _, record in sorted(found, key=lambda pair: pair[0])]
 
@@ -143,7 +144,7 @@ class Resources:
             return math.inf
         total = 0
         for record in idle:
-            has = machine.resident_memory(self._runtime.state(record.id).pid)
+            has = machine.resident_memory(self._runtime.status(record.id).pid)
             if has is None:
                 return math.inf
             total += max(has, record.need)  # its children's memory is not seen
@@ -151,8 +152,7 @@ class Resources:
 
     def _stop(self, record: WorkerRecord) -> bool:
         """End an idle worker that is kept for later commands; those of sessions stay."""
-        state = self._runtime.state(record.id)
-        if not record.kept or not state.idle:
+        if not record.kept or not self._runtime.status(record.id).idle:
             return False
         record.foreign().end()
         return True

@@ -21,19 +21,19 @@ def main(arguments: list[str]) -> None:
     package.__path__ = [__file__.rpartition("/")[0]]
     sys.modules["mm_worker"] = package
 
-    leash_reader, leash_writer = posix.pipe()
+    parent_reader, parent_writer = posix.pipe()
     # What lives now is never collected again, in either half: a collection writes to every object,
     # and so would copy every page that the halves share.
     gc.freeze()
     worker = posix.fork()
     if worker == 0:
-        posix.close(leash_writer)
+        posix.close(parent_writer)
         posix.close(int(settings["lifeline"]))
-        from mm_worker import leash
+        from mm_worker import parent_death
 
         # Before anything that takes time: `.pth` files may do what they like.
         posix.setpgid(0, 0)
-        leash.attach(leash_reader)
+        parent_death.attach(parent_reader)
         from mm_worker import startup
 
         startup.finish()
@@ -41,11 +41,11 @@ def main(arguments: list[str]) -> None:
 
         serve.main(settings)
     else:
-        posix.close(leash_reader)
+        posix.close(parent_reader)
         posix.close(int(settings["listener"]))
         from mm_worker import supervise
 
-        # `leash_writer` stays open for as long as this process lives, and says so to the worker.
+        # `parent_writer` stays open for as long as this process lives, and says so to the worker.
         supervise.main(settings, worker)
 
 

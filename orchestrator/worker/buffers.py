@@ -34,8 +34,8 @@ class MemoryFiles:
 
     Args:
         most: Descriptors in use from which buffers are copied and not mapped, where a mapping
-            keeps one open (Python before 3.13); by default half of those that may be open. Whoever
-            keeps a thousand results shall not run out of them.
+            keeps one open (Python before 3.13); by default half of those that may be open. A caller
+            that keeps a thousand results does not run out of them.
     """
 
     def __init__(self, most: int | None = None) -> None:
@@ -81,7 +81,7 @@ class MemoryFiles:
             if not UNTRACKED and next_descriptor(descriptor) >= self._most:
                 return memoryview(read_all(descriptor, size)).toreadonly()
             # Private, because kernels before 6.7 refuse shared mappings of write-sealed files; the
-            # seals keep anybody from changing what is seen.
+            # seals keep the peer from changing what is seen.
             return memoryview(
                 mmap.mmap(
                     descriptor, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ, **UNTRACKED
@@ -92,7 +92,7 @@ class MemoryFiles:
 
 
 class DirectoryFiles:
-    """Elsewhere: a file in the job's directory, read whole and removed by whoever takes it.
+    """Elsewhere: a file in the job's directory, which its receiver reads whole and removes.
 
     It is read and not mapped, because nothing keeps the peer from truncating it.
     """

@@ -193,7 +193,7 @@ class Channel:
         return taken
 
     def close(self) -> None:
-        """Close the connection and every descriptor that nobody has taken."""
+        """Close the connection and every descriptor that was not taken."""
         # `shutdown` first: it reaches the peer even where a forked child holds the socket open.
         self._queue.hang_up()
         self.sock.close()

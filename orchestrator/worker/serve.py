@@ -15,12 +15,13 @@ import threading
 import time
 import types
 
-from . import bell, frames, jobs, peers, runner, state, values
+from . import encoding, frames, peers, runner, runner_api, state, wakeup
 from .channel import Channel
-from .ears import Ears
 from .frames import Message
-from .requests import BEFORE, Line, Request, reply, send_error
+from .poller import Poller
+from .request_queue import BEFORE, QueuedRequest, RequestQueue, reply, send_error
 from .send_queue import DONT_WAIT
+from .state import WorkerState
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
@@ -36,13 +37,13 @@ SLACK = 30.0
 
 
 def main(settings: dict[str, str]) -> None:
-    """Be the worker; returns when it was asked to shut down or nobody needs it any more.
+    """Serve clients; return at `shutdown`, or when the idle time has passed.
 
     Args:
         settings: `listener` (descriptor of the listening socket), `environment` (its digest),
             `place` (path of its files in the runtime directory, without their suffixes).
     """
-    # Not the directory of whoever started us: it must not be kept from being removed.
+    # Not the caller's directory, which could not be removed then.
     os.chdir(os.environ.get("HOME") or "/")  # noqa: TID251 - the worker's own variables
     faulthandler.enable()
     # The streams are the log. A line that was printed before a crash must be in it.
@@ -50,7 +51,7 @@ def main(settings: dict[str, str]) -> None:
     listener = socket.socket(fileno=int(settings["listener"]))
     listener.set_inheritable(False)
     shared = state.attach(settings["place"] + ".state")
-    Server(listener, settings["environment"], shared, Ears()).serve()
+    Server(listener, settings["environment"], shared, Poller()).serve()
 
 
 NUMBER = (int, float)
@@ -97,13 +98,13 @@ def wrong_parameter(method: str, params: dict[str, Any]) -> str:
 
 
 def log(text: str) -> None:
-    """Write into the log, unless the runner has closed or replaced it, or the disk is full."""
+    """Write to the log, unless the runner has closed or replaced it, or the disk is full."""
     with contextlib.suppress(BaseException):
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - the log is our output
 
 
 class Client:
-    """One connection, and what is known of who made it."""
+    """One connection, and the process at its other end."""
 
     def __init__(self, channel: Channel, pid: int) -> None:
         self.channel = channel
@@ -116,23 +117,25 @@ class Server:
 
     Args:
         listener: A listening Unix socket.
-        environment: The digest that `hello` tells.
+        environment: The digest in the answer to `hello`.
         shared: Where the state is kept for others to see: eight doubles, as `state` says.
-        ears: How the two threads wait.
+        poller: What the two threads wait with.
     """
 
-    def __init__(self, listener: socket.socket, environment: str, shared: Any, ears: Ears) -> None:
+    def __init__(
+        self, listener: socket.socket, environment: str, shared: Any, poller: Poller
+    ) -> None:
         self._listener = listener
         listener.settimeout(0)
         self._listening = listener.fileno()
-        self._ears = ears
-        ears.add(self._listening)
+        self._poller = poller
+        poller.add(self._listening)
         self._environment = environment
         self._clients: dict[int, Client] = {}  # by descriptor
         self._reading = threading.Lock()
-        self._line = Line(shared)
+        self._queue = RequestQueue(shared)
         self._state = shared
-        self._bell = bell.Bell()
+        self._wakeup = wakeup.Wakeup()
         self._runner: types.ModuleType | None = None
         self._check: Any = None
         self._model: Any = None
@@ -142,24 +145,24 @@ class Server:
         self._threads: int | None = None
         self._forked = False
         shared[state.PID] = os.getpid()
-        shared[state.KEEP] = -1  # for as long as whoever started us
-        os.register_at_fork(after_in_child=self._forget)
+        shared[state.KEEP] = -1  # for as long as the client that started us
+        os.register_at_fork(after_in_child=self._close_in_child)
 
     def serve(self) -> None:
         """Read in a thread and work in this one, until `shutdown` or the end of the idle time."""
         threading.Thread(target=self._read, name="mm-reader", daemon=True).start()
         soon = False
         while True:
-            request = self._line.begin()
+            request = self._queue.begin()
             if request is None:
                 left = None if self._clients else self._idle_seconds_left()
                 if left is not None and left <= 0:
                     break
-                self._hear(self._ears.wait_in_main(left, soon=soon))
+                self._read_ready(self._poller.wait_in_main(left, soon=soon))
                 soon = False
                 continue
             if request.method == "shutdown":
-                self._enter(state.ENDING, GRACE, 0)
+                self._set_state(WorkerState.ENDING, GRACE, 0)
                 request.answer({})
                 return
             if request.cancelled:
@@ -169,27 +172,27 @@ class Server:
             else:
                 self._run(request)
             soon = True  # one job is often followed by another
-        # Nobody is connected; whoever connects from now on is refused and starts another worker.
-        self._enter(state.ENDING, GRACE, 0)
+        # No client is connected; one that connects now is refused and starts another worker.
+        self._set_state(WorkerState.ENDING, GRACE, 0)
         self._listener.close()
 
     def _idle_seconds_left(self) -> float | None:
         keep = self._state[state.KEEP]
-        if keep < 0 or keep == state.FOREVER or self._line.busy:
+        if keep < 0 or keep == state.FOREVER or self._queue.busy:
             return None
         return float(self._state[state.SINCE] + keep - time.monotonic())
 
-    def _enter(self, phase: int, seconds: float, client: int) -> None:
-        """Show a new phase, which the supervisor ends after `seconds`."""
+    def _set_state(self, new: WorkerState, seconds: float, client: int) -> None:
+        """Show a new state, which the supervisor ends after `seconds`."""
         shared, now = self._state, time.monotonic()
         shared[state.SINCE] = now
         shared[state.CLIENT] = client
         shared[state.DEADLINE] = now + seconds
-        shared[state.PHASE] = phase
-        if now >= self._bell.due:
-            self._bell.ring(now)
+        shared[state.STATE] = new
+        if now >= self._wakeup.due:
+            self._wakeup.send(now)
 
-    def _forget(self) -> None:
+    def _close_in_child(self) -> None:
         self._forked = True
         # A child that the model forks must hold no end of the protocol.
         for descriptor in self._clients:
@@ -198,14 +201,14 @@ class Server:
         with contextlib.suppress(OSError):
             os.close(self._listening)
 
-    # What either thread does with what has come
+    # What either thread does with a message
 
     def _read(self) -> None:
         while True:
-            self._hear(self._ears.wait_in_reader())
-            self._ears.wake()
+            self._read_ready(self._poller.wait_in_reader())
+            self._poller.wake()
 
-    def _hear(self, ready: list[tuple[int, int]]) -> None:
+    def _read_ready(self, ready: list[tuple[int, int]]) -> None:
         for descriptor, _ in ready:
             with self._reading:
                 client = self._clients.get(descriptor)
@@ -213,7 +216,7 @@ class Server:
                     self._receive(client)
                 elif descriptor == self._listening:
                     self._accept()
-                # Else the other thread has closed it, or somebody woke this one.
+                # Else the other thread has closed it, or has woken this one.
 
     def _accept(self) -> None:
         try:
@@ -225,15 +228,15 @@ class Server:
             return
         sock.settimeout(None)
         self._clients[sock.fileno()] = Client(Channel(sock), peers.peer_pid(sock))
-        self._ears.add(sock.fileno())
+        self._poller.add(sock.fileno())
 
     def _receive(self, client: Client) -> None:
         channel, alive = client.channel, False
         try:
-            # All of it: nobody may be woken for the rest while a job runs.
+            # All of it: no event may come for the rest while a job runs.
             while not alive and (messages := channel.read(DONT_WAIT)) is not None:
                 for message in messages:
-                    self._take(client, message)
+                    self._dispatch(client, message)
                 alive = not channel.more
         except BlockingIOError:
             alive = True
@@ -242,25 +245,25 @@ class Server:
         except frames.ProtocolError as error:
             send_error(channel, None, frames.INVALID_REQUEST, str(error))
         if not alive:
-            self._lose(channel)
+            self._disconnect(channel)
 
-    def _lose(self, channel: Channel) -> None:
+    def _disconnect(self, channel: Channel) -> None:
         """Forget a client that has gone, or that broke the protocol."""
-        self._ears.remove(channel.fileno())
-        self._line.cancel(channel)
-        if not self._line.busy:
+        self._poller.remove(channel.fileno())
+        self._queue.cancel(channel)
+        if not self._queue.busy:
             self._state[state.SINCE] = time.monotonic()
         del self._clients[channel.fileno()]
         channel.close()
 
-    def _take(self, client: Client, message: Message) -> None:
+    def _dispatch(self, client: Client, message: Message) -> None:
         body, channel = message.body, client.channel
         identity, method, params = body.get("id"), body.get("method"), body.get("params")
         if not isinstance(method, str) or not isinstance(params, dict):
             raise frames.ProtocolError("not a request")
         if method == "cancel":
             if "id" in params:
-                self._line.cancel(channel, params["id"])
+                self._queue.cancel(channel, params["id"])
             return
         if isinstance(identity, bool) or not isinstance(identity, (int, str)):
             raise frames.ProtocolError("a request without an id")
@@ -277,7 +280,7 @@ class Server:
         elif wrong := wrong_parameter(method, params):
             send_error(channel, identity, frames.INVALID_PARAMS, f"{method} needs {wrong}")
         else:
-            self._line.add(Request(channel, message, client.pid, self._line))
+            self._queue.add(QueuedRequest(channel, message, client.pid, self._queue))
 
     def _hello(self, client: Client, identity: Any, params: dict[str, Any]) -> None:
         if params.get("protocol") != frames.PROTOCOL:
@@ -299,29 +302,29 @@ class Server:
 
     def _status(self) -> dict[str, Any]:
         return {
-            "state": state.PHASES[int(self._state[state.PHASE])],
-            "waiting": self._line.waiting,
+            "state": WorkerState(int(self._state[state.STATE])).label,
+            "waiting": self._queue.waiting,
             "jobs": int(self._state[state.JOBS]),
         }
 
     # The main thread's part
 
-    def _load(self, request: Request) -> None:
+    def _load(self, request: QueuedRequest) -> None:
         if self._runner is not None:
             request.fail(frames.INVALID_REQUEST, "a model has been loaded already")
             return
         params = request.params
         try:
             seconds = float(params.get("seconds", state.FOREVER))
-            self._enter(state.LOADING, seconds + SLACK, request.client)
-            self._adopt(params)
+            self._set_state(WorkerState.LOADING, seconds + SLACK, request.client)
+            self._apply_settings(params)
             loaded = runner.import_runner(params["runner"], params["source"])
             self._check = getattr(loaded, "check", None)
             if self._check is not None and "first" in params:
-                # What is bad about a job's inputs is said before a model is loaded for it.
-                job = jobs.Job("", {}, self._threads, request.report)
-                self._check(job, **values.decode_inputs(params["first"], params["inputs"], []))
-            self._model = loaded.load(jobs.Context(params, request.report))
+                # A job with bad inputs is rejected before a model is loaded for it.
+                job = runner_api.RunningJob("", {}, self._threads, request.report)
+                self._check(job, **encoding.decode_inputs(params["first"], params["inputs"], []))
+            self._model = loaded.load(runner_api.LoadContext(params, request.report))
             if self._forked:
                 self._leave_fork()
             self._inputs, self._outputs = params["inputs"], params["outputs"]
@@ -330,25 +333,27 @@ class Server:
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer
             if self._forked:
                 self._leave_fork(error)
-            self._enter(state.NEW, state.FOREVER, 0)
+            self._set_state(WorkerState.NEW, state.FOREVER, 0)
             self._report(request, error)
             return
-        self._enter(state.IDLE, state.FOREVER, 0)
+        self._set_state(WorkerState.IDLE, state.FOREVER, 0)
         request.answer({})
 
-    def _run(self, request: Request) -> None:
+    def _run(self, request: QueuedRequest) -> None:
         params = request.params
         if self._runner is None:
             request.fail(frames.NOT_LOADED, "no model has been loaded")
             return
         try:
             seconds = float(params.get("seconds", state.FOREVER))
-            self._enter(state.BUSY, seconds + SLACK, request.client)
-            self._adopt(params)
-            job = jobs.Job(params["directory"], self._outputs, self._threads, request.report)
+            self._set_state(WorkerState.BUSY, seconds + SLACK, request.client)
+            self._apply_settings(params)
+            job = runner_api.RunningJob(
+                params["directory"], self._outputs, self._threads, request.report
+            )
             request.job = job
             job.cancelled = request.cancelled
-            inputs = values.decode_inputs(params["inputs"], self._inputs, request.buffers)
+            inputs = encoding.decode_inputs(params["inputs"], self._inputs, request.buffers)
             request.buffers = []
             if self._check is not None:
                 self._check(job, **inputs)
@@ -359,8 +364,8 @@ class Server:
                 self._finish_job()
                 request.fail(frames.CANCELLED, "cancelled")
                 return
-            outputs, buffers = values.encode_outputs(returned, self._outputs, self._primary)
-            for name in values.silent(outputs, self._outputs, buffers):
+            outputs, buffers = encoding.encode_outputs(returned, self._outputs, self._primary)
+            for name in encoding.silent(outputs, self._outputs, buffers):
                 job.warn(f"nothing can be heard in the output {name!r}: it is silent throughout")
             result = {"outputs": outputs, "directory": job.made_directory}
             if job.warnings:
@@ -369,7 +374,7 @@ class Server:
             try:
                 request.answer(result, buffers)
             except (ValueError, TypeError, RecursionError) as error:
-                raise values.OutputMismatch(f"the outputs cannot be sent: {error}") from error
+                raise encoding.OutputMismatch(f"the outputs cannot be sent: {error}") from error
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer
             if self._forked:
                 self._leave_fork(error)
@@ -391,30 +396,30 @@ class Server:
             os._exit(status & 0xFF)
 
     def _finish_job(self) -> None:
-        # Before the answer, so that whoever has it sees an idle worker.
-        if self._state[state.PHASE] == state.BUSY:
+        # Before the answer, so that a client which has it sees an idle worker.
+        if self._state[state.STATE] == WorkerState.BUSY:
             self._state[state.JOBS] += 1
-            self._enter(state.IDLE, state.FOREVER, 0)
+            self._set_state(WorkerState.IDLE, state.FOREVER, 0)
 
-    def _adopt(self, params: dict[str, Any]) -> None:
-        """Take over what a request says about threads and about how long to stay."""
+    def _apply_settings(self, params: dict[str, Any]) -> None:
+        """Apply what a request sets: the threads, and how long to stay."""
         threads = params.get("threads")
         if threads is not None and threads != self._threads:
             self._threads = threads
-            jobs.use_threads(threads)
+            runner_api.use_threads(threads)
         if "keep_alive" in params:
             keep = params["keep_alive"]
             self._state[state.KEEP] = state.FOREVER if keep is None else float(keep)
 
-    def _report(self, request: Request, error: BaseException) -> None:
+    def _report(self, request: QueuedRequest, error: BaseException) -> None:
         kind = type(error)  # not `isinstance`, which asks the error itself
         if request.cancelled:
             request.fail(frames.CANCELLED, "cancelled")
-        elif kind is jobs.Rejection:
+        elif kind is runner_api.Rejection:
             request.fail(frames.REJECTED, runner.text_of(error))
-        elif kind is values.OutputMismatch:
+        elif kind is encoding.OutputMismatch:
             request.fail(frames.MISMATCH, runner.text_of(error))
         else:
             trace = runner.traceback_of(error)
-            log(trace)  # where the runner's author reads it as well
+            log(trace)
             request.fail(frames.FAILED, runner.last_line(error), trace)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def finish() -> None:
     """Do what `-S` has left out, and hide that it did."""
-    # First: `site` asks the flags whether it is to do its work when it is imported, and whoever
-    # starts another interpreter like this one (multiprocessing) reads its options off them.
+    # First: `site` reads the flags to see whether to do its work when it is imported, and
+    # multiprocessing reads from them the options for another interpreter like this one.
     sys.flags = with_site(sys.flags)
     import site  # noqa: F401 - what it does is done by the import
 

@@ -7,6 +7,7 @@ interpreter's lock. Times are those of `time.monotonic`, which all processes of 
 
 from __future__ import annotations
 
+import enum
 import mmap
 import os
 import time
@@ -18,17 +19,37 @@ if TYPE_CHECKING:
 SIZE = 64
 """Bytes of the file: eight doubles of this machine's byte order."""
 
-PID, JOBS, WAITING, SINCE, KEEP, DEADLINE, CLIENT, PHASE = range(8)
+PID, JOBS, WAITING, SINCE, KEEP, DEADLINE, CLIENT, STATE = range(8)
 """What each double holds.
 
 PID: the worker's process id. JOBS: how many jobs have ended. WAITING: requests that wait for their
-turn. SINCE: when the present phase began. KEEP: seconds that it stays after its last job; infinity
+turn. SINCE: when the present state began. KEEP: seconds that it stays after its last job; infinity
 for ever. DEADLINE: when the supervisor ends it; infinity for never. CLIENT: the process id of the
-client whose job runs; 0 while none does. PHASE: one of the numbers below.
+client whose job runs; 0 while none does. STATE: the number of a `WorkerState`.
 """
 
-NEW, LOADING, IDLE, BUSY, ENDING = range(5)
-PHASES = ("new", "loading", "idle", "busy", "ending")
+
+class WorkerState(enum.IntEnum):
+    """What a worker is doing. The supervisor, clients and `mm ps` use no other list of states.
+
+    docs/workers.md draws the transitions.
+    """
+
+    NEW = 0
+    """No model is loaded."""
+    LOADING = 1
+    IDLE = 2
+    """The model is loaded, and no job runs."""
+    BUSY = 3
+    """A job runs."""
+    ENDING = 4
+    """It takes no more requests."""
+
+    @property
+    def label(self) -> str:
+        """Its name in messages and in JSON."""
+        return self.name.lower()
+
 
 FOREVER = float("inf")
 
@@ -37,7 +58,9 @@ def create(path: str) -> None:
     """Make the file for a worker that is about to start."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(descriptor, encode([0, 0, 0, time.monotonic(), FOREVER, FOREVER, 0, NEW]))
+        os.write(
+            descriptor, encode([0, 0, 0, time.monotonic(), FOREVER, FOREVER, 0, WorkerState.NEW])
+        )
     finally:
         os.close(descriptor)
 
@@ -53,7 +76,7 @@ def encode(values: list[float]) -> bytes:
 def decode(data: bytes) -> list[float]:
     """Return the eight numbers; of a damaged file, those of a worker that does nothing."""
     if len(data) != SIZE:
-        return [0, 0, 0, 0, FOREVER, FOREVER, 0, NEW]
+        return [0, 0, 0, 0, FOREVER, FOREVER, 0, WorkerState.NEW]
     return [float(value) for value in memoryview(data).cast("d")]
 
 

@@ -19,7 +19,7 @@ TICK, IDLE_TICK = 0.05, 2.0
 """Seconds between two looks at the worker's state and log, while it works and while it does not."""
 
 AWAKE = 1.0
-"""Seconds for which it counts as working after it has rung; it rings again within half of that."""
+"""Seconds for which it counts as working after a wakeup; the next one comes within half of that."""
 
 LOG_LIMIT = 10 * 1024 * 1024
 """Bytes beyond which the log is cut to its head and its tail."""
@@ -33,8 +33,8 @@ LOG_STEP = 4 * 1024 * 1024
 KEEP = b"k"
 """What a client writes into the lifeline when the worker is to outlive it."""
 
-DEADLINE, PHASE = 5, 7
-QUIET_PHASES = (0, 2)
+DEADLINE, STATE = 5, 7
+QUIET_STATES = (0, 2)
 """The same as in `state`, which would bring in `mmap`."""
 
 
@@ -64,10 +64,10 @@ class Supervisor:
         # Not the terminal's signals (the session is our own) but those a user or `mm stop` sends:
         # the worker is stopped in order, and its end is recorded.
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._asked)
+            signal.signal(number, self._on_signal)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    def _asked(self, *_: object) -> None:
+    def _on_signal(self, *_: object) -> None:
         self.stop("stopped")
 
     def stop(self, why: str) -> None:
@@ -94,10 +94,10 @@ class Supervisor:
                 posix.read(self._wake, 512)
                 self._awake_until = time.monotonic() + AWAKE
             if self._lifeline in ready:
-                said = posix.read(self._lifeline, 512)
-                if KEEP in said or not said:
+                data = posix.read(self._lifeline, 512)
+                if KEEP in data or not data:
                     poller.unregister(self._lifeline)
-                if not said:
+                if not data:
                     self.stop("client")
             if self._why:
                 wait = max(0.0, self._kill_at - time.monotonic())
@@ -107,14 +107,14 @@ class Supervisor:
             else:
                 wait = self._look()
             wait = self._log.watch(wait)
-        # Whatever the worker had started ends with it. Its own id may be somebody else's by now;
+        # Whatever the worker had started ends with it. Its own id may be another process's by now;
         # that of its group is not, while the group has members.
         signal_group(self._worker, signal.SIGKILL)
         self._log.watch(0.0)
         self._record(status)
 
     def _look(self) -> float:
-        """Enforce what the worker's state says, and return when to look again, in seconds."""
+        """Enforce the worker's deadline; return the seconds until the next look at its state."""
         now = time.monotonic()
         data = posix.pread(self._state, 64, 0)
         if len(data) != 64:
@@ -122,7 +122,7 @@ class Supervisor:
         state = memoryview(data).cast("d")
         if now >= state[DEADLINE]:
             self.stop("deadline")
-        working = now < self._awake_until or state[PHASE] not in QUIET_PHASES
+        working = now < self._awake_until or state[STATE] not in QUIET_STATES
         return TICK if working else IDLE_TICK
 
     def _record(self, status: int) -> None:
@@ -142,7 +142,7 @@ class Supervisor:
                 posix.close(descriptor)
                 posix.replace(self._place + ".new", self._place + ".end")
         except OSError as error:
-            # Nobody is left to tell but the log, which is our standard error.
+            # There is only the log left to report to, which is our standard error.
             posix.write(2, f"mm: the end of the worker could not be recorded: {error}\n".encode())
         for suffix in (".sock", ".json", ".state"):
             remove(self._place + suffix)
@@ -155,7 +155,7 @@ def main(settings: dict[str, str], worker: int) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file, unless whoever started the worker was quicker."""
+    """Remove a file, unless the client was quicker."""
     try:
         posix.unlink(path)
     except OSError:
@@ -185,7 +185,7 @@ class Log:
     """The worker's log, of which the head and the tail are kept when it has passed `LOG_LIMIT`.
 
     Args:
-        path: Where it is. Somebody may remove it; the worker writes on into a file without a name.
+        path: Where it is. If it is removed, the worker writes on into a file without a name.
     """
 
     def __init__(self, path: str) -> None:

@@ -99,14 +99,14 @@ def portable_package(tmp_path_factory):
     """The worker's package as it is where the system is not Linux."""
     package = tmp_path_factory.mktemp("portable") / "worker"
     shutil.copytree(launch.WORKER_PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("buffers.py", "leash.py"):
+    for name in ("buffers.py", "parent_death.py"):
         text = (package / name).read_text()
         assert 'sys.platform == "linux"' in text
         (package / name).write_text(text.replace('sys.platform == "linux"', "False"))
-    ears = package / "ears.py"
-    ears.write_text(
-        re.sub(r"^SHARED = .*$", "SHARED = False", ears.read_text(), flags=re.MULTILINE)
-    )
+    poller = package / "poller.py"
+    text, changed = re.subn(r"(?m)^SHARED = .*$", "SHARED = False", poller.read_text())
+    assert changed
+    poller.write_text(text)
     return package
 
 

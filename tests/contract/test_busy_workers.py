@@ -94,7 +94,7 @@ def test_a_deadline_ends_that_wait_and_nothing_else(crowd):
     crowd.begin("hold on")
     with pytest.raises(TimedOut, match="waiting for its worker, which is busy"):
         crowd.client().run(*crowd.job(keys={"deadline": Deadline(0.3)}))
-    assert crowd.runtime.state(crowd.record.id).working
+    assert crowd.runtime.status(crowd.record.id).working
     assert crowd.loads == 1
 
 
@@ -104,7 +104,7 @@ def test_a_request_to_stop_ends_that_wait_too(crowd):
         cancellation.request()
         with pytest.raises(Cancelled, match="waiting for its worker, which is busy"):
             crowd.client().run(*crowd.job(keys={"cancellation": cancellation}))
-    assert crowd.runtime.state(crowd.record.id).working
+    assert crowd.runtime.status(crowd.record.id).working
 
 
 def test_whoever_waits_for_it_keeps_no_one_from_starting_another(crowd):
@@ -155,7 +155,7 @@ def test_a_deadline_in_the_queue_ends_no_job_but_its_own(crowd):
     first = crowd.begin("wait", timeout=2)
     with pytest.raises(TimedOut, match="waiting for its turn"):
         crowd.client().run(*crowd.job(keys={"deadline": Deadline(0.3)}))
-    assert crowd.runtime.state(crowd.record.id).working
+    assert crowd.runtime.status(crowd.record.id).working
     with pytest.raises(TimedOut, match="took longer than 2 seconds to run"):
         first.result(SOON)
     assert crowd.client().run(*crowd.job())

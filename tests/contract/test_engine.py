@@ -571,7 +571,7 @@ def test_another_client_finds_the_kept_worker(kept):
     kept.engine = kept.new_engine()
     assert kept.run() == first
     (record,) = kept.runtime.records()
-    assert kept.runtime.state(record.id).jobs == 2
+    assert kept.runtime.status(record.id).jobs == 2
 
 
 def test_two_clients_at_the_same_instant_load_one_model(kept):
@@ -602,7 +602,7 @@ def test_how_long_a_worker_stays_is_changed_by_those_who_say_so(kept):
     def run(keep_alive):
         kept.run(keys={"keep_alive": keep_alive})
         (record,) = kept.runtime.records()
-        return kept.runtime.state(record.id).keep
+        return kept.runtime.status(record.id).keep
 
     says = [None, math.inf, None, 60, None, 86400 * 36500, None]
     assert [run(each) for each in says] == [
@@ -657,13 +657,15 @@ def test_a_client_whose_model_is_loaded_by_one_that_dies_loads_it_itself(kept):
             found.append(error)
 
     # The first must have begun to load before the second looks.
-    while not [r for r in kept.runtime.records() if kept.runtime.state(r.id).phase == "loading"]:
+    while not [
+        r for r in kept.runtime.records() if kept.runtime.status(r.id).state.label == "loading"
+    ]:
         threading.Event().wait(0.01)
     other = threading.Thread(target=patient)
     other.start()
     assert heard.wait(SOON)
     (record,) = kept.runtime.records()
-    os.kill(kept.runtime.state(record.id).pid, signal.SIGKILL)
+    os.kill(kept.runtime.status(record.id).pid, signal.SIGKILL)
     thread.join(SOON)
     other.join(SOON)
     assert len(errors) == 1

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from orchestrator.client.supervisors import Own
+from orchestrator.client.supervisors import OwnedProcess
 from orchestrator.errors import UsageError
 from orchestrator.home import Home
 from orchestrator.scratch import Scratch
@@ -44,7 +44,7 @@ def in_a_fork(work):
 
 def test_a_fork_holds_no_lifeline_and_ends_no_worker():
     reader, lifeline = os.pipe()
-    own = Own(Ended(), "x", lifeline)
+    own = OwnedProcess(Ended(), "x", lifeline)
 
     def fork():
         own.end()

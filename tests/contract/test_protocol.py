@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.client.connection import Connection, RemoteError
 from orchestrator.jobs.job import Event
-from orchestrator.worker import frames, values
+from orchestrator.worker import encoding, frames
 from orchestrator.worker.channel import Channel
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "protocol.md"
@@ -151,7 +151,7 @@ def test_the_limits_on_the_page_are_those_of_the_code():
     assert f"at most {frames.MAX_MESSAGE:,}" in text
     assert f"together at most {frames.MAX_INLINE:,}" in text
     assert f"a list of at most {frames.MAX_BUFFERS}" in text
-    assert f"nest at most {values.MAX_DEPTH} deep" in text
+    assert f"nest at most {encoding.MAX_DEPTH} deep" in text
     codes = re.findall(r"^\| (-?\d+) \| ", text.partition("### Errors")[2], re.MULTILINE)
     known = {
         value

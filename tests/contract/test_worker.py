@@ -385,7 +385,7 @@ def test_a_death_is_noticed_though_a_child_in_another_session_holds_the_socket(w
 def test_a_child_that_the_runner_forks_is_no_second_worker(workers, n, status):
     worker = workers.start()
     assert workers.run(worker, "fork", n=n) == status
-    assert workers.runtime.state(worker.record.id).jobs == 1
+    assert workers.runtime.status(worker.record.id).jobs == 1
     assert workers.run(worker, "count") == "2"
 
 
@@ -561,7 +561,7 @@ def test_whoever_waits_behind_a_job_that_is_cancelled_moves_up(workers):
             thread.join(SOON)
             assert isinstance(ends[0], Cancelled)
             assert third.connection.next(time.monotonic() + SOON).params["place"] == 1
-            assert workers.runtime.state(first.record.id).waiting == 1
+            assert workers.runtime.status(first.record.id).waiting == 1
 
 
 def test_a_client_that_is_lost_cancels_its_job_and_no_other(workers):
@@ -625,19 +625,19 @@ def test_a_worker_may_be_kept_for_as_long_as_anyone_likes(workers, days):
 
 def test_a_worker_that_is_not_kept_has_no_idle_time(workers):
     worker = workers.start()
-    assert workers.runtime.state(worker.record.id).keep < 0
+    assert workers.runtime.status(worker.record.id).keep < 0
 
 
 def test_the_state_is_there_for_all_to_see(workers):
     worker = workers.start()
-    assert workers.runtime.state(worker.record.id).idle
+    assert workers.runtime.status(worker.record.id).idle
     with running(workers, worker, "wait") as (ticker, _, cancellation, thread):
         ticker.wait()
-        found = workers.runtime.state(worker.record.id)
-        assert (found.phase, found.jobs, found.pid) == ("busy", 0, worker.pid)
+        found = workers.runtime.status(worker.record.id)
+        assert (found.state.label, found.jobs, found.pid) == ("busy", 0, worker.pid)
         cancellation.request()
         thread.join(SOON)
-        assert workers.runtime.state(worker.record.id).jobs == 1
+        assert workers.runtime.status(worker.record.id).jobs == 1
 
 
 def test_a_stopped_worker_cancels_its_job_and_says_so(workers):

@@ -27,8 +27,8 @@ LOCAL, AUTO = "local", "auto"
 """Addresses that are words: a cluster of our own, the one that this machine is in."""
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""For a cluster that is started here: Ray reports no usage, and does not warn that it will leave the
-GPUs of an actor that has none to that actor (`node.py` hides them)."""
+"""For a cluster that is started here: Ray reports no usage, and does not warn that it will leave
+the GPUs of an actor that has none to that actor (`node.py` hides them)."""
 
 MUTE = {"RAY_DEDUP_LOGS_SKIP_REGEX": "."}
 """Read as Ray is imported: what it says of its own processes is not printed among our results."""

@@ -19,7 +19,7 @@ from orchestrator.core.values import ArrayValue, AudioValue
 from orchestrator.errors import MMError, UsageError
 from orchestrator.jobs.job import Event, ignore_event
 from orchestrator.results import Artifact, Audio, array_result
-from orchestrator.worker.values import array_view, encode_array
+from orchestrator.worker.encoding import array_view, encode_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,7 +68,7 @@ class FileRef:
 
 @dataclass(frozen=True)
 class ArrayRef:
-    """An array in a blob, as `orchestrator.worker.values` describes it."""
+    """An array in a blob, as `orchestrator.worker.encoding` describes it."""
 
     blob: int
     dtype: Any

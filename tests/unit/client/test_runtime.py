@@ -11,6 +11,7 @@ from orchestrator.client.runtime import ENDS_KEPT, RuntimeDirectory, WorkerRecor
 from orchestrator.client.supervisors import start_time
 from orchestrator.errors import UsageError
 from orchestrator.worker import state
+from orchestrator.worker.state import WorkerState
 
 
 @pytest.fixture
@@ -55,12 +56,12 @@ def test_a_damaged_record_counts_as_absent(runtime, record, text):
 
 
 def test_a_state_is_read_without_asking_the_worker(runtime, record):
-    numbers = [11, 5, 1, 2.5, 300, 9.0, 0, state.IDLE]
+    numbers = [11, 5, 1, 2.5, 300, 9.0, 0, WorkerState.IDLE]
     runtime.state_file(record.id).write_bytes(state.encode(numbers))
-    found = runtime.state(record.id)
-    assert (found.pid, found.jobs, found.waiting, found.phase) == (11, 5, 1, "idle")
+    found = runtime.status(record.id)
+    assert (found.pid, found.jobs, found.waiting, found.state) == (11, 5, 1, WorkerState.IDLE)
     assert not found.idle  # somebody waits
-    assert runtime.state("none").phase == "new"
+    assert runtime.status("none").state is WorkerState.NEW
 
 
 def test_what_cannot_be_removed_is_passed_over(runtime, record):

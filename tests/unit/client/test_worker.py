@@ -27,6 +27,7 @@ from orchestrator.waiting import ENDLESS, Deadline
 from orchestrator.worker import frames, state
 from orchestrator.worker.channel import Channel
 from orchestrator.worker.frames import CANCELLED, FAILED, MISMATCH, NOT_LOADED, REJECTED
+from orchestrator.worker.state import WorkerState
 from tests.fakes import FakeSupervisor
 
 
@@ -64,7 +65,7 @@ class World:
 
     def works_for(self, client, since):
         """Show the state of a worker that is at a request."""
-        numbers = [1, 0, 0, since, 300, state.FOREVER, client, state.BUSY]
+        numbers = [1, 0, 0, since, 300, state.FOREVER, client, WorkerState.BUSY]
         self.runtime.state_file("w1").write_bytes(state.encode(numbers))
 
     def ended(self, text):

@@ -15,6 +15,7 @@ from orchestrator.errors import Cancelled, MemoryRefused, TimedOut
 from orchestrator.jobs.job import Job
 from orchestrator.waiting import Deadline
 from orchestrator.worker import state
+from orchestrator.worker.state import WorkerState
 from tests.fakes import FakeMemory
 from tests.models import Notes, model
 
@@ -38,7 +39,15 @@ class World:
         self.manifest = model(tmp_path, "wants").manifest
 
     def worker(
-        self, name, *, since=0.0, phase=state.IDLE, device="cpu", need=0, waiting=0, pid=2**22 + 1
+        self,
+        name,
+        *,
+        since=0.0,
+        does=WorkerState.IDLE,
+        device="cpu",
+        need=0,
+        waiting=0,
+        pid=2**22 + 1,
     ):
         # Its supervisor is this very process, so that it counts as alive.
         record = WorkerRecord(
@@ -46,7 +55,7 @@ class World:
             environment="", socket="", log="", device=device, need=need,
         )  # fmt: skip
         self.runtime.write(record)
-        numbers = [pid, 0, waiting, since, 300, state.FOREVER, 0, phase]
+        numbers = [pid, 0, waiting, since, 300, state.FOREVER, 0, does]
         self.runtime.state_file(name).write_bytes(state.encode(numbers))
 
     def evict(self, record):
@@ -97,7 +106,7 @@ def test_the_longest_idle_go_first_and_no_more_than_needed(world):
 
 
 def test_busy_workers_those_that_are_waited_for_and_other_devices_are_left_alone(world):
-    world.worker("busy", phase=state.BUSY)
+    world.worker("busy", does=WorkerState.BUSY)
     world.worker("wanted", waiting=1)
     world.worker("gpu", device="cuda")
     with pytest.raises(MemoryRefused):
@@ -130,7 +139,7 @@ def test_where_nobody_knows_nobody_is_refused(world):
 
 
 def test_a_model_that_is_being_loaded_has_its_memory_already(world):
-    world.worker("loading", phase=state.LOADING, need=GIB)
+    world.worker("loading", does=WorkerState.LOADING, need=GIB)
     with pytest.raises(MemoryRefused, match="1 GiB are free"):
         world.make(2 * GIB)
 

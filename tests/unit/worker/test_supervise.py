@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.worker import bell, state, supervise
+from orchestrator.worker import state, supervise, wakeup
 
 
 @pytest.fixture
@@ -52,28 +52,28 @@ def test_a_log_that_grows_is_looked_at_again_before_it_has_grown_by_much(log):
 
 
 def test_the_bell_is_rung_for_the_first_of_many_jobs():
-    rung = []
-    rings = bell.Bell(lambda: rung.append(1))
-    for now in (0.0, 0.1, bell.PAUSE - 0.1):
-        rings.ring(now)
-    assert len(rung) == 1
-    rings.ring(bell.PAUSE)
-    assert len(rung) == 2
+    sent = []
+    signals = wakeup.Wakeup(lambda: sent.append(1))
+    for now in (0.0, 0.1, wakeup.INTERVAL - 0.1):
+        signals.send(now)
+    assert len(sent) == 1
+    signals.send(wakeup.INTERVAL)
+    assert len(sent) == 2
 
 
 def test_both_halves_agree_on_the_state_and_its_places(tmp_path):
     state.create(str(tmp_path / "x.state"))
     shared = state.attach(str(tmp_path / "x.state"))
     shared[supervise.DEADLINE] = 5.0
-    shared[supervise.PHASE] = supervise.QUIET_PHASES[1]
+    shared[supervise.STATE] = supervise.QUIET_STATES[1]
     numbers = state.decode((tmp_path / "x.state").read_bytes())
     assert numbers[state.DEADLINE] == 5.0
-    assert state.PHASES[int(numbers[state.PHASE])] == "idle"
-    assert state.PHASES[supervise.QUIET_PHASES[0]] == "new"
-    assert supervise.AWAKE >= 2 * bell.PAUSE
+    assert numbers[state.STATE] == state.WorkerState.IDLE
+    assert supervise.QUIET_STATES[0] == state.WorkerState.NEW
+    assert supervise.AWAKE >= 2 * wakeup.INTERVAL
 
 
 def test_a_damaged_state_is_that_of_a_worker_that_does_nothing():
     numbers = state.decode(b"short")
-    assert numbers[state.PHASE] == state.NEW
+    assert numbers[state.STATE] == state.WorkerState.NEW
     assert numbers[state.DEADLINE] == state.FOREVER

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from orchestrator.worker import frames
-from orchestrator.worker.jobs import Context, Job, Rejection
+from orchestrator.worker.runner_api import LoadContext, Rejection, RunningJob
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def job(sent):
         frames.encode({"method": method, "params": params}, [])
         sent.append((method, json.loads(json.dumps(params))))
 
-    return Job("/job", {"text": "text"}, 1, send)
+    return RunningJob("/job", {"text": "text"}, 1, send)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 10**400])
@@ -54,5 +54,5 @@ def test_a_rejection_without_end_is_cut(job):
 
 def test_a_load_logs_likewise(sent):
     settings = {"device": "cpu", "dtype": "float32", "options": {}}
-    Context(settings, lambda method, params: sent.append(params)).log("y" * 1_000_000)
+    LoadContext(settings, lambda method, params: sent.append(params)).log("y" * 1_000_000)
     assert len(sent[0]["text"]) < 100_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.worker.ears import SHARED, Ears
+from orchestrator.worker.poller import SHARED, Poller
 
 DAY = 86400.0
 
@@ -10,6 +10,6 @@ DAY = 86400.0
 @pytest.mark.parametrize("shared", sorted({False, SHARED}))
 @pytest.mark.parametrize("seconds", [None, 0.01, 25 * DAY, 365 * DAY, 1e18, 1e300, float("inf")])
 def test_a_wait_may_be_as_long_as_anyone_asks(shared, seconds):
-    ears = Ears(shared=shared)
-    ears.wake()
-    assert ears.wait_in_main(seconds, soon=False)
+    poller = Poller(shared=shared)
+    poller.wake()
+    assert poller.wait_in_main(seconds, soon=False)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from orchestrator.client import fast_json
-from orchestrator.worker import frames, values
-from orchestrator.worker.values import OutputMismatch, array_view, encode_array, encode_outputs
+from orchestrator.worker import encoding, frames
+from orchestrator.worker.encoding import OutputMismatch, array_view, encode_array, encode_outputs
 from tests.unit.worker.test_frames import EXAMPLES
 from tests.unit.worker.test_sound import wav
 
@@ -142,7 +142,7 @@ def test_anything_with_a_buffer_is_an_array():
 def test_without_numpy_an_array_is_a_typed_view(shape):
     count = math.prod(shape)
     data = np.arange(count, dtype="<f4").tobytes()
-    view = values._typed_view(memoryview(data), "<f4", shape)
+    view = encoding._typed_view(memoryview(data), "<f4", shape)
     assert view.format == "f"
     assert view.nbytes == 4 * count
     if count:
@@ -157,7 +157,7 @@ def test_inputs_are_made_what_the_runner_expects(tmp_path):
         "array": {"buffer": 0, "dtype": "|u1", "shape": [2]},
     }
     types = {"a": "image", "many": "file[]", "t": "text", "array": "array"}
-    made = values.decode_inputs(given_, types, [memoryview(b"ab")])
+    made = encoding.decode_inputs(given_, types, [memoryview(b"ab")])
     assert made["a"].name == "y.png"
     assert [str(path) for path in made["many"]] == ["/1", "/2"]
     assert made["t"] == "text"
@@ -199,15 +199,15 @@ def nested(depth, value=0):
 
 
 def test_json_may_nest_so_deep_and_no_deeper():
-    values.check_json(nested(values.MAX_DEPTH))
-    for depth in (values.MAX_DEPTH + 1, 3000, 100_000):
-        with pytest.raises(ValueError, match=f"nested more than {values.MAX_DEPTH} deep"):
-            values.check_json(nested(depth))
+    encoding.check_json(nested(encoding.MAX_DEPTH))
+    for depth in (encoding.MAX_DEPTH + 1, 3000, 100_000):
+        with pytest.raises(ValueError, match=f"nested more than {encoding.MAX_DEPTH} deep"):
+            encoding.check_json(nested(depth))
 
 
 @pytest.mark.parametrize("read", [frames.parse, fast_json.parse], ids=["worker", "client"])
 def test_what_may_be_nested_so_deep_both_sides_read(read):
-    body = {"params": {"inputs": {"j": nested(values.MAX_DEPTH)}}}
+    body = {"params": {"inputs": {"j": nested(encoding.MAX_DEPTH)}}}
     for write in (frames.encode, fast_json.encode):
         assert read(write(body)[frames.HEADER :]) == body
 
@@ -217,7 +217,7 @@ def test_what_holds_itself_is_nested_without_end():
     loop[0].extend([loop, loop])
     loop[1]["a"] = loop[1]["b"] = loop
     with pytest.raises(ValueError, match="nested more than"):
-        values.check_json(loop)
+        encoding.check_json(loop)
 
 
 @pytest.mark.parametrize(
@@ -235,16 +235,16 @@ def test_what_holds_itself_is_nested_without_end():
 )
 def test_sound_of_another_form_is_refused(value, said):
     with pytest.raises(OutputMismatch, match=said if isinstance(value, tuple) else "samples"):
-        values.encode("audio", "audio", value, [])
+        encoding.encode("audio", "audio", value, [])
 
 
 def test_a_sound_in_a_file_is_looked_at_as_well(tmp_path):
     path = tmp_path / "x.wav"
     wav(path, np.zeros((1, 9), "<i2"))
     with pytest.raises(OutputMismatch, match="output 'audio' has the shape 1 x 9"):
-        values.encode("audio", "audio", path, [])
+        encoding.encode("audio", "audio", path, [])
     path.write_bytes(b"OggS, for all that is known here")
-    assert values.encode("audio", "audio", path, []) == {"path": str(path)}
+    assert encoding.encode("audio", "audio", path, []) == {"path": str(path)}
 
 
 def test_sounds_in_which_nothing_can_be_heard_are_named(tmp_path):
@@ -258,12 +258,12 @@ def test_sounds_in_which_nothing_can_be_heard_are_named(tmp_path):
         "j": {"buffer": 0, "rate": 8000, "dtype": "<i2"},
     }
     encoded, buffers = encode_outputs(returned, types, "a")
-    assert values.silent(encoded, types, buffers) == ["a", "c"]
+    assert encoding.silent(encoded, types, buffers) == ["a", "c"]
 
 
 def test_sound_keeps_frames_channels_and_rate():
     buffers = []
     samples = np.arange(6, dtype="<i2").reshape(3, 2).T.copy().T  # not contiguous
-    wire = values.encode("audio", "audio", (samples, np.int64(8000)), buffers)
+    wire = encoding.encode("audio", "audio", (samples, np.int64(8000)), buffers)
     assert wire == {"buffer": 0, "dtype": "<i2", "shape": [3, 2], "rate": 8000}
     assert bytes(buffers[0]) == samples.tobytes()

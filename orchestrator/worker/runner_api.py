@@ -1,4 +1,4 @@
-"""What a runner is given: the context of `load` and the job of `run`."""
+"""The objects that a runner gets: the context of `load` and the job of `run`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from . import values
+from . import encoding
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Rejection(BaseException):
     """Raised by `job.reject`; not an `Exception`, so that a runner's own handlers let it pass."""
 
 
-class Context:
+class LoadContext:
     """The argument of a runner's `load`.
 
     Attributes:
@@ -49,17 +49,17 @@ class Context:
         self._send = send
 
     def log(self, text: object) -> None:
-        """Send one line to whoever waits for the load."""
-        self._send("log", {"text": shown(text)})
+        """Send one line to the client that waits for the load."""
+        self._send("log", {"text": truncate(text)})
 
 
-class Job:
+class RunningJob:
     """The second argument of a runner's `run`.
 
     Attributes:
-        cancelled: Whether somebody has asked the job to stop; a runner looks at it now and then.
+        cancelled: Whether the job was asked to stop; a runner checks it now and then.
         threads: How many threads the job may use.
-        warnings: What is said of its result, in the order in which it was said.
+        warnings: Why its result may not be what was asked for, a line each, in order.
     """
 
     def __init__(
@@ -84,19 +84,21 @@ class Job:
         return self._directory
 
     def progress(self, done: float, total: float = 0, text: str = "") -> None:
-        """Say that `done` of `total` units are done; `total` is 0 where nobody knows."""
+        """Report that `done` of `total` units are done; `total` is 0 if it is not known."""
         now = time.monotonic()
         if now - self._reported < PROGRESS_INTERVAL and done != total:
             return
         self._reported = now
-        self._send("progress", {"done": finite(done), "total": finite(total), "text": shown(text)})
+        self._send(
+            "progress", {"done": finite(done), "total": finite(total), "text": truncate(text)}
+        )
 
     def log(self, text: object) -> None:
-        """Send one line to whoever waits for the job."""
-        self._send("log", {"text": shown(text)})
+        """Send one line to the client that waits for the job."""
+        self._send("log", {"text": truncate(text)})
 
     def warn(self, text: object) -> None:
-        """Say in one line why the result may not be what was asked for.
+        """Report in one line why the result may not be what was asked for.
 
         The line comes with the result: it is shown to the user and stands in the receipt.
         """
@@ -110,14 +112,14 @@ class Job:
             OutputMismatch: When there is no such output, or the chunk is not of its type.
         """
         if output not in self._types:
-            raise values.OutputMismatch(f"emit: the manifest declares no output {output!r}")
+            raise encoding.OutputMismatch(f"emit: the manifest declares no output {output!r}")
         buffers: list[memoryview] = []
-        value = values.encode(output, self._types[output], chunk, buffers)
+        value = encoding.encode(output, self._types[output], chunk, buffers)
         self._send("chunk", {"output": output, "value": value}, buffers)
 
     def reject(self, message: str) -> NoReturn:
         """End the job: the input is at fault, as `message` says in one sentence."""
-        raise Rejection(shown(message))
+        raise Rejection(truncate(message))
 
 
 def finite(number: float) -> float:
@@ -129,16 +131,16 @@ def finite(number: float) -> float:
     return value if -float("inf") < value < float("inf") else 0.0
 
 
-def shown(text: object) -> str:
-    """Return what is told of a job as text that fits into a message: no job fails for it."""
-    said = str(text)
-    return said if len(said) <= TEXT_LIMIT else f"{said[:TEXT_LIMIT]}…"
+def truncate(text: object) -> str:
+    """Return text of a runner, cut to what fits into a message: no job fails for it."""
+    whole = str(text)
+    return whole if len(whole) <= TEXT_LIMIT else f"{whole[:TEXT_LIMIT]}…"
 
 
 def use_threads(count: int | None) -> None:
     """Let libraries use `count` threads: those that are loaded already, and those to come.
 
-    Every OpenMP and BLAS library reads OMP_NUM_THREADS when it is loaded; torch can be told later.
+    Every OpenMP and BLAS library reads OMP_NUM_THREADS when it is loaded; torch also has a call.
     """
     if count is None:
         return

@@ -22,19 +22,29 @@ STALL_SECONDS = 30.0
 """How long a job waits for a client that has left `MAX_UNREAD` unread and reads nothing more."""
 
 
-class Request:
+class QueuedRequest:
     """A `load`, `run` or `shutdown` of one client."""
 
     __slots__ = (
-        "buffers", "cancelled", "channel", "client", "id", "job", "line", "method", "params",
+        "buffers",
+        "cancelled",
+        "channel",
+        "client",
+        "id",
+        "job",
+        "method",
+        "params",
         "place",
+        "queue",
     )  # fmt: skip
 
-    def __init__(self, channel: Channel, message: Message, client: int, line: Line) -> None:
+    def __init__(
+        self, channel: Channel, message: Message, client: int, queue: RequestQueue
+    ) -> None:
         body = message.body
         self.channel = channel
         self.client = client
-        self.line = line
+        self.queue = queue
         self.id = body["id"]
         self.method: str = body["method"]
         self.params: dict[str, Any] = body["params"]
@@ -42,7 +52,7 @@ class Request:
         self.job: Any = None
         self.cancelled = False
         self.place = 0
-        """How many were before it when its client was told last; 0 for never told."""
+        """The place that was sent to its client last; 0 for none."""
 
     def notify(
         self, method: str, params: dict[str, Any], buffers: list[memoryview] | None = None
@@ -57,7 +67,7 @@ class Request:
     def report(
         self, method: str, params: dict[str, Any], buffers: list[memoryview] | None = None
     ) -> None:
-        """Send what the job itself says, no faster than its client reads in the end."""
+        """Send an event of the job, no faster than its client reads in the end."""
         try:
             self.channel.await_room(STALL_SECONDS)
         except OSError:
@@ -66,13 +76,13 @@ class Request:
         self.notify(method, params, buffers)
 
     def answer(self, result: Any, buffers: list[memoryview] | None = None) -> None:
-        """Send the result; a client that has gone is none of our business.
+        """Send the result; a client that has gone is no error.
 
         Raises:
             ValueError, TypeError, RecursionError: When it does not fit into a message.
         """
-        # Out of the line first: the client's next request may come before `send` returns.
-        self.line.end(self)
+        # First out of the queue: the client's next request may come before `send` returns.
+        self.queue.end(self)
         body = {"jsonrpc": "2.0", "id": self.id, "result": result}
         directory = self.params.get("directory", "") if buffers else ""
         try:
@@ -82,7 +92,7 @@ class Request:
 
     def fail(self, code: int, message: str, trace: str = "") -> None:
         """Send an error."""
-        self.line.end(self)
+        self.queue.end(self)
         send_error(self.channel, self.id, code, message, trace)
 
     def mark_cancelled(self) -> None:
@@ -92,12 +102,12 @@ class Request:
             self.job.cancelled = True
 
 
-class Line:
+class RequestQueue:
     """The requests of all clients, in the order in which they came.
 
-    Any thread adds and cancels. The first in line is the one that runs, or is about to; the main
-    thread alone begins and ends it. How many wait is shown in the worker's state before anybody is
-    told a place.
+    Any thread adds and cancels. The first request is the one that runs, or is about to; the main
+    thread alone begins and ends it. How many wait is shown in the worker's state before any client
+    receives its place.
 
     Args:
         shared: The worker's state.
@@ -105,7 +115,7 @@ class Line:
 
     def __init__(self, shared: Any) -> None:
         self._lock = threading.Lock()
-        self._all: list[Request] = []
+        self._all: list[QueuedRequest] = []
         self._shared = shared
 
     @property
@@ -118,8 +128,8 @@ class Line:
         """How many wait behind the first one."""
         return max(0, len(self._all) - 1)
 
-    def add(self, request: Request) -> None:
-        """Put a request at the end and tell its client how many are before it, if any.
+    def add(self, request: QueuedRequest) -> None:
+        """Add a request at the end and notify its client how many are before it, if any.
 
         Raises:
             ProtocolError: When too many wait already.
@@ -134,7 +144,7 @@ class Line:
         if request.place:
             request.notify("waiting", {"place": request.place})
 
-    def begin(self) -> Request | None:
+    def begin(self) -> QueuedRequest | None:
         """Begin the first request and return it; None when there is none."""
         if not self._all:
             return None
@@ -143,8 +153,8 @@ class Line:
             request.notify("started", {})
         return request
 
-    def end(self, request: Request) -> None:
-        """Take out the first request, when it is being answered, and tell the others."""
+    def end(self, request: QueuedRequest) -> None:
+        """Remove the first request, when it is being answered, and notify the others."""
         with self._lock:
             if not self._all or self._all[0] is not request:
                 return  # it is out: its result could not be sent, and its error follows
@@ -153,12 +163,12 @@ class Line:
                 return
             self._shared[state.WAITING] = self.waiting
             left = list(self._all)
-        self._tell(left)
+        self._notify_places(left)
 
     def cancel(self, channel: Channel, identity: Any = None) -> None:
         """Cancel the requests of a client: the one with that id, or all.
 
-        Those that wait are answered at once; the first in line is asked to stop.
+        Those that wait are answered at once; the first one is asked to stop.
         """
         with self._lock:
             meant = [
@@ -177,10 +187,10 @@ class Line:
         for request in meant:
             send_error(request.channel, request.id, frames.CANCELLED, BEFORE)
         if meant:
-            self._tell(left)
+            self._notify_places(left)
 
-    def _tell(self, left: list[Request]) -> None:
-        """Tell those that wait their new places; the first of them is told when it begins."""
+    def _notify_places(self, left: list[QueuedRequest]) -> None:
+        """Send those that wait their new places; the first one gets `started` when it begins."""
         for place, request in enumerate(left):
             if place and request.place > place:
                 request.place = place
@@ -188,7 +198,7 @@ class Line:
 
 
 def reply(channel: Channel, identity: Any, result: Any) -> None:
-    """Answer a request; a client that has gone is none of our business."""
+    """Answer a request; a client that has gone is no error."""
     with contextlib.suppress(OSError):
         channel.send({"jsonrpc": "2.0", "id": identity, "result": result})
 

@@ -2,8 +2,8 @@
 
 A small job is done sooner by the thread that has read it than after a hand-over to another. On
 Linux the kernel wakes the reader only while the main thread does not wait (EPOLLEXCLUSIVE,
-epoll_ctl(2)). That is an optimisation and no promise: either or both may wake at any time, and
-whoever wakes reads what is there without blocking. Elsewhere the reader alone reads.
+epoll_ctl(2)). That is an optimisation and no promise: either or both may wake at any time, and a
+thread that wakes reads what is there without blocking. Elsewhere the reader alone reads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import select
 import time
 
-from .attention import Attention
+from .spin_wait import SpinWait
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ LONGEST = 3600.0
 SHARED = hasattr(select, "EPOLLEXCLUSIVE")
 
 
-class Ears:
-    """Says which descriptors are readable.
+class Poller:
+    """Waits for readable descriptors, in two threads.
 
     Args:
-        shared: Whether the main thread listens as well.
+        shared: Whether the main thread waits for them as well.
     """
 
     def __init__(self, *, shared: bool = SHARED) -> None:
@@ -42,21 +42,21 @@ class Ears:
         self._event = select.EPOLLIN | select.EPOLLEXCLUSIVE if shared else select.POLLIN
         self._second = 1 if shared else 1000
         """What a second is in the poller's unit of time."""
-        self._attention = Attention()
+        self._spin = SpinWait()
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
         os.set_blocking(self._wake_writer, False)
         self._main.register(self._wake_reader, select.POLLIN)
 
     def add(self, descriptor: int) -> None:
-        """Listen to `descriptor`; called by whoever listens at that moment."""
+        """Wait for `descriptor` too; called by the thread that handles messages at that moment."""
         # The main thread first: the kernel asks in this order.
         if self._shared:
             self._main.register(descriptor, self._event)
         self._reader.register(descriptor, self._event)
 
     def remove(self, descriptor: int) -> None:
-        """Listen to it no more; before it is closed."""
+        """Stop waiting for it; call this before it is closed."""
         if self._shared:
             self._main.unregister(descriptor)
         self._reader.unregister(descriptor)
@@ -69,9 +69,9 @@ class Ears:
             soon: Whether something is likely to come at once.
 
         Returns:
-            When woken, there is among them a descriptor that nobody has added.
+            After `wake`, a descriptor that no one has added is among them.
         """
-        ready = self._attention.look(self._main.poll) if soon and self._shared else []
+        ready = self._spin.poll(self._main.poll) if soon and self._shared else []
         if not ready:
             limit = None if seconds is None else min(seconds, LONGEST) * self._second
             ready = self._main.poll(limit)

@@ -1,6 +1,6 @@
-"""What ends a worker when its supervisor dies, whatever the worker is doing at that moment.
+"""Ends a worker when its supervisor dies, whatever the worker is doing at that moment.
 
-The leash is the read end of a pipe whose only writer is the supervisor. Its end of file means that
+`pipe` is the reading end of a pipe whose only writer is the supervisor. Its end of file means that
 the supervisor is gone, killed by signal 9 included.
 """
 
@@ -13,18 +13,18 @@ import sys
 import threading
 
 
-def attach(leash: int) -> None:
-    """Tie this process group to the pipe `leash`, in the best way of this system.
+def attach(pipe: int) -> None:
+    """Have this process group killed at the end of file of `pipe`, as this system does best.
 
     The caller leads its process group.
     """
     if sys.platform == "linux":
-        attach_by_kernel(leash)
+        attach_by_kernel(pipe)
     else:
-        attach_by_thread(leash)
+        attach_by_thread(pipe)
 
 
-def attach_by_kernel(leash: int) -> None:
+def attach_by_kernel(pipe: int) -> None:
     """Let the kernel kill the whole group, also while C code holds the interpreter's lock.
 
     A pipe whose last writer has gone sends the signal chosen by F_SETSIG to its owner, and an
@@ -38,25 +38,25 @@ def attach_by_kernel(leash: int) -> None:
         flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
         fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_ASYNC)
 
-    bind(leash, -os.getpgrp())
+    bind(pipe, -os.getpgrp())
     with contextlib.suppress(OSError):  # there is no /proc
         # This process once more by itself: a model may leave the group. An owner belongs to an
         # open file, so that a second one is needed.
-        bind(os.open(f"/proc/self/fd/{leash}", os.O_RDONLY | os.O_NONBLOCK), os.getpid())
-    if _readable(leash):
+        bind(os.open(f"/proc/self/fd/{pipe}", os.O_RDONLY | os.O_NONBLOCK), os.getpid())
+    if _readable(pipe):
         # The supervisor died before the arrangement stood.
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def attach_by_thread(leash: int) -> None:
+def attach_by_thread(pipe: int) -> None:
     """Wait in a thread for the end of file, and kill the group then."""
 
     def wait() -> None:
-        while os.read(leash, 1):
+        while os.read(pipe, 1):
             pass
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
-    threading.Thread(target=wait, name="mm-leash", daemon=True).start()
+    threading.Thread(target=wait, name="mm-parent-death", daemon=True).start()
 
 
 def _readable(descriptor: int) -> bool:
