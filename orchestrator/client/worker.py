@@ -86,8 +86,8 @@ class Call(msgspec.Struct):
 
     def start(self) -> None:
         """Start its clock; it is sent next."""
-        self.sent = time.monotonic()
-        self._run_until(self.sent)
+        self.sent = now = time.monotonic()
+        self.until = min(now + self.seconds, self.deadline.at)
 
     def hear(self, event: Event) -> None:
         """Stop or start its clock."""
@@ -97,11 +97,8 @@ class Call(msgspec.Struct):
             self.waits, self.begun, self.until = True, False, self.deadline.at
             return
         if self.waits:
-            self._run_until(time.monotonic())
+            self.until = min(time.monotonic() + self.seconds, self.deadline.at)
         self.waits, self.begun = False, True
-
-    def _run_until(self, now: float) -> None:
-        self.until = min(now + self.seconds, self.deadline.at)
 
     def strike(
         self, reason: DeadlinePassed | CancelRequested, what: str, model: str, grace: float
