@@ -30,18 +30,16 @@ class Deadline:
     Args:
         seconds: How long; infinity for as long as it takes.
         fix: How the user allows more.
+
+    Attributes:
+        at: The time of `time.monotonic` at which it passes, if its clock runs on.
     """
 
     def __init__(self, seconds: float = math.inf, fix: str = "allow more with --timeout") -> None:
         self.seconds = seconds
         self.fix = fix
-        self._at = time.monotonic() + seconds
+        self.at = time.monotonic() + seconds
         self._paused_at: float | None = None
-
-    @property
-    def at(self) -> float:
-        """The time of `time.monotonic` at which it passes, if its clock runs on."""
-        return self._at
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -72,7 +70,7 @@ class Deadline:
     def _resume(self) -> bool:
         paused, self._paused_at = self._paused_at, None
         if paused is not None:
-            self._at += time.monotonic() - paused
+            self.at += time.monotonic() - paused
         return paused is not None
 
 

@@ -76,7 +76,7 @@ class Channel:
                 there is no room for its buffers.
         """
         if not parts:
-            self._queue.send([self._encode(body)])
+            self._queue.send(self._encode(body))
             return
         if len(parts) > frames.MAX_BUFFERS:
             raise ValueError(f"{len(parts)} buffers; {frames.MAX_BUFFERS} are allowed")
@@ -99,7 +99,7 @@ class Channel:
                         large += len(part)
             # The descriptors ride on the frame's first bytes, so that they have come when it is
             # whole.
-            self._queue.send([self._encode(body, specs), *inline], descriptors, large)
+            self._queue.send_pieces([self._encode(body, specs), *inline], descriptors, large)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)

@@ -48,10 +48,30 @@ class SendQueue:
         self._moved = threading.Condition(self._lock)
         self._kept: deque[_Frame] = deque()  # while it is not empty, a thread sends it
 
-    def send(
-        self, pieces: list[bytes | memoryview], descriptors: Sequence[int] = (), large: int = 0
+    def send(self, data: bytes) -> None:
+        """Send a frame without buffers, or keep what the peer does not take within a moment.
+
+        Raises:
+            OSError: When the connection is broken, or too much is kept for the peer already.
+        """
+        with self._lock:
+            sent = 0
+            try:
+                if not self._kept:
+                    sent = self._sock.send(data, DONT_WAIT)
+                    if sent == len(data):
+                        return
+            except BlockingIOError:
+                sent = 0  # the peer has to read first
+            except OSError:
+                self.hang_up()
+                raise
+            self._send_or_keep(_Frame([memoryview(data)[sent:]], (), 0))
+
+    def send_pieces(
+        self, pieces: list[bytes | memoryview], descriptors: Sequence[int], large: int
     ) -> None:
-        """Send a frame, or keep what the peer does not take within a moment.
+        """Do the same with a frame of several pieces.
 
         Args:
             pieces: Its bytes.
@@ -59,17 +79,10 @@ class SendQueue:
             large: Their bytes.
 
         Raises:
-            OSError: When the connection is broken, or too much is kept for the peer already.
+            OSError: As `send`.
         """
         with self._lock:
-            try:
-                frame = _Frame(pieces, descriptors, large)
-                if self._kept or not self._send_now(frame):
-                    self._keep(frame)
-            except BaseException:
-                # What was sent may be half a frame, which nothing else may follow.
-                self.hang_up()
-                raise
+            self._send_or_keep(_Frame(pieces, descriptors, large))
 
     def await_room(self, seconds: float) -> None:
         """Wait until no more is kept for the peer than may be.
@@ -89,6 +102,15 @@ class SendQueue:
         """Break the connection for both sides, wherever its socket is held."""
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
+
+    def _send_or_keep(self, frame: _Frame) -> None:
+        try:
+            if self._kept or not self._send_now(frame):
+                self._keep(frame)
+        except BaseException:
+            # What was sent may be half a frame, which nothing else may follow.
+            self.hang_up()
+            raise
 
     def _send_now(self, frame: _Frame) -> bool:
         """Write what the peer takes within a moment; return whether that is all."""
@@ -172,10 +194,8 @@ class _Frame:
                 rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", self._descriptors))
                 sent = sock.sendmsg(pieces, [rights], DONT_WAIT)
                 self.close()
-            elif len(pieces) > 1:
-                sent = sock.sendmsg(pieces, [], DONT_WAIT)
             else:
-                sent = sock.send(pieces[0], DONT_WAIT)
+                sent = sock.sendmsg(pieces, [], DONT_WAIT)
         except BlockingIOError:
             return False
         while pieces and sent >= len(pieces[0]):

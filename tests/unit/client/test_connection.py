@@ -134,6 +134,15 @@ def test_a_worker_that_leaves_is_lost_and_it_is_known_whether_it_read_the_reques
     assert lost.value.unread is not reads
 
 
+def test_a_worker_that_leaves_before_it_has_taken_the_whole_request_has_not_read_it(ends):
+    connection, worker = ends
+    connection.send("run", {"text": "x" * (1 << 20)})
+    worker.shutdown(socket.SHUT_WR)
+    with pytest.raises(ConnectionLost) as lost:
+        connection.next(math.inf)
+    assert lost.value.unread
+
+
 def test_half_a_message_and_silence_end_with_the_deadline(ends):
     connection, worker = ends
     connection.send("run", {})

@@ -24,7 +24,7 @@ def ends():
 def fill(queue):
     """Send until more is kept than may be."""
     while queue.unread <= MOST:
-        queue.send([b"x" * MOST])
+        queue.send(b"x" * MOST)
 
 
 def senders():
@@ -35,9 +35,9 @@ def test_a_peer_that_leaves_too_much_unread_is_dropped(ends):
     queue, _, peer = ends
     fill(queue)
     with pytest.raises(TimeoutError, match="unread"):
-        queue.send([b"more"])
+        queue.send(b"more")
     with pytest.raises(OSError, match=r"unread|pipe"):
-        queue.send([b"more"])
+        queue.send(b"more")
     for thread in senders():
         thread.join(SOON)
     left = b"."
@@ -53,7 +53,7 @@ def test_who_sends_much_waits_for_a_peer_that_reads(ends):
     while waiting.is_alive():
         peer.recv(MOST)
     assert queue.unread <= MOST
-    queue.send([b"more"])
+    queue.send(b"more")
 
 
 def test_a_peer_that_reads_nothing_more_is_not_waited_for(ends):
@@ -62,7 +62,7 @@ def test_a_peer_that_reads_nothing_more_is_not_waited_for(ends):
     with pytest.raises(TimeoutError, match="nothing was read"):
         queue.await_room(0.01)
     with pytest.raises(OSError, match=r"unread|pipe"):
-        queue.send([b"more"])
+        queue.send(b"more")
 
 
 def test_a_peer_that_leaves_is_not_waited_for_and_what_was_kept_goes(ends):
@@ -79,8 +79,8 @@ def test_a_peer_that_leaves_is_not_waited_for_and_what_was_kept_goes(ends):
 def test_descriptors_that_were_kept_are_closed_with_the_connection(ends):
     queue, ours, _ = ends
     reader, writer = os.pipe()
-    queue.send([b"x" * MOST])
-    queue.send([b"frame"], [writer], 1)
+    queue.send(b"x" * MOST)
+    queue.send_pieces([b"frame"], [writer], 1)
     os.close(writer)
     os.set_blocking(reader, False)
     with pytest.raises(BlockingIOError):  # the copy in the queue holds the pipe open
