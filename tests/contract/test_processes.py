@@ -14,7 +14,7 @@ from orchestrator.processes import Children, ProcessError, run, run_logged, stop
 SOON = 30.0
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 ORDERLY = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n"
-WAIT = "print('ready', flush=True); time.sleep(600)"
+WAIT = "print('ready', flush=True); time.sleep(60)"
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_child_that_has_ended_is_sent_nothing(child):
 
 def test_a_tool_that_does_not_answer_is_ended():
     with pytest.raises(ProcessError, match=r"ended with|no answer") as caught:
-        run(command("import time; time.sleep(600)"), variables={}, timeout=0.2)
+        run(command("import time; time.sleep(60)"), variables={}, timeout=0.2)
     assert "no answer within 0.2 seconds" in caught.value.detail
 
 
@@ -69,7 +69,7 @@ def logged(tmp_path):
     """Return a function that runs a child, whose first line, its id, goes to `on_line`."""
 
     def logged(on_line, children=None):
-        code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+        code = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
         run_logged(
             command(code), variables={}, log=tmp_path / "log", on_line=on_line, children=children
         )
