@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import select
 import time
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from orchestrator.client.cancellation import Cancellation
     from orchestrator.flock import Held
     from orchestrator.reporting import Reporter
 
@@ -162,12 +160,3 @@ def too_late(subject: str, what: str, deadline: Deadline) -> TimedOut:
         f"{subject} did not begin within {deadline.seconds:g} seconds: it was waiting for {what}",
         fix=deadline.fix,
     )
-
-
-def asked_to_stop(cancellation: Cancellation | None) -> Callable[[], bool]:
-    """Return what says whether a cancellation was requested; it takes no note of it."""
-    if cancellation is None:
-        return lambda: False
-    poller = select.poll()
-    poller.register(cancellation, select.POLLIN)
-    return lambda: bool(poller.poll(0))

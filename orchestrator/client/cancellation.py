@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Cancellation:
@@ -54,3 +59,12 @@ class Cancellation:
                 self._closed = True
                 os.close(self._reader)
                 os.close(self._writer)
+
+
+def asked_to_stop(cancellation: Cancellation | None) -> Callable[[], bool]:
+    """Return what says whether a cancellation was requested; it takes no note of it."""
+    if cancellation is None:
+        return lambda: False
+    poller = select.poll()
+    poller.register(cancellation, select.POLLIN)
+    return lambda: bool(poller.poll(0))

@@ -7,9 +7,10 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator import machine
+from orchestrator.client.cancellation import asked_to_stop
 from orchestrator.core.units import format_size, parse_size
 from orchestrator.errors import MemoryRefused
-from orchestrator.waiting import Deadline, Wait, asked_to_stop
+from orchestrator.waiting import Deadline, Wait
 from orchestrator.worker.state import WorkerState
 
 if TYPE_CHECKING:
