@@ -24,7 +24,7 @@ import ray
 import orchestrator
 from orchestrator.client.rosters import rosters
 from orchestrator.engines.ray.cluster import QUIET
-from orchestrator.userenv import during
+from orchestrator.system.userenv import during
 
 ROOT = Path(__file__).resolve().parent.parent
 FOX = ROOT / "examples" / "quick-fox.png"

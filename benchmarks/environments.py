@@ -33,7 +33,7 @@ import sys, time
 from pathlib import Path
 from orchestrator.environments import build, disk
 from orchestrator.backends import uv
-from orchestrator.userenv import snapshot
+from orchestrator.system.userenv import snapshot
 from orchestrator.workspace import Workspace
 place = Workspace(variables=snapshot(), cwd=Path.cwd(), manifests=(Path(sys.argv[2]),))
 model = place.catalog.model(sys.argv[1])

@@ -30,12 +30,12 @@ from PIL import Image, ImageDraw
 
 import orchestrator
 from orchestrator.core.patching import Conditions
-from orchestrator.home import Home
 from orchestrator.jobs.job import Job
-from orchestrator.reporting import Silent
 from orchestrator.sources.model_files import SourceRecord, describe
 from orchestrator.sources.overlays import ensure_overlay
 from orchestrator.sources.patchsets import load_patch_sets
+from orchestrator.system.home import Home
+from orchestrator.system.reporter import Silent
 from orchestrator.workspace import Workspace
 
 MODEL = "deepseek-ocr-2"

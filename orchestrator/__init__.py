@@ -24,8 +24,8 @@ if TYPE_CHECKING:
         TimedOut,
         UsageError,
     )
+    from orchestrator.jobs.results import Artifact, Audio, Result
     from orchestrator.pipelines.pipeline import Pipeline
-    from orchestrator.results import Artifact, Audio, Result
     from orchestrator.session import Session
 
 _HOMES = {

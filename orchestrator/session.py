@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from orchestrator.client.cancellation import Cancellation
 from orchestrator.core.devices import AUTO
 from orchestrator.core.paths import given_path
-from orchestrator.core.values import check_inputs
+from orchestrator.core.value_checks import check_inputs
 from orchestrator.engines import local_engine
 from orchestrator.engines.messages import decode_output
+from orchestrator.engines.preparing import LocalPreparer
 from orchestrator.errors import Cancelled, Crashed, MMError, UsageError
-from orchestrator.inputs import describe_inputs, resolve_files
+from orchestrator.jobs.cancellation import Cancellation
+from orchestrator.jobs.input_files import describe_inputs, resolve_files
 from orchestrator.jobs.job import Job
+from orchestrator.jobs.receipts import receipt
+from orchestrator.jobs.results import Result
 from orchestrator.jobs.retries import with_retries
-from orchestrator.preparing import LocalPreparer
-from orchestrator.receipts import receipt
-from orchestrator.reporting import Reporter, Silent
-from orchestrator.results import Result
-from orchestrator.scratch import Scratch
-from orchestrator.userenv import snapshot
+from orchestrator.system.reporter import Reporter, Silent
+from orchestrator.system.scratch import Scratch
+from orchestrator.system.userenv import snapshot
 from orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.engines import EngineFactory
     from orchestrator.engines.base import Completed, Engine, PreparedModel
+    from orchestrator.engines.preparing import Preparer
     from orchestrator.jobs.job import Event
-    from orchestrator.preparing import Preparer
 
 
 ENGINES = ("local", "ray")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
-from orchestrator.home import Home, home_directory
-from orchestrator.reporting import Reporter, Silent
+from orchestrator.system.home import Home, home_directory
+from orchestrator.system.reporter import Reporter, Silent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Catalog, Declared
     from orchestrator.client.runtime import RuntimeDirectory
     from orchestrator.environments import Environments
-    from orchestrator.settings import Settings
     from orchestrator.sources.service import Sources
+    from orchestrator.system.settings import Settings
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Workspace:
     @cached_property
     def settings(self) -> Settings:
         """What `mm use` and `mm manifest trust` have kept."""
-        from orchestrator.settings import load_settings
+        from orchestrator.system.settings import load_settings
 
         settings = load_settings(self.home)
         for note in settings.notes:
@@ -145,7 +145,7 @@ class Workspace:
     @cached_property
     def memory(self) -> Mapping[str, int | None]:
         """Bytes of memory by kind of device of this machine; None where nobody knows."""
-        from orchestrator import machine
+        from orchestrator.system import machine
 
         total = machine.total_memory()
         return {

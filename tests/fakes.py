@@ -13,7 +13,7 @@ from orchestrator.core.manifest import Input, Output, Timeouts
 from orchestrator.engines.base import Completed
 from orchestrator.environments import Environment, Environments
 from orchestrator.session import Session
-from orchestrator.waiting import ENDLESS, Deadline
+from orchestrator.system.waiting import ENDLESS, Deadline
 from orchestrator.workspace import Choice, Workspace
 from tests.models import DIGEST, Notes, built, model
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from orchestrator.client.supervisors import Supervisor
     from orchestrator.engines.base import Engine, PreparedModel
     from orchestrator.jobs.job import Job
-    from orchestrator.machine import Memory
-    from orchestrator.reporting import Reporter
+    from orchestrator.system.machine import Memory
+    from orchestrator.system.reporter import Reporter
 
 
 class FakeEngine:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from orchestrator import processes
 from orchestrator.backends.installed import difference
 from orchestrator.backends.toolenv import tool_variables
+from orchestrator.system import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

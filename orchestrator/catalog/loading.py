@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from orchestrator.settings import Settings
+    from orchestrator.system.settings import Settings
 
 SHARED = ("python", "platforms", "dependencies", "overrides", "build")
 """What manifests that share an environment's folder must agree on, for they share its lock."""

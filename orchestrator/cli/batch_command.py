@@ -102,7 +102,7 @@ def _run(
     options: dict[str, Any],
 ) -> None:
     from orchestrator.cli.input_options import collect
-    from orchestrator.inputs import named_files, refuse_input
+    from orchestrator.jobs.input_files import named_files, refuse_input
     from orchestrator.jobs.job import Job
     from orchestrator.pipelines.batch_run import Batch, Progress, identity_of
     from orchestrator.session import Session
@@ -145,7 +145,7 @@ def _items(
     context: Context, manifest: Manifest, words: tuple[str, ...], more: dict[str, Any], out: Path
 ) -> tuple[Iterable[Item], int]:
     """Return the items and how many there are; 0 where the number is not known yet."""
-    from orchestrator.inputs import file_named, refuse_input
+    from orchestrator.jobs.input_files import file_named, refuse_input
     from orchestrator.pipelines.batch_items import (
         STANDARD_INPUT,
         expand,

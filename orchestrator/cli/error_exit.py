@@ -67,8 +67,8 @@ def _unknown(error: BaseException, context: Context, arguments: Sequence[str]) -
     import platform
     from datetime import datetime, timezone
 
-    from orchestrator import __version__
-    from orchestrator.home import home_directory, make_private, write_atomically
+    from orchestrator.system.home import home_directory, make_private, write_atomically
+    from orchestrator.version import __version__
 
     text = _traceback(error)
     if context.debug:

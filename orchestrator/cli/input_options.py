@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from orchestrator.arrays import read_npy
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.core.manifest import FILE_TYPES, option_name
 from orchestrator.errors import UsageError
+from orchestrator.jobs.npy import read_npy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchestrator.client.cancellation import Cancellation
+    from orchestrator.jobs.cancellation import Cancellation
 
 
 @contextlib.contextmanager
@@ -18,7 +18,7 @@ def interrupts() -> Iterator[Cancellation]:
 
     The first asks the runner to stop, the second ends its worker.
     """
-    from orchestrator.client.cancellation import Cancellation
+    from orchestrator.jobs.cancellation import Cancellation
 
     cancellation = Cancellation()
 

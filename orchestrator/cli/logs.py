@@ -10,7 +10,7 @@ import click
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.terminal import write_result
 from orchestrator.errors import UsageError
-from orchestrator.tidying import modified
+from orchestrator.system.removal import modified
 
 if TYPE_CHECKING:
     from pathlib import Path

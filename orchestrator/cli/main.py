@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from orchestrator import __version__
 from orchestrator.cli import error_exit
 from orchestrator.cli.context import Context
 from orchestrator.cli.lazy import LazyGroup
 from orchestrator.errors import UsageError
-from orchestrator.userenv import snapshot
+from orchestrator.system.userenv import snapshot
+from orchestrator.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -88,7 +88,7 @@ def trust(context: Context, directory: Path, *, revoke: bool) -> None:
     change mm asks again. Read the runners first: they are programs that run with your rights.
     """
     from orchestrator.catalog import inspect_tree
-    from orchestrator.settings import update_settings
+    from orchestrator.system.settings import update_settings
 
     chosen = _manifest_directory(context, directory)
     if revoke:

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.arrays import npy_bytes
 from orchestrator.cli.terminal import write_result
 from orchestrator.core.paths import given_path
 from orchestrator.errors import UsageError
-from orchestrator.home import write_atomically
-from orchestrator.inputs import named_files, refuse_input
-from orchestrator.results import Artifact, Audio
+from orchestrator.jobs.input_files import named_files, refuse_input
+from orchestrator.jobs.npy import npy_bytes
+from orchestrator.jobs.results import Artifact, Audio
+from orchestrator.system.home import write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence

@@ -13,14 +13,14 @@ from orchestrator.cli.outputs import (
     suffix_of,
     write_file,
 )
-from orchestrator.home import make_private, write_atomically
-from orchestrator.results import Audio
-from orchestrator.tidying import remove_oldest
+from orchestrator.jobs.results import Audio
+from orchestrator.system.home import make_private, write_atomically
+from orchestrator.system.removal import remove_oldest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from orchestrator.home import Home
+    from orchestrator.system.home import Home
 
 KEPT = 20
 """Files under `MM_HOME/partial`; the oldest go first."""

@@ -294,11 +294,11 @@ def _view(
 
 
 def _chosen(context: Context, declared: Declared, given: Given) -> Conditions:
-    from orchestrator import machine
     from orchestrator.core.devices import choose_device, choose_dtype
     from orchestrator.core.patching import Conditions
-    from orchestrator.processor import native_dtypes
     from orchestrator.sources.interpreter import installed_versions
+    from orchestrator.system import machine
+    from orchestrator.system.processor import native_dtypes
 
     manifest = declared.manifest
     on = choose_device(manifest, given.device, machine.available_devices())

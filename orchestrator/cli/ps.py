@@ -58,7 +58,7 @@ def _rows(context: Context) -> list[dict[str, Any]]:
 
 
 def _row(context: Context, record: WorkerRecord) -> dict[str, Any]:
-    from orchestrator.machine import resident_memory
+    from orchestrator.system.machine import resident_memory
 
     status = context.runtime.status(record.id)
     return {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.cli.streaming import Stream
     from orchestrator.core.manifest import Manifest
-    from orchestrator.results import Result
+    from orchestrator.jobs.results import Result
     from orchestrator.workspace import Choice
 
 JSON_VERSION = 1
@@ -169,7 +169,7 @@ def _execute(
     from orchestrator.engines import kept_engine
     from orchestrator.jobs.job import Job
     from orchestrator.session import Session
-    from orchestrator.waiting import Deadline
+    from orchestrator.system.waiting import Deadline
 
     manifest = declared.manifest
     with (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.terminal import writing
 from orchestrator.errors import OutputError
-from orchestrator.results import Audio
+from orchestrator.jobs.results import Audio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

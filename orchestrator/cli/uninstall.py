@@ -11,8 +11,8 @@ import click
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.core.units import format_size
 from orchestrator.errors import EnvironmentFailure, UsageError
-from orchestrator.home import FORMAT_FILE, home_directory
-from orchestrator.tidying import remove
+from orchestrator.system.home import FORMAT_FILE, home_directory
+from orchestrator.system.removal import remove
 
 DESCRIPTIONS = {
     "envs": "built environments",

@@ -62,7 +62,7 @@ def _by_preference(context: Context, task: str) -> str:
 
 
 def _choose(context: Context, task: str, model: str) -> None:
-    from orchestrator.settings import update_settings
+    from orchestrator.system.settings import update_settings
 
     context.catalog.task(task)
     declared = context.catalog.model(model)
@@ -77,7 +77,7 @@ def _choose(context: Context, task: str, model: str) -> None:
 
 
 def _clear(context: Context, task: str) -> None:
-    from orchestrator.settings import update_settings
+    from orchestrator.system.settings import update_settings
 
     if task not in context.settings.uses:
         context.catalog.task(task)  # says so when there is no such task

@@ -15,7 +15,7 @@ from orchestrator.worker.spin_wait import SpinWait
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.client.cancellation import Cancellation
+    from orchestrator.jobs.cancellation import Cancellation
     from orchestrator.worker.channel import Channel
     from orchestrator.worker.frames import Message
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchestrator import machine
 from orchestrator.client.supervisors import is_alive
-from orchestrator.home import read_json
+from orchestrator.system import machine
+from orchestrator.system.home import read_json
 
 if TYPE_CHECKING:
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord

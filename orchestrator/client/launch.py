@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchestrator import __version__, processes
 from orchestrator.client.connection import Connection, ConnectionLost, DeadlinePassed, RemoteError
 from orchestrator.client.fast_json import encode, parse
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.supervisors import OwnedProcess, start_time
 from orchestrator.client.worker import Worker
 from orchestrator.core.canonical import digest
-from orchestrator.home import make_private, open_private
 from orchestrator.jobs.job import Event
-from orchestrator.machine import memory_kills
-from orchestrator.tidying import remove_oldest
+from orchestrator.system import processes
+from orchestrator.system.home import make_private, open_private
+from orchestrator.system.machine import memory_kills
+from orchestrator.system.removal import remove_oldest
+from orchestrator.version import __version__
 from orchestrator.worker import peers, state
 from orchestrator.worker.channel import Channel
 from orchestrator.worker.frames import PROTOCOL, ProtocolError

@@ -10,12 +10,12 @@ import msgspec
 
 from orchestrator.client.connection import CancelRequested, DeadlinePassed
 from orchestrator.errors import Cancelled, MMError, TimedOut
-from orchestrator.waiting import ENDLESS, Deadline, too_late
+from orchestrator.system.waiting import ENDLESS, Deadline, too_late
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.client.cancellation import Cancellation
+    from orchestrator.jobs.cancellation import Cancellation
     from orchestrator.jobs.job import Event
 
 

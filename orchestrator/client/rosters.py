@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.client.supervisors import is_alive, start_time
 from orchestrator.core.canonical import canonical_bytes
-from orchestrator.home import read_json
+from orchestrator.system.home import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -18,7 +18,7 @@ from msgspec.structs import asdict
 from orchestrator.client.supervisors import ForeignProcess, is_alive
 from orchestrator.core.canonical import canonical_bytes
 from orchestrator.errors import UsageError
-from orchestrator.flock import nap
+from orchestrator.system.flock import nap
 from orchestrator.worker import state
 from orchestrator.worker.state import WorkerState
 

@@ -13,7 +13,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from orchestrator import processes
+from orchestrator.system import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -40,10 +40,10 @@ from orchestrator.worker.frames import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.client.cancellation import Cancellation
     from orchestrator.client.requests import Request
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.client.supervisors import Supervisor
+    from orchestrator.jobs.cancellation import Cancellation
 
 LOOK = 0.5
 """Seconds between two looks at the state of a worker that sends nothing."""

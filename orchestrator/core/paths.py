@@ -1,11 +1,14 @@
-"""What every path that a user has given is checked for before it is used."""
+"""Paths as users give them: never empty, and with a page of a document where they name one."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from orchestrator.errors import UsageError
+
+_PAGE = re.compile(r"(?P<path>.+)#page=(?P<page>[1-9][0-9]*)", re.DOTALL)
 
 
 def given_path(given: str | os.PathLike[str], where: str) -> Path:
@@ -21,3 +24,14 @@ def given_path(given: str | os.PathLike[str], where: str) -> Path:
     if not os.fspath(given):
         raise UsageError("the path is empty", where=where, fix="name a file or a directory")
     return Path(given)
+
+
+def page_in(path: Path) -> tuple[Path, int | None]:
+    """Return the file and the page, counted from 1, that `doc.pdf#page=3` names.
+
+    A file that has such a name itself is that file.
+    """
+    match = _PAGE.fullmatch(str(path))
+    if match is None or path.exists():
+        return path, None
+    return Path(match["path"]), int(match["page"])

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import machine, processes
 from orchestrator.core.diagnosis.records import (
     Effect,
     Evidence,
@@ -22,7 +21,8 @@ from orchestrator.core.diagnosis.records import (
 )
 from orchestrator.core.units import format_size
 from orchestrator.errors import MMError
-from orchestrator.processor import features
+from orchestrator.system import machine, processes
+from orchestrator.system.processor import features
 
 if TYPE_CHECKING:
     from collections.abc import Callable

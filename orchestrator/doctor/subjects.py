@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import machine
 from orchestrator.backends.installed import installed, site_packages
 from orchestrator.core import patching
 from orchestrator.core.devices import AUTO, choose_device, choose_dtype
@@ -16,7 +15,8 @@ from orchestrator.core.patching.conditions import problem
 from orchestrator.doctor.packages import Installation, SitePackages
 from orchestrator.doctor.subject import Subject, config_of, list_files
 from orchestrator.errors import EnvironmentFailure, ManifestError, MMError, SourceError, UsageError
-from orchestrator.processor import native_dtypes
+from orchestrator.system import machine
+from orchestrator.system.processor import native_dtypes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,10 +13,10 @@ from orchestrator.engines.base import Engine
 from orchestrator.engines.kept import KeptEngine
 from orchestrator.engines.local import LocalEngine
 from orchestrator.engines.resources import Resources
-from orchestrator.machine import MachineMemory
+from orchestrator.system.machine import MachineMemory
 
 if TYPE_CHECKING:
-    from orchestrator.scratch import Scratch
+    from orchestrator.system.scratch import Scratch
     from orchestrator.workspace import Workspace
 
 EngineFactory: TypeAlias = "Callable[[Workspace, Scratch, int], Engine]"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.engines.base import Completed, PreparedModel
     from orchestrator.engines.resources import Resources
     from orchestrator.jobs.job import Job
-    from orchestrator.scratch import Scratch
+    from orchestrator.system.scratch import Scratch
 
 
 class LocalEngine:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.client.launch import greet
 from orchestrator.client.requests import Request
 from orchestrator.core.manifest import PATH_TYPES
-from orchestrator.core.values import ArrayValue, AudioValue, FileValue, check_output
+from orchestrator.core.value_checks import ArrayValue, AudioValue, FileValue, check_output
 from orchestrator.engines.base import Completed
 from orchestrator.errors import OutputError, UsageError
-from orchestrator.results import Artifact, Audio, array_result
+from orchestrator.jobs.results import Artifact, Audio, array_result
 from orchestrator.worker.buffers import THRESHOLD
 from orchestrator.worker.encoding import encode_array
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.engines.base import PreparedModel
     from orchestrator.engines.resources import Resources
     from orchestrator.jobs.job import Event, Job
-    from orchestrator.scratch import Scratch
+    from orchestrator.system.scratch import Scratch
 
 
 def load_in_worker(

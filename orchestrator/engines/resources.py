@@ -6,11 +6,11 @@ import math
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from orchestrator import machine
-from orchestrator.client.cancellation import asked_to_stop
 from orchestrator.core.units import format_size, parse_size
 from orchestrator.errors import MemoryRefused
-from orchestrator.waiting import Deadline, Wait
+from orchestrator.jobs.cancellation import asked_to_stop
+from orchestrator.system import machine
+from orchestrator.system.waiting import Deadline, Wait
 from orchestrator.worker.state import WorkerState
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.engines.base import PreparedModel
     from orchestrator.jobs.job import Job
-    from orchestrator.machine import Memory
-    from orchestrator.reporting import Reporter
+    from orchestrator.system.machine import Memory
+    from orchestrator.system.reporter import Reporter
 
 Started = TypeVar("Started")
 

@@ -21,9 +21,9 @@ from orchestrator.core.worker_variables import worker_variables
 from orchestrator.environments.store import Marker, Store, Stored, python_of
 from orchestrator.environments.tool_failures import system_failure, tool_failure
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.home import make_private, write_atomically
-from orchestrator.processes import Children, ProcessError
-from orchestrator.waiting import Wait
+from orchestrator.system.home import make_private, write_atomically
+from orchestrator.system.processes import Children, ProcessError
+from orchestrator.system.waiting import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from orchestrator.backends.indexes import IndexSettings
     from orchestrator.environments.plan import Step
     from orchestrator.environments.targets import Target
-    from orchestrator.flock import Held
-    from orchestrator.home import Home
-    from orchestrator.reporting import Reporter
-    from orchestrator.waiting import Deadline
+    from orchestrator.system.flock import Held
+    from orchestrator.system.home import Home
+    from orchestrator.system.reporter import Reporter
+    from orchestrator.system.waiting import Deadline
 
 PROBE = """
 import importlib, sys

@@ -12,7 +12,7 @@ from orchestrator.core.requirement_tree import Difference, differences
 from orchestrator.environments.locks import load_build_lock, load_lock
 from orchestrator.environments.tool_failures import is_transient, tool_failure
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.processes import ProcessError
+from orchestrator.system.processes import ProcessError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,9 +16,9 @@ from orchestrator.backends.installed import installed, recorded_files
 from orchestrator.core.units import format_size
 from orchestrator.environments.sizes_file import total
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.home import read_json, write_json
-from orchestrator.machine import available_devices, free_disk
-from orchestrator.processes import ProcessError
+from orchestrator.system.home import read_json, write_json
+from orchestrator.system.machine import available_devices, free_disk
+from orchestrator.system.processes import ProcessError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from orchestrator.environments.resolver import Resolver
     from orchestrator.environments.sizes_file import WheelSize
     from orchestrator.environments.targets import Target
-    from orchestrator.home import Home
-    from orchestrator.reporting import Reporter
+    from orchestrator.system.home import Home
+    from orchestrator.system.reporter import Reporter
 
 MARGIN = 64 << 20
 """Bytes that stay free: bytecode, and what else writes meanwhile."""

@@ -22,8 +22,8 @@ from orchestrator.backends.installed import (
     recorded_files,
 )
 from orchestrator.environments.store import MARKER, python_of
-from orchestrator.home import read_json
-from orchestrator.processes import ProcessError, run
+from orchestrator.system.home import read_json
+from orchestrator.system.processes import ProcessError, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

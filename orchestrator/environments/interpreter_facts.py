@@ -1,7 +1,7 @@
 """What an interpreter says of itself: the question, and the reading of the answer.
 
 The question is a script for `python -I -c`, standard library only, for any Python 3. Reading is
-pure; asking goes through `orchestrator.processes`.
+pure; asking goes through `orchestrator.system.processes`.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def ask(executable: Path) -> dict[str, Any] | None:
     the same: no interpreter.
     """
     # Where all interpreters are known already, no process is started.
-    from orchestrator import processes
+    from orchestrator.system import processes
 
     try:
         answer = processes.run(

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from orchestrator.core.canonical import digest
 from orchestrator.environments.interpreter_facts import ask, read_facts
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.home import read_json, write_json
+from orchestrator.system.home import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -20,9 +20,9 @@ from orchestrator.environments.package_files import build_requirements, wheel_si
 from orchestrator.environments.sizes_file import SIZES, VERSION, WheelSize, load_sizes
 from orchestrator.environments.tool_failures import tool_failure
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.home import write_atomically
-from orchestrator.processes import ProcessError
-from orchestrator.reporting import progress
+from orchestrator.system.home import write_atomically
+from orchestrator.system.processes import ProcessError
+from orchestrator.system.reporter import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,16 +17,16 @@ from orchestrator.backends.uv import uv_binary
 from orchestrator.core.lockfile import requirements_text
 from orchestrator.environments.package_files import PackageFile, read_pylock
 from orchestrator.environments.tool_failures import tool_failure
-from orchestrator.home import make_private, write_atomically
-from orchestrator.processes import ProcessError, run, run_logged
-from orchestrator.reporting import progress
+from orchestrator.system.home import make_private, write_atomically
+from orchestrator.system.processes import ProcessError, run, run_logged
+from orchestrator.system.reporter import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from orchestrator.backends.indexes import IndexSettings
     from orchestrator.core.lockfile import Pin
-    from orchestrator.reporting import Reporter
+    from orchestrator.system.reporter import Reporter
 
 OWN_PYTHON = getattr(sys, "_base_executable", "") or sys.executable
 """The interpreter that uv may ask where it wants one; what it says does not reach a shared lock."""

@@ -13,8 +13,8 @@ from orchestrator.environments.plan import Action, Step, plan
 from orchestrator.environments.store import Store, Stored, python_of
 from orchestrator.environments.targets import Target, Targets
 from orchestrator.errors import EnvironmentFailure, MMError
-from orchestrator.flock import nap
-from orchestrator.waiting import ENDLESS, Deadline
+from orchestrator.system.flock import nap
+from orchestrator.system.waiting import ENDLESS, Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from orchestrator.backends.indexes import IndexSettings
     from orchestrator.catalog import Declared
     from orchestrator.environments.interpreters import Interpreters
-    from orchestrator.flock import Held
-    from orchestrator.home import Home
-    from orchestrator.reporting import Reporter
+    from orchestrator.system.flock import Held
+    from orchestrator.system.home import Home
+    from orchestrator.system.reporter import Reporter
 
 DEFAULT_JOBS = 4
 """How many environments are built at once: more would share one network and one disk."""
@@ -196,7 +196,7 @@ class Environments:
         from orchestrator.backends.indexes import read_settings
         from orchestrator.environments.build import Builder
         from orchestrator.environments.disk import note_gpu_packages
-        from orchestrator.processes import Children
+        from orchestrator.system.processes import Children
 
         self.home.prepare()
         indexes = read_settings(self.variables)

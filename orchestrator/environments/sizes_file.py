@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import msgspec
 
-from orchestrator.home import read_record
+from orchestrator.system.home import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.content_store import ContentStore
 from orchestrator.core.canonical import short
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.flock import Held, nap, try_lock, wait_lock
+from orchestrator.system.content_store import ContentStore
+from orchestrator.system.flock import Held, nap, try_lock, wait_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from orchestrator.home import Home
+    from orchestrator.system.home import Home
 
 MARKER = "mm-environment.json"
 MARKER_FORMAT = 1

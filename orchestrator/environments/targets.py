@@ -22,7 +22,7 @@ from orchestrator.environments.locks import (
     user_lock_options,
 )
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.home import read_record, write_atomically
+from orchestrator.system.home import read_record, write_atomically
 from orchestrator.version import __version__
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Environment
     from orchestrator.environments.sizes_file import WheelSize
-    from orchestrator.home import Home
-    from orchestrator.reporting import Reporter
+    from orchestrator.system.home import Home
+    from orchestrator.system.reporter import Reporter
 
 KEPT = 200
 """Resolutions that are kept; the oldest go first."""

@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.processes import ProcessError
+from orchestrator.system.processes import ProcessError
 
 
 class KnownFailure(NamedTuple):

@@ -10,10 +10,10 @@ import msgspec
 from orchestrator.core.devices import AUTO
 from orchestrator.core.units import timeout_problem
 from orchestrator.errors import UsageError
-from orchestrator.waiting import ENDLESS, Deadline
+from orchestrator.system.waiting import ENDLESS, Deadline
 
 if TYPE_CHECKING:
-    from orchestrator.client.cancellation import Cancellation
+    from orchestrator.jobs.cancellation import Cancellation
 
 GRACE = 5.0
 """Seconds in which a runner that was asked to stop may do so by itself."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import FILE_TYPES
-from orchestrator.core.paths import given_path
+from orchestrator.core.paths import given_path, page_in
 from orchestrator.errors import UsageError
-from orchestrator.inputs import file_named, named_files, refuse_input
+from orchestrator.jobs.input_files import file_named, named_files, refuse_input
 from orchestrator.pipelines.json_lines import input_key
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _files(word: str, cwd: Path, kind: str) -> Iterator[str]:
 
 
 def _pages(name: str, cwd: Path) -> list[str]:
-    from orchestrator.steps.split_pages import is_pdf, page_in, pages_of
+    from orchestrator.steps.split_pages import is_pdf, pages_of
 
     path, page = page_in(cwd / Path(name).expanduser())
     try:
@@ -162,7 +162,7 @@ def _read_text(path: Path, directory: Path) -> str:
 
 
 def _image(path: Path, directory: Path) -> Path:
-    from orchestrator.steps.split_pages import is_pdf, page_in, render_page
+    from orchestrator.steps.split_pages import is_pdf, render_page
 
     file, page = page_in(path)
     if page is None:

@@ -20,23 +20,23 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.arrays import npy_bytes
 from orchestrator.core.canonical import digest, digest_bytes, short
 from orchestrator.core.units import format_duration
 from orchestrator.errors import Cancelled, MMError
-from orchestrator.home import write_atomically
+from orchestrator.jobs.npy import npy_bytes
+from orchestrator.jobs.results import MEDIA_TYPES, Artifact, Audio
 from orchestrator.pipelines.in_flight import InFlightJobs
 from orchestrator.pipelines.job_runner import JobRunner, ModelUnusable
 from orchestrator.pipelines.json_lines import FAILED, OK, key_digest
-from orchestrator.results import MEDIA_TYPES, Artifact, Audio
+from orchestrator.system.home import write_atomically
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
     from orchestrator.jobs.job import Job
+    from orchestrator.jobs.results import Result
     from orchestrator.pipelines.batch_items import Item
     from orchestrator.pipelines.job_runner import Jobs
     from orchestrator.pipelines.json_lines import JsonLines
-    from orchestrator.results import Result
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 

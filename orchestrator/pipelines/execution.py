@@ -6,10 +6,9 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.values import check_inputs
+from orchestrator.core.value_checks import check_inputs
 from orchestrator.errors import Cancelled, EnvironmentFailure, MMError, UsageError
-from orchestrator.flock import try_lock
-from orchestrator.inputs import resolve_files
+from orchestrator.jobs.input_files import resolve_files
 from orchestrator.pipelines.in_flight import InFlightJobs
 from orchestrator.pipelines.outcome import Outcome
 from orchestrator.pipelines.result_cleanup import LOCK
@@ -23,14 +22,15 @@ from orchestrator.pipelines.run_state import RunState
 from orchestrator.pipelines.scheduler import Scheduler
 from orchestrator.pipelines.step_executor import step_executors
 from orchestrator.pipelines.step_values import Values, given
+from orchestrator.system.flock import try_lock
 
 if TYPE_CHECKING:
     from orchestrator.core.pipelines import Graph, Node
-    from orchestrator.flock import Held
-    from orchestrator.home import Home
     from orchestrator.jobs.job import Event
     from orchestrator.pipelines.run_context import RunOptions
     from orchestrator.session import Session
+    from orchestrator.system.flock import Held
+    from orchestrator.system.home import Home
 
 
 def execute(

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
-from orchestrator.client.cancellation import Cancellation
 from orchestrator.errors import Cancelled
+from orchestrator.jobs.cancellation import Cancellation
 
 
 class InFlightJobs:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from orchestrator.errors import UsageError
-from orchestrator.home import json_line
+from orchestrator.system.home import json_line
 
 OK, FAILED = "ok", "failed"
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
 
-from orchestrator.core.values import AudioValue
+from orchestrator.core.value_checks import AudioValue
+from orchestrator.jobs.results import Artifact, Audio
 from orchestrator.pipelines.step_values import Value
-from orchestrator.results import Artifact, Audio
 
 if TYPE_CHECKING:
     from orchestrator.core.pipelines.graph import Graph

@@ -61,7 +61,7 @@ class Pipeline:
             UsageError: When there is none of that name.
             ManifestError: When its file cannot be read as a pipeline.
         """
-        from orchestrator.userenv import snapshot
+        from orchestrator.system.userenv import snapshot
         from orchestrator.workspace import Workspace
 
         where = tuple(given_path(path, "manifests") for path in manifests)

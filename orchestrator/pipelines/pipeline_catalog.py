@@ -95,7 +95,7 @@ def signature_on(workspace: Workspace, step: Step) -> Signature:
     Raises:
         MMError: When there is no such step, or no model stands for it here.
     """
-    from orchestrator import machine
+    from orchestrator.system import machine
 
     if step.run in BUILT_IN_STEPS:
         for key in ("model", "timeout"):

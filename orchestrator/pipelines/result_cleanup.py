@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.flock import try_lock
-from orchestrator.home import read_json
-from orchestrator.tidying import file_size, modified, remove
+from orchestrator.system.flock import try_lock
+from orchestrator.system.home import read_json
+from orchestrator.system.removal import file_size, modified, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from orchestrator.home import Home
+    from orchestrator.system.home import Home
 
 LOCK = "results.lock"
 """Held shared while a pipeline runs, and exclusively while results are removed."""

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core.pipelines.cache_key import VERSION, Recipe
-from orchestrator.home import json_line, make_private, open_private, read_json
-from orchestrator.inputs import file_digest
+from orchestrator.jobs.input_files import file_digest
+from orchestrator.jobs.results import Artifact, Audio
 from orchestrator.pipelines.step_values import Value, Values
-from orchestrator.results import Artifact, Audio
+from orchestrator.system.home import json_line, make_private, open_private, read_json
 
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 PARTIAL = "partial."
@@ -147,7 +147,7 @@ class ResultStore:
                 value.path.parent.rmdir()
             return kept
         if kind == "array":
-            from orchestrator.arrays import npy_bytes
+            from orchestrator.jobs.npy import npy_bytes
 
             return self.keep_bytes(kind, npy_bytes(value), ".npy")
         return Value(kind, value)

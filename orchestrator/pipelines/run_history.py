@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from orchestrator.errors import UsageError
-from orchestrator.home import read_json
 from orchestrator.pipelines.run_events import Preparation
+from orchestrator.system.home import read_json
 
 PATTERN = "*-*-*"
 """What the name of a run's directory looks like."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.pipelines.run_events import RunEvent, StepFailure
     from orchestrator.pipelines.run_record import RunRecord
     from orchestrator.pipelines.run_state import RunState
-    from orchestrator.reporting import Reporter
+    from orchestrator.system.reporter import Reporter
 
 
 class RunObserver:

@@ -22,7 +22,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.home import json_line, make_private, open_private, write_atomically, write_json
+from orchestrator.system.home import (
+    json_line,
+    make_private,
+    open_private,
+    write_atomically,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

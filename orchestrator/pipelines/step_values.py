@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.core.canonical import canonical_bytes
 from orchestrator.core.pipelines.references import as_text, value_of
-from orchestrator.inputs import file_digest
+from orchestrator.jobs.input_files import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,14 +81,14 @@ class Value:
         if self.file is None:
             return self.data
         if self.type == "array":
-            from orchestrator.arrays import read_npy
+            from orchestrator.jobs.npy import read_npy
 
             return read_npy(self.file)
         return self.file
 
     def _bytes(self) -> bytes:
         if self.type == "array":
-            from orchestrator.arrays import npy_bytes
+            from orchestrator.jobs.npy import npy_bytes
 
             return npy_bytes(self.data)
         return canonical_bytes(self.data)

@@ -15,8 +15,8 @@ import msgspec
 
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.errors import SourceError
-from orchestrator.home import write_atomically, write_json
 from orchestrator.sources.model_files import system_errors
+from orchestrator.system.home import write_atomically, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import processes
 from orchestrator.errors import SourceError, UsageError
+from orchestrator.system import processes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

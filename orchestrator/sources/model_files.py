@@ -18,12 +18,12 @@ import msgspec
 from orchestrator.core.canonical import digest
 from orchestrator.core.units import format_size
 from orchestrator.errors import SourceError
-from orchestrator.home import read_record, write_json
+from orchestrator.system.home import read_record, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from orchestrator.home import Home
+    from orchestrator.system.home import Home
 
 RECORD = "source.json"
 

@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.content_store import ContentStore
 from orchestrator.core import patching
 from orchestrator.core.canonical import digest, short
 from orchestrator.errors import EnvironmentFailure, SourceError
-from orchestrator.flock import nap, wait_lock
 from orchestrator.sources.interpreter import check_compiles
 from orchestrator.sources.model_files import system_errors
+from orchestrator.system.content_store import ContentStore
+from orchestrator.system.flock import nap, wait_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from orchestrator.core.patching import Conditions, Patched, PatchSet
-    from orchestrator.flock import Held
-    from orchestrator.home import Home
     from orchestrator.sources.model_files import SourceRecord
+    from orchestrator.system.flock import Held
+    from orchestrator.system.home import Home
 
 MARKER = "overlay.json"
 FORMAT = 2

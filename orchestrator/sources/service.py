@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.units import format_size
 from orchestrator.errors import SourceError, UsageError
-from orchestrator.flock import nap
-from orchestrator.machine import free_disk
-from orchestrator.reporting import progress
 from orchestrator.sources.model_files import (
     SourceRecord,
     check_patterns,
@@ -24,8 +21,11 @@ from orchestrator.sources.model_files import (
     sha256_of,
     system_errors,
 )
-from orchestrator.tidying import file_size
-from orchestrator.waiting import Wait, take_lock
+from orchestrator.system.flock import nap
+from orchestrator.system.machine import free_disk
+from orchestrator.system.removal import file_size
+from orchestrator.system.reporter import progress
+from orchestrator.system.waiting import Wait, take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Manifest, Source
     from orchestrator.core.patching import Conditions
-    from orchestrator.home import Home
-    from orchestrator.reporting import Reporter
     from orchestrator.sources.hub import Hub
     from orchestrator.sources.overlays import Overlay
+    from orchestrator.system.home import Home
+    from orchestrator.system.reporter import Reporter
 
 MARGIN = 256 << 20
 """Bytes that a disk must keep free after a download."""

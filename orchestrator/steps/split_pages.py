@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,24 +22,11 @@ MAX_PIXELS = 100_000_000
 LIBRARY = threading.Lock()
 """PDFium may not be called from two threads at once."""
 
-_PAGE = re.compile(r"(?P<path>.+)#page=(?P<page>[1-9][0-9]*)", re.DOTALL)
-
 
 def is_pdf(path: Path) -> bool:
     """Return whether the file begins as a PDF does (within the first KiB, as readers accept)."""
     with path.open("rb") as stream:
         return b"%PDF-" in stream.read(1024)
-
-
-def page_in(path: Path) -> tuple[Path, int | None]:
-    """Return the file and the page, counted from 1, that `doc.pdf#page=3` names.
-
-    A file that has such a name itself is that file.
-    """
-    match = _PAGE.fullmatch(str(path))
-    if match is None or path.exists():
-        return path, None
-    return Path(match["path"]), int(match["page"])
 
 
 def pages_of(path: Path) -> int:

@@ -11,9 +11,9 @@ from orchestrator.core.manifest import Input
 from orchestrator.core.paths import given_path
 from orchestrator.core.pipelines.step_signatures import ANY, Kind, Port
 from orchestrator.errors import UsageError
-from orchestrator.home import write_atomically
-from orchestrator.results import Artifact
+from orchestrator.jobs.results import Artifact
 from orchestrator.steps.step import BuiltIn, Emit, signature
+from orchestrator.system.home import write_atomically
 
 
 def write(value: Any, path: Path) -> None:

@@ -16,7 +16,7 @@ from orchestrator.client.launch import WorkerSpec
 from orchestrator.client.requests import Request
 from orchestrator.client.runtime import RuntimeDirectory
 from orchestrator.engines.ray.cluster import MUTE, QUIET
-from orchestrator.userenv import during
+from orchestrator.system.userenv import during
 from orchestrator.worker import buffers
 from tests.guards import ray_at_work
 from tests.machine import pythons

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.backends import BACKENDS, Request, Tooling
 from orchestrator.backends.indexes import IndexSettings, read_settings
 from orchestrator.core.lockfile import Pin, requirements_text
-from orchestrator.processes import ProcessError
+from orchestrator.system.processes import ProcessError
 from tests.packages import Index, make_builder, make_source, make_wheel, serving, sha256
 
 

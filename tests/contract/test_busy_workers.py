@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.launch import greet, spawn
 from orchestrator.engines.kept import KeptEngine
 from orchestrator.engines.messages import load_request, run_in_worker
 from orchestrator.engines.resources import Resources
 from orchestrator.errors import Cancelled, TimedOut
-from orchestrator.waiting import Deadline
+from orchestrator.jobs.cancellation import Cancellation
+from orchestrator.system.waiting import Deadline
 from tests.contract.test_engine import SOON, World
 
 HOLDS = """

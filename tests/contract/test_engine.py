@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.client.runtime import RuntimeDirectory
 from orchestrator.client.supervisors import start_time, wait_gone
@@ -35,9 +34,10 @@ from orchestrator.errors import (
     TimedOut,
     UsageError,
 )
-from orchestrator.home import Home
+from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.jobs.job import Job
-from orchestrator.scratch import Scratch
+from orchestrator.system.home import Home
+from orchestrator.system.scratch import Scratch
 from tests.fakes import FakeMemory
 from tests.models import Notes, model
 

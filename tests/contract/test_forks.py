@@ -7,8 +7,8 @@ import pytest
 
 from orchestrator.client.supervisors import OwnedProcess
 from orchestrator.errors import UsageError
-from orchestrator.home import Home
-from orchestrator.scratch import Scratch
+from orchestrator.system.home import Home
+from orchestrator.system.scratch import Scratch
 from tests.fakes import FakeSession, FakeWorkspace
 
 GONE = 2**22 + 1

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.client.supervisors import is_alive, start_time
 from orchestrator.errors import Cancelled
-from orchestrator.processes import Children, ProcessError, run, run_logged, stop
+from orchestrator.system.processes import Children, ProcessError, run, run_logged, stop
 
 SOON = 30.0
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"

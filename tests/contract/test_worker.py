@@ -16,7 +16,6 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.connection import ConnectionLost
 from orchestrator.client.launch import WORKER_PACKAGE
 from orchestrator.client.supervisors import start_time, wait_gone
@@ -30,6 +29,7 @@ from orchestrator.errors import (
     Rejected,
     TimedOut,
 )
+from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.worker import frames
 from orchestrator.worker.supervise import LOG_LIMIT
 from tests.machine import pythons

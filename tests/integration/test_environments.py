@@ -16,7 +16,7 @@ from orchestrator.core.lockfile import parse_lock
 from orchestrator.environments.disk import uncached
 from orchestrator.environments.resolver import Resolver
 from orchestrator.environments.targets import Target
-from orchestrator.reporting import Silent
+from orchestrator.system.reporter import Silent
 from tests.integration.conftest import drop_privileges
 from tests.integration.environment_world import World
 from tests.models import model

@@ -82,8 +82,8 @@ from pathlib import Path
 from orchestrator.backends import BACKENDS
 from orchestrator.environments import Environments
 from orchestrator.environments import build
-from orchestrator.home import Home
-from orchestrator.userenv import snapshot
+from orchestrator.system.home import Home
+from orchestrator.system.userenv import snapshot
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)

@@ -16,7 +16,7 @@ from PIL import Image
 import orchestrator
 from orchestrator.client.supervisors import is_alive, start_time
 from orchestrator.engines.ray.cluster import QUIET
-from orchestrator.userenv import during
+from orchestrator.system.userenv import during
 from tests.guards import ray_at_work
 from tests.hub import serving
 from tests.integration.conftest import MM, ROOT

@@ -11,9 +11,9 @@ import pytest
 from orchestrator.catalog import Declared, Origin
 from orchestrator.core.manifest_reader import read_manifest
 from orchestrator.errors import SourceError, UsageError
-from orchestrator.home import Home
-from orchestrator.reporting import Silent
 from orchestrator.sources.service import Sources
+from orchestrator.system.home import Home
+from orchestrator.system.reporter import Silent
 from tests.hub import COMMITS, serving
 from tests.models import Notes
 

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from orchestrator.client.cancellation import Cancellation
 from orchestrator.errors import Cancelled, Crashed
+from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.worker.supervise import LOG_LIMIT
 from tests.contract.test_engine import World
 

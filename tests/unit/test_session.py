@@ -7,7 +7,7 @@ import pytest
 from orchestrator.errors import Cancelled, Crashed, JobFailed, OutputError, UsageError
 from orchestrator.jobs.job import Event, Job
 from orchestrator.session import Session
-from orchestrator.waiting import Deadline
+from orchestrator.system.waiting import Deadline
 from tests.fakes import FakeSession, FakeWorkspace
 
 

@@ -78,7 +78,7 @@ def check(context: Context, models: tuple[str, ...], *, full: bool) -> None:
     from orchestrator.backends.toolenv import tool_variables
     from orchestrator.cli.env.choosing import stored_named
     from orchestrator.environments.health import unhealthy
-    from orchestrator.waiting import Wait
+    from orchestrator.system.waiting import Wait
 
     store = context.environments.store
     if models:
@@ -126,7 +126,7 @@ def execute(context: Context, model: str, command: tuple[str, ...]) -> int:
     """
     from shutil import which
 
-    from orchestrator.processes import replace
+    from orchestrator.system.processes import replace
 
     environment = context.environments.ensure(context.catalog.model(model))
     variables = activated(context.variables, environment.path)

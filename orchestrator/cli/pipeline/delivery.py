@@ -10,8 +10,8 @@ from orchestrator.cli import outputs
 from orchestrator.cli.outputs import BINARY_TYPES, STANDARD_OUTPUT
 from orchestrator.cli.terminal import write_result
 from orchestrator.errors import UsageError
+from orchestrator.jobs.results import Artifact
 from orchestrator.pipelines.outcome import Items
-from orchestrator.results import Artifact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from orchestrator.scratch import Scratch
+    from orchestrator.system.scratch import Scratch
     from orchestrator.workspace import Workspace
 
 __all__ = ["Cluster", "ClusterPreparer", "RayEngine", "ray_engine"]

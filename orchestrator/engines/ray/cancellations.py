@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from orchestrator.client.cancellation import Cancellation
+    from orchestrator.jobs.cancellation import Cancellation
 
 
 class CancellationListener:

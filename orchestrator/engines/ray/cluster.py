@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.units import counted, format_size
 from orchestrator.errors import MemoryRefused, UsageError
-from orchestrator.userenv import during
+from orchestrator.system.userenv import during
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orchestrator.reporting import Reporter
+    from orchestrator.system.reporter import Reporter
 
 LOCAL, AUTO = "local", "auto"
 """Addresses that are words: a cluster of our own, the one that this machine is in."""

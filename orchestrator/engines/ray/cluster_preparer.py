@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.bundles import pack
 from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.worker_variables import wanted_threads
 from orchestrator.engines.base import PreparedModel
+from orchestrator.engines.preparing import memory_need
+from orchestrator.engines.ray.bundles import pack
 from orchestrator.engines.ray.cluster import demand_of
 from orchestrator.engines.ray.remote_spec import RemoteWorkerSpec
-from orchestrator.preparing import memory_need
-from orchestrator.processor import native_dtypes
 from orchestrator.sources.model_files import record_path
-from orchestrator.waiting import ENDLESS, Deadline
+from orchestrator.system.processor import native_dtypes
+from orchestrator.system.waiting import ENDLESS, Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

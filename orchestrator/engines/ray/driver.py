@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from orchestrator.client.rosters import Roster
     from orchestrator.engines.base import PreparedModel
     from orchestrator.engines.ray.cluster import Cluster
-    from orchestrator.reporting import Reporter
-    from orchestrator.scratch import Scratch
+    from orchestrator.system.reporter import Reporter
+    from orchestrator.system.scratch import Scratch
 
 
 class RayEngine:

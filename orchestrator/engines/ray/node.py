@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from orchestrator import __version__
-from orchestrator.bundles import unpack
-from orchestrator.client.cancellation import Cancellation
 from orchestrator.engines.base import PreparedModel
 from orchestrator.engines.local import LocalEngine
+from orchestrator.engines.preparing import LocalPreparer
+from orchestrator.engines.ray.bundles import unpack
 from orchestrator.engines.ray.node_weights import ensure_weights
 from orchestrator.engines.ray.remote_spec import RemoteWorkerSpec
 from orchestrator.engines.ray.transport import (
@@ -32,13 +31,14 @@ from orchestrator.engines.ray.transport import (
 )
 from orchestrator.engines.resources import Resources
 from orchestrator.errors import Cancelled, EnvironmentFailure, MMError
-from orchestrator.inputs import describe_inputs
+from orchestrator.jobs.cancellation import Cancellation
+from orchestrator.jobs.input_files import describe_inputs
 from orchestrator.jobs.job import ignore_event
-from orchestrator.machine import MachineMemory
-from orchestrator.preparing import LocalPreparer
-from orchestrator.results import Artifact
-from orchestrator.scratch import Scratch
-from orchestrator.userenv import snapshot
+from orchestrator.jobs.results import Artifact
+from orchestrator.system.machine import MachineMemory
+from orchestrator.system.scratch import Scratch
+from orchestrator.system.userenv import snapshot
+from orchestrator.version import __version__
 from orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:

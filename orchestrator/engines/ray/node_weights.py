@@ -9,7 +9,7 @@ import msgspec
 
 from orchestrator.errors import SourceError
 from orchestrator.sources.model_files import SourceRecord, save_record
-from orchestrator.waiting import Wait, take_lock
+from orchestrator.system.waiting import Wait, take_lock
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared

@@ -10,11 +10,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import __version__
 from orchestrator.core.units import counted
 from orchestrator.engines.ray.cluster import demand_of
 from orchestrator.engines.ray.slots import ActorLost, Slot, get
 from orchestrator.errors import Cancelled, Crashed, EnvironmentFailure
+from orchestrator.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.engines.ray.cancellations import CancellationListener
     from orchestrator.engines.ray.cluster import Cluster
     from orchestrator.jobs.job import Job
-    from orchestrator.reporting import Reporter
+    from orchestrator.system.reporter import Reporter
 
 ATTEMPTS = 4
 """How often a job is begun whose nodes are lost under it; it may be what brings them down."""

@@ -10,7 +10,7 @@ import msgspec
 from orchestrator.core.canonical import digest
 
 if TYPE_CHECKING:
-    from orchestrator.bundles import Bundle
+    from orchestrator.engines.ray.bundles import Bundle
 
 
 class RemoteWorkerSpec(msgspec.Struct, frozen=True, dict=True):

@@ -6,18 +6,18 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import __version__
 from orchestrator.engines.ray.node import FINAL_KINDS
 from orchestrator.engines.ray.transport import WorkerOrder, decode_error
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.jobs.job import Job
+from orchestrator.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from orchestrator.engines.base import PreparedModel
     from orchestrator.engines.ray.cluster import Demand
-    from orchestrator.reporting import Reporter
+    from orchestrator.system.reporter import Reporter
 
 
 class ActorLost(Exception):

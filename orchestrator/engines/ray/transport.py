@@ -15,10 +15,10 @@ from msgspec.structs import replace
 
 from orchestrator import errors
 from orchestrator.core.manifest import FILE_TYPES
-from orchestrator.core.values import ArrayValue, AudioValue
+from orchestrator.core.value_checks import ArrayValue, AudioValue
 from orchestrator.errors import MMError, UsageError
 from orchestrator.jobs.job import Event, ignore_event
-from orchestrator.results import Artifact, Audio, array_result
+from orchestrator.jobs.results import Artifact, Audio, array_result
 from orchestrator.worker.encoding import array_view, encode_array
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
     from orchestrator.engines.ray.remote_spec import RemoteWorkerSpec
     from orchestrator.jobs.job import Job
-    from orchestrator.scratch import Scratch
+    from orchestrator.system.scratch import Scratch
 
 OF_A_NODE = (
     errors.Crashed,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator.core.units import format_size
-from orchestrator.results import MEDIA_TYPES
+from orchestrator.jobs.results import MEDIA_TYPES
 
 WIDTH = 720
 """Pixels in a row of an image that is scaled down."""

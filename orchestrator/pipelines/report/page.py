@@ -10,9 +10,9 @@ from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import __version__
 from orchestrator.core.units import counted, format_elapsed
 from orchestrator.pipelines.report.page_view import Limits, View
+from orchestrator.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.catalog import Catalog, ManifestDirectory, Origin, inspect_tree, load_catalog
-from orchestrator.settings import Settings
+from orchestrator.system.settings import Settings
 
 MANIFEST = """\
 name: {name}

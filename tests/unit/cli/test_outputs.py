@@ -5,11 +5,11 @@ import struct
 
 import pytest
 
-from orchestrator.arrays import npy_bytes
 from orchestrator.cli import outputs
-from orchestrator.core.values import AudioValue
+from orchestrator.core.value_checks import AudioValue
 from orchestrator.errors import UsageError
-from orchestrator.results import Artifact, Audio
+from orchestrator.jobs.npy import npy_bytes
+from orchestrator.jobs.results import Artifact, Audio
 
 NAMES = ("text", "boxes")
 

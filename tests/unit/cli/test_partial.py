@@ -1,7 +1,7 @@
 """What a stopped job had streamed: kept beside its place, and never over a file of the user's."""
 
 from orchestrator.cli.partial import save
-from orchestrator.home import Home
+from orchestrator.system.home import Home
 
 
 def test_a_file_that_is_there_is_not_written_over(tmp_path):

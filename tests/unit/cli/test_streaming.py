@@ -7,9 +7,9 @@ import wave
 import pytest
 
 from orchestrator.cli.streaming import Stream
-from orchestrator.core.values import AudioValue
+from orchestrator.core.value_checks import AudioValue
 from orchestrator.errors import OutputError
-from orchestrator.results import Audio
+from orchestrator.jobs.results import Audio
 
 
 def audio(*samples, rate=8000, channels=1):

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.connection import (
     CancelRequested,
     Connection,
@@ -17,6 +16,7 @@ from orchestrator.client.connection import (
     DeadlinePassed,
     RemoteError,
 )
+from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.jobs.job import Event
 from orchestrator.worker import frames
 from orchestrator.worker.channel import Channel

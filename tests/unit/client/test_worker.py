@@ -9,7 +9,6 @@ import socket
 
 import pytest
 
-from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.connection import Connection, ConnectionLost
 from orchestrator.client.requests import Request
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
@@ -23,7 +22,8 @@ from orchestrator.errors import (
     TimedOut,
     UsageError,
 )
-from orchestrator.waiting import ENDLESS, Deadline
+from orchestrator.jobs.cancellation import Cancellation
+from orchestrator.system.waiting import ENDLESS, Deadline
 from orchestrator.worker import frames, state
 from orchestrator.worker.channel import Channel
 from orchestrator.worker.frames import CANCELLED, FAILED, MISMATCH, NOT_LOADED, REJECTED

@@ -5,15 +5,15 @@ import os
 
 import pytest
 
-from orchestrator.client.cancellation import Cancellation
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.supervisors import start_time
 from orchestrator.engines.base import PreparedModel
 from orchestrator.engines.resources import Resources
 from orchestrator.errors import Cancelled, MemoryRefused, TimedOut
+from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.jobs.job import Job
-from orchestrator.waiting import Deadline
+from orchestrator.system.waiting import Deadline
 from orchestrator.worker import state
 from orchestrator.worker.state import WorkerState
 from tests.fakes import FakeMemory
@@ -150,7 +150,7 @@ def test_cores_are_shared_evenly_among_live_workers(world, tmp_path):
     for name in ("a", "b", "c"):
         world.worker(name)
     spec = WorkerSpec("m", None, "", {}, None, "")
-    from orchestrator import machine
+    from orchestrator.system import machine
 
     share = world.resources.threads(PreparedModel(world.manifest, spec, dict))
     assert share == max(1, machine.cores() // 3)

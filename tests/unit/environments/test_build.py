@@ -7,9 +7,9 @@ from orchestrator.environments.plan import Action, Step
 from orchestrator.environments.store import Store
 from orchestrator.environments.targets import Target
 from orchestrator.errors import Cancelled, TimedOut
-from orchestrator.home import Home
-from orchestrator.processes import Children
-from orchestrator.waiting import ENDLESS, Deadline
+from orchestrator.system.home import Home
+from orchestrator.system.processes import Children
+from orchestrator.system.waiting import ENDLESS, Deadline
 from tests.models import DIGEST, Notes, interpreter, model
 
 

@@ -14,7 +14,7 @@ from orchestrator.environments.disk import (
 )
 from orchestrator.environments.targets import Target
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.home import Home
+from orchestrator.system.home import Home
 from tests.models import interpreter, model
 
 GB = 1_000_000_000

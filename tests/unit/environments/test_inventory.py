@@ -13,7 +13,7 @@ from orchestrator.environments.inventory import (
 )
 from orchestrator.environments.store import Store, Stored
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.home import Home
+from orchestrator.system.home import Home
 from tests.models import DIGEST, built
 
 OTHER = "9" * 64

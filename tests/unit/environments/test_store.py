@@ -4,7 +4,7 @@ import os
 import pytest
 
 from orchestrator.environments.store import MARKER, Store
-from orchestrator.home import Home
+from orchestrator.system.home import Home
 from tests.models import DIGEST, built, marker
 
 

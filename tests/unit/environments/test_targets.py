@@ -9,7 +9,7 @@ from orchestrator.environments.locks import UserLockOptions
 from orchestrator.environments.store import Marker
 from orchestrator.environments.targets import KEPT, Choice, ResolutionCache
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.home import Home
+from orchestrator.system.home import Home
 from tests.models import Notes, facts, model
 
 A, B = "a" * 64, "b" * 64

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from orchestrator.environments.tool_failures import system_failure, tool_failure
-from orchestrator.processes import ProcessError
+from orchestrator.system.processes import ProcessError
 
 
 def failure(said, **keys):

@@ -11,7 +11,8 @@ from orchestrator.core.manifest import Input
 from orchestrator.core.names import BUILT_IN_STEPS
 from orchestrator.core.pipelines import Kind, Port, Signature, check, read_pipeline
 from orchestrator.core.pipelines.step_signatures import port_of
-from orchestrator.core.values import AudioValue
+from orchestrator.core.value_checks import AudioValue
+from orchestrator.jobs.results import Audio, Result
 from orchestrator.pipelines.in_flight import InFlightJobs
 from orchestrator.pipelines.result_store import ResultStore
 from orchestrator.pipelines.run_context import RunContext, RunOptions
@@ -20,7 +21,6 @@ from orchestrator.pipelines.run_state import RunState
 from orchestrator.pipelines.scheduler import Scheduler
 from orchestrator.pipelines.step_executor import step_executors
 from orchestrator.pipelines.step_values import given
-from orchestrator.results import Audio, Result
 from orchestrator.steps import builtin
 
 if TYPE_CHECKING:

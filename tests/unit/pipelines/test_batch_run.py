@@ -7,10 +7,10 @@ import pytest
 
 from orchestrator.errors import Cancelled, JobFailed, UsageError
 from orchestrator.jobs.job import Job
+from orchestrator.jobs.results import Result
 from orchestrator.pipelines.batch_items import Item
 from orchestrator.pipelines.batch_run import Batch, Progress
 from orchestrator.pipelines.json_lines import JsonLines
-from orchestrator.results import Result
 from tests.models import model
 
 SOON = 30.0

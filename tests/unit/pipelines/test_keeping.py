@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines.cache_key import Recipe, differences
 from orchestrator.errors import MMError, UsageError
-from orchestrator.home import Home
 from orchestrator.pipelines.batch_items import expand, listed, natural
 from orchestrator.pipelines.result_cleanup import clean
 from orchestrator.pipelines.result_store import ResultStore
 from orchestrator.pipelines.step_failures import repeat_command
 from orchestrator.pipelines.step_values import Value
+from orchestrator.system.home import Home
 from tests.models import model
 
 RECIPE = Recipe({"model": "a", "runner": "1", "versions": {"numpy": "1"}}, {"text": "x"})

@@ -11,10 +11,10 @@ import pytest
 
 from orchestrator.core.patching import Conditions, read_patch_set
 from orchestrator.errors import SourceError
-from orchestrator.flock import try_lock
-from orchestrator.home import Home
 from orchestrator.sources.model_files import SourceRecord, describe, sha256_of
 from orchestrator.sources.overlays import ensure_overlay, remove_overlays
+from orchestrator.system.flock import try_lock
+from orchestrator.system.home import Home
 
 SET = """\
 name: s

@@ -9,11 +9,12 @@ import pytest
 from PIL import Image
 
 from orchestrator.core.names import BUILT_IN_STEPS
+from orchestrator.core.paths import page_in
 from orchestrator.errors import UsageError
 from orchestrator.steps import builtin
 from orchestrator.steps.join_audio import join_audio
 from orchestrator.steps.registry import producer
-from orchestrator.steps.split_pages import is_pdf, page_in, pages_of, render_page
+from orchestrator.steps.split_pages import is_pdf, pages_of, render_page
 from orchestrator.steps.write import write
 
 

@@ -5,8 +5,8 @@ from queue import SimpleQueue
 
 import pytest
 
-from orchestrator.client.cancellation import Cancellation
 from orchestrator.engines.ray.cancellations import CancellationListener
+from orchestrator.jobs.cancellation import Cancellation
 
 SOON = 30.0
 

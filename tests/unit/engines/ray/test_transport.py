@@ -5,13 +5,13 @@ import pickle
 import pytest
 
 from orchestrator import errors
-from orchestrator.core.values import AudioValue
+from orchestrator.core.value_checks import AudioValue
 from orchestrator.engines.ray import transport
 from orchestrator.engines.ray.node import node_variables
-from orchestrator.home import Home
 from orchestrator.jobs.job import Event
-from orchestrator.results import Artifact, Audio
-from orchestrator.scratch import Scratch
+from orchestrator.jobs.results import Artifact, Audio
+from orchestrator.system.home import Home
+from orchestrator.system.scratch import Scratch
 
 
 @pytest.fixture

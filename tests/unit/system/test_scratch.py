@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from orchestrator.home import Home
-from orchestrator.scratch import Scratch, own, sweep
+from orchestrator.system.home import Home
+from orchestrator.system.scratch import Scratch, own, sweep
 from tests.races import just_before
 
 

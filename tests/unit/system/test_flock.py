@@ -3,7 +3,7 @@ import os
 import pytest
 
 from orchestrator.errors import Cancelled, EnvironmentFailure
-from orchestrator.flock import try_lock, wait_lock
+from orchestrator.system.flock import try_lock, wait_lock
 
 
 def test_a_lock_is_held_until_the_last_copy_of_it_is_closed(tmp_path):

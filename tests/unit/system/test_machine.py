@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from orchestrator import machine, nvml
+from orchestrator.system import machine, nvml
 
 GIB = 1 << 30
 

@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from orchestrator.bundles import Bundle, pack, unpack
 from orchestrator.catalog import Declared, Origin
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.manifest_reader import read_manifest
+from orchestrator.engines.ray.bundles import Bundle, pack, unpack
 from orchestrator.errors import EnvironmentFailure, ManifestError
 
 MANIFEST = b"""\

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.home import write_json
+from orchestrator.system.home import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.home import Home
+    from orchestrator.system.home import Home
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +65,7 @@ def update_settings(home: Home, change: Callable[[Settings], Settings]) -> Setti
     Raises:
         EnvironmentFailure: When `home` cannot be written.
     """
-    from orchestrator.flock import wait_lock
+    from orchestrator.system.flock import wait_lock
 
     home.prepare()
     try:

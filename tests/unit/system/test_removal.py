@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from orchestrator.tidying import file_size, modified, remove, remove_oldest
+from orchestrator.system.removal import file_size, modified, remove, remove_oldest
 from tests.races import just_before
 
 

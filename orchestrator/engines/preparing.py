@@ -5,23 +5,24 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
-from orchestrator import __version__, machine
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.units import parse_size
 from orchestrator.core.worker_variables import wanted_threads, worker_variables
 from orchestrator.engines.base import PreparedModel
-from orchestrator.home import make_private
-from orchestrator.processor import native_dtypes
-from orchestrator.waiting import ENDLESS, Deadline, Wait
+from orchestrator.system import machine
+from orchestrator.system.home import make_private
+from orchestrator.system.processor import native_dtypes
+from orchestrator.system.waiting import ENDLESS, Deadline, Wait
+from orchestrator.version import __version__
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Manifest
     from orchestrator.environments import Environment
-    from orchestrator.flock import Held
     from orchestrator.sources.overlays import Overlay
+    from orchestrator.system.flock import Held
     from orchestrator.workspace import Workspace
 
 

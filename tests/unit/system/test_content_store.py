@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from orchestrator.content_store import ContentStore
+from orchestrator.system.content_store import ContentStore
 
 DIGEST = "abcdef012345" + "0" * 52
 

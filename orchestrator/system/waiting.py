@@ -8,15 +8,15 @@ import time
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import Cancelled, TimedOut
-from orchestrator.flock import nap, wait_lock
+from orchestrator.system.flock import nap, wait_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
 
-    from orchestrator.flock import Held
-    from orchestrator.reporting import Reporter
+    from orchestrator.system.flock import Held
+    from orchestrator.system.reporter import Reporter
 
 SAID_AFTER = 1.0
 """Seconds of a wait that are worth a line."""

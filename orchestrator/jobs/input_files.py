@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import FILE_TYPES, PATH_TYPES
+from orchestrator.core.paths import page_in
 from orchestrator.errors import UsageError
 from orchestrator.worker.encoding import encode_array
 
@@ -88,8 +89,6 @@ def file_named(word: str, cwd: Path) -> Path:
     path = cwd / Path(word).expanduser()
     if "#page=" not in word:
         return path
-    from orchestrator.steps.split_pages import page_in
-
     return page_in(path)[0]
 
 

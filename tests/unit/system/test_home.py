@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from orchestrator.home import make_private, open_private, write_atomically
+from orchestrator.system.home import make_private, open_private, write_atomically
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o277], ids=oct)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.manifest import Environment, Input, Manifest, Output
-from orchestrator.core.values import AudioValue, FileValue, check_inputs, check_output
+from orchestrator.core.value_checks import AudioValue, FileValue, check_inputs, check_output
 from orchestrator.errors import OutputError, UsageError
 from tests.unit.worker.test_frames import EXAMPLES, values
 

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.core.manifest import Input
 from orchestrator.errors import UsageError
-from orchestrator.inputs import describe_inputs
+from orchestrator.jobs.input_files import describe_inputs
 
 TAKES = SimpleNamespace(inputs={"one": Input(type="array"), "many": Input(type="array", list=True)})
 

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.home import Home
-from orchestrator.settings import Settings, load_settings, update_settings
+from orchestrator.system.home import Home
+from orchestrator.system.settings import Settings, load_settings, update_settings
 
 
 @pytest.fixture

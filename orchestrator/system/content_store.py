@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import msgspec
 
 from orchestrator.core.canonical import short
-from orchestrator.flock import Held, nap, try_lock, wait_lock
-from orchestrator.home import read_record, write_json
-from orchestrator.tidying import remove
+from orchestrator.system.flock import Held, nap, try_lock, wait_lock
+from orchestrator.system.home import read_record, write_json
+from orchestrator.system.removal import remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,10 +6,10 @@ import wave
 import numpy as np
 import pytest
 
-from orchestrator.arrays import npy_bytes, read_npy
-from orchestrator.core.values import ArrayValue, AudioValue
+from orchestrator.core.value_checks import ArrayValue, AudioValue
 from orchestrator.errors import OutputError, UsageError
-from orchestrator.results import Artifact, Audio, Result, array_result
+from orchestrator.jobs.npy import npy_bytes, read_npy
+from orchestrator.jobs.results import Artifact, Audio, Result, array_result
 
 
 def sound(samples, rate=8000):

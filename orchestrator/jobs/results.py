@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from orchestrator.core.values import AUDIO_ITEM_SIZES
+from orchestrator.core.value_checks import AUDIO_ITEM_SIZES
 from orchestrator.errors import OutputError
 from orchestrator.worker.encoding import array_view
 
 if TYPE_CHECKING:
-    from orchestrator.core.values import ArrayValue, AudioValue
+    from orchestrator.core.value_checks import ArrayValue, AudioValue
 
 PCM_FULL_SCALE = 32767
 """What a float sample of 1.0 becomes in 16-bit PCM."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.processor import native_dtypes
+from orchestrator.system.processor import native_dtypes
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ class MachineMemory:
     def free(self, device: str) -> int | None:
         """Return the bytes that are free on a kind of device; None where nobody knows."""
         if device == "cuda":
-            from orchestrator import nvml
+            from orchestrator.system import nvml
 
             return nvml.free_memory(self._variables.get("CUDA_VISIBLE_DEVICES"))
         return free_memory()

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from orchestrator.client.cancellation import Cancellation, asked_to_stop
 from orchestrator.errors import Cancelled, TimedOut
-from orchestrator.flock import PAUSE, try_lock
-from orchestrator.waiting import ENDLESS, SAID_AFTER, Deadline, Wait, take_lock
+from orchestrator.jobs.cancellation import Cancellation, asked_to_stop
+from orchestrator.system.flock import PAUSE, try_lock
+from orchestrator.system.waiting import ENDLESS, SAID_AFTER, Deadline, Wait, take_lock
 from tests.models import Notes
 
 

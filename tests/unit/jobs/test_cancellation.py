@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from orchestrator.client.cancellation import Cancellation
+from orchestrator.jobs.cancellation import Cancellation
 from tests.races import just_before
 
 SOON = 30.0

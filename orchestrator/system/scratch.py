@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.home import make_private
+from orchestrator.system.home import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orchestrator.home import Home
+    from orchestrator.system.home import Home
 
 
 class Scratch:
