@@ -17,12 +17,12 @@ from collections import Counter
 from pathlib import Path
 
 from orchestrator.catalog.directories import ManifestDirectory, Origin, builtin_directory
-from orchestrator.core.diagnosis import apis, casts, devices, weights
-from orchestrator.core.diagnosis.code import read_code
-from orchestrator.core.diagnosis.imports import imports_of
-from orchestrator.core.diagnosis.lookup import Answer, Lookup
 from orchestrator.core.patching import Conditions
 from orchestrator.doctor.packages import SitePackages
+from orchestrator.doctor.rules import apis, casts, devices, weights
+from orchestrator.doctor.rules.code import read_code
+from orchestrator.doctor.rules.imports import imports_of
+from orchestrator.doctor.rules.lookup import Answer, Lookup
 from orchestrator.doctor.subject import Subject
 from orchestrator.doctor.tables import load_tables
 

@@ -14,8 +14,8 @@ from orchestrator.cli.context import Context, pass_context
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.core.diagnosis.records import Finding, Report
     from orchestrator.doctor.explain import Explanation
+    from orchestrator.doctor.rules.records import Finding, Report
     from orchestrator.doctor.subject import Subject
 
 JSON_VERSION = 1
@@ -137,7 +137,7 @@ def _show(context: Context, report: Report, *, as_json: bool) -> int:
     heading = f"{report.subject}: {report.conditions}" if report.conditions else report.subject
     context.out(heading)
     layers = dict.fromkeys([*(f.layer for f in report.facts), *(f.layer for f in report.findings)])
-    from orchestrator.core.diagnosis.records import Layer
+    from orchestrator.doctor.rules.records import Layer
 
     for layer in (each for each in Layer if each in layers):
         context.out(f"\n{layer.value}")
@@ -152,7 +152,7 @@ def _show(context: Context, report: Report, *, as_json: bool) -> int:
 
 
 def _summary(report: Report) -> str:
-    from orchestrator.core.diagnosis.records import Effect
+    from orchestrator.doctor.rules.records import Effect
 
     counts = {effect: sum(f.effect is effect for f in report.findings) for effect in Effect}
     if not report.wrong:
@@ -184,7 +184,7 @@ def _finding(context: Context, finding: Finding, indent: str = "  ") -> None:
 
 def _line(text: str) -> str:
     """Return text that names files and values of somebody else's, safe to print on one line."""
-    from orchestrator.core.diagnosis.records import shortened
+    from orchestrator.doctor.rules.records import shortened
 
     return shortened(text, MAX_SHOWN)
 

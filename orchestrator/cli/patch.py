@@ -263,8 +263,8 @@ def revert(context: Context, directory: Path, *, clear_cache: bool) -> None:
 
 def _set_name(subject: str, out: str | None) -> str:
     """Return the name of a set: that of its file, else one made of the model's."""
-    from orchestrator.core.diagnosis.drafts import draft_id
     from orchestrator.core.manifest_reader import name_problem
+    from orchestrator.doctor.rules.drafts import draft_id
     from orchestrator.errors import UsageError
 
     if out is None or out == "-":

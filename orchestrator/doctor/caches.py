@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis.records import Effect, Evidence, Finding, Layer, Looked, listed
+from orchestrator.doctor.rules.records import Effect, Evidence, Finding, Layer, Looked, listed
 from orchestrator.doctor.subject import read_limited
 from orchestrator.sources.inplace import spellings, stale_copies
 

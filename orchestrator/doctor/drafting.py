@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.core import patching
-from orchestrator.core.diagnosis.drafts import draft_id, patch_set_yaml
 from orchestrator.core.patching import PatchSet, State, read_patch_set
 from orchestrator.doctor.examine import examine
+from orchestrator.doctor.rules.drafts import draft_id, patch_set_yaml
 from orchestrator.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from orchestrator.core.diagnosis.records import Finding
-    from orchestrator.core.diagnosis.tables import Table
     from orchestrator.core.patching import Patch
+    from orchestrator.doctor.rules.records import Finding
+    from orchestrator.doctor.rules.tables import Table
     from orchestrator.doctor.subject import Subject
     from orchestrator.workspace import Workspace
 

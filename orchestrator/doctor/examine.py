@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis import apis, casts, configs, devices, environments, weights
-from orchestrator.core.diagnosis.records import (
+from orchestrator.core.patching import State, drift, unproved
+from orchestrator.doctor import caches
+from orchestrator.doctor.rules import apis, casts, configs, devices, environments, weights
+from orchestrator.doctor.rules.records import (
     Effect,
     Evidence,
     Fact,
@@ -16,16 +18,14 @@ from orchestrator.core.diagnosis.records import (
     Report,
     report,
 )
-from orchestrator.core.patching import State, drift, unproved
-from orchestrator.doctor import caches
 from orchestrator.doctor.subject import config_of, requirements_of
 from orchestrator.doctor.subjects import built
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from orchestrator.core.diagnosis.tables import Table
     from orchestrator.doctor.packages import Installation
+    from orchestrator.doctor.rules.tables import Table
     from orchestrator.doctor.subject import Subject
     from orchestrator.workspace import Workspace
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.diagnosis.failures import Match, frames, match_failures
-from orchestrator.core.diagnosis.records import Effect, Layer, as_json
 from orchestrator.doctor.examine import examine
+from orchestrator.doctor.rules.failures import Match, frames, match_failures
+from orchestrator.doctor.rules.records import Effect, Layer, as_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.core.diagnosis.records import Evidence, Finding
-    from orchestrator.core.diagnosis.tables import Table
+    from orchestrator.doctor.rules.records import Evidence, Finding
+    from orchestrator.doctor.rules.tables import Table
     from orchestrator.doctor.subject import Subject
     from orchestrator.workspace import Workspace
 

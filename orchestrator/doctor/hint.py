@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis.failures import match_failures
 from orchestrator.doctor.explain import explain
+from orchestrator.doctor.rules.failures import match_failures
 from orchestrator.doctor.smallest import words_of
 from orchestrator.doctor.subjects import model_subject
 from orchestrator.doctor.tables import load_tables

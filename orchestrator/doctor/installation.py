@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator import machine, processes
-from orchestrator.core.diagnosis.records import (
+from orchestrator.core.units import format_size
+from orchestrator.doctor.rules.records import (
     Effect,
     Evidence,
     Fact,
@@ -20,7 +21,6 @@ from orchestrator.core.diagnosis.records import (
     listed,
     report,
 )
-from orchestrator.core.units import format_size
 from orchestrator.environments.disk import free_space
 from orchestrator.errors import MMError
 from orchestrator.processor import features

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis.lookup import Lookup, Source
+from orchestrator.doctor.rules.lookup import Lookup, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.catalog import Declared
-    from orchestrator.core.diagnosis.tables import Table
     from orchestrator.core.manifest import Input, Manifest
+    from orchestrator.doctor.rules.tables import Table
     from orchestrator.doctor.subject import Subject
     from orchestrator.engines import EngineFactory
     from orchestrator.workspace import Workspace

@@ -8,13 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis import configs, weights
-from orchestrator.core.diagnosis.code import Code, Unreadable, read_code
-from orchestrator.core.diagnosis.drafts import draft_id
-from orchestrator.core.diagnosis.imports import Wanted, beside, imports_of
-from orchestrator.core.diagnosis.records import Effect, Evidence, Finding, Layer
-from orchestrator.core.diagnosis.safetensors import Damaged, read_header
 from orchestrator.core.patching import Conditions, Patched, PatchSet
+from orchestrator.doctor.rules import configs, weights
+from orchestrator.doctor.rules.code import Code, Unreadable, read_code
+from orchestrator.doctor.rules.drafts import draft_id
+from orchestrator.doctor.rules.imports import Wanted, beside, imports_of
+from orchestrator.doctor.rules.records import Effect, Evidence, Finding, Layer
+from orchestrator.doctor.rules.safetensors import Damaged, read_header
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from orchestrator import machine
 from orchestrator.backends.installed import installed, site_packages
 from orchestrator.core import patching
 from orchestrator.core.devices import AUTO, choose_device, choose_dtype
-from orchestrator.core.diagnosis import configs, weights
-from orchestrator.core.diagnosis.records import Effect, Finding, Layer
 from orchestrator.core.patching import Conditions
 from orchestrator.core.patching.conditions import problem
 from orchestrator.doctor.packages import Installation, SitePackages
+from orchestrator.doctor.rules import configs, weights
+from orchestrator.doctor.rules.records import Effect, Finding, Layer
 from orchestrator.doctor.subject import Subject, config_of, list_files
 from orchestrator.errors import EnvironmentFailure, ManifestError, MMError, SourceError, UsageError
 from orchestrator.processor import native_dtypes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.catalog.directories import SUFFIX
 from orchestrator.catalog.files import manifest_files, read_plain
-from orchestrator.core.diagnosis.tables import Table, merged, read_table
+from orchestrator.doctor.rules.tables import Table, merged, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

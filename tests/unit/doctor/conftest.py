@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.catalog.directories import builtin_directory
-from orchestrator.core.diagnosis.records import Layer
 from orchestrator.doctor.examine import examine
+from orchestrator.doctor.rules.records import Layer
 from orchestrator.doctor.subjects import directory_subject
 from orchestrator.doctor.tables import load_tables
 from orchestrator.environments.store import Store

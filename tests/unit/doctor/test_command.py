@@ -14,8 +14,8 @@ from orchestrator.cli.main import command
 from orchestrator.core.patching import Conditions, apply, read_patch_set
 from orchestrator.errors import ManifestError, UsageError
 from tests.models import Notes
-from tests.unit.core.diagnosis.traces import TRACES
 from tests.unit.doctor.conftest import write
+from tests.unit.doctor.rules.traces import TRACES
 
 CUDA = "        return self.part(x.to(self.dtype))"
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import pytest
 
 from orchestrator.core.canonical import digest_bytes
-from orchestrator.core.diagnosis.records import Layer
 from orchestrator.core.lockfile import render_lock, shape_digest
 from orchestrator.doctor.examine import examine
 from orchestrator.doctor.explain import explain
 from orchestrator.doctor.hint import hint
+from orchestrator.doctor.rules.records import Layer
 from orchestrator.doctor.smallest import blank_image, silence, smallest_inputs
 from orchestrator.doctor.subjects import model_subject
 from orchestrator.environments import Environments
@@ -19,8 +19,8 @@ from orchestrator.environments.interpreters import Interpreters
 from orchestrator.errors import JobFailed, UsageError
 from orchestrator.sources.records import SourceRecord, describe, save_record
 from tests import models
-from tests.unit.core.diagnosis.traces import TRACES
 from tests.unit.doctor.conftest import packages, table, write
+from tests.unit.doctor.rules.traces import TRACES
 
 MANIFEST = """\
 name: mini

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis.drafts import draft_id, renaming
-from orchestrator.core.diagnosis.imports import Wanted, beside
-from orchestrator.core.diagnosis.lookup import Answer, Lookup
-from orchestrator.core.diagnosis.records import (
+from orchestrator.doctor.rules.drafts import draft_id, renaming
+from orchestrator.doctor.rules.imports import Wanted, beside
+from orchestrator.doctor.rules.lookup import Answer, Lookup
+from orchestrator.doctor.rules.records import (
     Effect,
     Evidence,
     Fact,
@@ -23,13 +23,13 @@ from orchestrator.core.diagnosis.records import (
     Looked,
     listed,
 )
-from orchestrator.core.diagnosis.tables import Gone, is_gone
+from orchestrator.doctor.rules.tables import Gone, is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchestrator.core.diagnosis.code import Code
     from orchestrator.core.patching import Conditions, Patch
+    from orchestrator.doctor.rules.code import Code
 
 PACKAGE = "transformers"
 """The package whose names the remote code is written against."""

@@ -6,12 +6,12 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis.code import Code, dotted, names_in
+from orchestrator.doctor.rules.code import Code, dotted, names_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchestrator.core.diagnosis.records import Evidence
+    from orchestrator.doctor.rules.records import Evidence
 
 
 @dataclass(frozen=True)

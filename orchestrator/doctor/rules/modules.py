@@ -12,7 +12,7 @@ import ast
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis.code import dotted
+from orchestrator.doctor.rules.code import dotted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.catalog.directories import ManifestDirectory, Origin
-from orchestrator.core.diagnosis.tables import Gone, filled, is_gone, read_table
+from orchestrator.doctor.rules.tables import Gone, filled, is_gone, read_table
 from orchestrator.doctor.tables import load_tables
 from orchestrator.errors import ManifestError
 

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis.records import Evidence, shortened
-from orchestrator.core.diagnosis.tables import PLACEHOLDER, Failure
+from orchestrator.doctor.rules.records import Evidence, shortened
+from orchestrator.doctor.rules.tables import PLACEHOLDER, Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

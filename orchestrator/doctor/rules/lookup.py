@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from orchestrator.core.diagnosis.modules import Offered, offered_by
+from orchestrator.doctor.rules.modules import Offered, offered_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

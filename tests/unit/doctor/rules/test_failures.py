@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.catalog.directories import ManifestDirectory, Origin, builtin_directory
-from orchestrator.core.diagnosis.failures import MAX_TEXT, frames, match_failures
-from orchestrator.core.diagnosis.tables import Failure
+from orchestrator.doctor.rules.failures import MAX_TEXT, frames, match_failures
+from orchestrator.doctor.rules.tables import Failure
 from orchestrator.doctor.tables import load_tables
-from tests.unit.core.diagnosis.traces import HEAD, TRACES, ending
+from tests.unit.doctor.rules.traces import HEAD, TRACES, ending
 
 TABLE = load_tables([ManifestDirectory(builtin_directory(), Origin.BUILT_IN)])
 

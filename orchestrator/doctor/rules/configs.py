@@ -8,8 +8,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.diagnosis.drafts import draft_id, setting
-from orchestrator.core.diagnosis.records import (
+from orchestrator.core.patching.json_edits import Node, scan
+from orchestrator.core.patching.misfit import Misfit
+from orchestrator.core.patching.source_text import SourceText, decode_text
+from orchestrator.doctor.rules.drafts import draft_id, setting
+from orchestrator.doctor.rules.records import (
     Effect,
     Evidence,
     Fact,
@@ -18,9 +21,6 @@ from orchestrator.core.diagnosis.records import (
     Looked,
     shortened,
 )
-from orchestrator.core.patching.json_edits import Node, scan
-from orchestrator.core.patching.misfit import Misfit
-from orchestrator.core.patching.source_text import SourceText, decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

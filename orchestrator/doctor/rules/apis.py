@@ -6,10 +6,10 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis.code import Code, names_in
-from orchestrator.core.diagnosis.drafts import draft_id, replacing
-from orchestrator.core.diagnosis.records import Effect, Fact, Finding, Layer, Looked, counted
-from orchestrator.core.diagnosis.tables import Gone, filled, is_gone
+from orchestrator.doctor.rules.code import Code, names_in
+from orchestrator.doctor.rules.drafts import draft_id, replacing
+from orchestrator.doctor.rules.records import Effect, Fact, Finding, Layer, Looked, counted
+from orchestrator.doctor.rules.tables import Gone, filled, is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchestrator.core.diagnosis.records import shortened
 from orchestrator.core.patching import Patch, PatchSet, apply
 from orchestrator.core.patching.engine import State
 from orchestrator.core.patching.records import JsonEdit, PythonEdit
+from orchestrator.doctor.rules.records import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from orchestrator.core.diagnosis.code import Code
     from orchestrator.core.patching import Conditions
+    from orchestrator.doctor.rules.code import Code
 
 _OTHER = re.compile(r"[^a-z0-9]+")
 

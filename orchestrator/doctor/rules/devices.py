@@ -7,10 +7,10 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis.code import Code, dotted, names_in
-from orchestrator.core.diagnosis.drafts import draft_id, replacing
-from orchestrator.core.diagnosis.places import reached
-from orchestrator.core.diagnosis.records import (
+from orchestrator.doctor.rules.code import Code, dotted, names_in
+from orchestrator.doctor.rules.drafts import draft_id, replacing
+from orchestrator.doctor.rules.places import reached
+from orchestrator.doctor.rules.records import (
     Effect,
     Fact,
     Finding,

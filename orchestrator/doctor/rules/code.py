@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis.records import Evidence, shortened
 from orchestrator.core.patching.misfit import Misfit
 from orchestrator.core.patching.python_tree import Function, PythonFile
 from orchestrator.core.patching.source_text import decode_python
+from orchestrator.doctor.rules.records import Evidence, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

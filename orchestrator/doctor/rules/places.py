@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import ast
 
-    from orchestrator.core.diagnosis.code import Code
+    from orchestrator.doctor.rules.code import Code
 
 _PRETRAINED = re.compile(r"PreTrainedModel$|For[A-Z]\w+$|Model$")
 _MODULE = re.compile(r"Module$|ModuleList$|Sequential$")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.core.diagnosis.drafts import draft_id
-from orchestrator.core.diagnosis.records import (
+from orchestrator.core.units import format_size
+from orchestrator.doctor.rules.drafts import draft_id
+from orchestrator.doctor.rules.records import (
     Effect,
     Evidence,
     Fact,
@@ -19,8 +20,7 @@ from orchestrator.core.diagnosis.records import (
     Looked,
     listed,
 )
-from orchestrator.core.diagnosis.safetensors import Header
-from orchestrator.core.units import format_size
+from orchestrator.doctor.rules.safetensors import Header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
