@@ -225,25 +225,24 @@ def new(
     Nothing but the draft is written: into the current directory, unless -o says otherwise. Read it,
     edit it, put it into patches/ beside the manifest, and try it with mm patch check.
     """
-    from orchestrator.cli.doctor import subject_of
-    from orchestrator.doctor.drafting import check_command, draft, write_draft
-    from orchestrator.doctor.tables import load_tables
+    from orchestrator import doctor
 
-    table = load_tables(context.catalog.directories)
-    subject = subject_of(context, target, device, dtype, python)
+    table = doctor.load_tables(context.catalog.directories)
+    options = doctor.CheckOptions(device, dtype, python)
+    subject = doctor.find_subject(context, target, options, table)
     name = _set_name(subject.name, out)
-    made = draft(subject, context, table, name)
+    made = doctor.draft(subject, name)
     for finding in made.left:
-        context.say(f"no patch mends: {finding.finding}; {finding.remedy}")
+        context.say(f"no patch fixes: {finding.finding}; {finding.remedy}")
     if out == "-":
         context.out(made.text.rstrip("\n"))
         return
     path = context.cwd / (out or f"{name}.yaml")
-    write_draft(made, path)
-    count = len(made.patches)
+    doctor.write_draft(made, path)
+    count, check = len(made.patches), doctor.check_command(subject)
     context.say(
         f"{path}: {count} patch{'es' if count > 1 else ''}; read it, put it into patches/ beside "
-        f"the manifest, name {path.stem} under patches: there, and run: {check_command(subject)}"
+        f"the manifest, name {path.stem} under patches: there, and run: {check}"
     )
 
 
@@ -264,11 +263,11 @@ def revert(context: Context, directory: Path, *, clear_cache: bool) -> None:
 def _set_name(subject: str, out: str | None) -> str:
     """Return the name of a set: that of its file, else one made of the model's."""
     from orchestrator.core.manifest_reader import name_problem
-    from orchestrator.doctor.rules.drafts import draft_id
+    from orchestrator.doctor import slug
     from orchestrator.errors import UsageError
 
     if out is None or out == "-":
-        return draft_id(Path(subject).name, "draft")
+        return slug(f"{Path(subject).name}-draft")
     if not out.endswith(".yaml") or (problem := name_problem(Path(out).stem)):
         why = "its name must end in .yaml" if not out.endswith(".yaml") else problem
         raise UsageError(str(why), where=f"-o {out}", fix="write -o patches/NAME.yaml")
@@ -369,7 +368,7 @@ def _lines(data: bytes) -> list[str]:
 
 
 def _stale(context: Context, directory: Path, names: Sequence[str], *, clear: bool) -> None:
-    from orchestrator.doctor.caches import module_cache
+    from orchestrator.doctor import module_cache
     from orchestrator.sources import inplace
 
     files = {

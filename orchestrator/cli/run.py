@@ -218,7 +218,7 @@ def _tell(
     if options["as_json"]:
         context.out(_json_error(declared.manifest.name, error))
     if isinstance(error, (JobFailed, Crashed, EnvironmentFailure)):
-        from orchestrator.doctor.hint import hint
+        from orchestrator.doctor import hint
 
         if line := hint(context, declared, error, options["device"], options["dtype"]):
             context.say(line)

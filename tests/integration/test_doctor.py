@@ -172,19 +172,18 @@ def test_what_is_read_of_packages_is_what_an_import_finds(workplace, built, mode
     from pathlib import Path
 
     from orchestrator.backends.installed import site_packages
-    from orchestrator.doctor.packages import SitePackages
-    from orchestrator.doctor.rules.lookup import Answer, Lookup
+    from orchestrator.doctor.rules.packages import Answer
+    from orchestrator.doctor.site_packages import packages_of
 
     command = [f"{built[model]}/bin/python", "-I", "-c", LOOK]
     said = subprocess.run(
         command, input=json.dumps(NAMES), capture_output=True, text=True, check=True
     ).stdout
     truth = json.loads(said)
-    site = site_packages(Path(built[model]))
-    lookup = Lookup(SitePackages(site))
+    packages = packages_of(model, {}, site_packages(Path(built[model])))
     unknown = []
     for module, name in NAMES:
-        answer = lookup.find(module, name)
+        answer = packages.find(module, name)
         if answer is Answer.UNKNOWN:
             unknown.append(f"{module}.{name}")
         else:

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.doctor.rules.records import Evidence, shortened
-from orchestrator.doctor.rules.tables import PLACEHOLDER, Failure
+from orchestrator.doctor.rules.findings import Evidence, shortened
+from orchestrator.doctor.rules.tables import PLACEHOLDER, KnownFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +37,7 @@ class Match:
         end: Where in the text they end; the last error of a trace is the one that ended it.
     """
 
-    failure: Failure
+    failure: KnownFailure
     said: str
     groups: dict[str, str]
     end: int
@@ -47,7 +47,7 @@ class Match:
         return self._filled(self.failure.means, model)
 
     def remedy(self, model: str = "MODEL") -> str:
-        """Return what mends it in general."""
+        """Return the general fix."""
         return self._filled(self.failure.remedy, model)
 
     def _filled(self, text: str, model: str) -> str:
@@ -55,7 +55,7 @@ class Match:
         return " ".join(PLACEHOLDER.sub(lambda found: known[found[1]], text).split())
 
 
-def match_failures(text: str, failures: Iterable[Failure]) -> list[Match]:
+def match_failures(text: str, failures: Iterable[KnownFailure]) -> list[Match]:
     """Return the known failures in `text`, the one that ended it first."""
     text = prepared(text)
     found = []
@@ -66,7 +66,7 @@ def match_failures(text: str, failures: Iterable[Failure]) -> list[Match]:
         if last is not None:
             groups = {name: shortened(value or "") for name, value in last.groupdict().items()}
             found.append(Match(failure, shortened(last[0]), groups, last.end()))
-    # A more telling entry stands before a vaguer one that ends at the same place.
+    # A more specific entry stands before a vaguer one that ends at the same place.
     return sorted(found, key=lambda match: (match.failure.harmless, -match.end))
 
 

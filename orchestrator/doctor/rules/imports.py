@@ -9,34 +9,34 @@ from typing import TYPE_CHECKING
 from orchestrator.doctor.rules.code import Code, dotted, names_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from orchestrator.doctor.rules.records import Evidence
+    from orchestrator.doctor.rules.findings import Evidence
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ImportedName:
     """One name that code takes from a module.
 
     Attributes:
         module: The module, dotted, without leading dots.
         name: The name in it; empty where the module itself is imported.
         level: How many dots stand before it.
+        evidence: Where.
         guarded: Whether it stands behind `try` or a test, so that its absence is expected.
+        called: Whether it is taken when a function is called, and not at the import of the file.
         tried: Whether it stands in a `try`, or behind transformers' own `is_…_available`, which is
             how transformers itself tells what a file cannot do without.
         aliased: Whether it is `import x as y`, which older releases of transformers pass over.
-        called: Whether it is taken when a function is called, and not at the import of the file.
-        evidence: Where.
     """
 
     module: str
     name: str
     level: int
+    evidence: Evidence
     guarded: bool
     called: bool
-    evidence: Evidence
-    tried: bool = False
+    tried: bool = True
     aliased: bool = False
 
     @property
@@ -45,42 +45,50 @@ class Wanted:
         return self.module.partition(".")[0]
 
     @property
-    def full(self) -> str:
-        """Module and name, as people write it."""
-        return f"{self.module}.{self.name}" if self.name else self.module
+    def files(self) -> list[str]:
+        """The files that a relative import may mean."""
+        folder = self.evidence.file.split("/")[:-1]
+        folder = folder[: len(folder) - (self.level - 1)] if self.level > 1 else folder
+        base = [*folder, *(part for part in self.module.split(".") if part)]
+        found = []
+        if self.module:
+            found += ["/".join(base) + ".py", "/".join([*base, "__init__.py"])]
+        if self.name:
+            found.append("/".join([*base, f"{self.name}.py"]))
+        return found
 
 
-def imports_of(code: Code) -> list[Wanted]:
+def imports_of(code: Code) -> list[ImportedName]:
     """Return every name that the file imports, in its order."""
-    found = [
-        wanted
-        for node in code.nodes
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for wanted in _imported(code, node)
-    ]
-    modules = {
-        (alias.asname or alias.name.partition(".")[0]): (alias.asname and alias.name)
-        or alias.name.partition(".")[0]
-        for node in code.nodes
-        if isinstance(node, ast.Import)
-        for alias in node.names
-    }
-    found += _attributes(code, modules)
-    return sorted(found, key=lambda wanted: wanted.evidence.line)
-
-
-def _imported(code: Code, node: ast.Import | ast.ImportFrom) -> Iterator[Wanted]:
-    guarded = code.guarded(node, _any_test)
-    called = bool(code.function(node))
-    tried = code.guarded(node, _availability)
-    for alias in node.names:
-        evidence = code.evidence(alias)
+    found: list[ImportedName] = []
+    modules: dict[str, str] = {}
+    for node in code.nodes:
         if isinstance(node, ast.Import):
-            aliased = alias.asname is not None
-            yield Wanted(alias.name, "", 0, guarded, called, evidence, tried, aliased)
-        else:
-            name = "" if alias.name == "*" else alias.name
-            yield Wanted(node.module or "", name, node.level, guarded, called, evidence, tried)
+            found += _imported(code, node)
+            for alias in node.names:
+                top = alias.name.partition(".")[0]
+                modules[alias.asname or top] = alias.name if alias.asname else top
+        elif isinstance(node, ast.ImportFrom):
+            found += _imported(code, node)
+    found += _attributes(code, modules)
+    return sorted(found, key=lambda each: each.evidence.line)
+
+
+def _imported(code: Code, node: ast.Import | ast.ImportFrom) -> Iterator[ImportedName]:
+    for alias in node.names:
+        module, name, level = alias.name, "", 0
+        if isinstance(node, ast.ImportFrom):
+            module, name, level = node.module or "", alias.name.replace("*", ""), node.level
+        yield ImportedName(
+            module,
+            name,
+            level,
+            code.evidence(alias),
+            guarded=code.guarded(node, _any_test),
+            called=bool(code.function(node)),
+            tried=code.guarded(node, _availability),
+            aliased=isinstance(node, ast.Import) and alias.asname is not None,
+        )
 
 
 def _availability(test: ast.expr) -> bool:
@@ -88,11 +96,11 @@ def _availability(test: ast.expr) -> bool:
 
 
 def _any_test(test: ast.expr) -> bool:
-    # Whatever it asks (a version, a package, TYPE_CHECKING), the import is not certain to be run.
+    # Whatever it asks (a version, a package, TYPE_CHECKING), the import is not certain to run.
     return not isinstance(test, ast.Constant)
 
 
-def _attributes(code: Code, modules: dict[str, str]) -> Iterator[Wanted]:
+def _attributes(code: Code, modules: Mapping[str, str]) -> Iterator[ImportedName]:
     """Yield what is reached through imported modules: `transformers.X`, `getattr(module, "X")`.
 
     Only what begins with a capital letter, by which classes are known: a chain of attributes may
@@ -100,8 +108,7 @@ def _attributes(code: Code, modules: dict[str, str]) -> Iterator[Wanted]:
     """
     for node in code.nodes:
         if isinstance(node, ast.Attribute) and node.attr[:1].isupper():
-            chain = dotted(node.value)
-            name = node.attr
+            chain, name = dotted(node.value), node.attr
         elif (
             isinstance(node, ast.Call)
             and dotted(node.func) == "getattr"
@@ -114,26 +121,11 @@ def _attributes(code: Code, modules: dict[str, str]) -> Iterator[Wanted]:
             continue
         first, _, rest = chain.partition(".")
         if first in modules and not any(part[:1].isupper() for part in rest.split(".")):
-            module = f"{modules[first]}.{rest}" if rest else modules[first]
-            yield Wanted(
-                module,
+            yield ImportedName(
+                f"{modules[first]}.{rest}" if rest else modules[first],
                 name,
                 0,
-                code.guarded(node, _any_test),
-                bool(code.function(node)),
                 code.evidence(node),
-                tried=True,
+                guarded=code.guarded(node, _any_test),
+                called=bool(code.function(node)),
             )
-
-
-def beside(wanted: Wanted, importer: str) -> list[str]:
-    """Return the files that a relative import of the file `importer` may mean."""
-    folder = importer.split("/")[:-1]
-    folder = folder[: len(folder) - (wanted.level - 1)] if wanted.level > 1 else folder
-    base = [*folder, *(part for part in wanted.module.split(".") if part)]
-    found = []
-    if wanted.module:
-        found += ["/".join(base) + ".py", "/".join([*base, "__init__.py"])]
-    if wanted.name:
-        found.append("/".join([*base, f"{wanted.name}.py"]))
-    return found

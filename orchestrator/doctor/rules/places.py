@@ -1,32 +1,130 @@
-"""Where a place in a model's code finds the device and the dtype that the model has."""
+"""The walk over a model's code that every rule about it shares, and the finding of what it matches.
+
+A rule says how a place is recognised and what a patch puts there. All places of one rule in one
+file are one finding with one patch.
+"""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from orchestrator.core.patching import Patch
+from orchestrator.core.patching.records import PythonEdit
+from orchestrator.doctor.rules.code import Code
+from orchestrator.doctor.rules.findings import Finding, Rule, counted, listed
+from orchestrator.doctor.rules.patches import fitted
 
 if TYPE_CHECKING:
-    import ast
+    from collections.abc import Collection, Iterator, Sequence
 
-    from orchestrator.doctor.rules.code import Code
+    from orchestrator.doctor.rules.subject import Subject
 
-_PRETRAINED = re.compile(r"PreTrainedModel$|For[A-Z]\w+$|Model$")
-_MODULE = re.compile(r"Module$|ModuleList$|Sequential$")
+OWN = "{own}"
+"""In what a patch puts at a place: the expression for the model's own device or dtype."""
+
+LITERALS = {"device": '"{device}"', "dtype": "torch.{dtype}"}
+"""What a patch takes for `OWN` where `self` is not at hand."""
 
 
-def reached(code: Code, node: ast.AST, what: str) -> str:
-    """Return the expression that says the model's `device` or `dtype` at `node`, or nothing.
+class Place(NamedTuple):
+    """A place that a rule matches.
 
-    In a method of a transformers model that is an attribute, in one of any other torch module the
-    attribute of its first parameter; where there is no `self`, nobody knows.
+    Attributes:
+        node: The expression.
+        old: What a patch looks for.
+        new: What it puts there; empty where a person must look.
+        dtype: The dtype that a cast names.
     """
-    owner = code.owner(node)
-    if owner is None or not code.file.has_self(node):
-        return ""
-    bases = code.bases(owner)
-    local = set(code.classes)
-    if any(_PRETRAINED.search(base) for base in bases - local):
-        return f"self.{what}"
-    if any(_MODULE.search(base) for base in bases):
-        return f"next(self.parameters()).{what}"
-    return ""
+
+    node: ast.expr
+    old: str
+    new: str
+    dtype: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeRule(Rule):
+    """A kind of place in code.
+
+    Attributes:
+        match: Returns the place that a node is, or None.
+        why: The reason of the patch.
+        own: What of the model the patch takes: `device`, `dtype` or nothing.
+        when: The conditions of the patch.
+        here_only: Whether the patch is for the device of the check alone.
+    """
+
+    match: Callable[[Code, ast.AST], Place | None]
+    why: str
+    own: str = ""
+    when: Mapping[str, str] = field(default_factory=dict)
+    here_only: bool = False
+    patched: str = "a patch that replaces {pairs} ({count})"
+
+
+def places(code: Code, rules: Collection[CodeRule]) -> Iterator[tuple[CodeRule, Place]]:
+    """Yield every place that a rule matches; the arguments of a call belong to its own place."""
+    inside: set[int] = set()
+    for node in code.nodes:
+        if id(node) in inside:
+            continue
+        for rule in rules:
+            if (place := rule.match(code, node)) is not None:
+                if isinstance(node, ast.Call):
+                    parts = (*node.args, *node.keywords)
+                    inside |= {id(each) for part in parts for each in ast.walk(part)}
+                yield rule, place
+                break
+
+
+def finding(
+    rule: CodeRule, code: Code, found: Sequence[Place], subject: Subject, **values: Any
+) -> Finding:
+    """Return the finding of all places of a rule in a file, with one patch for all of them."""
+    number = len(found)
+    own = {code.model_attribute(place.node, rule.own) for place in found if rule.own}
+    in_all = " in all of them" if number > 1 else ""
+    values |= {
+        "file": code.name,
+        "device": subject.conditions.device,
+        "dtype": subject.conditions.dtype,
+        "count": counted(number),
+        "times": f"{number} times" if number > 1 else "once",
+        "functions": listed(
+            dict.fromkeys(code.function(each.node) or "the module's level" for each in found), 4
+        ),
+        "dtypes": listed(sorted({place.dtype for place in found})),
+        "at_hand": f"self is not at hand{in_all}" if "" in own else "self is at hand",
+    }
+    patch = _patch(rule, code, found, own.pop() if len(own) == 1 else "", values, subject)
+    replaced = patch.python.replace if patch is not None and patch.python is not None else {}
+    values["pairs"] = listed((f"{old} by {new}" for old, new in replaced.items()), 3)
+    evidence = sorted((code.evidence(each.node) for each in found), key=lambda each: each.line)
+    return rule.matched(*evidence, patch=patch, **values)
+
+
+def _patch(
+    rule: CodeRule,
+    code: Code,
+    found: Sequence[Place],
+    own: str,
+    values: Mapping[str, Any],
+    subject: Subject,
+) -> Patch | None:
+    """Return the patch for all places, which takes `own` where all of them can have the same."""
+    if not all(place.new for place in found):
+        return None
+    literal = LITERALS.get(rule.own, "").format(**values)
+    pairs = {}
+    for place in found:
+        new = place.new.replace(OWN, own or literal)
+        pairs[place.old] = own if own and new == f"torch.device({own})" else new
+    when = dict(rule.when)
+    if rule.here_only or (not own and any(OWN in place.new for place in found)):
+        when[rule.own] = values[rule.own]
+    edit = PythonEdit(replace=pairs)
+    patch = Patch(id="draft", why=rule.why, file=code.name, when=when, python=edit)
+    return fitted(patch, code.data, subject.conditions)

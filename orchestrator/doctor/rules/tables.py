@@ -1,33 +1,27 @@
-"""The doctor's tables as records: known failures, and names that packages have given up.
+"""The doctor's tables as records: known failures, and names that packages have removed.
 
-A table is a YAML file `doctor/NAME.yaml` beside manifests; docs/doctor.md tells what each key means
-to a user. Each record is checked when it is read, so that a pattern that cannot be compiled is
-found with its file and line.
+A table is a YAML file `doctor/NAME.yaml` beside manifests; docs/doctor.md describes its keys. Each
+record is checked when it is read, so that a pattern that cannot be compiled is found with its file
+and line.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.core.binding import bind
+from orchestrator.core.binding import name_of
 from orchestrator.core.manifest_reader import name_problem
 from orchestrator.core.patching import expressions
 from orchestrator.core.patching.misfit import Misfit
+from orchestrator.core.record_reader import NamedRecord, Problem, nested, read_record
 from orchestrator.core.requirements import is_package_name
-from orchestrator.core.yaml_document import parse
-from orchestrator.errors import ManifestError
+from orchestrator.doctor.rules.findings import Layer
 
 if TYPE_CHECKING:
-    from orchestrator.core.binding import Report
-    from orchestrator.core.yaml_document import Path
-
-LayerName = Literal[
-    "installation", "environment", "api", "device", "configuration", "weights", "dtypes", "caches",
-    "patches", "run",
-]  # fmt: skip
+    from collections.abc import Iterator
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 """In `means` and `remedy`: a group of the pattern, or `model`."""
@@ -35,26 +29,26 @@ PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _PARTS = re.compile(r"\{(receiver|\d)\}")
 
 
-class Failure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A failure that people meet, known by its words."""
 
     id: str
     pattern: str
     """A regular expression, looked for anywhere in a trace; its named groups are placeholders."""
-    layer: LayerName
+    layer: str
     """Where it lies; the remedy is checked against what that layer finds in the model."""
     means: str
     remedy: str
     harmless: bool = False
-    """Whether the words are printed and nothing comes of them; every other entry goes before."""
+    """Whether the words are printed and do no harm; every other entry goes before."""
 
 
-class Gone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A name that a package once offered: an attribute of a class, or a name in a module."""
+class RemovedApi(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A name that a package once had: an attribute of a class, or a name in a module."""
 
     name: str
     package: str
-    gone: str
+    since: str = msgspec.field(name="gone")
     """The first version without it."""
     module: str
     """Where it was, dotted."""
@@ -71,12 +65,11 @@ class Gone(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """What to know of the replacement."""
 
 
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Table(NamedRecord, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One file of either or both."""
 
-    name: str
-    failures: tuple[Failure, ...] = ()
-    gone: tuple[Gone, ...] = ()
+    failures: tuple[KnownFailure, ...] = ()
+    removed: tuple[RemovedApi, ...] = msgspec.field(name="gone", default=())
 
 
 def read_table(data: bytes, *, file: str, stem: str) -> Table:
@@ -85,94 +78,81 @@ def read_table(data: bytes, *, file: str, stem: str) -> Table:
     Raises:
         ManifestError: With the file, line and key of the first problem.
     """
-    document = parse(data, file)
-    problems: list[tuple[int, ManifestError]] = []
-
-    def report(path: Path, what: str, fix: str = "") -> None:
-        problems.append((document.lines.get(path, 0), document.error(path, what, fix)))
-
-    table = bind(document, Table, report)
-    if table is not None:
-        _check(table, stem, report)
+    table, problems = read_record(data, file, stem, Table, _table_problems)
     if problems:
-        raise min(problems, key=lambda each: each[0])[1]
+        raise problems[0]
     assert table is not None
     return table
 
 
 def merged(tables: list[Table]) -> Table:
     """Return all tables as one; the first that has an id or a name wins."""
-    failures: dict[str, Failure] = {}
-    gone: dict[tuple[str, str, str], Gone] = {}
+    failures: dict[str, KnownFailure] = {}
+    removed: dict[tuple[str, str, str], RemovedApi] = {}
     for table in tables:
         for failure in table.failures:
             failures.setdefault(failure.id, failure)
-        for each in table.gone:
-            gone.setdefault((each.module, each.of, each.name), each)
-    return Table(name="all", failures=tuple(failures.values()), gone=tuple(gone.values()))
+        for api in table.removed:
+            removed.setdefault((api.module, api.of, api.name), api)
+    return Table(name="all", failures=tuple(failures.values()), removed=tuple(removed.values()))
 
 
-def _check(table: Table, stem: str, report: Report) -> None:
-    if problem := name_problem(table.name):
-        report(("name",), problem)
-    elif table.name != stem:
-        report(("name",), f"{table.name!r} is not the file's name", f"write name: {stem}")
-    if not table.failures and not table.gone:
-        report((), "a table has failures or gone")
+def _table_problems(table: Table) -> Iterator[Problem]:
+    if not table.failures and not table.removed:
+        yield Problem((), "a table has failures or gone")
     seen: set[str] = set()
     for position, failure in enumerate(table.failures):
-        path: Path = ("failures", position)
-        if problem := name_problem(failure.id):
-            report((*path, "id"), problem)
+        path = ("failures", position)
         if failure.id in seen:
-            report((*path, "id"), f"{failure.id!r} stands here twice")
+            yield Problem((*path, "id"), f"{failure.id!r} stands here twice")
         seen.add(failure.id)
-        _check_failure(failure, path, report)
-    for position, gone in enumerate(table.gone):
-        _check_gone(gone, ("gone", position), report)
+        yield from nested(path, _failure_problems(failure))
+    for position, api in enumerate(table.removed):
+        yield from nested(("gone", position), _api_problems(api))
 
 
-def _check_failure(failure: Failure, path: Path, report: Report) -> None:
+def _failure_problems(failure: KnownFailure) -> Iterator[Problem]:
+    if problem := name_problem(failure.id):
+        yield Problem(("id",), problem)
+    layers = [each.value for each in Layer]
+    if failure.layer not in layers:
+        what = f"must be one of {', '.join(layers)}, not {name_of(failure.layer)}"
+        yield Problem(("layer",), what)
     try:
         pattern = re.compile(failure.pattern, re.MULTILINE)
     except (re.error, RecursionError, OverflowError) as error:
-        report((*path, "pattern"), f"is no regular expression: {error}")
+        yield Problem(("pattern",), f"is no regular expression: {error}")
         return
     if pattern.search(""):
-        report((*path, "pattern"), "matches an empty text, and so every failure")
-    for key in ("means", "remedy"):
-        text = getattr(failure, key)
+        yield Problem(("pattern",), "matches an empty text, and so every failure")
+    for key, text in (("means", failure.means), ("remedy", failure.remedy)):
         if not text.strip():
-            report((*path, key), "is empty")
+            yield Problem((key,), "is empty")
         for name in PLACEHOLDER.findall(text):
             if name != "model" and name not in pattern.groupindex:
-                report((*path, key), f"{{{name}}} is neither a group of the pattern nor {{model}}")
+                what = f"{{{name}}} is neither a group of the pattern nor {{model}}"
+                yield Problem((key,), what)
 
 
-def _check_gone(gone: Gone, path: Path, report: Report) -> None:
-    if not is_package_name(gone.package):
-        report((*path, "package"), f"{gone.package!r} is not the name of a package")
-    if version_of(gone.gone) is None:
-        report((*path, "gone"), f"{gone.gone!r} is not a version")
-    if not expressions.is_identifier(gone.name):
-        report((*path, "name"), f"{gone.name!r} is not an identifier")
+def _api_problems(api: RemovedApi) -> Iterator[Problem]:
+    if not is_package_name(api.package):
+        yield Problem(("package",), f"{api.package!r} is not the name of a package")
+    if version_of(api.since) is None:
+        yield Problem(("gone",), f"{api.since!r} is not a version")
+    if not expressions.is_identifier(api.name):
+        yield Problem(("name",), f"{api.name!r} is not an identifier")
     try:
-        re.compile(gone.receivers)
+        re.compile(api.receivers)
     except re.error as error:
-        report((*path, "receivers"), f"is no regular expression: {error}")
-    if gone.replacement:
-        _check_replacement(gone, (*path, "replacement"), report)
-
-
-def _check_replacement(gone: Gone, path: Path, report: Report) -> None:
-    if not gone.of:
-        if not expressions.is_identifier(gone.replacement):
-            report(path, f"{gone.replacement!r} is not an identifier")
-        return
-    try:
-        expressions.pattern_tree(filled(gone.replacement, "receiver", ("first", "second")))
-    except Misfit as misfit:
-        report(path, misfit.found)
+        yield Problem(("receivers",), f"is no regular expression: {error}")
+    if api.replacement and not api.of:
+        if not expressions.is_identifier(api.replacement):
+            yield Problem(("replacement",), f"{api.replacement!r} is not an identifier")
+    elif api.replacement:
+        try:
+            expressions.pattern_tree(filled(api.replacement, "receiver", ("first", "second")))
+        except Misfit as misfit:
+            yield Problem(("replacement",), misfit.found)
 
 
 def filled(template: str, receiver: str, arguments: tuple[str, ...]) -> str:
@@ -197,7 +177,7 @@ def version_of(text: str) -> tuple[int, ...] | None:
         return None
 
 
-def is_gone(gone: Gone, version: str) -> bool:
+def is_removed(api: RemovedApi, version: str) -> bool:
     """Say whether `version` of the package lacks the name already."""
-    found, since = version_of(version), version_of(gone.gone)
+    found, since = version_of(version), version_of(api.since)
     return found is not None and since is not None and found >= since

@@ -1,0 +1,78 @@
+"""A YAML file to a frozen record of its name, with every check that types cannot make.
+
+Patch sets and the doctor's tables are read with it: `<directory>/NAME.yaml`, whose `name` is NAME.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import msgspec
+
+from orchestrator.core.binding import bind
+from orchestrator.core.manifest_reader import name_problem
+from orchestrator.core.yaml_document import parse
+from orchestrator.errors import ManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from orchestrator.core.yaml_document import Path
+
+
+class NamedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A record that bears the name of its file."""
+
+    name: str
+
+
+Record = TypeVar("Record", bound=NamedRecord)
+
+
+class Problem(NamedTuple):
+    """What is wrong with the value at a path, and how to fix it."""
+
+    path: Path
+    what: str
+    fix: str = ""
+
+
+def read_record(
+    data: bytes,
+    file: str,
+    stem: str,
+    record: type[Record],
+    check: Callable[[Record], Iterable[Problem]],
+) -> tuple[Record | None, list[ManifestError]]:
+    """Return the record in `data` (None when its types do not fit) and all of its problems.
+
+    Args:
+        data: The file's content.
+        file: The file, as messages name it.
+        stem: Its name without `.yaml`, which the record bears too.
+        record: The record.
+        check: Returns what is wrong with a record whose types fit.
+    """
+    try:
+        document = parse(data, file)
+    except ManifestError as error:
+        return None, [error]
+    problems: list[Problem] = []
+    bound = bind(document, record, lambda *problem: problems.append(Problem(*problem)))
+    if bound is not None:
+        problems += [*_name_problems(bound.name, stem), *check(bound)]
+    problems.sort(key=lambda each: document.lines.get(each.path, 0))
+    return bound, [document.error(*each) for each in problems]
+
+
+def _name_problems(name: str, stem: str) -> Iterator[Problem]:
+    if problem := name_problem(name):
+        yield Problem(("name",), problem)
+    elif name != stem:
+        yield Problem(("name",), f"{name!r} is not the file's name", f"write name: {stem}")
+
+
+def nested(path: Path, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield the problems of a value at `path`, found by a check of the value alone."""
+    for problem in problems:
+        yield problem._replace(path=(*path, *problem.path))

@@ -1,0 +1,258 @@
+"""From a model's name or a directory to what the rules check; a failure here is a finding."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator import machine
+from orchestrator.backends.installed import installed, site_packages
+from orchestrator.catalog.directories import SUFFIX
+from orchestrator.catalog.files import manifest_files, read_plain
+from orchestrator.core import patching
+from orchestrator.core.devices import AUTO, choose_device, choose_dtype
+from orchestrator.core.patching import Conditions
+from orchestrator.core.patching.conditions import problem
+from orchestrator.doctor.caches import module_cache
+from orchestrator.doctor.model_files import list_files, read_limited, read_weights
+from orchestrator.doctor.rules.config import COMPUTED, dtype_named, json_object
+from orchestrator.doctor.rules.findings import Effect, Finding, Layer
+from orchestrator.doctor.rules.subject import Subject
+from orchestrator.doctor.rules.tables import Table, merged, read_table
+from orchestrator.doctor.rules.weight_rules import main_dtype
+from orchestrator.doctor.site_packages import packages_of
+from orchestrator.errors import EnvironmentFailure, ManifestError, MMError, SourceError, UsageError
+from orchestrator.processor import native_dtypes
+from orchestrator.sources.patchsets import load_patch_sets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from orchestrator.catalog import Declared, ManifestDirectory
+    from orchestrator.doctor.rules.packages import Packages
+    from orchestrator.sources.records import SourceRecord
+    from orchestrator.workspace import Workspace
+
+TABLES = "doctor"
+"""The directory of tables beside manifests."""
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """What a subject is to be checked under.
+
+    Attributes:
+        device: Where the model is to run; "auto" for the best device of this machine.
+        dtype: In which dtype; "auto" for a job's own choice, or, for a directory, the dtype that
+            its configuration names, else that of its weights.
+        python: The interpreter whose packages are the environment of a directory.
+    """
+
+    device: str = AUTO
+    dtype: str = AUTO
+    python: str | None = None
+
+
+def load_tables(directories: Iterable[ManifestDirectory]) -> Table:
+    """Return the tables `doctor/*.yaml` of all directories as one; the first with an entry wins.
+
+    Raises:
+        ManifestError: When one is broken.
+    """
+    tables = []
+    for directory in directories:
+        folder = directory.path / TABLES
+        for file in manifest_files(folder) if folder.is_dir() else ():
+            if file.name.endswith(SUFFIX):
+                data, stem = read_plain(file, str(file)), file.name.removesuffix(SUFFIX)
+                tables.append(read_table(data, file=str(file), stem=stem))
+    return merged(tables)
+
+
+def find_subject(workspace: Workspace, target: str, options: CheckOptions, table: Table) -> Subject:
+    """Return what `target` names: a model, else a directory.
+
+    Raises:
+        UsageError: When it is neither, or cannot be checked with these options.
+    """
+    if target in workspace.catalog.models and os.sep not in target:
+        if options.python is not None:
+            raise UsageError("a model has an environment of its own", where="--python")
+        return model_subject(workspace, workspace.catalog.model(target), options, table)
+    directory = (workspace.cwd / Path(target).expanduser()).resolve()
+    if directory.is_dir() or os.sep in target:
+        return directory_subject(workspace, directory, options, table)
+    workspace.catalog.model(target)  # raises what is wrong with the name
+    raise AssertionError(target)
+
+
+def model_subject(
+    workspace: Workspace, declared: Declared, options: CheckOptions, table: Table
+) -> Subject:
+    """Return a model as a job would load it.
+
+    Raises:
+        UsageError: When the manifest does not list what was asked for.
+    """
+    early: list[Finding] = []
+    device, dtype = _chosen(workspace, declared, options, early)
+    versions, own, site = _environment(workspace, declared, early)
+    record = _record(workspace, declared, early)
+    files: dict[str, Path] = {}
+    fetch = f"run: mm model verify {declared.name}; then: mm model pull {declared.name}"
+    if record is not None:
+        files = {name: path for name in record.files if (path := record.file(name)).is_file()}
+        if not record.repo:
+            fetch = f"{fetch.partition(';')[0]}; then restore the files in {record.path}"
+    subject = Subject(
+        name=declared.name,
+        files=files,
+        conditions=Conditions(device, dtype, versions),
+        original=partial(_original, files),
+        load_weights=partial(read_weights, files),
+        manifest=declared.manifest,
+        root=Path(record.path) if record is not None else None,
+        repo=record.repo if record is not None else "",
+        commit=record.commit if record is not None else "",
+        own=own,
+        others=partial(_others, workspace, site),
+        removed=table.removed,
+        fetch=fetch,
+        modules=module_cache(workspace.variables),
+        local_models=partial(_local_models, workspace, declared.name),
+    )
+    try:
+        subject.sets = tuple(load_patch_sets(declared))
+    except ManifestError as error:
+        early.append(_early(Layer.PATCHES, "set", error, "correct the patch set"))
+    else:
+        if subject.sets and files:
+            subject.patched = patching.apply(subject.sets, subject.original, subject.conditions)
+    subject.early = early
+    return subject
+
+
+def directory_subject(
+    workspace: Workspace, directory: Path, options: CheckOptions, table: Table
+) -> Subject:
+    """Return any directory that may hold a model; it need have no manifest.
+
+    Raises:
+        UsageError: When there is no such directory, or no packages at `options.python`.
+    """
+    if not directory.is_dir():
+        raise UsageError("not a directory", where=str(directory))
+    for name, value in (("device", options.device), ("dtype", options.dtype)):
+        if value != AUTO and (wrong := problem(name, value)):
+            raise UsageError(wrong, where=f"--{name}")
+    own = site = None
+    if options.python is not None:
+        environment = Path(options.python).expanduser().absolute().parent.parent
+        site = site_packages(environment)
+        if site is None:
+            raise UsageError(f"there are no packages of {options.python}", where="--python")
+        versions = {name: each.version for name, each in installed(environment).items()}
+        own = packages_of(options.python, versions, site)
+    device, dtype = options.device, options.dtype
+    if device == AUTO:
+        device = "cuda" if "cuda" in machine.available_devices() else "cpu"
+    files = list_files(directory)
+    weights = cache(partial(read_weights, files))
+    if dtype == AUTO:
+        dtype = dtype_named(json_object(_original(files, "config.json")))
+        if dtype not in COMPUTED:
+            dtype = main_dtype(weights().headers.values()) or "float32"
+    return Subject(
+        name=str(directory),
+        files=files,
+        conditions=Conditions(device, dtype, own.versions if own is not None else {}),
+        original=partial(_original, files),
+        load_weights=weights,
+        root=directory,
+        own=own,
+        others=partial(_others, workspace, site),
+        removed=table.removed,
+        modules=module_cache(workspace.variables),
+        local_models=partial(_local_models, workspace, str(directory)),
+    )
+
+
+def _original(files: Mapping[str, Path], name: str) -> bytes | None:
+    return read_limited(files[name]) if name in files else None
+
+
+def _others(workspace: Workspace, own: Path | None) -> list[Packages]:
+    """Return every environment that is built and whole, but for the one with the packages `own`."""
+    found = []
+    for stored in workspace.environments.store.all():
+        site = site_packages(stored.path)
+        if stored.marker is not None and site is not None and site != own:
+            label = f"the environment {stored.path.name}"
+            found.append(packages_of(label, stored.marker.packages, site))
+    return found
+
+
+def _local_models(workspace: Workspace, but: str) -> list[Path]:
+    """Return the user's own directories of models, but for the model `but`."""
+    records = (workspace.sources.record(name) for name in workspace.catalog.models if name != but)
+    return [Path(record.path) for record in records if record is not None and not record.repo]
+
+
+def _chosen(
+    workspace: Workspace, declared: Declared, options: CheckOptions, early: list[Finding]
+) -> tuple[str, str]:
+    manifest, asked = declared.manifest, options.device
+    available = machine.available_devices()
+    try:
+        # A device that is asked for by name need not be here: nothing is run.
+        device = choose_device(manifest, asked, available if asked == AUTO else (asked,))
+    except UsageError as error:
+        if asked != AUTO:
+            raise
+        early.append(_early(Layer.DEVICE, "device", error, "run it on another machine"))
+        device = manifest.devices[0]
+    memory = workspace.memory.get(device)
+    return device, choose_dtype(manifest, device, options.dtype, memory, native_dtypes())
+
+
+def _environment(
+    workspace: Workspace, declared: Declared, early: list[Finding]
+) -> tuple[Mapping[str, str], Packages | None, Path | None]:
+    """Return the locked versions, and the packages and their directory where they are built."""
+    try:
+        target = workspace.environments.target(declared)
+    except EnvironmentFailure as error:
+        early.append(_early(Layer.ENVIRONMENT, "lock", error, f"run: mm env lock {declared.name}"))
+        return {}, None, None
+    versions = {pin.name: pin.version for pin in target.pins}
+    stored = workspace.environments.store.find(target.digest)
+    site = site_packages(stored.path) if stored is not None else None
+    if site is None:
+        return versions, None, None
+    return versions, packages_of("its own environment", versions, site), site
+
+
+def _record(workspace: Workspace, declared: Declared, early: list[Finding]) -> SourceRecord | None:
+    if declared.manifest.source is None:
+        return None
+    try:
+        return workspace.sources.ready(declared)
+    except SourceError as error:
+        fix = f"run: mm model pull {declared.name}"
+        early.append(_early(Layer.WEIGHTS, "files", error, fix))
+        return workspace.sources.record(declared.name)
+
+
+def _early(layer: Layer, name: str, error: MMError, remedy: str) -> Finding:
+    where = f"{error.where}: " if error.where else ""
+    return Finding(
+        layer,
+        f"{layer.value}-{name}",
+        Effect.STOPS,
+        f"{where}{error.what}",
+        "the model is not run",
+        error.fix or remedy,
+    )

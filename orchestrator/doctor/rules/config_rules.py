@@ -1,0 +1,248 @@
+"""The rules about a model's configuration: against the device, the files beside it, the packages.
+
+Each rule of the table looks at the members that bear one of its keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.patching import Patch
+from orchestrator.core.patching.misfit import Misfit
+from orchestrator.core.patching.records import JsonEdit
+from orchestrator.doctor.rules.config import (
+    COMPUTED,
+    DTYPE_KEYS,
+    Config,
+    dtype_named,
+    read_config,
+    references,
+)
+from orchestrator.doctor.rules.findings import Effect, Evidence, Fact, Finding, Layer, Rule
+from orchestrator.doctor.rules.patches import fitted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.doctor.rules.config import Reference
+    from orchestrator.doctor.rules.subject import Subject
+
+KeyPath = tuple[str, ...]
+Check = Callable[[Config, KeyPath, Any, "Subject"], Iterator[Fact | Finding]]
+
+STORED = frozenset(
+    {"float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"}
+)
+"""Dtypes that torch knows and in which only some GPUs compute."""
+
+NEEDS_CUDA = frozenset({"fp8", "fbgemm_fp8", "eetq", "vptq", "higgs", "spqr", "fp_quant"})
+"""Methods of quantisation that have kernels for CUDA alone."""
+
+WANTS_CUDA = frozenset({"awq", "gptq", "bitsandbytes", "bitnet", "auto-round", "mxfp4"})
+"""Methods whose usual kernels are for CUDA, and that some releases can run elsewhere."""
+
+FLASH = re.compile(r"flash_attention_\d")
+
+
+def _rule(name: str, effect: Effect, finding: str, consequence: str, remedy: str) -> Rule:
+    return Rule(Layer.CONFIGURATION, name, effect, finding, consequence, remedy)
+
+
+NOT_JSON = _rule(
+    "json-{file}",
+    Effect.STOPS,
+    "{file} is {problem}",
+    "the loader cannot read it",
+    "fetch the file again",
+)
+UNKNOWN_DTYPE = _rule(
+    "dtype-{path}",
+    Effect.STOPS,
+    "{file} names the dtype {dtype}, {why}",
+    "a loader that takes the dtype from there fails",
+    "a patch that sets {path} to {to}",
+)
+HALF_ON_CPU = _rule(
+    "dtype-{path}",
+    Effect.RISK,
+    "{file} names the dtype float16, and the model is to run on cpu",
+    "on a CPU some operations have no float16, and the others are slow",
+    "a patch that sets {path} to {to}",
+)
+MIXED_DTYPES = _rule(
+    "dtype-{path}",
+    Effect.RISK,
+    "{file} names {dtype} inside {part}, and {to} for the whole",
+    "that part is made in another dtype than the rest; torch raises where they meet",
+    "a patch that sets {path} to {to}",
+)
+QUANTISED = _rule(
+    "quantised-{method}",
+    Effect.STOPS,
+    "{file} says that the weights are quantised by {method}, which {needs} CUDA, and the model is "
+    "to run on {device}",
+    "the loader refuses the model, or has no kernels for it",
+    "use weights that are not quantised, or a machine with such a GPU",
+)
+ATTENTION = _rule(
+    "attention-{path}",
+    Effect.STOPS,
+    "{file} asks for {value}, and {lacks}",
+    "ImportError: FlashAttention2 has been toggled on, but it cannot be used",
+    "a patch that sets {path} to {to} (or sdpa, where the class has it)",
+)
+NO_CODE = _rule(
+    "auto-map-{key}",
+    Effect.STOPS,
+    "{file} takes {what} from {module}, which is not there",
+    "the loader looks for the file and fails",
+    "fetch the file: it belongs to the model (source.include of the manifest)",
+)
+OTHER_REPOSITORY = _rule(
+    "auto-map-{key}",
+    Effect.STOPS,
+    "{file} takes {key} from another repository, {repository}",
+    "its code is fetched when the model is loaded, in whatever state it is then; jobs run with the "
+    "hub offline, and fail",
+    "put {module} of that repository beside config.json, and name it there without the repository",
+)
+
+
+def check_configuration(subject: Subject) -> Iterator[Fact | Finding]:
+    """Check every configuration file of a model."""
+    for name, data in subject.configs.items():
+        try:
+            config = read_config(name, data)
+        except Misfit as misfit:
+            evidence = Evidence(name, misfit.line)
+            yield NOT_JSON.matched(evidence, file=name, problem=misfit.found)
+            continue
+        if name.rpartition("/")[2] == "config.json":
+            yield from _check_members(config, subject)
+        if "/" not in name:  # transformers reads auto_map of the model's own directory alone
+            for reference in references(config.value):
+                yield from _check_reference(config, reference, subject)
+    yield from subject.unread
+
+
+def _check_members(config: Config, subject: Subject) -> Iterator[Fact | Finding]:
+    if top := dtype_named(config.value):
+        text = f"{config.name} names the dtype {top}; the job's is {subject.conditions.dtype}"
+        yield Fact(Layer.CONFIGURATION, text)
+    for keys, check in CHECKS:
+        for path, value in config.walk():
+            if path[-1] in keys:
+                yield from check(config, path, value, subject)
+
+
+def _check_dtype(
+    config: Config, path: KeyPath, value: Any, subject: Subject
+) -> Iterator[Fact | Finding]:
+    dtype = str(value).removeprefix("torch.")
+    if not isinstance(value, str) or dtype == "auto" or "quantization_config" in path:
+        return
+    conditions, top = subject.conditions, dtype_named(config.value)
+    if dtype not in COMPUTED and (dtype not in STORED or conditions.device != "cuda"):
+        why = "and torch has no such dtype"
+        if dtype in STORED:
+            why = f"in which {conditions.device} does not compute"
+        yield _set(UNKNOWN_DTYPE, config, path, "float32", subject, dtype=dtype, why=why)
+    elif len(path) == 1 and dtype == "float16" and conditions.device == "cpu":
+        # A dtype that the manifest lists was tried by its author.
+        if conditions.dtype == "float16" and "float16" not in subject.offered_dtypes:
+            yield _set(HALF_ON_CPU, config, path, "float32", subject)
+    elif len(path) > 1 and top and dtype != top and subject.mentions(path[0]):
+        yield _set(MIXED_DTYPES, config, path, top, subject, dtype=dtype, part=path[0])
+
+
+def _check_quantisation(
+    config: Config, path: KeyPath, value: Any, subject: Subject
+) -> Iterator[Fact | Finding]:
+    if not isinstance(value, dict):
+        return
+    method, device = str(value.get("quant_method", "bitsandbytes")), subject.conditions.device
+    if device == "cuda":
+        yield Fact(Layer.CONFIGURATION, f"the weights are quantised by {method}")
+    elif method in NEEDS_CUDA | WANTS_CUDA:
+        needed = method in NEEDS_CUDA
+        yield QUANTISED.matched(
+            config.evidence((*path, "quant_method") if "quant_method" in value else path),
+            effect=Effect.STOPS if needed else Effect.RISK,
+            file=config.name,
+            method=method,
+            needs="needs" if needed else "usually needs",
+            device=device,
+        )
+
+
+def _check_attention(
+    config: Config, path: KeyPath, value: Any, subject: Subject
+) -> Iterator[Fact | Finding]:
+    conditions = subject.conditions
+    lacks = ""
+    if "flash-attn" not in conditions.versions:
+        lacks = "flash-attn is not in the environment"
+    elif conditions.device != "cuda":
+        lacks = f"flash-attn does not run on {conditions.device}"
+    if lacks and isinstance(value, str) and FLASH.fullmatch(value):
+        yield _set(ATTENTION, config, path, "eager", subject, value=value, lacks=lacks)
+
+
+CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
+    (DTYPE_KEYS, _check_dtype),
+    (("quantization_config",), _check_quantisation),
+    (("attn_implementation", "_attn_implementation"), _check_attention),
+)
+"""What checks the members that bear one of the keys."""
+
+
+def _check_reference(
+    config: Config, reference: Reference, subject: Subject
+) -> Iterator[Fact | Finding]:
+    """Check that the code of a class that `auto_map` names is one of the model's files."""
+    path, module = reference.path, reference.file
+    values: dict[str, Any] = {"file": config.name, "module": module}
+    values["repository"] = reference.repository
+    if not reference.repository:
+        if module not in subject.files:
+            key = path[1] if len(path) > 1 else ""
+            values |= {"key": key or config.name, "what": key or "a class"}
+            yield NO_CODE.matched(config.evidence(path), **values)
+        return
+    patch = None
+    if module in subject.files and len(path) > 1:
+        why = (
+            f"The code of {reference.repository} lies beside; nothing need be fetched while the "
+            "model loads."
+        )
+        patch = _setting(config, path, reference.target, why, {}, subject)
+    yield OTHER_REPOSITORY.matched(
+        config.evidence(path),
+        effect=Effect.STOPS if subject.manifest is not None else Effect.RISK,
+        patch=patch,
+        key=path[-1],
+        **values,
+    )
+
+
+def _set(
+    rule: Rule, config: Config, path: KeyPath, to: str, subject: Subject, **values: Any
+) -> Finding:
+    """Return the finding of a rule whose patch sets the value at `path`."""
+    values |= {"file": config.name, "path": ".".join(path), "to": to}
+    said = rule.finding.format(**values).removeprefix(config.name)
+    # A dtype of the whole is the device's matter; anything else is wrong everywhere.
+    whole = len(path) == 1 and path[0] in DTYPE_KEYS
+    when = {"device": subject.conditions.device} if whole else {}
+    patch = _setting(config, path, to, f"The configuration{said}.", when, subject)
+    return rule.matched(config.evidence(path), patch=patch, **values)
+
+
+def _setting(
+    config: Config, path: KeyPath, to: str, why: str, when: Mapping[str, str], subject: Subject
+) -> Patch | None:
+    edit = JsonEdit(set={".".join(path): to})
+    patch = Patch(id="draft", why=why, file=config.name, when=dict(when), json=edit)
+    return fitted(patch, config.data, subject.conditions)
