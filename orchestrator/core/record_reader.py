@@ -5,9 +5,7 @@ Patch sets and the doctor's tables are read with it: `<directory>/NAME.yaml`, wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
-
-import msgspec
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from orchestrator.core.binding import bind
 from orchestrator.core.manifest_reader import name_problem
@@ -20,13 +18,15 @@ if TYPE_CHECKING:
     from orchestrator.core.yaml_document import Path
 
 
-class NamedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Named(Protocol):
     """A record that bears the name of its file."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The name."""
 
 
-Record = TypeVar("Record", bound=NamedRecord)
+Record = TypeVar("Record", bound=Named)
 
 
 class Problem(NamedTuple):
@@ -58,7 +58,9 @@ def read_record(
     except ManifestError as error:
         return None, [error]
     problems: list[Problem] = []
-    bound = bind(document, record, lambda *problem: problems.append(Problem(*problem)))
+    # Every record is a struct, which a type variable cannot say beside what it demands of names.
+    kind: type[Any] = record
+    bound: Record | None = bind(document, kind, lambda *each: problems.append(Problem(*each)))
     if bound is not None:
         problems += [*_name_problems(bound.name, stem), *check(bound)]
     problems.sort(key=lambda each: document.lines.get(each.path, 0))

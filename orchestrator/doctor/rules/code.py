@@ -117,7 +117,7 @@ def read_code(name: str, data: bytes) -> Code:
     """Return the parsed file.
 
     Raises:
-        Misfit: When it is no Python.
+        PatchConflict: When it is no Python.
     """
     return Code(name, data, PythonFile.parse(decode_python(data)))
 

@@ -7,8 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.core.patching.json_edits import Node, scan
-from orchestrator.core.patching.misfit import Misfit
 from orchestrator.core.patching.source_text import SourceText, decode_text
 from orchestrator.doctor.rules.findings import Evidence, shortened
 
@@ -68,12 +68,12 @@ def read_config(name: str, data: bytes) -> Config:
     """Return the parsed file.
 
     Raises:
-        Misfit: When it is not JSON, or no object.
+        PatchConflict: When it is not JSON, or no object.
     """
     source = decode_text(data)
     root = scan(source)
     if not isinstance(root.value, dict):
-        raise Misfit("no object")
+        raise PatchConflict("no object")
     return Config(name, data, source, root)
 
 

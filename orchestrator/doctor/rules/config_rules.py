@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.patching import Patch
-from orchestrator.core.patching.misfit import Misfit
-from orchestrator.core.patching.records import JsonEdit
+from orchestrator.core.patching.conflict import PatchConflict
+from orchestrator.core.patching.patch_set import JsonEdit
 from orchestrator.doctor.rules.config import (
     COMPUTED,
     DTYPE_KEYS,
@@ -115,9 +115,9 @@ def check_configuration(subject: Subject) -> Iterator[Fact | Finding]:
     for name, data in subject.configs.items():
         try:
             config = read_config(name, data)
-        except Misfit as misfit:
-            evidence = Evidence(name, misfit.line)
-            yield NOT_JSON.matched(evidence, file=name, problem=misfit.found)
+        except PatchConflict as conflict:
+            evidence = Evidence(name, conflict.line)
+            yield NOT_JSON.matched(evidence, file=name, problem=conflict.found)
             continue
         if name.rpartition("/")[2] == "config.json":
             yield from _check_members(config, subject)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.core.patching import Patch
-from orchestrator.core.patching.records import PythonEdit
+from orchestrator.core.patching.patch_set import PythonEdit
 from orchestrator.doctor.rules.config import json_object
 from orchestrator.doctor.rules.findings import Effect, Fact, Finding, Layer, Rule, listed
 from orchestrator.doctor.rules.packages import TRANSFORMERS, Answer, Packages

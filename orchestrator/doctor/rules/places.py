@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestrator.core.patching import Patch
-from orchestrator.core.patching.records import PythonEdit
+from orchestrator.core.patching.patch_set import PythonEdit
 from orchestrator.doctor.rules.code import Code
 from orchestrator.doctor.rules.findings import Finding, Rule, counted, listed
 from orchestrator.doctor.rules.patches import fitted

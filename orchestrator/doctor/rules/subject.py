@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orchestrator.core.manifest import Manifest
 from orchestrator.core.patching import Conditions, Patched, PatchSet
-from orchestrator.core.patching.misfit import Misfit
+from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.doctor.rules.code import Code, read_code
 from orchestrator.doctor.rules.config import CONFIGS, modules_named
 from orchestrator.doctor.rules.findings import Effect, Evidence, Finding, Layer, Rule
@@ -156,11 +156,11 @@ class Subject:
                 continue
             try:
                 codes[name] = read_code(name, data)
-            except Misfit as misfit:
+            except PatchConflict as conflict:
                 broken[name] = NOT_PYTHON.matched(
-                    Evidence(name, misfit.line),
+                    Evidence(name, conflict.line),
                     file=name,
-                    problem=misfit.found,
+                    problem=conflict.found,
                     python=platform.python_version(),
                 )
                 continue

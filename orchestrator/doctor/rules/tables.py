@@ -15,8 +15,8 @@ import msgspec
 from orchestrator.core.binding import name_of
 from orchestrator.core.manifest_reader import name_problem
 from orchestrator.core.patching import expressions
-from orchestrator.core.patching.misfit import Misfit
-from orchestrator.core.record_reader import NamedRecord, Problem, nested, read_record
+from orchestrator.core.patching.conflict import PatchConflict
+from orchestrator.core.record_reader import Problem, nested, read_record
 from orchestrator.core.requirements import is_package_name
 from orchestrator.doctor.rules.findings import Layer
 
@@ -65,9 +65,10 @@ class RemovedApi(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """What to know of the replacement."""
 
 
-class Table(NamedRecord, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One file of either or both."""
 
+    name: str
     failures: tuple[KnownFailure, ...] = ()
     removed: tuple[RemovedApi, ...] = msgspec.field(name="gone", default=())
 
@@ -151,8 +152,8 @@ def _api_problems(api: RemovedApi) -> Iterator[Problem]:
     elif api.replacement:
         try:
             expressions.pattern_tree(filled(api.replacement, "receiver", ("first", "second")))
-        except Misfit as misfit:
-            yield Problem(("replacement",), misfit.found)
+        except PatchConflict as conflict:
+            yield Problem(("replacement",), conflict.found)
 
 
 def filled(template: str, receiver: str, arguments: tuple[str, ...]) -> str:
