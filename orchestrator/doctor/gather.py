@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -29,11 +30,10 @@ from orchestrator.processor import native_dtypes
 from orchestrator.sources.patchsets import load_patch_sets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orchestrator.catalog import Declared, ManifestDirectory
     from orchestrator.doctor.rules.packages import Packages
-    from orchestrator.sources.records import SourceRecord
     from orchestrator.workspace import Workspace
 
 TABLES = "doctor"
@@ -99,16 +99,21 @@ def model_subject(
     """
     early: list[Finding] = []
     device, dtype = _chosen(workspace, declared, options, early)
-    versions, own, site = _environment(workspace, declared, early)
-    record = _record(workspace, declared, early)
+    versions, site = _environment(workspace, declared, early)
+    own = packages_of("its own environment", versions, site) if site is not None else None
+    name, record = declared.name, None
+    if declared.manifest.source is not None:
+        with _noted(early, Layer.WEIGHTS, "files", SourceError, f"run: mm model pull {name}"):
+            record = workspace.sources.ready(declared)
+        record = record or workspace.sources.record(name)
     files: dict[str, Path] = {}
-    fetch = f"run: mm model verify {declared.name}; then: mm model pull {declared.name}"
+    fetch = f"run: mm model verify {name}; then: mm model pull {name}"
     if record is not None:
-        files = {name: path for name in record.files if (path := record.file(name)).is_file()}
+        files = {each: path for each in record.files if (path := record.file(each)).is_file()}
         if not record.repo:
-            fetch = f"{fetch.partition(';')[0]}; then restore the files in {record.path}"
+            fetch = f"run: mm model verify {name}; then restore the files in {record.path}"
     subject = Subject(
-        name=declared.name,
+        name=name,
         files=files,
         conditions=Conditions(device, dtype, versions),
         original=partial(_original, files),
@@ -120,18 +125,15 @@ def model_subject(
         own=own,
         others=partial(_others, workspace, site),
         removed=table.removed,
+        early=early,
         fetch=fetch,
         modules=module_cache(workspace.variables),
-        local_models=partial(_local_models, workspace, declared.name),
+        local_models=partial(_local_models, workspace, name),
     )
-    try:
+    with _noted(early, Layer.PATCHES, "set", ManifestError, "correct the patch set"):
         subject.sets = tuple(load_patch_sets(declared))
-    except ManifestError as error:
-        early.append(_early(Layer.PATCHES, "set", error, "correct the patch set"))
-    else:
         if subject.sets and files:
             subject.patched = patching.apply(subject.sets, subject.original, subject.conditions)
-    subject.early = early
     return subject
 
 
@@ -204,55 +206,44 @@ def _local_models(workspace: Workspace, but: str) -> list[Path]:
 def _chosen(
     workspace: Workspace, declared: Declared, options: CheckOptions, early: list[Finding]
 ) -> tuple[str, str]:
-    manifest, asked = declared.manifest, options.device
-    available = machine.available_devices()
-    try:
-        # A device that is asked for by name need not be here: nothing is run.
-        device = choose_device(manifest, asked, available if asked == AUTO else (asked,))
-    except UsageError as error:
-        if asked != AUTO:
-            raise
-        early.append(_early(Layer.DEVICE, "device", error, "run it on another machine"))
+    manifest, device = declared.manifest, options.device
+    if device == AUTO:
         device = manifest.devices[0]
+        with _noted(early, Layer.DEVICE, "device", UsageError, "run it on another machine"):
+            device = choose_device(manifest, AUTO, machine.available_devices())
+    else:
+        # A device that is asked for by name need not be here: nothing is run.
+        choose_device(manifest, device, (device,))
     memory = workspace.memory.get(device)
     return device, choose_dtype(manifest, device, options.dtype, memory, native_dtypes())
 
 
 def _environment(
     workspace: Workspace, declared: Declared, early: list[Finding]
-) -> tuple[Mapping[str, str], Packages | None, Path | None]:
-    """Return the locked versions, and the packages and their directory where they are built."""
-    try:
+) -> tuple[Mapping[str, str], Path | None]:
+    """Return the versions that are locked, and the `site-packages` where they are built."""
+    versions: Mapping[str, str] = {}
+    site = None
+    fix = f"run: mm env lock {declared.name}"
+    with _noted(early, Layer.ENVIRONMENT, "lock", EnvironmentFailure, fix):
         target = workspace.environments.target(declared)
-    except EnvironmentFailure as error:
-        early.append(_early(Layer.ENVIRONMENT, "lock", error, f"run: mm env lock {declared.name}"))
-        return {}, None, None
-    versions = {pin.name: pin.version for pin in target.pins}
-    stored = workspace.environments.store.find(target.digest)
-    site = site_packages(stored.path) if stored is not None else None
-    if site is None:
-        return versions, None, None
-    return versions, packages_of("its own environment", versions, site), site
+        versions = {pin.name: pin.version for pin in target.pins}
+        stored = workspace.environments.store.find(target.digest)
+        site = site_packages(stored.path) if stored is not None else None
+    return versions, site
 
 
-def _record(workspace: Workspace, declared: Declared, early: list[Finding]) -> SourceRecord | None:
-    if declared.manifest.source is None:
-        return None
+@contextmanager
+def _noted(
+    early: list[Finding], layer: Layer, name: str, kind: type[MMError], fix: str
+) -> Iterator[None]:
+    """Make a finding of an error of a kind, which would refuse a job."""
     try:
-        return workspace.sources.ready(declared)
-    except SourceError as error:
-        fix = f"run: mm model pull {declared.name}"
-        early.append(_early(Layer.WEIGHTS, "files", error, fix))
-        return workspace.sources.record(declared.name)
-
-
-def _early(layer: Layer, name: str, error: MMError, remedy: str) -> Finding:
-    where = f"{error.where}: " if error.where else ""
-    return Finding(
-        layer,
-        f"{layer.value}-{name}",
-        Effect.STOPS,
-        f"{where}{error.what}",
-        "the model is not run",
-        error.fix or remedy,
-    )
+        yield
+    except kind as error:
+        where = f"{error.where}: " if error.where else ""
+        what, fix = f"{where}{error.what}", error.fix or fix
+        found = Finding(
+            layer, f"{layer.value}-{name}", Effect.STOPS, what, "the model is not run", fix
+        )
+        early.append(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,9 +46,7 @@ INSTRUCTIONS = {
 """What models gain from, by the kernel's names."""
 
 
-def _rule(name: str, effect: Effect, finding: str, consequence: str, remedy: str) -> Rule:
-    return Rule(Layer.INSTALLATION, name, effect, finding, consequence, remedy)
-
+_rule = partial(Rule, Layer.INSTALLATION)
 
 NO_INTERPRETER = _rule(
     "no-interpreter",
@@ -98,7 +97,13 @@ NO_PYTHON = _rule(
     "what is there takes room and is not used",
     "run: mm env sync",
 )
-SOCKETS = _rule("sockets", Effect.STOPS, "{where}: {what}", "no worker can be started", "{fix}")
+SOCKETS = _rule(
+    "sockets",
+    Effect.STOPS,
+    "{error.where}: {error.what}",
+    "no worker can be started",
+    "{error.fix}",
+)
 STALE_WORKERS = _rule(
     "stale-workers",
     Effect.NOTE,
@@ -282,7 +287,7 @@ def _sockets(workspace: Workspace, _: Ports) -> Iterator[Fact | Finding]:
     try:
         runtime = look_at_runtime_directory(workspace.variables)
     except MMError as error:
-        yield SOCKETS.matched(where=error.where, what=error.what, fix=error.fix)
+        yield SOCKETS.matched(error=error)
         return
     if runtime is None:
         yield _fact("sockets: the directory will be made at the first run")

@@ -317,11 +317,12 @@ def _attribute_rule(api: RemovedApi) -> CodeRule:
         layer=Layer.API,
         id=f"gone-{api.name}-{{file}}",
         effect=Effect.STOPS,
-        finding="{file} uses {of}.{name}, which {package} has no more from {since} on, and here it "
-        "is {version}",
-        consequence="AttributeError: '{of}' object has no attribute '{name}', when it is reached",
-        remedy="use {instead}, or pin {package}<{since}",
-        patched="a patch that uses {instead} ({count}), or pin {package}<{since}",
+        finding="{file} uses {api.of}.{api.name}, which {api.package} has no more from {api.since} "
+        "on, and here it is {version}",
+        consequence="AttributeError: '{api.of}' object has no attribute '{api.name}', when it is "
+        "reached",
+        remedy="use {api.instead}, or pin {api.package}<{api.since}",
+        patched="a patch that uses {api.instead} ({count}), or pin {api.package}<{api.since}",
         match=match,
         why=api.why or f"{api.package} has taken {api.name} away.",
         when={api.package: f">={api.since}"},
@@ -343,10 +344,8 @@ def check_apis(subject: Subject) -> Iterator[Fact | Finding]:
         if not used:
             continue
         if is_removed(api, version) and not _defines(subject.module_text(api.module), api.name):
-            values = {"of": api.of, "name": api.name, "package": api.package, "since": api.since}
-            values |= {"instead": api.instead, "version": version}
             for code, found in used:
-                yield finding(rule, code, found, subject, **values)
+                yield finding(rule, code, found, subject, api=api, version=version)
         else:
             text = f"{api.name} is used and there, and gone from {api.since} on"
             yield Fact(Layer.API, text)

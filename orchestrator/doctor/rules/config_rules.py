@@ -1,12 +1,11 @@
-"""The rules about a model's configuration: against the device, the files beside it, the packages.
-
-Each rule of the table looks at the members that bear one of its keys.
-"""
+"""The rules about a model's configuration: against the device, its files and its packages."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.patching import Patch
@@ -24,8 +23,6 @@ from orchestrator.doctor.rules.findings import Effect, Evidence, Fact, Finding, 
 from orchestrator.doctor.rules.patches import fitted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from orchestrator.doctor.rules.config import Reference
     from orchestrator.doctor.rules.subject import Subject
 
@@ -45,10 +42,7 @@ WANTS_CUDA = frozenset({"awq", "gptq", "bitsandbytes", "bitnet", "auto-round", "
 
 FLASH = re.compile(r"flash_attention_\d")
 
-
-def _rule(name: str, effect: Effect, finding: str, consequence: str, remedy: str) -> Rule:
-    return Rule(Layer.CONFIGURATION, name, effect, finding, consequence, remedy)
-
+_rule = partial(Rule, Layer.CONFIGURATION)
 
 NOT_JSON = _rule(
     "json-{file}",
@@ -78,13 +72,18 @@ MIXED_DTYPES = _rule(
     "that part is made in another dtype than the rest; torch raises where they meet",
     "a patch that sets {path} to {to}",
 )
-QUANTISED = _rule(
+NEEDS_A_GPU = _rule(
     "quantised-{method}",
     Effect.STOPS,
-    "{file} says that the weights are quantised by {method}, which {needs} CUDA, and the model is "
-    "to run on {device}",
+    "{file} says that the weights are quantised by {method}, which needs CUDA, and the model is to "
+    "run on {device}",
     "the loader refuses the model, or has no kernels for it",
     "use weights that are not quantised, or a machine with such a GPU",
+)
+WANTS_A_GPU = replace(
+    NEEDS_A_GPU,
+    effect=Effect.RISK,
+    finding=NEEDS_A_GPU.finding.replace("which needs", "which usually needs"),
 )
 ATTENTION = _rule(
     "attention-{path}",
@@ -96,17 +95,20 @@ ATTENTION = _rule(
 NO_CODE = _rule(
     "auto-map-{key}",
     Effect.STOPS,
-    "{file} takes {what} from {module}, which is not there",
+    "{file} takes {what} from {named.file}, which is not there",
     "the loader looks for the file and fails",
     "fetch the file: it belongs to the model (source.include of the manifest)",
 )
 OTHER_REPOSITORY = _rule(
     "auto-map-{key}",
     Effect.STOPS,
-    "{file} takes {key} from another repository, {repository}",
+    "{file} takes {key} from another repository, {named.repository}",
     "its code is fetched when the model is loaded, in whatever state it is then; jobs run with the "
     "hub offline, and fail",
-    "put {module} of that repository beside config.json, and name it there without the repository",
+    "put {named.file} of that repository beside config.json, and name it there without the "
+    "repository",
+    why="The code of {named.repository} lies beside; nothing need be fetched while the model "
+    "loads.",
 )
 
 
@@ -115,9 +117,9 @@ def check_configuration(subject: Subject) -> Iterator[Fact | Finding]:
     for name, data in subject.configs.items():
         try:
             config = read_config(name, data)
-        except PatchConflict as conflict:
-            evidence = Evidence(name, conflict.line)
-            yield NOT_JSON.matched(evidence, file=name, problem=conflict.found)
+        except PatchConflict as problem:
+            evidence = Evidence(name, problem.line)
+            yield NOT_JSON.matched(evidence, file=name, problem=problem.found)
             continue
         if name.rpartition("/")[2] == "config.json":
             yield from _check_members(config, subject)
@@ -148,13 +150,13 @@ def _check_dtype(
         why = "and torch has no such dtype"
         if dtype in STORED:
             why = f"in which {conditions.device} does not compute"
-        yield _set(UNKNOWN_DTYPE, config, path, "float32", subject, dtype=dtype, why=why)
+        yield _found(UNKNOWN_DTYPE, config, path, subject, "float32", dtype=dtype, why=why)
     elif len(path) == 1 and dtype == "float16" and conditions.device == "cpu":
         # A dtype that the manifest lists was tried by its author.
         if conditions.dtype == "float16" and "float16" not in subject.offered_dtypes:
-            yield _set(HALF_ON_CPU, config, path, "float32", subject)
+            yield _found(HALF_ON_CPU, config, path, subject, "float32")
     elif len(path) > 1 and top and dtype != top and subject.mentions(path[0]):
-        yield _set(MIXED_DTYPES, config, path, top, subject, dtype=dtype, part=path[0])
+        yield _found(MIXED_DTYPES, config, path, subject, top, dtype=dtype, part=path[0])
 
 
 def _check_quantisation(
@@ -162,32 +164,26 @@ def _check_quantisation(
 ) -> Iterator[Fact | Finding]:
     if not isinstance(value, dict):
         return
-    method, device = str(value.get("quant_method", "bitsandbytes")), subject.conditions.device
-    if device == "cuda":
+    method = str(value.get("quant_method", "bitsandbytes"))
+    place = (*path, "quant_method") if "quant_method" in value else path
+    if subject.conditions.device == "cuda":
         yield Fact(Layer.CONFIGURATION, f"the weights are quantised by {method}")
-    elif method in NEEDS_CUDA | WANTS_CUDA:
-        needed = method in NEEDS_CUDA
-        yield QUANTISED.matched(
-            config.evidence((*path, "quant_method") if "quant_method" in value else path),
-            effect=Effect.STOPS if needed else Effect.RISK,
-            file=config.name,
-            method=method,
-            needs="needs" if needed else "usually needs",
-            device=device,
-        )
+    elif method in NEEDS_CUDA:
+        yield _found(NEEDS_A_GPU, config, place, subject, method=method)
+    elif method in WANTS_CUDA:
+        yield _found(WANTS_A_GPU, config, place, subject, method=method)
 
 
 def _check_attention(
     config: Config, path: KeyPath, value: Any, subject: Subject
 ) -> Iterator[Fact | Finding]:
-    conditions = subject.conditions
     lacks = ""
-    if "flash-attn" not in conditions.versions:
+    if "flash-attn" not in subject.conditions.versions:
         lacks = "flash-attn is not in the environment"
-    elif conditions.device != "cuda":
-        lacks = f"flash-attn does not run on {conditions.device}"
+    elif subject.conditions.device != "cuda":
+        lacks = f"flash-attn does not run on {subject.conditions.device}"
     if lacks and isinstance(value, str) and FLASH.fullmatch(value):
-        yield _set(ATTENTION, config, path, "eager", subject, value=value, lacks=lacks)
+        yield _found(ATTENTION, config, path, subject, "eager", value=value, lacks=lacks)
 
 
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
@@ -198,51 +194,36 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
 """What checks the members that bear one of the keys."""
 
 
-def _check_reference(
-    config: Config, reference: Reference, subject: Subject
-) -> Iterator[Fact | Finding]:
+def _check_reference(config: Config, reference: Reference, subject: Subject) -> Iterator[Finding]:
     """Check that the code of a class that `auto_map` names is one of the model's files."""
-    path, module = reference.path, reference.file
-    values: dict[str, Any] = {"file": config.name, "module": module}
-    values["repository"] = reference.repository
-    if not reference.repository:
-        if module not in subject.files:
-            key = path[1] if len(path) > 1 else ""
-            values |= {"key": key or config.name, "what": key or "a class"}
-            yield NO_CODE.matched(config.evidence(path), **values)
-        return
-    patch = None
-    if module in subject.files and len(path) > 1:
-        why = (
-            f"The code of {reference.repository} lies beside; nothing need be fetched while the "
-            "model loads."
-        )
-        patch = _setting(config, path, reference.target, why, {}, subject)
-    yield OTHER_REPOSITORY.matched(
-        config.evidence(path),
-        effect=Effect.STOPS if subject.manifest is not None else Effect.RISK,
-        patch=patch,
-        key=path[-1],
-        **values,
-    )
+    path, here = reference.path, reference.file in subject.files
+    if reference.repository:
+        found = partial(_found, OTHER_REPOSITORY, config, path, subject, key=path[-1])
+        effect = Effect.RISK if subject.manifest is None else Effect.STOPS
+        yield found(reference.target if here and len(path) > 1 else "", effect, named=reference)
+    elif not here:
+        key, what = (path[-1], path[-1]) if len(path) > 1 else (config.name, "a class")
+        yield _found(NO_CODE, config, path, subject, key=key, what=what, named=reference)
 
 
-def _set(
-    rule: Rule, config: Config, path: KeyPath, to: str, subject: Subject, **values: Any
+def _found(
+    rule: Rule,
+    config: Config,
+    path: KeyPath,
+    subject: Subject,
+    to: str = "",
+    effect: Effect | None = None,
+    **values: Any,
 ) -> Finding:
-    """Return the finding of a rule whose patch sets the value at `path`."""
-    values |= {"file": config.name, "path": ".".join(path), "to": to}
-    said = rule.finding.format(**values).removeprefix(config.name)
-    # A dtype of the whole is the device's matter; anything else is wrong everywhere.
-    whole = len(path) == 1 and path[0] in DTYPE_KEYS
-    when = {"device": subject.conditions.device} if whole else {}
-    patch = _setting(config, path, to, f"The configuration{said}.", when, subject)
-    return rule.matched(config.evidence(path), patch=patch, **values)
-
-
-def _setting(
-    config: Config, path: KeyPath, to: str, why: str, when: Mapping[str, str], subject: Subject
-) -> Patch | None:
-    edit = JsonEdit(set={".".join(path): to})
-    patch = Patch(id="draft", why=why, file=config.name, when=dict(when), json=edit)
-    return fitted(patch, config.data, subject.conditions)
+    """Return the finding of a rule about the value at `path`, which a patch sets to `to`."""
+    dotted, device = ".".join(path), subject.conditions.device
+    values |= {"file": config.name, "path": dotted, "to": to, "device": device}
+    patch = None
+    if to:
+        # A dtype of the whole is the device's matter; anything else is wrong everywhere.
+        when = {"device": device} if dotted in DTYPE_KEYS else {}
+        why = rule.why or "The configuration" + rule.finding.removeprefix("{file}") + "."
+        edit = JsonEdit(set={dotted: to})
+        draft = Patch(id="draft", why=why.format(**values), file=config.name, when=when, json=edit)
+        patch = fitted(draft, config.data, subject.conditions)
+    return rule.matched(config.evidence(path), effect=effect, patch=patch, **values)

@@ -118,6 +118,7 @@ class Rule:
         consequence: What happens because of it.
         remedy: What fixes it.
         patched: What fixes it where a patch fits; by default the same.
+        why: The reason of the patch.
     """
 
     layer: Layer
@@ -127,6 +128,7 @@ class Rule:
     consequence: str
     remedy: str
     patched: str = ""
+    why: str = ""
 
     def matched(
         self,

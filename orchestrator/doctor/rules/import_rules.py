@@ -7,7 +7,7 @@ be absent somewhere, and are kept apart.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.core.patching import Patch
@@ -19,7 +19,7 @@ from orchestrator.doctor.rules.patches import fitted
 from orchestrator.doctor.rules.tables import is_removed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchestrator.doctor.rules.imports import ImportedName
     from orchestrator.doctor.rules.subject import Subject
@@ -32,23 +32,21 @@ BRINGS = {
 """The packages of modules that bear another name."""
 
 
-def _rule(name: str, effect: Effect, finding: str, consequence: str, remedy: str) -> Rule:
-    return Rule(Layer.ENVIRONMENT, name, effect, finding, consequence, remedy)
-
+_rule = partial(Rule, Layer.ENVIRONMENT)
 
 NO_NAME = _rule(
-    "gone-{name}",
+    "gone-{wanted.name}",
     Effect.STOPS,
-    "{package} {version} has no {name} in {module}",
-    "ImportError: cannot import name '{name}'{called}",
+    "transformers {version} has no {wanted.name} in {wanted.module}",
+    "ImportError: cannot import name '{wanted.name}'{called}",
     "{remedies}",
 )
 NO_ENVIRONMENT = _rule(
     "no-environment",
     Effect.RISK,
-    "no environment that is built has every name: in {package} {version} {names} missing",
+    "no environment that is built has every name: in transformers {version} {names} missing",
     "the code cannot be imported in any of them",
-    "lock a release of {package} that has them{pin}",
+    "lock a release of transformers that has them{pin}",
 )
 NO_MODULE = _rule(
     "module-{top}",
@@ -72,52 +70,21 @@ NO_DOT = _rule(
     "write a dot before it: from .{top} import …",
 )
 OTHER_VERSION = _rule(
-    "requirement-{name}",
+    "requirement-{asked.name}",
     Effect.RISK,
-    "the model asks for {name}{specifier}, and {version} is locked",
+    "the model asks for {asked.name}{asked.specifier}, and {version} is locked",
     "the code was written for another release than the one that runs it",
     "pin what it asks for, or prove by a patch set that {version} is right",
 )
 
+MISSING, GUARDED, UNKNOWN = (
+    "missing",
+    "absent, behind a test or a try",
+    "not known from the text",
+)
+"""Why a name is not there."""
+
 WHEN_CALLED = ", when the function that imports it is called"
-
-
-@dataclass(frozen=True)
-class Lookup:
-    """The names that code takes from transformers, as one environment has them.
-
-    Attributes:
-        packages: The environment.
-        total: How many names were looked up.
-        missing: Those that are missing and not guarded.
-        guarded: Those that are missing and guarded.
-        unknown: Those that are not known from the text.
-    """
-
-    packages: Packages
-    total: int
-    missing: tuple[ImportedName, ...]
-    guarded: tuple[ImportedName, ...]
-    unknown: tuple[ImportedName, ...]
-
-    @property
-    def fact(self) -> Fact:
-        """What the environment has, in words."""
-        where = f"{TRANSFORMERS} {self.packages.transformers} ({self.packages.label})"
-        parts = [
-            f"{listed(each.name for each in names)} {said}"
-            for names, said in (
-                (self.missing, "missing"),
-                (self.guarded, "absent, behind a test or a try"),
-                (self.unknown, "not known from the text"),
-            )
-            if names
-        ]
-        if not parts:
-            text = f"all {self.total} names that the code imports are in {where}"
-        else:
-            text = f"of {self.total} names that the code imports, in {where}: {'; '.join(parts)}"
-        return Fact(Layer.ENVIRONMENT, text)
 
 
 def check_environment(subject: Subject) -> Iterator[Fact | Finding]:
@@ -151,38 +118,48 @@ def _check_names(
         if each.level == 0 and each.top == TRANSFORMERS and each.name:
             names.setdefault((each.module, each.name), each)
     every = [own, *others] if own is not None else others
-    lookups = [_looked_up(names, packages) for packages in every if names and packages.transformers]
-    good = next((lookup.packages for lookup in lookups if not lookup.missing), None)
+    absent = [(each, _absent(names, each)) for each in every if names and each.transformers]
+    good = next((each for each, found in absent if not found[MISSING]), None)
     seen: set[str] = set()
-    for lookup in lookups:
-        version = lookup.packages.transformers
-        if lookup.packages is own or version not in seen:
-            seen.add(version)
-            yield lookup.fact
-        if lookup.packages is own:
-            for name in lookup.missing:
-                yield _missing(name, own, subject, good, written)
-    if own is None and lookups and good is None and not subject.conditions.versions:
-        first = lookups[0]
+    for packages, found in absent:
+        if packages is own or packages.transformers not in seen:
+            seen.add(packages.transformers)
+            yield _names_fact(len(names), packages, found)
+        if packages is own:
+            for name in found[MISSING]:
+                yield _missing(name, packages, subject, good, written)
+    if own is None and absent and good is None and not subject.conditions.versions:
+        packages, found = absent[0]
         yield NO_ENVIRONMENT.matched(
-            *(each.evidence for each in first.missing[:3]),
-            package=TRANSFORMERS,
-            version=first.packages.transformers,
-            names=listed(each.name for each in first.missing),
+            *(name.evidence for name in found[MISSING][:3]),
+            version=packages.transformers,
+            names=listed(name.name for name in found[MISSING]),
             pin=f"; it was written with {written}" if written else "",
         )
 
 
-def _looked_up(names: dict[tuple[str, str], ImportedName], packages: Packages) -> Lookup:
-    answers = {key: packages.find(*key) for key in names}
-    missing = [name for key, name in names.items() if answers[key] is Answer.MISSING]
-    return Lookup(
-        packages,
-        len(names),
-        tuple(each for each in missing if not each.guarded),
-        tuple(each for each in missing if each.guarded),
-        tuple(name for key, name in names.items() if answers[key] is Answer.UNKNOWN),
-    )
+def _absent(
+    names: Mapping[tuple[str, str], ImportedName], packages: Packages
+) -> dict[str, list[ImportedName]]:
+    """Return the names that an environment does not have, by why that is."""
+    found: dict[str, list[ImportedName]] = {MISSING: [], GUARDED: [], UNKNOWN: []}
+    for key, name in names.items():
+        answer = packages.find(*key)
+        if answer is Answer.MISSING:
+            found[GUARDED if name.guarded else MISSING].append(name)
+        elif answer is Answer.UNKNOWN:
+            found[UNKNOWN].append(name)
+    return found
+
+
+def _names_fact(total: int, packages: Packages, absent: dict[str, list[ImportedName]]) -> Fact:
+    where = f"{TRANSFORMERS} {packages.transformers} ({packages.label})"
+    parts = [f"{listed(each.name for each in n)} {why}" for why, n in absent.items() if n]
+    if not parts:
+        text = f"all {total} names that the code imports are in {where}"
+    else:
+        text = f"of {total} names that the code imports, in {where}: {'; '.join(parts)}"
+    return Fact(Layer.ENVIRONMENT, text)
 
 
 def _missing(
@@ -199,10 +176,8 @@ def _missing(
         *(e.evidence for e in subject.imports if (e.module, e.name, e.level) == same),
         effect=Effect.RISK if wanted.called else Effect.STOPS,
         patch=patch,
-        package=TRANSFORMERS,
+        wanted=wanted,
         version=own.transformers,
-        name=wanted.name,
-        module=wanted.module,
         called=WHEN_CALLED if wanted.called else "",
         remedies=" or ".join(remedies) or f"pin a release of {TRANSFORMERS} that has it",
     )
@@ -291,9 +266,4 @@ def _check_requirements(subject: Subject) -> Iterator[Finding]:
         if requirement.marker is not None or version is None:
             continue
         if not requirement.specifier.contains(version, prereleases=True):
-            yield OTHER_VERSION.matched(
-                evidence,
-                name=requirement.name,
-                specifier=requirement.specifier,
-                version=version,
-            )
+            yield OTHER_VERSION.matched(evidence, asked=requirement, version=version)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,27 +25,26 @@ if TYPE_CHECKING:
     from orchestrator.core.patching import Conditions
     from orchestrator.doctor.rules.subject import Subject
 
-CONFLICT = Rule(
-    Layer.PATCHES,
-    "conflict-{patch_id}",
+_rule = partial(Rule, Layer.PATCHES)
+
+CONFLICT = _rule(
+    "conflict-{outcome.patch.id}",
     Effect.STOPS,
-    "the patch set {set} does not fit: {sentence}",
+    "the patch set {outcome.set_name} does not fit: {outcome.sentence}",
     "a job is refused before it begins, and nothing is patched",
     "change the patch, or use the files that it was written for: mm patch check {model}",
 )
-UNPROVED = Rule(
-    Layer.PATCHES,
+UNPROVED = _rule(
     "unproved",
     Effect.STOPS,
     "{reason}",
     "a job is refused: the answers may be wrong in silence",
     "pin what was proved, and lock it again: mm env lock {model}",
 )
-DRIFT = Rule(
-    Layer.PATCHES,
+DRIFT = _rule(
     "drift",
     Effect.RISK,
-    "{file} is not the file of {commit} that {set} was written for",
+    "{drift.file} is not the file of {drift.commit:.12} that {set} was written for",
     "the patches may fit and still not do what they are for",
     "{fetch}",
 )
@@ -55,13 +55,8 @@ def check_patches(subject: Subject) -> Iterator[Fact | Finding]:
     if subject.patched is None:
         return
     for outcome in subject.patched.conflicts:
-        yield CONFLICT.matched(
-            Evidence(outcome.patch.file, outcome.line, outcome.looked_for),
-            patch_id=outcome.patch.id,
-            set=outcome.set_name,
-            sentence=outcome.sentence,
-            model=subject.name,
-        )
+        evidence = Evidence(outcome.patch.file, outcome.line, outcome.looked_for)
+        yield CONFLICT.matched(evidence, outcome=outcome, model=subject.name)
     counts = Counter(outcome.state.value for outcome in subject.patched.outcomes)
     states = ", ".join(f"{count} {state}" for state, count in counts.items())
     names = ", ".join(patch_set.name for patch_set in subject.sets)
@@ -70,13 +65,8 @@ def check_patches(subject: Subject) -> Iterator[Fact | Finding]:
         yield UNPROVED.matched(reason=reason, model=subject.name)
     for patch_set in subject.sets:
         for each in drift(patch_set, subject.commit, subject.original):
-            yield DRIFT.matched(
-                Evidence(each.file),
-                file=each.file,
-                commit=each.commit[:12],
-                set=patch_set.name,
-                fetch=subject.fetch,
-            )
+            evidence = Evidence(each.file)
+            yield DRIFT.matched(evidence, drift=each, set=patch_set.name, fetch=subject.fetch)
 
 
 def fitted(patch: Patch, data: bytes, conditions: Conditions) -> Patch | None:

@@ -51,14 +51,12 @@ class CodeRule(Rule):
 
     Attributes:
         match: Returns the place that a node is, or None.
-        why: The reason of the patch.
         own: What of the model the patch takes: `device`, `dtype` or nothing.
         when: The conditions of the patch.
         here_only: Whether the patch is for the device of the check alone.
     """
 
     match: Callable[[Code, ast.AST], Place | None]
-    why: str
     own: str = ""
     when: Mapping[str, str] = field(default_factory=dict)
     here_only: bool = False
