@@ -72,7 +72,7 @@ def command(
         report = doctor.check_installation(context, offline=offline)
     else:
         report = doctor.examine(subject)
-    document, done = report.document(), True
+    document, done = doctor.document(report), True
     if not as_json:
         _show(context, report)
     if as_job and subject is not None:

@@ -5,17 +5,12 @@ Patch sets and the doctor's tables are read with it: `<directory>/NAME.yaml`, wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from orchestrator.core.binding import bind
 from orchestrator.core.manifest_reader import name_problem
-from orchestrator.core.yaml_document import parse
-from orchestrator.errors import ManifestError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from orchestrator.core.yaml_document import Path
+from orchestrator.core.yaml_document import Path, parse
 
 
 class Named(Protocol):
@@ -43,8 +38,8 @@ def read_record(
     stem: str,
     record: type[Record],
     check: Callable[[Record], Iterable[Problem]],
-) -> tuple[Record | None, list[ManifestError]]:
-    """Return the record in `data` (None when its types do not fit) and all of its problems.
+) -> Record:
+    """Return the record in `data`.
 
     Args:
         data: The file's content.
@@ -52,19 +47,21 @@ def read_record(
         stem: Its name without `.yaml`, which the record bears too.
         record: The record.
         check: Returns what is wrong with a record whose types fit.
+
+    Raises:
+        ManifestError: With the file, line and key of the first problem.
     """
-    try:
-        document = parse(data, file)
-    except ManifestError as error:
-        return None, [error]
+    document = parse(data, file)
     problems: list[Problem] = []
     # Every record is a struct, which a type variable cannot say beside what it demands of names.
     kind: type[Any] = record
     bound: Record | None = bind(document, kind, lambda *each: problems.append(Problem(*each)))
     if bound is not None:
         problems += [*_name_problems(bound.name, stem), *check(bound)]
-    problems.sort(key=lambda each: document.lines.get(each.path, 0))
-    return bound, [document.error(*each) for each in problems]
+    if problems:
+        raise document.error(*min(problems, key=lambda each: document.lines.get(each.path, 0)))
+    assert bound is not None
+    return bound
 
 
 def _name_problems(name: str, stem: str) -> Iterator[Problem]:

@@ -10,7 +10,15 @@ from orchestrator.doctor.examine import examine
 from orchestrator.doctor.explain import Explanation, explain, hint
 from orchestrator.doctor.gather import CheckOptions, find_subject, load_tables
 from orchestrator.doctor.installation import check_installation
-from orchestrator.doctor.rules.findings import Effect, Finding, Layer, Report, shortened, slug
+from orchestrator.doctor.rules.findings import (
+    Effect,
+    Finding,
+    Layer,
+    Report,
+    document,
+    shortened,
+    slug,
+)
 from orchestrator.doctor.smallest import run_smallest
 
 __all__ = [
@@ -22,6 +30,7 @@ __all__ = [
     "Report",
     "check_command",
     "check_installation",
+    "document",
     "draft",
     "examine",
     "explain",

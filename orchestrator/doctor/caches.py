@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.doctor.model_files import read_limited
 from orchestrator.doctor.rules.findings import Effect, Evidence, Finding, Layer, Rule, listed
+from orchestrator.doctor.rules.subject import Subject
 from orchestrator.sources.inplace import spellings, stale_copies
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from orchestrator.doctor.rules.subject import Subject
 
 FOLDER = "transformers_modules"
 

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 
 from orchestrator.core import patching
-from orchestrator.core.patching import PatchSet, State, read_patch_set
+from orchestrator.core.patching import Patch, PatchSet, State, read_patch_set
 from orchestrator.doctor.examine import examine
-from orchestrator.doctor.rules.findings import slug
+from orchestrator.doctor.rules.findings import Finding, slug
 from orchestrator.doctor.rules.patches import patch_set_yaml
+from orchestrator.doctor.rules.subject import Subject
 from orchestrator.errors import SourceError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from orchestrator.core.patching import Patch
-    from orchestrator.doctor.rules.findings import Finding
-    from orchestrator.doctor.rules.subject import Subject
 
 
 @dataclass(frozen=True)

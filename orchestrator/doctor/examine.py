@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterable
 
 from orchestrator.doctor.caches import check_caches
 from orchestrator.doctor.rules.code_rules import check_apis, check_devices, check_dtypes
@@ -13,9 +12,6 @@ from orchestrator.doctor.rules.import_rules import check_environment
 from orchestrator.doctor.rules.patches import check_patches
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.weight_rules import check_weights
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 CHECKS: dict[Layer, Callable[[Subject], Iterable[Fact | Finding]]] = {
     Layer.ENVIRONMENT: check_environment,

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from orchestrator.catalog import Declared
 from orchestrator.doctor.examine import examine
 from orchestrator.doctor.gather import CheckOptions, load_tables, model_subject
 from orchestrator.doctor.rules.failures import Match, frames, match_failures
-from orchestrator.doctor.rules.findings import Layer
+from orchestrator.doctor.rules.findings import Evidence, Finding, Layer, document
+from orchestrator.doctor.rules.subject import Subject
+from orchestrator.doctor.rules.tables import Table
 from orchestrator.errors import MMError
-
-if TYPE_CHECKING:
-    from orchestrator.catalog import Declared
-    from orchestrator.doctor.rules.findings import Evidence, Finding
-    from orchestrator.doctor.rules.subject import Subject
-    from orchestrator.doctor.rules.tables import Table
-    from orchestrator.workspace import Workspace
+from orchestrator.workspace import Workspace
 
 ALSO = {
     Layer.DTYPES: (Layer.DTYPES, Layer.CONFIGURATION),
@@ -75,9 +72,9 @@ class Explanation:
             "layer": self.match.failure.layer,
             "said": self.match.said,
             "means": self.match.means(self.model),
-            "where": self.where._asdict() if self.where else None,
+            "where": document(self.where) if self.where else None,
             "remedy": self.remedy,
-            "confirmed": [finding.document() for finding in self.confirmed],
+            "confirmed": [document(finding) for finding in self.confirmed],
         }
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator import machine
 from orchestrator.backends.installed import installed, site_packages
+from orchestrator.catalog import Declared, ManifestDirectory
 from orchestrator.catalog.directories import SUFFIX
 from orchestrator.catalog.files import manifest_files, read_plain
 from orchestrator.core import patching
@@ -20,7 +21,8 @@ from orchestrator.core.patching.conditions import problem
 from orchestrator.doctor.caches import module_cache
 from orchestrator.doctor.model_files import list_files, read_limited, read_weights
 from orchestrator.doctor.rules.config import COMPUTED, dtype_named, json_object
-from orchestrator.doctor.rules.findings import Effect, Finding, Layer
+from orchestrator.doctor.rules.findings import Effect, Finding, Layer, Rule
+from orchestrator.doctor.rules.packages import Packages
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import Table, merged, read_table
 from orchestrator.doctor.rules.weight_rules import main_dtype
@@ -28,13 +30,7 @@ from orchestrator.doctor.site_packages import packages_of
 from orchestrator.errors import EnvironmentFailure, ManifestError, MMError, SourceError, UsageError
 from orchestrator.processor import native_dtypes
 from orchestrator.sources.patchsets import load_patch_sets
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from orchestrator.catalog import Declared, ManifestDirectory
-    from orchestrator.doctor.rules.packages import Packages
-    from orchestrator.workspace import Workspace
+from orchestrator.workspace import Workspace
 
 TABLES = "doctor"
 """The directory of tables beside manifests."""
@@ -100,36 +96,25 @@ def model_subject(
     early: list[Finding] = []
     device, dtype = _chosen(workspace, declared, options, early)
     versions, site = _environment(workspace, declared, early)
-    own = packages_of("its own environment", versions, site) if site is not None else None
     name, record = declared.name, None
     if declared.manifest.source is not None:
         with _noted(early, Layer.WEIGHTS, "files", SourceError, f"run: mm model pull {name}"):
             record = workspace.sources.ready(declared)
         record = record or workspace.sources.record(name)
     files: dict[str, Path] = {}
-    fetch = f"run: mm model verify {name}; then: mm model pull {name}"
     if record is not None:
         files = {each: path for each in record.files if (path := record.file(each)).is_file()}
+    subject = _subject(workspace, table, name, files, Conditions(device, dtype, versions))
+    subject.manifest = declared.manifest
+    subject.early = early
+    subject.fetch = f"run: mm model verify {name}; then: mm model pull {name}"
+    if record is not None:
+        subject.root, subject.repo, subject.commit = Path(record.path), record.repo, record.commit
         if not record.repo:
-            fetch = f"run: mm model verify {name}; then restore the files in {record.path}"
-    subject = Subject(
-        name=name,
-        files=files,
-        conditions=Conditions(device, dtype, versions),
-        original=partial(_original, files),
-        load_weights=partial(read_weights, files),
-        manifest=declared.manifest,
-        root=Path(record.path) if record is not None else None,
-        repo=record.repo if record is not None else "",
-        commit=record.commit if record is not None else "",
-        own=own,
-        others=partial(_others, workspace, site),
-        removed=table.removed,
-        early=early,
-        fetch=fetch,
-        modules=module_cache(workspace.variables),
-        local_models=partial(_local_models, workspace, name),
-    )
+            subject.fetch = f"run: mm model verify {name}; then restore the files in {record.path}"
+    if site is not None:
+        subject.own = packages_of("its own environment", versions, site)
+        subject.others = partial(_others, workspace, site)
     with _noted(early, Layer.PATCHES, "set", ManifestError, "correct the patch set"):
         subject.sets = tuple(load_patch_sets(declared))
         if subject.sets and files:
@@ -150,40 +135,47 @@ def directory_subject(
     for name, value in (("device", options.device), ("dtype", options.dtype)):
         if value != AUTO and (wrong := problem(name, value)):
             raise UsageError(wrong, where=f"--{name}")
-    own = site = None
+    device, dtype = options.device, options.dtype
+    if device == AUTO:
+        device = "cuda" if "cuda" in machine.available_devices() else "cpu"
+    files, conditions = list_files(directory), Conditions(device, "float32")
+    subject = _subject(workspace, table, str(directory), files, conditions)
+    subject.root = directory
     if options.python is not None:
         environment = Path(options.python).expanduser().absolute().parent.parent
         site = site_packages(environment)
         if site is None:
             raise UsageError(f"there are no packages of {options.python}", where="--python")
         versions = {name: each.version for name, each in installed(environment).items()}
-        own = packages_of(options.python, versions, site)
-    device, dtype = options.device, options.dtype
-    if device == AUTO:
-        device = "cuda" if "cuda" in machine.available_devices() else "cpu"
-    files = list_files(directory)
-    weights = cache(partial(read_weights, files))
+        subject.own = packages_of(options.python, versions, site)
+        subject.others = partial(_others, workspace, site)
     if dtype == AUTO:
-        dtype = dtype_named(json_object(_original(files, "config.json")))
+        dtype = dtype_named(json_object(subject.original("config.json")))
         if dtype not in COMPUTED:
-            dtype = main_dtype(weights().headers.values()) or "float32"
+            dtype = main_dtype(subject.weights.headers.values()) or "float32"
+    has = subject.own.versions if subject.own is not None else {}
+    subject.conditions = Conditions(device, dtype, has)
+    return subject
+
+
+def _subject(
+    workspace: Workspace,
+    table: Table,
+    name: str,
+    files: Mapping[str, Path],
+    conditions: Conditions,
+) -> Subject:
     return Subject(
-        name=str(directory),
+        name=name,
         files=files,
-        conditions=Conditions(device, dtype, own.versions if own is not None else {}),
-        original=partial(_original, files),
-        load_weights=weights,
-        root=directory,
-        own=own,
-        others=partial(_others, workspace, site),
+        conditions=conditions,
+        original=lambda name: read_limited(files[name]) if name in files else None,
+        load_weights=partial(read_weights, files),
+        others=partial(_others, workspace, None),
         removed=table.removed,
         modules=module_cache(workspace.variables),
-        local_models=partial(_local_models, workspace, str(directory)),
+        local_models=partial(_local_models, workspace, name),
     )
-
-
-def _original(files: Mapping[str, Path], name: str) -> bytes | None:
-    return read_limited(files[name]) if name in files else None
 
 
 def _others(workspace: Workspace, own: Path | None) -> list[Packages]:
@@ -243,7 +235,5 @@ def _noted(
     except kind as error:
         where = f"{error.where}: " if error.where else ""
         what, fix = f"{where}{error.what}", error.fix or fix
-        found = Finding(
-            layer, f"{layer.value}-{name}", Effect.STOPS, what, "the model is not run", fix
-        )
-        early.append(found)
+        rule = Rule(layer, f"{layer.value}-{name}", Effect.STOPS, "{what}", "{end}", "{fix}")
+        early.append(rule.matched(what=what, end="the model is not run", fix=fix))

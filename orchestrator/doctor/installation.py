@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator import machine, processes
 from orchestrator.core.units import format_size
@@ -15,20 +15,16 @@ from orchestrator.doctor.rules.findings import (
     Effect,
     Evidence,
     Fact,
-    Finding,
     Layer,
     Report,
+    Results,
     Rule,
     listed,
 )
 from orchestrator.environments.disk import free_space
 from orchestrator.errors import MMError
 from orchestrator.processor import features
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from orchestrator.workspace import Workspace
+from orchestrator.workspace import Workspace
 
 LOW_DISK = 2 << 30
 """Bytes: less than this is not enough for the environment of a small model."""
@@ -220,7 +216,7 @@ def _fact(text: str) -> Fact:
     return Fact(Layer.INSTALLATION, text)
 
 
-def _interpreters(workspace: Workspace, _: Ports) -> Iterator[Fact | Finding]:
+def _interpreters(workspace: Workspace, _: Ports) -> Results:
     interpreters = workspace.environments.targets.interpreters
     versions = dict.fromkeys(one.interpreter.version for one in interpreters.found)
     yield _fact(f"interpreters: {listed(versions) or 'none'}")
@@ -234,14 +230,14 @@ def _interpreters(workspace: Workspace, _: Ports) -> Iterator[Fact | Finding]:
         yield NO_INTERPRETER.matched(models=listed(unfit))
 
 
-def _uv(workspace: Workspace, ports: Ports) -> Iterator[Fact | Finding]:
+def _uv(workspace: Workspace, ports: Ports) -> Results:
     try:
         yield _fact(f"uv: {ports.uv(workspace)}")
     except (MMError, OSError) as error:
         yield NO_UV.matched(error=error)
 
 
-def _home(workspace: Workspace, ports: Ports) -> Iterator[Fact | Finding]:
+def _home(workspace: Workspace, ports: Ports) -> Results:
     home = workspace.home.root
     existing = _existing(home)
     free = ports.free_disk(existing)
@@ -252,7 +248,7 @@ def _home(workspace: Workspace, ports: Ports) -> Iterator[Fact | Finding]:
         yield DISK.matched(home=home, free=format_size(free))
 
 
-def _cache(workspace: Workspace, ports: Ports) -> Iterator[Fact | Finding]:
+def _cache(workspace: Workspace, ports: Ports) -> Results:
     from orchestrator.environments.hints import cache_directory, links_refused
 
     cache, home = cache_directory(workspace.variables), workspace.home.environments
@@ -267,7 +263,7 @@ def _cache(workspace: Workspace, ports: Ports) -> Iterator[Fact | Finding]:
         yield CACHE_LINKS.matched(cache=cache, home=workspace.home.root, reason=refused)
 
 
-def _environments(workspace: Workspace, _: Ports) -> Iterator[Fact | Finding]:
+def _environments(workspace: Workspace, _: Ports) -> Results:
     from orchestrator.environments.store import interpreter_works
 
     stored = workspace.environments.store.all()
@@ -281,7 +277,7 @@ def _environments(workspace: Workspace, _: Ports) -> Iterator[Fact | Finding]:
             yield rule.matched(*evidence, count=len(paths), names=names)
 
 
-def _sockets(workspace: Workspace, _: Ports) -> Iterator[Fact | Finding]:
+def _sockets(workspace: Workspace, _: Ports) -> Results:
     from orchestrator.client.runtime import look_at_runtime_directory
 
     try:
@@ -303,7 +299,7 @@ def _sockets(workspace: Workspace, _: Ports) -> Iterator[Fact | Finding]:
         )
 
 
-def _devices(workspace: Workspace, ports: Ports) -> Iterator[Fact | Finding]:
+def _devices(workspace: Workspace, ports: Ports) -> Results:
     has = features(ports.root)
     named = [name for flag, name in INSTRUCTIONS.items() if flag in has]
     yield _fact(", ".join([f"processor: {machine.cores()} cores", *named]))
@@ -320,7 +316,7 @@ def _devices(workspace: Workspace, ports: Ports) -> Iterator[Fact | Finding]:
         yield _fact("GPU: none; models run on the CPU")
 
 
-def _memory(_: Workspace, ports: Ports) -> Iterator[Fact | Finding]:
+def _memory(_: Workspace, ports: Ports) -> Results:
     total, free = machine.total_memory(ports.root), machine.free_memory(ports.root)
     physical = machine.physical_memory(ports.root)
     left = format_size(free, binary=True) if free is not None else "an unknown amount"
@@ -334,7 +330,7 @@ def _memory(_: Workspace, ports: Ports) -> Iterator[Fact | Finding]:
         yield MEMORY_KILLS.matched(count=kills)
 
 
-def _manifests(workspace: Workspace) -> Iterator[Fact | Finding]:
+def _manifests(workspace: Workspace) -> Results:
     yield _fact(f"models: {listed(workspace.catalog.models, 20)}")
     for broken in workspace.catalog.broken.values():
         yield MANIFEST.matched(Evidence(str(broken.file)), error=broken.error)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.doctor.rules.safetensors import Damaged, read_header
 from orchestrator.doctor.rules.subject import MAX_TEXT, Weights
 from orchestrator.doctor.rules.weight_rules import INDEX, MAX_INDEX, PICKLED, POINTER, SUFFIX
 from orchestrator.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAX_FILES = 200_000
 """Files of a directory that are listed."""

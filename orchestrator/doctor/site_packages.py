@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.doctor.rules.exports import exports_of
 from orchestrator.doctor.rules.packages import Packages, Source
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 MAX_SOURCE = 8 << 20
 """Bytes of a module that is read."""

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from orchestrator.core.manifest import Input, Manifest
 from orchestrator.doctor.explain import Explanation, explain, words_of
+from orchestrator.doctor.gather import CheckOptions
+from orchestrator.doctor.rules.subject import Subject
+from orchestrator.doctor.rules.tables import Table
 from orchestrator.errors import Cancelled, MMError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from orchestrator.core.manifest import Input, Manifest
-    from orchestrator.doctor.gather import CheckOptions
-    from orchestrator.doctor.rules.subject import Subject
-    from orchestrator.doctor.rules.tables import Table
-    from orchestrator.workspace import Workspace
+from orchestrator.workspace import Workspace
 
 SIDE = 64
 """Pixels of the image's side."""

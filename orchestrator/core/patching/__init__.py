@@ -12,7 +12,7 @@ from orchestrator.core.patching.patcher import (
     drift,
     unproved,
 )
-from orchestrator.core.patching.reader import examine, read_patch_set
+from orchestrator.core.patching.reader import read_patch_set
 
 __all__ = [
     "Conditions",
@@ -26,7 +26,6 @@ __all__ = [
     "active",
     "apply",
     "drift",
-    "examine",
     "read_patch_set",
     "unmet",
     "unproved",

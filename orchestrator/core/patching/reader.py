@@ -15,7 +15,6 @@ from orchestrator.core.requirements import is_package_name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orchestrator.errors import ManifestError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -28,15 +27,6 @@ def read_patch_set(data: bytes, *, file: str, stem: str) -> PatchSet:
     Raises:
         ManifestError: With the file, line and key of the first problem.
     """
-    patches, problems = examine(data, file=file, stem=stem)
-    if problems:
-        raise problems[0]
-    assert patches is not None
-    return patches
-
-
-def examine(data: bytes, *, file: str, stem: str) -> tuple[PatchSet | None, list[ManifestError]]:
-    """Return the patch set in `data` (None when its types do not fit) and all of its problems."""
     return read_record(data, file, stem, PatchSet, _set_problems)
 
 

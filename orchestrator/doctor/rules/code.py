@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from orchestrator.core.patching.python_tree import Function, PythonFile
 from orchestrator.core.patching.source_text import decode_python
 from orchestrator.doctor.rules.findings import Evidence, shortened
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 Test = Callable[[ast.expr], bool]
 """Says of the condition of an `if` whether it asks for what a place needs."""

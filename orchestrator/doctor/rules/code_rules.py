@@ -8,21 +8,14 @@ from __future__ import annotations
 import ast
 import copy
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator
+from functools import partial
 
-from orchestrator.doctor.rules.code import Code, dotted, names_in
-from orchestrator.doctor.rules.findings import Effect, Fact, Finding, Layer, counted
+from orchestrator.doctor.rules.code import Code, Test, dotted, names_in
+from orchestrator.doctor.rules.findings import Effect, Fact, Layer, Results, counted
 from orchestrator.doctor.rules.places import OWN, CodeRule, Place, finding, places
+from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import RemovedApi, filled, is_removed
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from orchestrator.doctor.rules.code import Test
-    from orchestrator.doctor.rules.subject import Subject
-
-Match = Callable[[Code, ast.AST], "Place | None"]
 
 CUDA = "cuda"
 
@@ -121,65 +114,53 @@ def _on_own_device(node: ast.Call) -> ast.Call:
     return made
 
 
-def _device_rule(
-    kind: str,
-    says: str,
-    ends: str,
-    why: str,
-    match: Match,
-    effect: Effect = Effect.STOPS,
-    *,
-    here_only: bool = False,
-) -> CodeRule:
-    return CodeRule(
-        layer=Layer.DEVICE,
-        id=f"device-{kind}-{{file}}",
-        effect=effect,
-        finding=f"{{file}} {says} {{times}}, in {{functions}}; {{at_hand}}",
-        consequence=f"{ends}, and the model is to run on {{device}}",
-        remedy="edit it by hand: take the device from the model or from an input",
-        match=match,
-        why=why,
-        own="device",
-        here_only=here_only,
-    )
-
-
+_device_rule = partial(
+    CodeRule,
+    layer=Layer.DEVICE,
+    remedy="edit it by hand: take the device from the model or from an input",
+    own="device",
+)
 DEVICE_RULES = (
     _device_rule(
-        "call",
-        "calls .cuda()",
-        "torch raises where it was built without CUDA or finds no GPU",
-        "The author assumed a GPU; everything goes where the model is.",
-        _cuda_call,
+        id="device-call-{file}",
+        effect=Effect.STOPS,
+        finding="{file} calls .cuda() {times}, in {functions}; {at_hand}",
+        consequence="torch raises where it was built without CUDA or finds no GPU, and the model "
+        "is to run on {device}",
+        match=_cuda_call,
+        why="The author assumed a GPU; everything goes where the model is.",
     ),
     _device_rule(
-        "device",
-        'names the device "cuda"',
-        "torch raises where it was built without CUDA or finds no GPU",
-        "The author assumed a GPU; everything is made where the model is.",
-        _cuda_device,
+        id="device-device-{file}",
+        effect=Effect.STOPS,
+        finding='{file} names the device "cuda" {times}, in {functions}; {at_hand}',
+        consequence="torch raises where it was built without CUDA or finds no GPU, and the model "
+        "is to run on {device}",
+        match=_cuda_device,
+        why="The author assumed a GPU; everything is made where the model is.",
     ),
     _device_rule(
-        "autocast",
-        "asks for CUDA's autocast",
-        "torch warns and computes without autocast, so in other dtypes than on a GPU",
-        "CUDA's autocast has no meaning here; the weights have their dtype already.",
-        _cuda_autocast,
-        Effect.RISK,
+        id="device-autocast-{file}",
+        effect=Effect.RISK,
+        finding="{file} asks for CUDA's autocast {times}, in {functions}; {at_hand}",
+        consequence="torch warns and computes without autocast, so in other dtypes than on a GPU, "
+        "and the model is to run on {device}",
+        match=_cuda_autocast,
+        why="CUDA's autocast has no meaning here; the weights have their dtype already.",
         here_only=True,
     ),
     _device_rule(
-        "torch.cuda",
-        "calls torch.cuda",
-        "torch raises where it finds no GPU",
-        "There may be no GPU to ask.",
-        _torch_cuda,
+        id="device-torch.cuda-{file}",
+        effect=Effect.STOPS,
+        finding="{file} calls torch.cuda {times}, in {functions}; {at_hand}",
+        consequence="torch raises where it finds no GPU, and the model is to run on {device}",
+        match=_torch_cuda,
+        why="There may be no GPU to ask.",
     ),
 )
 
 
-def check_devices(subject: Subject) -> Iterator[Fact | Finding]:
+def check_devices(subject: Subject) -> Results:
     """Find the places that assume a CUDA GPU; on one, they are only counted."""
     total = guarded = 0
     for code in subject.codes:
@@ -274,7 +255,7 @@ CAST_RULE = CodeRule(
 )
 
 
-def check_dtypes(subject: Subject) -> Iterator[Fact | Finding]:
+def check_dtypes(subject: Subject) -> Results:
     """Find the casts to a fixed dtype that is not the one that the weights will have."""
     dtype = subject.conditions.dtype
     for code in subject.codes:
@@ -329,7 +310,7 @@ def _attribute_rule(api: RemovedApi) -> CodeRule:
     )
 
 
-def check_apis(subject: Subject) -> Iterator[Fact | Finding]:
+def check_apis(subject: Subject) -> Results:
     """Find uses of attributes that the packages at hand have removed.
 
     Where the installed module still defines the name, the module is believed and not the table.

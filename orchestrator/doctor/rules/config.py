@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.core.patching.json_edits import Node, scan
 from orchestrator.core.patching.source_text import SourceText, decode_text
 from orchestrator.doctor.rules.findings import Evidence, shortened
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 DTYPE_KEYS = ("torch_dtype", "dtype")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.core.patching import Patch
 from orchestrator.core.patching.conflict import PatchConflict
@@ -15,19 +15,25 @@ from orchestrator.doctor.rules.config import (
     COMPUTED,
     DTYPE_KEYS,
     Config,
+    Reference,
     dtype_named,
     read_config,
     references,
 )
-from orchestrator.doctor.rules.findings import Effect, Evidence, Fact, Finding, Layer, Rule
+from orchestrator.doctor.rules.findings import (
+    Effect,
+    Evidence,
+    Fact,
+    Finding,
+    Layer,
+    Results,
+    Rule,
+)
 from orchestrator.doctor.rules.patches import fitted
-
-if TYPE_CHECKING:
-    from orchestrator.doctor.rules.config import Reference
-    from orchestrator.doctor.rules.subject import Subject
+from orchestrator.doctor.rules.subject import Subject
 
 KeyPath = tuple[str, ...]
-Check = Callable[[Config, KeyPath, Any, "Subject"], Iterator[Fact | Finding]]
+Check = Callable[[Config, KeyPath, Any, "Subject"], Results]
 
 STORED = frozenset(
     {"float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu"}
@@ -112,7 +118,7 @@ OTHER_REPOSITORY = _rule(
 )
 
 
-def check_configuration(subject: Subject) -> Iterator[Fact | Finding]:
+def check_configuration(subject: Subject) -> Results:
     """Check every configuration file of a model."""
     for name, data in subject.configs.items():
         try:
@@ -129,7 +135,7 @@ def check_configuration(subject: Subject) -> Iterator[Fact | Finding]:
     yield from subject.unread
 
 
-def _check_members(config: Config, subject: Subject) -> Iterator[Fact | Finding]:
+def _check_members(config: Config, subject: Subject) -> Results:
     if top := dtype_named(config.value):
         text = f"{config.name} names the dtype {top}; the job's is {subject.conditions.dtype}"
         yield Fact(Layer.CONFIGURATION, text)
@@ -139,9 +145,7 @@ def _check_members(config: Config, subject: Subject) -> Iterator[Fact | Finding]
                 yield from check(config, path, value, subject)
 
 
-def _check_dtype(
-    config: Config, path: KeyPath, value: Any, subject: Subject
-) -> Iterator[Fact | Finding]:
+def _check_dtype(config: Config, path: KeyPath, value: Any, subject: Subject) -> Results:
     dtype = str(value).removeprefix("torch.")
     if not isinstance(value, str) or dtype == "auto" or "quantization_config" in path:
         return
@@ -159,9 +163,7 @@ def _check_dtype(
         yield _found(MIXED_DTYPES, config, path, subject, top, dtype=dtype, part=path[0])
 
 
-def _check_quantisation(
-    config: Config, path: KeyPath, value: Any, subject: Subject
-) -> Iterator[Fact | Finding]:
+def _check_quantisation(config: Config, path: KeyPath, value: Any, subject: Subject) -> Results:
     if not isinstance(value, dict):
         return
     method = str(value.get("quant_method", "bitsandbytes"))
@@ -174,9 +176,7 @@ def _check_quantisation(
         yield _found(WANTS_A_GPU, config, place, subject, method=method)
 
 
-def _check_attention(
-    config: Config, path: KeyPath, value: Any, subject: Subject
-) -> Iterator[Fact | Finding]:
+def _check_attention(config: Config, path: KeyPath, value: Any, subject: Subject) -> Results:
     lacks = ""
     if "flash-attn" not in subject.conditions.versions:
         lacks = "flash-attn is not in the environment"

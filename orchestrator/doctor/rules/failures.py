@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from orchestrator.doctor.rules.findings import Evidence, shortened
 from orchestrator.doctor.rules.tables import PLACEHOLDER, KnownFailure
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 MAX_TEXT = 256 * 1024
 """Characters of a trace that are looked at: the end of it, where the error stands."""

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from orchestrator.core.patching import Patch
+from orchestrator.core.patching import Patch
 
 MAX_QUOTE = 160
 """Characters of a line that are quoted."""
@@ -46,7 +44,7 @@ class Effect(enum.Enum):
     """Worth knowing; nothing is wrong here and now."""
 
 
-class Evidence(NamedTuple):
+class Evidence(msgspec.Struct, frozen=True):
     """A place and what it says."""
 
     file: str
@@ -60,50 +58,36 @@ class Evidence(NamedTuple):
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
-class Fact(NamedTuple):
+class Fact(msgspec.Struct, frozen=True):
     """What was checked and found to be so."""
 
     layer: Layer
     text: str
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong.
-
-    Attributes:
-        layer: Where it lies.
-        id: A short name; a drafted patch takes it as its id.
-        effect: What it does to the model.
-        finding: What was found, in one sentence without a full stop.
-        consequence: What happens because of it.
-        remedy: What fixes it: a patch, a pin, a command.
-        evidence: Where, quoted.
-        patch: The patch that fixes it, applied in memory and found to fit; None where there is
-            none.
-    """
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong."""
 
     layer: Layer
+    """Where it lies."""
     id: str
+    """A short name; a drafted patch takes it as its id."""
     effect: Effect
+    """What it does to the model."""
     finding: str
-    consequence: str
-    remedy: str
+    """What was found, in one sentence without a full stop."""
     evidence: tuple[Evidence, ...] = ()
+    """Where, quoted."""
+    consequence: str
+    """What happens because of it."""
+    remedy: str
+    """What fixes it: a patch, a pin, a command."""
     patch: Patch | None = None
+    """The patch that fixes it, applied in memory and found to fit; None where there is none."""
 
-    def document(self) -> dict[str, Any]:
-        """Return the finding as JSON has it."""
-        return {
-            "layer": self.layer.value,
-            "id": self.id,
-            "effect": self.effect.value,
-            "finding": self.finding,
-            "evidence": [each._asdict() for each in self.evidence],
-            "consequence": self.consequence,
-            "remedy": self.remedy,
-            "patch": msgspec.to_builtins(self.patch) if self.patch is not None else None,
-        }
+
+Results = Iterator[Fact | Finding]
+"""What a check yields."""
 
 
 @dataclass(frozen=True)
@@ -148,36 +132,30 @@ class Rule:
         name = slug(self.id.format(**values))
         remedy = (self.patched if patch is not None else "") or self.remedy
         return Finding(
-            self.layer,
-            name,
-            effect or self.effect,
-            self.finding.format(**values),
-            self.consequence.format(**values),
-            remedy.format(**values),
-            evidence,
-            msgspec.structs.replace(patch, id=name) if patch is not None else None,
+            layer=self.layer,
+            id=name,
+            effect=effect or self.effect,
+            finding=self.finding.format(**values),
+            evidence=evidence,
+            consequence=self.consequence.format(**values),
+            remedy=remedy.format(**values),
+            patch=msgspec.structs.replace(patch, id=name) if patch is not None else None,
         )
 
 
-@dataclass(frozen=True)
-class Report:
-    """All facts and findings about one subject, in the order of the layers.
-
-    Attributes:
-        subject: A model, a directory, or the installation.
-        conditions: The device, dtype and versions of the check, in words.
-        facts: What is so.
-        findings: What is wrong.
-    """
+class Report(msgspec.Struct, frozen=True):
+    """All facts and findings about one subject, in the order of the layers."""
 
     subject: str
+    """A model, a directory, or the installation."""
     conditions: str
+    """The device, dtype and versions of the check, in words."""
     facts: tuple[Fact, ...]
     findings: tuple[Finding, ...]
 
     @staticmethod
     def of(subject: str, conditions: str, results: Iterable[Fact | Finding]) -> Report:
-        """Return the report of what checks have returned, sorted by layer."""
+        """Return the report of what checks have yielded, sorted by layer."""
         order = list(Layer)
         ordered = sorted(results, key=lambda each: order.index(each.layer))
         return Report(
@@ -192,14 +170,11 @@ class Report:
         """The findings that are more than notes."""
         return tuple(each for each in self.findings if each.effect is not Effect.NOTE)
 
-    def document(self) -> dict[str, Any]:
-        """Return the report as JSON has it."""
-        return {
-            "subject": self.subject,
-            "conditions": self.conditions,
-            "facts": [{"layer": fact.layer.value, "text": fact.text} for fact in self.facts],
-            "findings": [finding.document() for finding in self.findings],
-        }
+
+def document(value: msgspec.Struct) -> dict[str, Any]:
+    """Return a report or a part of it as JSON has it."""
+    made: dict[str, Any] = msgspec.to_builtins(value)
+    return made
 
 
 def slug(text: str) -> str:

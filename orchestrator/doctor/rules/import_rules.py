@@ -7,22 +7,26 @@ be absent somewhere, and are kept apart.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from orchestrator.core.patching import Patch
 from orchestrator.core.patching.patch_set import PythonEdit
 from orchestrator.doctor.rules.config import json_object
-from orchestrator.doctor.rules.findings import Effect, Fact, Finding, Layer, Rule, listed
+from orchestrator.doctor.rules.findings import (
+    Effect,
+    Fact,
+    Finding,
+    Layer,
+    Results,
+    Rule,
+    listed,
+)
+from orchestrator.doctor.rules.imports import ImportedName
 from orchestrator.doctor.rules.packages import TRANSFORMERS, Answer, Packages
 from orchestrator.doctor.rules.patches import fitted
+from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import is_removed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from orchestrator.doctor.rules.imports import ImportedName
-    from orchestrator.doctor.rules.subject import Subject
 
 BRINGS = {
     "PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml", "sklearn": "scikit-learn",
@@ -87,7 +91,7 @@ MISSING, GUARDED, UNKNOWN = (
 WHEN_CALLED = ", when the function that imports it is called"
 
 
-def check_environment(subject: Subject) -> Iterator[Fact | Finding]:
+def check_environment(subject: Subject) -> Results:
     """Check what the code asks for against the model's own environment and every other one."""
     own, others = subject.own, subject.others()
     if subject.manifest is not None and own is None and subject.conditions.versions:
@@ -111,7 +115,7 @@ def check_environment(subject: Subject) -> Iterator[Fact | Finding]:
 
 def _check_names(
     subject: Subject, own: Packages | None, others: Sequence[Packages], written: str
-) -> Iterator[Fact | Finding]:
+) -> Results:
     """Look the names from transformers up, each once; one that is not guarded first."""
     names: dict[tuple[str, str], ImportedName] = {}
     for each in sorted(subject.imports, key=lambda each: each.guarded):

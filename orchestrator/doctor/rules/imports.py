@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from orchestrator.doctor.rules.code import Code, dotted, names_in
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from orchestrator.doctor.rules.findings import Evidence
+from orchestrator.doctor.rules.findings import Evidence
 
 
 @dataclass(frozen=True)

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from orchestrator.core.patching import Patch, PatchSet, State, apply, drift, unproved
+from orchestrator.core.patching import Conditions, Patch, PatchSet, State, apply, drift, unproved
 from orchestrator.doctor.rules.findings import (
     Effect,
     Evidence,
     Fact,
-    Finding,
     Layer,
+    Results,
     Rule,
     shortened,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from orchestrator.core.patching import Conditions
-    from orchestrator.doctor.rules.subject import Subject
+from orchestrator.doctor.rules.subject import Subject
 
 _rule = partial(Rule, Layer.PATCHES)
 
@@ -50,7 +46,7 @@ DRIFT = _rule(
 )
 
 
-def check_patches(subject: Subject) -> Iterator[Fact | Finding]:
+def check_patches(subject: Subject) -> Results:
     """Check that the model's patch sets fit its files and were proved with its packages."""
     if subject.patched is None:
         return

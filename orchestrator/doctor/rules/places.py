@@ -7,20 +7,16 @@ file are one finding with one patch.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from orchestrator.core.patching import Patch
 from orchestrator.core.patching.patch_set import PythonEdit
 from orchestrator.doctor.rules.code import Code
 from orchestrator.doctor.rules.findings import Finding, Rule, counted, listed
 from orchestrator.doctor.rules.patches import fitted
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
-
-    from orchestrator.doctor.rules.subject import Subject
+from orchestrator.doctor.rules.subject import Subject
 
 OWN = "{own}"
 """In what a patch puts at a place: the expression for the model's own device or dtype."""

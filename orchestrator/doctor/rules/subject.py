@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+import msgspec
 
 from orchestrator.core.manifest import Manifest
 from orchestrator.core.patching import Conditions, Patched, PatchSet
@@ -202,4 +204,4 @@ class Subject:
 
 def _unreadable(name: str, layer: Layer) -> Finding:
     found = UNREADABLE.matched(Evidence(name), file=name, limit=MAX_TEXT >> 20)
-    return replace(found, layer=layer)
+    return msgspec.structs.replace(found, layer=layer)

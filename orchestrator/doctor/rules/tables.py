@@ -8,7 +8,7 @@ and line.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import msgspec
 
@@ -19,9 +19,6 @@ from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.core.record_reader import Problem, nested, read_record
 from orchestrator.core.requirements import is_package_name
 from orchestrator.doctor.rules.findings import Layer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 """In `means` and `remedy`: a group of the pattern, or `model`."""
@@ -79,11 +76,7 @@ def read_table(data: bytes, *, file: str, stem: str) -> Table:
     Raises:
         ManifestError: With the file, line and key of the first problem.
     """
-    table, problems = read_record(data, file, stem, Table, _table_problems)
-    if problems:
-        raise problems[0]
-    assert table is not None
-    return table
+    return read_record(data, file, stem, Table, _table_problems)
 
 
 def merged(tables: list[Table]) -> Table:

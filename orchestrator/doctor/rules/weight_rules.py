@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -13,21 +14,17 @@ from orchestrator.doctor.rules.findings import (
     Effect,
     Evidence,
     Fact,
-    Finding,
     Layer,
+    Results,
     Rule,
     counted,
     listed,
 )
+from orchestrator.doctor.rules.safetensors import Header
+from orchestrator.doctor.rules.subject import Subject, Weights
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from orchestrator.doctor.rules.safetensors import Header
-    from orchestrator.doctor.rules.subject import Subject, Weights
-
-    Match = tuple[Rule, str, Mapping[str, Any]]
-    """A rule, the file that it matches, and what the rule's texts name."""
+Match = tuple[Rule, str, Mapping[str, Any]]
+"""A rule, the file that it matches, and what the rule's texts name."""
 
 SUFFIX = ".safetensors"
 INDEX = f"{SUFFIX}.index.json"
@@ -100,7 +97,7 @@ IS_PICKLED = _rule(
 ABSENT = _rule("absent", "is here, and no weights are", "the loader finds nothing to load")
 
 
-def check_weights(subject: Subject) -> Iterator[Fact | Finding]:
+def check_weights(subject: Subject) -> Results:
     """Check the files of weights against their index and what else there is."""
     if subject.manifest is not None and subject.manifest.source is None:
         yield Fact(Layer.WEIGHTS, "its weights come with the packages of its environment")
