@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -15,6 +15,9 @@ from orchestrator.doctor.rules.findings import Evidence, shortened
 
 Test = Callable[[ast.expr], bool]
 """Says of the condition of an `if` whether it asks for what a place needs."""
+
+DEVICES = ("cuda", "gpu", "cpu", "mps", "parallel")
+"""Parts of the names in conditions that ask which devices there are."""
 
 _Node = TypeVar("_Node", bound=ast.AST)
 _LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
@@ -81,6 +84,34 @@ class Code:
             return f"next(self.parameters()).{name}"
         return ""
 
+    @cached_property
+    def asks_for_device(self) -> Test:
+        """Says of a condition whether it asks which devices there are, directly or by a flag."""
+        assignments = [node for node in self.file.nodes if isinstance(node, ast.Assign)]
+        flags = {
+            target.id
+            for node in assignments
+            if _names_a_device(node.value)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        # Optional kernels are imported in one case and None in the other.
+        imported = {
+            alias.asname or alias.name
+            for node in self.file.nodes
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        flags |= {
+            each.id
+            for node in assignments
+            if "None" in ast.unparse(node.value)
+            for target in node.targets
+            for each in ast.walk(target)
+            if isinstance(each, ast.Name) and each.id in imported
+        }
+        return lambda test: _names_a_device(test, flags)
+
     def _bases(self, owner: ast.ClassDef) -> set[str]:
         """Return the last parts of the names of all bases, those of local classes followed."""
         found: set[str] = set()
@@ -137,6 +168,13 @@ def names_in(node: ast.AST) -> Iterator[str]:
             yield each.attr
         elif isinstance(each, ast.Constant) and isinstance(each.value, str):
             yield each.value
+
+
+def _names_a_device(node: ast.expr, flags: Collection[str] = ()) -> bool:
+    return any(
+        name in flags or any(device in name.lower() for device in DEVICES)
+        for name in names_in(node)
+    )
 
 
 def _until(nodes: Iterable[_Node], child: ast.AST) -> Iterator[_Node]:

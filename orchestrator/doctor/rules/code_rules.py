@@ -8,19 +8,16 @@ from __future__ import annotations
 import ast
 import copy
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import partial
 
-from orchestrator.doctor.rules.code import Code, Test, dotted, names_in
+from orchestrator.doctor.rules.code import Code, dotted, names_in
 from orchestrator.doctor.rules.findings import Effect, Fact, Layer, Results, counted
 from orchestrator.doctor.rules.places import OWN, CodeRule, Place, finding, places
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import RemovedApi, filled, is_removed
 
 CUDA = "cuda"
-
-DEVICES = (CUDA, "gpu", "cpu", "mps", "parallel")
-"""Parts of the names in conditions that ask which devices there are."""
 
 HARMLESS = frozenset(
     {"is_available", "device_count", "empty_cache", "is_initialized", "manual_seed", "amp",
@@ -114,9 +111,16 @@ def _on_own_device(node: ast.Call) -> ast.Call:
     return made
 
 
+def _device_is_asked(code: Code, node: ast.AST) -> bool:
+    # A function that is named for CUDA is called where there is CUDA.
+    named = CUDA in code.function(node).rpartition(".")[2].lower()
+    return named or code.guarded(node, code.asks_for_device)
+
+
 _device_rule = partial(
     CodeRule,
     layer=Layer.DEVICE,
+    guarded=_device_is_asked,
     remedy="edit it by hand: take the device from the model or from an input",
     own="device",
 )
@@ -162,61 +166,17 @@ DEVICE_RULES = (
 
 def check_devices(subject: Subject) -> Results:
     """Find the places that assume a CUDA GPU; on one, they are only counted."""
-    total = guarded = 0
+    total = behind = 0
     for code in subject.codes:
-        asks = _asks_for_devices(code)
-        found: dict[str, list[Place]] = {rule.id: [] for rule in DEVICE_RULES}
-        for rule, place in places(code, DEVICE_RULES):
-            total += 1
-            # A function that is named for CUDA is called where there is CUDA.
-            named = CUDA in code.function(place.node).rpartition(".")[2].lower()
-            if named or code.guarded(place.node, asks):
-                guarded += 1
-            else:
-                found[rule.id].append(place)
-        if subject.conditions.device != CUDA:
-            for rule in DEVICE_RULES:
-                if found[rule.id]:
-                    yield finding(rule, code, found[rule.id], subject)
+        for rule, found, guarded in places(code, *DEVICE_RULES):
+            total += len(found) + guarded
+            behind += guarded
+            if found and subject.conditions.device != CUDA:
+                yield finding(rule, code, found, subject)
     if total:
         names = f"{counted(total)} in the code name{'s' if total == 1 else ''} CUDA"
-        asked = f", {guarded} of them behind a test or a try" if guarded else ""
+        asked = f", {behind} of them behind a test or a try" if behind else ""
         yield Fact(Layer.DEVICE, f"{names}{asked}")
-
-
-def _asks_for_devices(code: Code) -> Test:
-    """Return what says of a condition whether it asks for CUDA, directly or through a flag."""
-    assignments = [node for node in code.file.nodes if isinstance(node, ast.Assign)]
-    flags = {
-        target.id
-        for node in assignments
-        if _names_a_device(node.value)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    # Optional kernels are imported in one case and None in the other.
-    imported = {
-        alias.asname or alias.name
-        for node in code.file.nodes
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
-    optional = {
-        each.id
-        for node in assignments
-        if "None" in ast.unparse(node.value)
-        for target in node.targets
-        for each in ast.walk(target)
-        if isinstance(each, ast.Name) and each.id in imported
-    }
-    return lambda test: _names_a_device(test, flags | optional)
-
-
-def _names_a_device(node: ast.expr, flags: Collection[str] = ()) -> bool:
-    return any(
-        name in flags or any(device in name.lower() for device in DEVICES)
-        for name in names_in(node)
-    )
 
 
 # Dtypes
@@ -241,6 +201,10 @@ def _cast(_code: Code, node: ast.AST) -> Place | None:
     return Place(node, _link(node), f".to({OWN})", dtype) if dtype else None
 
 
+def _dtype_is_asked(code: Code, node: ast.AST) -> bool:
+    return code.guarded(node, lambda test: any(map(_DTYPE_NAME.search, names_in(test))))
+
+
 CAST_RULE = CodeRule(
     layer=Layer.DTYPES,
     id="dtype-{file}",
@@ -250,6 +214,7 @@ CAST_RULE = CodeRule(
     "dtype",
     remedy="cast to the dtype of the layer's own weights, by hand",
     match=_cast,
+    guarded=_dtype_is_asked,
     why="The weights need not have the dtype that the author had; what meets them takes theirs.",
     own="dtype",
 )
@@ -259,19 +224,13 @@ def check_dtypes(subject: Subject) -> Results:
     """Find the casts to a fixed dtype that is not the one that the weights will have."""
     dtype = subject.conditions.dtype
     for code in subject.codes:
-        found = [
-            place
-            for _, place in places(code, [CAST_RULE])
-            if not code.guarded(
-                place.node, lambda test: any(map(_DTYPE_NAME.search, names_in(test)))
-            )
-        ]
-        other = [place for place in found if place.dtype != dtype]
-        if same := len(found) - len(other):
-            text = f"{code.name}: {counted(same, 'cast')} to {dtype}, as the weights are"
-            yield Fact(Layer.DTYPES, text)
-        if other:
-            yield finding(CAST_RULE, code, other, subject)
+        for rule, found, _ in places(code, CAST_RULE):
+            other = [place for place in found if place.dtype != dtype]
+            if same := len(found) - len(other):
+                text = f"{code.name}: {counted(same, 'cast')} to {dtype}, as the weights are"
+                yield Fact(Layer.DTYPES, text)
+            if other:
+                yield finding(rule, code, other, subject)
 
 
 # Removed APIs
@@ -294,6 +253,9 @@ def _attribute_rule(api: RemovedApi) -> CodeRule:
         arguments = tuple(ast.unparse(each) for each in call.args) if call else ()
         return Place(node, old, filled(api.replacement, receiver, arguments))
 
+    def asks(test: ast.expr) -> bool:
+        return any(word == api.name or "version" in word.lower() for word in names_in(test))
+
     return CodeRule(
         layer=Layer.API,
         id=f"gone-{api.name}-{{file}}",
@@ -305,6 +267,7 @@ def _attribute_rule(api: RemovedApi) -> CodeRule:
         remedy="use {api.instead}, or pin {api.package}<{api.since}",
         patched="a patch that uses {api.instead} ({count}), or pin {api.package}<{api.since}",
         match=match,
+        guarded=lambda code, node: code.guarded(node, asks),
         why=api.why or f"{api.package} has taken {api.name} away.",
         when={api.package: f">={api.since}"},
     )
@@ -321,7 +284,9 @@ def check_apis(subject: Subject) -> Results:
         if not api.of or version is None or api.name in own:
             continue
         rule = _attribute_rule(api)
-        used = [(code, found) for code in subject.codes if (found := _used(code, rule, api.name))]
+        used = [
+            (code, found) for code in subject.codes for _, found, _ in places(code, rule) if found
+        ]
         if not used:
             continue
         if is_removed(api, version) and not _defines(subject.module_text(api.module), api.name):
@@ -330,14 +295,6 @@ def check_apis(subject: Subject) -> Results:
         else:
             text = f"{api.name} is used and there, and gone from {api.since} on"
             yield Fact(Layer.API, text)
-
-
-def _used(code: Code, rule: CodeRule, name: str) -> list[Place]:
-    def asks(test: ast.expr) -> bool:
-        return any(word == name or "version" in word.lower() for word in names_in(test))
-
-    found = (place for _, place in places(code, [rule]))
-    return [place for place in found if not code.guarded(place.node, asks)]
 
 
 def _defined(code: Code) -> Iterator[str]:

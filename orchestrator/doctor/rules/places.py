@@ -7,7 +7,7 @@ file are one finding with one patch.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -47,31 +47,42 @@ class CodeRule(Rule):
 
     Attributes:
         match: Returns the place that a node is, or None.
+        guarded: Says whether a place is reached only where nothing is wrong with it.
         own: What of the model the patch takes: `device`, `dtype` or nothing.
         when: The conditions of the patch.
         here_only: Whether the patch is for the device of the check alone.
     """
 
     match: Callable[[Code, ast.AST], Place | None]
+    guarded: Callable[[Code, ast.AST], bool]
     own: str = ""
     when: Mapping[str, str] = field(default_factory=dict)
     here_only: bool = False
     patched: str = "a patch that replaces {pairs} ({count})"
 
 
-def places(code: Code, rules: Collection[CodeRule]) -> Iterator[tuple[CodeRule, Place]]:
-    """Yield every place that a rule matches; the arguments of a call belong to its own place."""
+def places(code: Code, *rules: CodeRule) -> Iterator[tuple[CodeRule, list[Place], int]]:
+    """Walk over a file; yield, for each rule, the places that it finds and how many are guarded.
+
+    The first rule that matches a node has it. The arguments of a call belong to its own place.
+    """
+    found: dict[str, list[Place]] = {rule.id: [] for rule in rules}
+    guarded = dict.fromkeys(found, 0)
     inside: set[int] = set()
     for node in code.nodes:
-        if id(node) in inside:
-            continue
-        for rule in rules:
-            if (place := rule.match(code, node)) is not None:
-                if isinstance(node, ast.Call):
-                    parts = (*node.args, *node.keywords)
-                    inside |= {id(each) for part in parts for each in ast.walk(part)}
-                yield rule, place
-                break
+        for rule in rules if id(node) not in inside else ():
+            if (place := rule.match(code, node)) is None:
+                continue
+            if isinstance(node, ast.Call):
+                for part in (*node.args, *node.keywords):
+                    inside |= {id(each) for each in ast.walk(part)}
+            if rule.guarded(code, node):
+                guarded[rule.id] += 1
+            else:
+                found[rule.id].append(place)
+            break
+    for rule in rules:
+        yield rule, found[rule.id], guarded[rule.id]
 
 
 def finding(
