@@ -30,7 +30,7 @@ COMMANDS = {
     "env": ("Lock, build, list and explain the models' environments", "env:command"),
     "model": ("Show the models, and fetch, check and forget their weights", "model:command"),
     "patch": ("Show, check and apply the edits that a model's code needs", "patch:command"),
-    "doctor": ("Say what is wrong, why, and what mends it", "doctor:command"),
+    "doctor": ("Say what is wrong, why, and how to fix it", "doctor:command"),
     "use": ("Choose the model that stands for a task", "use:command"),
     "manifest": (
         "Check manifests, print their schema, trust a directory of them",

@@ -14,7 +14,7 @@ from orchestrator.core.yaml_document import Path, parse
 
 
 class Named(Protocol):
-    """A record that bears the name of its file."""
+    """A record with the name of its file."""
 
     @property
     def name(self) -> str:
@@ -44,7 +44,7 @@ def read_record(
     Args:
         data: The file's content.
         file: The file, as messages name it.
-        stem: Its name without `.yaml`, which the record bears too.
+        stem: Its name without `.yaml`, which is the record's name too.
         record: The record.
         check: Returns what is wrong with a record whose types fit.
 

@@ -8,10 +8,10 @@ from typing import Any
 from orchestrator.catalog import Declared
 from orchestrator.doctor.examine import examine
 from orchestrator.doctor.gather import CheckOptions, load_tables, model_subject
-from orchestrator.doctor.rules.failures import Match, frames, match_failures
 from orchestrator.doctor.rules.findings import Evidence, Finding, Layer, document
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import Table
+from orchestrator.doctor.rules.traces import Match, frames, match_failures
 from orchestrator.errors import MMError
 from orchestrator.workspace import Workspace
 
@@ -126,8 +126,8 @@ def hint(
         workspace: The user's.
         declared: The model.
         error: How its job ended.
-        device: The device that was asked for.
-        dtype: The dtype that was asked for.
+        device: The device that was given.
+        dtype: The dtype that was given.
     """
     text = words_of(error)
     try:

@@ -91,7 +91,7 @@ def model_subject(
     """Return a model as a job would load it.
 
     Raises:
-        UsageError: When the manifest does not list what was asked for.
+        UsageError: When the manifest does not list the device or dtype that was given.
     """
     early: list[Finding] = []
     device, dtype = _chosen(workspace, declared, options, early)
@@ -204,7 +204,7 @@ def _chosen(
         with _noted(early, Layer.DEVICE, "device", UsageError, "run it on another machine"):
             device = choose_device(manifest, AUTO, machine.available_devices())
     else:
-        # A device that is asked for by name need not be here: nothing is run.
+        # A device that is given by name need not be on this machine: nothing is run.
         choose_device(manifest, device, (device,))
     memory = workspace.memory.get(device)
     return device, choose_dtype(manifest, device, options.dtype, memory, native_dtypes())

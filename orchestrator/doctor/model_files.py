@@ -1,4 +1,4 @@
-"""A model's files as the doctor reads them: within limits, and none that would be waited for."""
+"""A model's files as the doctor reads them: plain files alone, and within limits."""
 
 from __future__ import annotations
 

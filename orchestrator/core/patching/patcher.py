@@ -53,7 +53,7 @@ class Outcome:
         patch: The patch.
         state: How it ended.
         matches: Places that it changes.
-        there: Places that said already what it makes them say.
+        there: Places that are already as it would make them.
         reason: Why it is not needed, or what was found instead.
         looked_for: What it looks for, where there is a conflict.
         line: The line of the conflict, from 1; 0 for none.

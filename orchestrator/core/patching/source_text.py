@@ -118,7 +118,7 @@ class EditResult:
 
     Attributes:
         matches: Places that the edit changes.
-        there: Places that say already what the edit would make them say.
+        there: Places that are already as the edit would make them.
         result: The file after the edit.
         looked_for: What was looked for, for messages.
     """

@@ -6,7 +6,7 @@ import json
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.core.patching.json_edits import Node, scan
@@ -90,27 +90,18 @@ def dtype_named(config: Mapping[str, Any]) -> str:
     return next(named, "").removeprefix("torch.")
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """A class that `auto_map` names, written as `[repository--]module.Class`.
 
     Attributes:
         path: Where in the configuration.
-        text: As it is written.
+        repository: Another repository, or nothing for this one.
+        target: The module and the class, dotted.
     """
 
     path: tuple[str, ...]
-    text: str
-
-    @property
-    def repository(self) -> str:
-        """Another repository, or nothing for this one."""
-        return self.text.partition("--")[0] if "--" in self.text else ""
-
-    @property
-    def target(self) -> str:
-        """The module and the class, dotted."""
-        return self.text.partition("--")[2] if "--" in self.text else self.text
+    repository: str
+    target: str
 
     @property
     def file(self) -> str:
@@ -124,9 +115,10 @@ def references(config: Mapping[str, Any]) -> Iterator[Reference]:
     entries = mapping.items() if isinstance(mapping, dict) else [("", mapping)]
     for key, entry in entries:
         path = ("auto_map", key) if key else ("auto_map",)
-        for each in entry if isinstance(entry, list) else [entry]:
-            if isinstance(each, str):
-                yield Reference(path, each)
+        for text in entry if isinstance(entry, list) else [entry]:
+            if isinstance(text, str):
+                repository, dashes, target = text.partition("--")
+                yield Reference(path, repository if dashes else "", target if dashes else text)
 
 
 def modules_named(data: bytes) -> list[str]:

@@ -191,7 +191,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("quantization_config",), _check_quantisation),
     (("attn_implementation", "_attn_implementation"), _check_attention),
 )
-"""What checks the members that bear one of the keys."""
+"""What checks the members with one of the keys."""
 
 
 def _check_reference(config: Config, reference: Reference, subject: Subject) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from orchestrator.doctor.rules.code import dotted
 
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 _BLOCKS = ("body", "orelse", "finalbody", "handlers")
 _DYNAMIC = frozenset({"globals", "exec", "setattr", "vars", "locals", "sys.modules.update"})
 
@@ -30,8 +31,7 @@ class Exports:
         public: Its `__all__`, where it is plain text.
         lazy: Whether it stands for a lazy module of transformers.
         scanned: Whether its lazy structure is made from the files below its directory.
-        dynamic: Whether it makes names while it runs in a way that its text does not tell.
-        structures: The variables that hold its lazy structure.
+        dynamic: Whether it makes names while it runs in a way that its text does not show.
     """
 
     names: set[str] = field(default_factory=set)
@@ -40,7 +40,6 @@ class Exports:
     lazy: bool = False
     scanned: bool = False
     dynamic: bool = False
-    structures: set[str] = field(default_factory=set)
 
 
 def exports_of(text: str) -> Exports | None:
@@ -81,62 +80,51 @@ def _take(statement: ast.stmt, exports: Exports) -> None:
                 exports.stars.append((statement.level, statement.module or ""))
             else:
                 exports.names.add(alias.asname or alias.name)
-    elif isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+    elif isinstance(statement, _ASSIGNMENTS):
         _take_assignment(statement, exports)
     elif isinstance(statement, ast.For | ast.With):
-        exports.names |= {node.id for node in _stored(statement)}
-    if isinstance(statement, ast.Expr | ast.Assign | ast.For | ast.AugAssign):
-        _take_calls(statement, exports)
+        exports.names |= _stored(statement)
+    if isinstance(statement, (ast.Expr, ast.For, *_ASSIGNMENTS)):
+        _take_structure(statement, exports)
 
 
-def _stored(node: ast.AST) -> list[ast.Name]:
-    return [
-        each
+def _stored(node: ast.AST) -> set[str]:
+    return {
+        each.id
         for each in ast.walk(node)
         if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
-    ]
+    }
 
 
 def _take_assignment(
     statement: ast.Assign | ast.AnnAssign | ast.AugAssign, exports: Exports
 ) -> None:
     targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    texts = set(_texts(statement.value)) if statement.value is not None else set()
     for target in targets:
-        for node in _stored(target):
-            exports.names.add(node.id)
-            if node.id == "__all__":
-                exports.public |= texts
-            if node.id.endswith("import_structure") and statement.value is not None:
-                exports.structures.add(node.id)
-                exports.names |= texts
-        # `_import_structure["models.llama"] = ["LlamaModel"]`
-        inner = target.value if isinstance(target, ast.Subscript) else None
-        if isinstance(inner, ast.Name) and inner.id in exports.structures:
-            exports.names |= texts
-        if dotted(inner or target) == "sys.modules" and statement.value is not None:
+        names = _stored(target)
+        exports.names |= names
+        if "__all__" in names and statement.value is not None:
+            exports.public |= set(_texts(statement.value))
+        inner = target.value if isinstance(target, ast.Subscript) else target
+        if dotted(inner) == "sys.modules" and statement.value is not None:
             # A lazy module of transformers in its own place; anything else is beyond its text.
             lazy = "_LazyModule" in ast.unparse(statement.value)
             exports.lazy |= lazy
             exports.dynamic |= not lazy
 
 
-def _take_calls(statement: ast.stmt, exports: Exports) -> None:
+def _take_structure(statement: ast.stmt, exports: Exports) -> None:
+    """Take what a statement says of a lazy structure, or makes in a way that is not known."""
     for node in ast.walk(statement):
-        if not isinstance(node, ast.Call):
-            continue
-        name = dotted(node.func)
+        if isinstance(node, ast.Name) and node.id.endswith("import_structure"):
+            # `_import_structure["models.llama"] = ["LlamaModel"]`, `….append("LlamaModel")`
+            exports.names |= set(_texts(statement))
+        name = dotted(node.func) if isinstance(node, ast.Call) else ""
         if name.rpartition(".")[2] == "define_import_structure":
             exports.lazy = exports.scanned = True
         if name in _DYNAMIC:
             # transformers asks `globals()` for nothing but the file's own path.
             exports.dynamic |= not (name == "globals" and "__file__" in ast.unparse(statement))
-        # `_import_structure["models.llama"].append("LlamaModel")`
-        receiver = node.func.value if isinstance(node.func, ast.Attribute) else None
-        while isinstance(receiver, ast.Subscript):
-            receiver = receiver.value
-        if isinstance(receiver, ast.Name) and receiver.id in exports.structures:
-            exports.names |= {text for argument in node.args for text in _texts(argument)}
 
 
 def _texts(node: ast.AST) -> Iterator[str]:

@@ -33,16 +33,16 @@ BRINGS = {
     "skimage": "scikit-image", "flash_attn": "flash-attn", "google": "protobuf",
     "sentence_transformers": "sentence-transformers", "fitz": "pymupdf", "bs4": "beautifulsoup4",
 }  # fmt: skip
-"""The packages of modules that bear another name."""
+"""The packages of modules that have another name."""
 
 
 _rule = partial(Rule, Layer.ENVIRONMENT)
 
 NO_NAME = _rule(
-    "gone-{wanted.name}",
+    "gone-{missing.name}",
     Effect.STOPS,
-    "transformers {version} has no {wanted.name} in {wanted.module}",
-    "ImportError: cannot import name '{wanted.name}'{called}",
+    "transformers {version} has no {missing.name} in {missing.module}",
+    "ImportError: cannot import name '{missing.name}'{called}",
     "{remedies}",
 )
 NO_ENVIRONMENT = _rule(
@@ -167,41 +167,41 @@ def _names_fact(total: int, packages: Packages, absent: dict[str, list[ImportedN
 
 
 def _missing(
-    wanted: ImportedName, own: Packages, subject: Subject, good: Packages | None, written: str
+    name: ImportedName, own: Packages, subject: Subject, good: Packages | None, written: str
 ) -> Finding:
-    patch = _renaming(wanted, own, subject)
+    patch = _renaming(name, own, subject)
     remedies = ["a patch that takes what is in its place"] if patch is not None else []
     if good is not None:
         remedies.append(f"pin {TRANSFORMERS}=={good.transformers}, which has all of them")
     elif written:
         remedies.append(f"pin {TRANSFORMERS}=={written}, with which the model was written")
-    same = (wanted.module, wanted.name, 0)
+    same = (name.module, name.name, 0)
     return NO_NAME.matched(
         *(e.evidence for e in subject.imports if (e.module, e.name, e.level) == same),
-        effect=Effect.RISK if wanted.called else Effect.STOPS,
+        effect=Effect.RISK if name.called else Effect.STOPS,
         patch=patch,
-        wanted=wanted,
+        missing=name,
         version=own.transformers,
-        called=WHEN_CALLED if wanted.called else "",
+        called=WHEN_CALLED if name.called else "",
         remedies=" or ".join(remedies) or f"pin a release of {TRANSFORMERS} that has it",
     )
 
 
-def _renaming(wanted: ImportedName, own: Packages, subject: Subject) -> Patch | None:
+def _renaming(name: ImportedName, own: Packages, subject: Subject) -> Patch | None:
     """Return the patch that takes the name that stands in the place of a removed one."""
     for api in subject.removed:
-        same = (api.module, api.name, api.of) == (wanted.module, wanted.name, "")
+        same = (api.module, api.name, api.of) == (name.module, name.name, "")
         if not same or not api.replacement or not is_removed(api, own.transformers):
             continue
-        if own.find(wanted.module, api.replacement) is not Answer.OFFERED:
+        if own.find(name.module, api.replacement) is not Answer.OFFERED:
             continue
-        code = next(each for each in subject.codes if each.name == wanted.evidence.file)
+        code = next(each for each in subject.codes if each.name == name.evidence.file)
         patch = Patch(
             id="draft",
             why=api.why or f"{TRANSFORMERS} has {api.instead} in its place.",
             file=code.name,
             when={TRANSFORMERS: f">={api.since}"},
-            python=PythonEdit(rename={wanted.name: api.replacement}),
+            python=PythonEdit(rename={name.name: api.replacement}),
         )
         return fitted(patch, code.data, subject.conditions)
     return None
@@ -227,19 +227,19 @@ def _check_modules(subject: Subject, own: Packages) -> Iterator[Finding]:
             )
 
 
-def _error_without(wanted: ImportedName, own: Packages) -> str:
+def _error_without(name: ImportedName, own: Packages) -> str:
     """Return the error where a module is not there; nothing where that is expected.
 
     transformers looks through a model's files before it imports them, functions included, and
     refuses a model of which a package is missing; what stands in a `try` it passes over.
     """
     reads_all = own.reads_every_import
-    passed_over = reads_all is False and wanted.aliased
-    if reads_all is not None and not wanted.tried and not passed_over:
+    passed_over = reads_all is False and name.aliased
+    if reads_all is not None and not name.tried and not passed_over:
         return "ImportError: This modeling file requires the following packages"
-    if wanted.guarded:
+    if name.guarded:
         return ""
-    return f"ModuleNotFoundError{WHEN_CALLED if wanted.called else ', when the file is imported'}"
+    return f"ModuleNotFoundError{WHEN_CALLED if name.called else ', when the file is imported'}"
 
 
 def _check_files(subject: Subject) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ class ImportedName:
         guarded: Whether it stands behind `try` or a test, so that its absence is expected.
         called: Whether it is taken when a function is called, and not at the import of the file.
         tried: Whether it stands in a `try`, or behind transformers' own `is_…_available`, which is
-            how transformers itself tells what a file cannot do without.
+            by which transformers itself knows what a file can do without.
         aliased: Whether it is `import x as y`, which older releases of transformers pass over.
     """
 

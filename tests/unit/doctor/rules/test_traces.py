@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.catalog.directories import ManifestDirectory, Origin, builtin_directory
 from orchestrator.doctor import load_tables
-from orchestrator.doctor.rules.failures import MAX_TEXT, frames, match_failures
 from orchestrator.doctor.rules.tables import KnownFailure
+from orchestrator.doctor.rules.traces import MAX_TEXT, frames, match_failures
 from tests.unit.doctor.rules.traces import HEAD, TRACES, ending
 
 TABLE = load_tables([ManifestDirectory(builtin_directory(), Origin.BUILT_IN)])

@@ -29,7 +29,7 @@ class Match:
 
     Attributes:
         failure: The entry of the table.
-        said: The words of the trace that it was known by.
+        said: The words of the trace that match.
         groups: What the pattern's named groups caught.
         end: Where in the text they end; the last error of a trace is the one that ended it.
     """
@@ -78,9 +78,9 @@ def frames(text: str) -> list[Evidence]:
 
 
 def prepared(text: str) -> str:
-    """Return the end of a trace without a terminal's colours, its lines cut to a bearable length.
+    """Return the end of a trace without a terminal's colours, its long lines cut.
 
-    A table's patterns are anybody's; short lines keep what they may cost within bounds.
+    A table may come from anyone; short lines bound the time that its patterns can take.
     """
     plain = _COLOUR.sub("", text[-MAX_TEXT:])
     return "\n".join(line[:MAX_LINE] for line in plain.splitlines())
