@@ -17,14 +17,12 @@ from collections import Counter
 from pathlib import Path
 
 from orchestrator.catalog.directories import ManifestDirectory, Origin, builtin_directory
-from orchestrator.core.diagnosis import apis, casts, devices, weights
-from orchestrator.core.diagnosis.code import read_code
-from orchestrator.core.diagnosis.imports import imports_of
-from orchestrator.core.diagnosis.lookup import Answer, Lookup
 from orchestrator.core.patching import Conditions
-from orchestrator.doctor.packages import SitePackages
-from orchestrator.doctor.subject import Subject
-from orchestrator.doctor.tables import load_tables
+from orchestrator.doctor import Layer, examine, load_tables
+from orchestrator.doctor.model_files import read_weights
+from orchestrator.doctor.rules.packages import Answer
+from orchestrator.doctor.rules.subject import Subject
+from orchestrator.doctor.site_packages import packages_of
 
 TENSORS, SIZE = 2700, 7_000_000_000
 
@@ -53,11 +51,16 @@ def headers():
             stream.truncate(8 + len(text) + TENSORS * each)
         times = []
         for _ in range(21):
+            files = {path.name: path}
             subject = Subject(
-                "model", Path(folder), {path.name: path}, Conditions("cpu", "float32")
+                name="model",
+                files=files,
+                conditions=Conditions("cpu", "float32"),
+                original={}.get,
+                load_weights=lambda files=files: read_weights(files),
             )
             began = time.perf_counter()
-            assert weights.look(subject.weights, "").findings == []
+            assert examine(subject, [Layer.WEIGHTS]).findings == ()
             times.append(time.perf_counter() - began)
     print(f"a file of 7 GB, {TENSORS} tensors: {statistics.median(times) * 1000:.1f} ms (median)")
 
@@ -65,16 +68,9 @@ def headers():
 def alarms(site_packages):
     """Look at the model files that transformers ships."""
     table = load_tables([ManifestDirectory(builtin_directory(), Origin.BUILT_IN)])
-    packages = SitePackages(site_packages)
-    lookup = Lookup(packages)
     metadata = next(site_packages.glob("transformers-*.dist-info"))
     version = metadata.name.removeprefix("transformers-").removesuffix(".dist-info")
-    conditions = Conditions("cpu", "float32", {"transformers": version})
-
-    def text_of(module):
-        source = packages.source(module)
-        return source.text if source is not None else None
-
+    packages = packages_of("", {"transformers": version}, site_packages)
     files = [
         path
         for path in sorted((site_packages / "transformers" / "models").glob("*/*.py"))
@@ -82,18 +78,25 @@ def alarms(site_packages):
     ]
     counts = Counter()
     for path in files:
-        code = read_code(path.name, path.read_bytes())
-        for looked in (
-            devices.look([code], conditions),
-            casts.look([code], conditions),
-            apis.look([code], table.gone, conditions, text_of),
-        ):
-            for finding in looked.findings:
-                counts[finding.layer.value] += 1
-                print(f"  {finding.evidence[0].where}: {finding.evidence[0].quote}")
-        for wanted in imports_of(code):
-            if wanted.level == 0 and wanted.top == "transformers" and not wanted.guarded:
-                counts["names"] += lookup.find(wanted.module, wanted.name) is Answer.MISSING
+        contents = {
+            path.name: path.read_bytes(),
+            "config.json": json.dumps({"auto_map": {"AutoModel": f"{path.stem}.Model"}}).encode(),
+        }
+        subject = Subject(
+            name=path.name,
+            files=dict.fromkeys(contents, path),
+            conditions=Conditions("cpu", "float32", packages.versions),
+            original=contents.get,
+            load_weights=lambda: None,
+            own=packages,
+            removed=table.removed,
+        )
+        for finding in examine(subject, [Layer.DEVICE, Layer.DTYPES, Layer.API]).findings:
+            counts[finding.layer.value] += 1
+            print(f"  {finding.evidence[0].where}: {finding.evidence[0].quote}")
+        for each in subject.imports:
+            if each.level == 0 and each.top == "transformers" and not each.guarded:
+                counts["names"] += packages.find(each.module, each.name) is Answer.MISSING
     print(f"transformers {version}: {len(files)} files, findings: {dict(counts)}")
 
 

@@ -59,7 +59,7 @@ def check(context: Context, files: tuple[Path, ...]) -> None:
 
 def _table_problem(directory: ManifestDirectory) -> ManifestError | None:
     """Return the first problem of the doctor's tables in a directory, or None."""
-    from orchestrator.doctor.tables import load_tables
+    from orchestrator.doctor import load_tables
 
     try:
         load_tables([directory])

@@ -34,7 +34,7 @@ JOB = (
         ["--timeout"],
         type=float,
         metavar="SECONDS",
-        help="How long a job may take, the load and waits for others included.",
+        help="How long a job may take; of mm run, the load and waits for others included.",
     ),
 )
 """How a job of a task or a model runs."""

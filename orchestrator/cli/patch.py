@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 from orchestrator.cli import options
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.path_type import GivenPath
-from orchestrator.errors import SourceError
+from orchestrator.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,30 +29,42 @@ def command() -> None:
     """Show, check and apply the edits that a model's own code needs."""
 
 
-_model = click.argument("model")
-_directory = click.argument("directory", required=False, type=GivenPath(path_type=Path))
-
-
-@dataclass(frozen=True)
-class Given:
-    """The options `CONDITIONS`, as they were given."""
-
-    device: str
-    dtype: str
-    python: str | None
-
-
 @dataclass(frozen=True)
 class View:
-    """A model's files, in memory, and what its patch sets make of them."""
+    """A model's files, in memory, and what its patch sets make of them.
+
+    Attributes:
+        declared: The model.
+        sets: Its patch sets.
+        conditions: What they are applied under.
+        python: The interpreter that the versions are from; None for the lock's.
+        read: Returns a file as it is, or None.
+        commit: The commit of the files, or nothing.
+        where: Their directory.
+        patched: What the sets make of them.
+    """
 
     declared: Declared
     sets: Sequence[PatchSet]
     conditions: Conditions
+    python: str | None
     read: Callable[[str], bytes | None]
     commit: str
     where: str
     patched: Patched
+
+
+def _with_view(function: Callable[[Context, View], int | None]) -> Callable[..., object]:
+    """Make a command of a function that is about the files of a MODEL or in a DIRECTORY."""
+
+    @click.argument("model")
+    @click.argument("directory", required=False, type=GivenPath(path_type=Path))
+    @pass_context
+    @wraps(function)
+    def call(context: Context, /, model: str, directory: Path | None, **given: Any) -> int | None:
+        return function(context, _view(context, model, directory, **given))
+
+    return call
 
 
 @command.command("list")
@@ -73,37 +86,19 @@ def list_patches(context: Context, model: str | None) -> None:
 
 
 @command.command("status", params=[*options.CONDITIONS])
-@_model
-@_directory
-@pass_context
-def status(
-    context: Context,
-    /,
-    model: str,
-    directory: Path | None,
-    **given: Any,
-) -> int:
+@_with_view
+def status(context: Context, view: View) -> int:
     """Show what each patch does to the files of MODEL, or to those in DIRECTORY."""
-    view = _view(context, model, directory, Given(**given))
-    context.say(f"{view.where}: {_described(view.conditions, view.sets)}")
+    context.say(f"{view.where}: {_in_words(view.conditions, view.sets)}")
     for outcome in view.patched.outcomes:
         context.out(_line(outcome))
     return CONFLICT if view.patched.conflicts else 0
 
 
 @command.command("diff", params=[*options.CONDITIONS])
-@_model
-@_directory
-@pass_context
-def diff(
-    context: Context,
-    /,
-    model: str,
-    directory: Path | None,
-    **given: Any,
-) -> None:
+@_with_view
+def diff(context: Context, view: View) -> None:
     """Print what the patches change in the files of MODEL, as a unified diff."""
-    view = _view(context, model, directory, Given(**given))
     _refuse_conflicts(view)
     for name, data in view.patched.files.items():
         lines = difflib.unified_diff(
@@ -113,73 +108,61 @@ def diff(
 
 
 @command.command("check", params=[*options.CONDITIONS])
-@_model
-@_directory
-@pass_context
-def check(
-    context: Context,
-    /,
-    model: str,
-    directory: Path | None,
-    **given: Any,
-) -> int:
+@_with_view
+def check(context: Context, view: View) -> int:
     """Say whether every patch fits the files of MODEL; exit 4 when something does not."""
     from orchestrator.core import patching
     from orchestrator.sources.interpreter import check_compiles
 
-    view = _view(context, model, directory, Given(**given))
-    findings = [f"{view.where}/{each.where}: {each.sentence}" for each in view.patched.conflicts]
+    problems = [f"{view.where}/{each.where}: {each.sentence}" for each in view.patched.conflicts]
     if reason := patching.unproved(view.sets, view.conditions):
-        findings.append(reason)
-    findings += [
+        problems.append(reason)
+    problems += [
         f"{view.where}/{each.file}: is not the file of {each.commit[:12]} that "
         f"{patch_set.name} was written for"
         for patch_set in view.sets
         for each in patching.drift(patch_set, view.commit, view.read)
     ]
-    interpreter = given["python"] or _built_python(context, view.declared)
+    model, environment = view.declared.name, None
+    if view.python is None:
+        environment = context.environments.ready(view.declared)
+    interpreter = view.python or (str(environment.python) if environment else None)
     code = {name: data for name, data in view.patched.files.items() if name.endswith(".py")}
     if interpreter and code:
         try:
             check_compiles(Path(interpreter), code, model)
         except SourceError as error:
-            findings.append(f"{error.detail}\n{error.what}")
-    for finding in findings:
-        context.out(finding)
-    if not findings:
+            problems.append(f"{error.detail}\n{error.what}")
+    for problem in problems:
+        context.out(problem)
+    if not problems:
         context.say(f"{model}: every patch fits")
-    return CONFLICT if findings else 0
+    return CONFLICT if problems else 0
 
 
 @command.command("apply", params=[*options.CONDITIONS])
-@_model
+@click.argument("model")
 @click.option(
     "--in-place",
     "directory",
     required=True,
     type=GivenPath(path_type=Path),
     metavar="DIR",
-    help="The directory to edit.",
+    help="The directory of yours to edit.",
 )
 @click.option("--clear-cache", is_flag=True, help="Remove stale copies in the module cache.")
 @pass_context
 def apply(
-    context: Context,
-    /,
-    model: str,
-    directory: Path,
-    *,
-    clear_cache: bool,
-    **given: Any,
+    context: Context, /, model: str, directory: Path, *, clear_cache: bool, **conditions: Any
 ) -> None:
-    """Edit a directory of yours as a job of MODEL would, keeping the originals.
+    """Edit a directory of your own as a job of MODEL would, keeping the originals.
 
     Jobs never need this: they load a patched copy, and leave the download as it is.
     """
     from orchestrator.core import patching
     from orchestrator.sources import inplace
 
-    view = _view(context, model, directory, Given(**given))
+    view = _view(context, model, directory, **conditions)
     _refuse_conflicts(view)
     if reason := patching.unproved(view.sets, view.conditions):
         context.say(f"warning: {reason}")
@@ -196,40 +179,29 @@ def apply(
     "-o", "--out", type=GivenPath(), metavar="FILE", help="Where to write it; - is standard output."
 )
 @pass_context
-def new(
-    context: Context,
-    /,
-    target: str,
-    *,
-    out: str | None,
-    python: str | None,
-    dtype: str,
-    device: str,
-) -> None:
+def new(context: Context, /, target: str, *, out: str | None, **conditions: Any) -> None:
     """Draft a patch set from what `mm doctor` finds: one patch for each finding, with its why.
 
     Nothing but the draft is written: into the current directory, unless -o says otherwise. Read it,
     edit it, put it into patches/ beside the manifest, and try it with mm patch check.
     """
-    from orchestrator.cli.doctor import subject_of
-    from orchestrator.doctor.drafting import check_command, draft, write_draft
-    from orchestrator.doctor.tables import load_tables
+    from orchestrator import doctor
 
-    table = load_tables(context.catalog.directories)
-    subject = subject_of(context, target, device, dtype, python)
+    table = doctor.load_tables(context.catalog.directories)
+    subject = doctor.find_subject(context, target, doctor.CheckOptions(**conditions), table)
     name = _set_name(subject.name, out)
-    made = draft(subject, context, table, name)
+    made = doctor.draft(subject, name)
     for finding in made.left:
         context.say(f"no patch fixes: {finding.finding}; {finding.remedy}")
     if out == "-":
         context.out(made.text.rstrip("\n"))
         return
     path = context.cwd / (out or f"{name}.yaml")
-    write_draft(made, path)
-    count = len(made.patches)
+    doctor.write_draft(made, path)
+    count, check = len(made.patches), doctor.check_command(subject)
     context.say(
         f"{path}: {count} patch{'es' if count > 1 else ''}; read it, put it into patches/ beside "
-        f"the manifest, name {path.stem} under patches: there, and run: {check_command(subject)}"
+        f"the manifest, name {path.stem} under patches: there, and run: {check}"
     )
 
 
@@ -249,15 +221,16 @@ def revert(context: Context, directory: Path, *, clear_cache: bool) -> None:
 
 def _set_name(subject: str, out: str | None) -> str:
     """Return the name of a set: that of its file, else one made of the model's."""
-    from orchestrator.core.diagnosis.drafts import draft_id
     from orchestrator.core.names import name_problem
-    from orchestrator.errors import UsageError
+    from orchestrator.doctor import slug
 
     if out is None or out == "-":
-        return draft_id(Path(subject).name, "draft")
-    if not out.endswith(".yaml") or (problem := name_problem(Path(out).stem)):
-        why = "its name must end in .yaml" if not out.endswith(".yaml") else problem
-        raise UsageError(str(why), where=f"-o {out}", fix="write -o patches/NAME.yaml")
+        return slug(f"{Path(subject).name}-draft")
+    problem = name_problem(Path(out).stem)
+    if not out.endswith(".yaml"):
+        problem = "its name must end in .yaml"
+    if problem:
+        raise UsageError(problem, where=f"-o {out}", fix="write -o patches/NAME.yaml")
     return Path(out).stem
 
 
@@ -265,12 +238,18 @@ def _view(
     context: Context,
     model: str,
     directory: Path | None,
-    given: Given,
+    *,
+    device: str,
+    dtype: str,
+    python: str | None,
 ) -> View:
     from orchestrator.core import patching
-    from orchestrator.errors import UsageError
+    from orchestrator.core.devices import choose_device, choose_dtype
     from orchestrator.sources import inplace
+    from orchestrator.sources.interpreter import installed_versions
     from orchestrator.sources.patchsets import load_patch_sets
+    from orchestrator.system import machine
+    from orchestrator.system.processor import native_dtypes
 
     declared = context.catalog.model(model)
     sets = load_patch_sets(declared)
@@ -288,30 +267,16 @@ def _view(
         record = context.sources.ready(declared)
         commit, where, read = record.commit, record.path, record.read
 
-    conditions = _chosen(context, declared, given)
+    on = choose_device(declared.manifest, device, machine.available_devices())
+    memory = context.memory.get(on)
+    as_type = choose_dtype(declared.manifest, on, dtype, memory, native_dtypes())
+    if python is not None:
+        versions = installed_versions(python)
+    else:
+        versions = {pin.name: pin.version for pin in context.environments.target(declared).pins}
+    conditions = patching.Conditions(on, as_type, versions)
     patched = patching.apply(sets, read, conditions)
-    return View(declared, sets, conditions, read, commit, where, patched)
-
-
-def _chosen(context: Context, declared: Declared, given: Given) -> Conditions:
-    from orchestrator.core.devices import choose_device, choose_dtype
-    from orchestrator.core.patching import Conditions
-    from orchestrator.sources.interpreter import installed_versions
-    from orchestrator.system import machine
-    from orchestrator.system.processor import native_dtypes
-
-    manifest = declared.manifest
-    on = choose_device(manifest, given.device, machine.available_devices())
-    as_type = choose_dtype(manifest, on, given.dtype, context.memory.get(on), native_dtypes())
-    if given.python is not None:
-        return Conditions(on, as_type, installed_versions(given.python))
-    pins = context.environments.target(declared).pins
-    return Conditions(on, as_type, {pin.name: pin.version for pin in pins})
-
-
-def _built_python(context: Context, declared: Declared) -> str | None:
-    environment = context.environments.ready(declared)
-    return str(environment.python) if environment else None
+    return View(declared, sets, conditions, python, read, commit, where, patched)
 
 
 def _refuse_conflicts(view: View) -> None:
@@ -333,14 +298,15 @@ def _line(outcome: Outcome) -> str:
     return f"{name}  {outcome.where}  ({more})"
 
 
-def _described(conditions: Conditions, sets: Sequence[PatchSet]) -> str:
+def _in_words(conditions: Conditions, sets: Sequence[PatchSet]) -> str:
+    """Return the conditions that the sets name, in words."""
     from orchestrator.core.patching.conditions import NAMES
 
-    asked = {key for each in sets for patch in each.patches for key in patch.when}
-    asked |= {key for each in sets for key in each.proved}
+    named = {key for each in sets for patch in each.patches for key in patch.when}
+    named |= {key for each in sets for key in each.proved}
     versions = [
         f"{name} {conditions.versions.get(name, 'not installed')}"
-        for name in sorted(asked - set(NAMES))
+        for name in sorted(named - set(NAMES))
     ]
     return ", ".join([conditions.device, conditions.dtype, *versions])
 
@@ -351,7 +317,8 @@ def _lines(data: bytes) -> list[str]:
 
 
 def _stale(context: Context, directory: Path, names: Sequence[str], *, clear: bool) -> None:
-    from orchestrator.doctor.caches import module_cache
+    """Name the copies of the unpatched code in transformers' module cache, or remove them."""
+    from orchestrator.doctor import module_cache
     from orchestrator.sources import inplace
 
     files = {

@@ -110,7 +110,7 @@ def _run(
         if options["as_json"]:
             context.out(_json(declared.manifest.name, error=error))
         if isinstance(error, (JobFailed, Crashed, EnvironmentFailure)):
-            from orchestrator.doctor.hint import hint
+            from orchestrator.doctor import hint
 
             if line := hint(context, declared, error, options["device"], options["dtype"]):
                 context.say(line)

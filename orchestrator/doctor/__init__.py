@@ -1,5 +1,45 @@
-"""`mm doctor`: reads a model's files, the packages of environments and the machine, and explains.
+"""`mm doctor`: checks a model's files, the packages of environments and the machine, and explains.
 
-Nothing here changes anything: no file is written, no cache made, no package imported. What is read
-goes to `orchestrator.core.diagnosis`, which knows what it means.
+Nothing here changes anything: no file is written, no cache made, no package imported. What is
+gathered is checked by the rules of `orchestrator.doctor.rules`, which do no work on the machine.
 """
+
+from orchestrator.doctor.caches import module_cache
+from orchestrator.doctor.drafting import check_command, draft, write_draft
+from orchestrator.doctor.examine import examine
+from orchestrator.doctor.explain import Explanation, explain, hint
+from orchestrator.doctor.gather import CheckOptions, find_subject, load_tables
+from orchestrator.doctor.installation import check_installation
+from orchestrator.doctor.rules.findings import (
+    Effect,
+    Finding,
+    Layer,
+    Report,
+    document,
+    shortened,
+    slug,
+)
+from orchestrator.doctor.smallest import run_smallest
+
+__all__ = [
+    "CheckOptions",
+    "Effect",
+    "Explanation",
+    "Finding",
+    "Layer",
+    "Report",
+    "check_command",
+    "check_installation",
+    "document",
+    "draft",
+    "examine",
+    "explain",
+    "find_subject",
+    "hint",
+    "load_tables",
+    "module_cache",
+    "run_smallest",
+    "shortened",
+    "slug",
+    "write_draft",
+]

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 
 from orchestrator.core import patching
-from orchestrator.core.diagnosis.drafts import draft_id, patch_set_yaml
-from orchestrator.core.patching import PatchSet, State, read_patch_set
+from orchestrator.core.patching import Patch, PatchSet, State, read_patch_set
 from orchestrator.doctor.examine import examine
+from orchestrator.doctor.rules.findings import Finding, slug
+from orchestrator.doctor.rules.patches import patch_set_yaml
+from orchestrator.doctor.rules.subject import Subject
 from orchestrator.errors import SourceError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from orchestrator.core.diagnosis.records import Finding
-    from orchestrator.core.diagnosis.tables import Table
-    from orchestrator.core.patching import Patch
-    from orchestrator.doctor.subject import Subject
-    from orchestrator.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -32,7 +25,7 @@ class Draft:
         name: Its name, and that of its file.
         text: The file.
         patches: What is in it.
-        left: Findings that no patch mends.
+        left: Findings that no patch fixes.
     """
 
     name: str
@@ -41,65 +34,54 @@ class Draft:
     left: tuple[Finding, ...]
 
 
-def draft(subject: Subject, workspace: Workspace, table: Table, name: str) -> Draft:
-    """Return a patch set with one patch for each finding that a patch can mend.
+def draft(subject: Subject, name: str) -> Draft:
+    """Return a patch set with one patch for each finding that a patch can fix.
 
-    The model is looked at as its own patch sets leave it, so that the draft has what they lack.
+    The model is checked as its own patch sets leave it, so that the draft has what they lack.
 
     Args:
         subject: The model.
-        workspace: The user's.
-        table: What is known to have gone.
         name: The name of the set.
 
     Raises:
         UsageError: When there is nothing to draft.
         SourceError: When the patches do not fit together.
     """
-    report = examine(subject, workspace, table)
-    patches = _named([each.patch for each in report.wrong if each.patch is not None])
-    left = tuple(each for each in report.wrong if each.patch is None)
+    report = examine(subject)
+    patches = _together(subject, [each.patch for each in report.wrong if each.patch is not None])
     if not patches:
         raise UsageError(
-            f"no finding about {subject.name} can be mended by a patch",
+            f"no finding about {subject.name} can be fixed by a patch",
             fix=f"run: mm doctor {subject.name}",
         )
-    patches = _together(subject, patches)
     text = patch_set_yaml(name, subject.name, check_command(subject), patches)
     # What is written is read as `mm patch check` will read it.
     made = read_patch_set(text.encode("utf-8"), file=f"{name}.yaml", stem=name)
+    left = tuple(each for each in report.wrong if each.patch is None)
     return Draft(name, text, made.patches, left)
 
 
 def check_command(subject: Subject) -> str:
     """Return the command that tries a patch set on the subject."""
-    if subject.declared is not None:
+    if subject.manifest is not None:
         return f"mm patch check {subject.name}"
     return f"mm patch check MODEL {subject.name}"
 
 
-def _named(patches: Sequence[Patch]) -> list[Patch]:
-    """Give each patch an id of its own."""
-    taken: set[str] = set()
-    named = []
-    for patch in patches:
-        name, number = patch.id, 2
-        while name in taken:
-            name, number = draft_id(patch.id[:56], str(number)), number + 1
-        taken.add(name)
-        named.append(msgspec.structs.replace(patch, id=name))
-    return named
-
-
-def _together(subject: Subject, patches: Sequence[Patch]) -> list[Patch]:
+def _together(subject: Subject, patches: Iterable[Patch]) -> list[Patch]:
     """Apply the patches in turn, each to what those before leave, and count its places there.
+
+    Each gets an id of its own.
 
     Raises:
         SourceError: When one no longer fits.
     """
     kept: list[Patch] = []
     for patch in patches:
-        bare = msgspec.structs.replace(patch, expect=None)
+        name, number = patch.id, 2
+        while name in {each.id for each in kept}:
+            name, number = slug(f"{patch.id[:56]}-{number}"), number + 1
+        bare = msgspec.structs.replace(patch, id=name, expect=None)
         made = patching.apply(
             [PatchSet(name="draft", patches=(*kept, bare))], subject.read, subject.conditions
         )
@@ -112,7 +94,7 @@ def _together(subject: Subject, patches: Sequence[Patch]) -> list[Patch]:
             )
         count = outcome.matches + outcome.there
         expect = count if patch.expect is not None else None
-        kept.append(msgspec.structs.replace(patch, expect=expect))
+        kept.append(msgspec.structs.replace(bare, expect=expect))
     return kept
 
 

@@ -1,21 +1,19 @@
-"""A failure's words against the table, and its remedy against the very model that failed."""
+"""A failure's words against the table, and its remedy against the model that failed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from orchestrator.core.diagnosis.failures import Match, frames, match_failures
-from orchestrator.core.diagnosis.records import Effect, Layer, as_json
+from orchestrator.catalog import Declared
 from orchestrator.doctor.examine import examine
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from orchestrator.core.diagnosis.records import Evidence, Finding
-    from orchestrator.core.diagnosis.tables import Table
-    from orchestrator.doctor.subject import Subject
-    from orchestrator.workspace import Workspace
+from orchestrator.doctor.gather import CheckOptions, load_tables, model_subject
+from orchestrator.doctor.rules.findings import Evidence, Finding, Layer, document
+from orchestrator.doctor.rules.subject import Subject
+from orchestrator.doctor.rules.tables import Table
+from orchestrator.doctor.rules.traces import Match, frames, match_failures
+from orchestrator.errors import MMError
+from orchestrator.workspace import Workspace
 
 ALSO = {
     Layer.DTYPES: (Layer.DTYPES, Layer.CONFIGURATION),
@@ -28,36 +26,39 @@ ALSO = {
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a failure comes to.
+    """What a known failure means.
 
     Attributes:
         match: The entry of the table that knows it, and its words.
         where: The innermost place of the trace in the model's own code, where there is one.
-        confirmed: What the layer of the failure finds in this very model; empty where nothing was
+        confirmed: What the layer of the failure finds in the model; empty where nothing was
             found, or no model was named.
-        looked: Whether a model was looked at.
-        model: Its name.
+        checked: The model that was checked; empty for none.
     """
 
     match: Match
     where: Evidence | None
-    confirmed: tuple[Finding, ...]
-    looked: bool
-    model: str
+    confirmed: tuple[Finding, ...] = ()
+    checked: str = ""
+
+    @property
+    def model(self) -> str:
+        """The model's name in commands."""
+        return self.checked or "MODEL"
 
     @property
     def remedy(self) -> str:
-        """What mends it: as this model confirms it, else in general."""
+        """What fixes it: as the model confirms it, else in general."""
         if self.confirmed:
             return self.confirmed[0].remedy
         general = self.match.remedy(self.model)
-        if self.looked and "mm patch new" in general:
+        if self.checked and "mm patch new" in general:
             # There is nothing to draft from: the files show no such place.
             return general.partition(": mm patch new")[0] + ", by a patch of your own"
         return general
 
     def hint(self) -> str:
-        """Return one line for somebody whose job has just failed."""
+        """Return one line for the user whose job has just failed."""
         place = f" ({self.where.file.rpartition('/')[2]}:{self.where.line})" if self.where else ""
         return (
             f"hint: {self.match.means(self.model)}{place}; {self.remedy}; "
@@ -71,51 +72,72 @@ class Explanation:
             "layer": self.match.failure.layer,
             "said": self.match.said,
             "means": self.match.means(self.model),
-            "where": self.where._asdict() if self.where else None,
+            "where": document(self.where) if self.where else None,
             "remedy": self.remedy,
-            "confirmed": [as_json(finding) for finding in self.confirmed],
+            "confirmed": [document(finding) for finding in self.confirmed],
         }
 
 
-def explain(
-    text: str, table: Table, workspace: Workspace, subject: Subject | None = None
-) -> list[Explanation]:
-    """Return what the failures in a trace come to, the one that ended it first.
+def explain(text: str, table: Table, subject: Subject | None = None) -> list[Explanation]:
+    """Return what the failures in a trace mean, the one that ended it first.
 
     Args:
         text: The trace, or a log that ends with one.
         table: The tables in use.
-        workspace: The user's.
         subject: The model that failed, against which remedies are checked.
     """
     found = []
     for match in match_failures(text, table.failures):
+        if subject is None:
+            found.append(Explanation(match, _where(text, frozenset())))
+            continue
         layer = Layer(match.failure.layer)
-        confirmed: Sequence[Finding] = ()
-        if subject is not None:
-            layers = ALSO.get(layer, (layer,))
-            seen = examine(subject, workspace, table, layers).findings
-            seen = tuple(each for each in seen if each.effect is not Effect.NOTE)
-            # The layer's own findings come before those of its neighbours.
-            confirmed = sorted(seen, key=lambda each: layers.index(each.layer))
-        found.append(
-            Explanation(
-                match,
-                _where(text, subject),
-                tuple(confirmed),
-                subject is not None,
-                subject.name if subject is not None else "MODEL",
-            )
-        )
+        layers = ALSO.get(layer, (layer,))
+        # The layer's own findings come before those of its neighbours.
+        seen = sorted(examine(subject, layers).wrong, key=lambda each: layers.index(each.layer))
+        own = frozenset(name.rpartition("/")[2] for name in subject.files)
+        found.append(Explanation(match, _where(text, own), tuple(seen), subject.name))
     return found
 
 
-def _where(text: str, subject: Subject | None) -> Evidence | None:
+def _where(text: str, own: frozenset[str]) -> Evidence | None:
     """Return the innermost frame in a model's own code."""
-    own = {name.rpartition("/")[2] for name in subject.files} if subject is not None else set()
-    found = None
-    for frame in frames(text):
-        base = frame.file.rpartition("/")[2]
-        if "transformers_modules" in frame.file or base in own:
-            found = frame
-    return found
+    return next(
+        (
+            frame
+            for frame in reversed(frames(text))
+            if "transformers_modules" in frame.file or frame.file.rpartition("/")[2] in own
+        ),
+        None,
+    )
+
+
+def words_of(error: MMError) -> str:
+    """Return everything that an error says, its sentence last."""
+    return f"{error.detail}\n{error.what}\n"
+
+
+def hint(
+    workspace: Workspace, declared: Declared, error: MMError, device: str, dtype: str
+) -> str | None:
+    """Return a line about a job's failure, its remedy checked against the model; None for none.
+
+    Args:
+        workspace: The user's.
+        declared: The model.
+        error: How its job ended.
+        device: The device that was given.
+        dtype: The dtype that was given.
+    """
+    text = words_of(error)
+    try:
+        table = load_tables(workspace.catalog.directories)
+        # Most failures are the runner's own: nothing more is read for those.
+        known = match_failures(text, table.failures)
+        if not known or known[0].failure.harmless:
+            return None
+        subject = model_subject(workspace, declared, CheckOptions(device, dtype), table)
+        return explain(text, table, subject)[0].hint()
+    except MMError as broken:
+        # The job's own error is what the user must see; it is raised after this line.
+        return f"no hint: {broken}"

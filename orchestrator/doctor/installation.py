@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis.records import (
+from orchestrator.core.units import format_size
+from orchestrator.doctor.rules.findings import (
     Effect,
     Evidence,
     Fact,
-    Finding,
     Layer,
-    Looked,
     Report,
+    Results,
+    Rule,
     listed,
-    report,
 )
-from orchestrator.core.units import format_size
 from orchestrator.errors import MMError
 from orchestrator.system import machine, processes
 from orchestrator.system.processor import features
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from orchestrator.environments.store import Stored
-    from orchestrator.workspace import Workspace
-
-LAYER = Layer.INSTALLATION
+from orchestrator.workspace import Workspace
 
 LOW_DISK = 2 << 30
 """Bytes: less than this is not enough for the environment of a small model."""
@@ -48,69 +41,88 @@ INSTRUCTIONS = {
 """What models gain from, by the kernel's names."""
 
 
-@dataclass(frozen=True)
-class Ports:
-    """What the outside world is asked through; tests hand in their own.
+_rule = partial(Rule, Layer.INSTALLATION)
 
-    Attributes:
-        root: Where the system's own files are.
-        free_disk: Says how many bytes are free on the disk of a path.
-        index: Returns None where the package index answers, else what stood in the way.
-        link: Makes a hard link.
-        uv: Returns where uv is and its version.
-    """
-
-    root: Path = machine.ROOT
-    free_disk: Callable[[Path], int] = machine.free_disk
-    index: Callable[[Workspace], str | None] | None = None
-    link: Callable[[Path, Path], None] = os.link
-    uv: Callable[[Workspace], str] | None = None
-
-
-def look_at_installation(
-    workspace: Workspace, *, offline: bool = False, ports: Ports | None = None
-) -> Report:
-    """Look at everything that jobs stand on.
-
-    Args:
-        workspace: The user's.
-        offline: Whether the package index is left alone.
-        ports: What the outside world is asked through.
-    """
-    ports = ports or Ports()
-    looked = Looked()
-    _interpreters(workspace, looked)
-    _uv(workspace, looked, ports)
-    _home(workspace, looked, ports)
-    _cache(workspace, looked, ports)
-    _environments(workspace, looked)
-    _sockets(workspace, looked)
-    _devices(workspace, looked, ports)
-    _memory(looked, ports)
-    _manifests(workspace, looked)
-    if offline:
-        _fact(looked, "package index: not asked (--offline)")
-    else:
-        _index(workspace, looked, ports)
-    return report("this installation", "", looked)
-
-
-def _interpreters(workspace: Workspace, looked: Looked) -> None:
-    found = workspace.environments.targets.interpreters.found
-    versions = dict.fromkeys(one.interpreter.version for one in found)
-    _fact(looked, f"interpreters: {listed(versions) or 'none'}")
-    unfit = []
-    for declared in workspace.catalog.models.values():
-        wanted = declared.manifest.environment.python
-        if not workspace.environments.targets.interpreters.fitting(wanted):
-            unfit.append(f"{declared.name} ({wanted})")
-    if unfit:
-        _finding(
-            looked, "no-interpreter", Effect.RISK,
-            f"no interpreter here fits {listed(unfit)}",
-            "these models cannot be built", "install one, or run: mm env sync MODEL "
-            "--install-python",
-        )  # fmt: skip
+NO_INTERPRETER = _rule(
+    "no-interpreter",
+    Effect.RISK,
+    "no interpreter here fits {models}",
+    "these models cannot be built",
+    "install one, or run: mm env sync MODEL --install-python",
+)
+NO_UV = _rule(
+    "no-uv",
+    Effect.STOPS,
+    "the uv that belongs to mm does not run: {error}",
+    "no environment can be built with it",
+    "run: pip install --force-reinstall uv; or build with --backend virtualenv",
+)
+HOME_READ_ONLY = _rule(
+    "home-read-only",
+    Effect.STOPS,
+    "{home} cannot be written",
+    "no environment can be built",
+    "set MM_HOME to a directory of yours",
+)
+DISK = _rule(
+    "disk",
+    Effect.RISK,
+    "{free} are free on the disk of {home}",
+    "environments of models with torch take several GB",
+    "run: mm env prune; or set MM_HOME to a larger disk",
+)
+CACHE_LINKS = _rule(
+    "cache-links",
+    Effect.RISK,
+    "uv's cache {cache} cannot share files with {home}: {reason}",
+    "every environment takes a full copy of its packages",
+    "set UV_CACHE_DIR (or MM_HOME) to a directory on the same file system",
+)
+UNFINISHED = _rule(
+    "unfinished",
+    Effect.RISK,
+    "{count} of the environments: never finished ({names})",
+    "what is there takes room and is not used",
+    "run: mm env prune",
+)
+NO_PYTHON = _rule(
+    "no-python",
+    Effect.RISK,
+    "{count} of the environments: without its interpreter ({names})",
+    "what is there takes room and is not used",
+    "run: mm env sync",
+)
+SOCKETS = _rule(
+    "sockets",
+    Effect.STOPS,
+    "{error.where}: {error.what}",
+    "no worker can be started",
+    "{error.fix}",
+)
+STALE_WORKERS = _rule(
+    "stale-workers",
+    Effect.NOTE,
+    "{count} records of workers whose supervisor was killed ({models})",
+    "nothing: they are cleared away when workers are looked for",
+    "run: mm ps",
+)
+GPU = _rule(
+    "gpu",
+    Effect.RISK,
+    "there is an NVIDIA driver, and it does not answer",
+    "--device auto chooses cuda, and torch may find no GPU",
+    "look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu",
+)
+MEMORY_KILLS = _rule(
+    "memory-kills",
+    Effect.NOTE,
+    "{count} processes of this control group were killed for want of memory",
+    "a job that ended so is reported as crashed",
+    "give the container more memory",
+)
+MANIFEST = _rule(
+    "manifest", Effect.RISK, "{error}", "the model cannot be used", "run: mm manifest check"
+)
 
 
 def ask_uv(workspace: Workspace) -> str:
@@ -126,165 +138,6 @@ def ask_uv(workspace: Workspace) -> str:
     variables = tool_variables(workspace.variables)
     said = processes.run([binary, "--version"], variables=variables, timeout=PATIENCE).stdout
     return f"{said.strip()} ({binary})"
-
-
-def _uv(workspace: Workspace, looked: Looked, ports: Ports) -> None:
-    try:
-        _fact(looked, f"uv: {(ports.uv or ask_uv)(workspace)}")
-    except (MMError, OSError) as error:
-        _finding(
-            looked, "no-uv", Effect.STOPS, f"the uv that belongs to mm does not run: {error}",
-            "no environment can be built with it",
-            "run: pip install --force-reinstall uv; or build with --backend virtualenv",
-        )  # fmt: skip
-
-
-def _home(workspace: Workspace, looked: Looked, ports: Ports) -> None:
-    root = workspace.home.root
-    existing = _existing(root)
-    free = ports.free_disk(existing)
-    _fact(looked, f"MM_HOME: {root}, {format_size(free)} free")
-    if not os.access(existing, os.W_OK):
-        _finding(
-            looked, "home-read-only", Effect.STOPS, f"{root} cannot be written",
-            "no environment can be built", "set MM_HOME to a directory of yours",
-        )  # fmt: skip
-    if free < LOW_DISK:
-        _finding(
-            looked, "disk", Effect.RISK, f"{format_size(free)} are free on the disk of {root}",
-            "environments of models with torch take several GB",
-            "run: mm env prune; or set MM_HOME to a larger disk",
-        )  # fmt: skip
-
-
-def _cache(workspace: Workspace, looked: Looked, ports: Ports) -> None:
-    from orchestrator.environments.disk import cache_directory, links_refused
-
-    cache, home = cache_directory(workspace.variables), workspace.home.environments
-    if cache.is_dir() and home.is_dir():
-        refused = links_refused(cache, home, ports.link)
-    elif _existing(cache).stat().st_dev != _existing(home).stat().st_dev:
-        refused = "it is on another file system"
-    else:
-        refused = None
-    if refused is None:
-        _fact(looked, f"uv's cache: {cache}, shares files with MM_HOME")
-    else:
-        _finding(
-            looked, "cache-links", Effect.RISK,
-            f"uv's cache {cache} cannot share files with {workspace.home.root}: {refused}",
-            "every environment takes a full copy of its packages",
-            "set UV_CACHE_DIR (or MM_HOME) to a directory on the same file system",
-        )  # fmt: skip
-
-
-def _environments(workspace: Workspace, looked: Looked) -> None:
-    from orchestrator.environments.store import interpreter_works
-
-    stored = workspace.environments.store.all()
-    broken = [each for each in stored if each.marker is None]
-    gone = [each for each in stored if each.marker and not interpreter_works(each.path)]
-    _fact(looked, f"environments: {len(stored) - len(broken) - len(gone)} built")
-    if broken:
-        _stored(looked, "unfinished", broken, "never finished", "run: mm env prune")
-    if gone:
-        _stored(looked, "no-python", gone, "without its interpreter", "run: mm env sync")
-
-
-def _stored(looked: Looked, name: str, many: list[Stored], said: str, remedy: str) -> None:
-    names = listed(each.path.name for each in many)
-    _finding(
-        looked, name, Effect.RISK, f"{len(many)} of the environments: {said} ({names})",
-        "what is there takes room and is not used", remedy,
-        tuple(Evidence(str(each.path)) for each in many),
-    )  # fmt: skip
-
-
-def _sockets(workspace: Workspace, looked: Looked) -> None:
-    from orchestrator.client.runtime import look_at_runtime_directory
-
-    try:
-        runtime = look_at_runtime_directory(workspace.variables)
-    except MMError as error:
-        _finding(
-            looked, "sockets", Effect.STOPS, f"{error.where}: {error.what}",
-            "no worker can be started", error.fix,
-        )  # fmt: skip
-        return
-    if runtime is None:
-        _fact(looked, "sockets: the directory will be made at the first run")
-        return
-    dead = runtime.dead()
-    live = sum(1 for _ in runtime.path.glob("*.json")) - len(dead)
-    _fact(looked, f"sockets: {runtime.path}, {live} live workers")
-    if dead:
-        names = listed(sorted({record.model for record in dead}))
-        _finding(
-            looked, "stale-workers", Effect.NOTE,
-            f"{len(dead)} records of workers whose supervisor was killed ({names})",
-            "nothing: they are cleared away when workers are looked for", "run: mm ps",
-            tuple(Evidence(str(runtime.record(record.id))) for record in dead),
-        )  # fmt: skip
-
-
-def _devices(workspace: Workspace, looked: Looked, ports: Ports) -> None:
-    has = features(ports.root)
-    named = [INSTRUCTIONS[each] for each in INSTRUCTIONS if each in has]
-    _fact(looked, f"processor: {machine.cores()} cores{', ' if named else ''}{', '.join(named)}")
-    devices = machine.available_devices(ports.root)
-    if "cuda" in devices:
-        free = machine.MachineMemory(workspace.variables).free("cuda")
-        if free is None:
-            _finding(
-                looked, "gpu", Effect.RISK,
-                "there is an NVIDIA driver, and it does not answer",
-                "--device auto chooses cuda, and torch may find no GPU",
-                "look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu",
-            )  # fmt: skip
-        else:
-            _fact(looked, f"GPU: NVIDIA, {format_size(free, binary=True)} free")
-    if "mps" in devices:
-        _fact(looked, "GPU: Apple (mps), untested and used on request alone")
-    if len(devices) == 1:
-        _fact(looked, "GPU: none; models run on the CPU")
-
-
-def _memory(looked: Looked, ports: Ports) -> None:
-    total = machine.total_memory(ports.root)
-    free = machine.free_memory(ports.root)
-    physical = machine.physical_memory(ports.root)
-    left = format_size(free, binary=True) if free is not None else "an unknown amount"
-    limit = (
-        f" (a control group's limit; the machine has {format_size(physical, binary=True)})"
-        if total < physical
-        else ""
-    )
-    _fact(looked, f"memory: {format_size(total, binary=True)}{limit}, {left} free")
-    _, kills = machine.memory_kills(ports.root)
-    if kills:
-        _finding(
-            looked, "memory-kills", Effect.NOTE,
-            f"{kills} processes of this control group were killed for want of memory",
-            "a job that ended so is reported as crashed", "give the container more memory",
-        )  # fmt: skip
-
-
-def _manifests(workspace: Workspace, looked: Looked) -> None:
-    catalog = workspace.catalog
-    _fact(looked, f"models: {listed(catalog.models, 20)}")
-    for broken in catalog.broken.values():
-        _finding(
-            looked, "manifest", Effect.RISK, str(broken.error), "the model cannot be used",
-            "run: mm manifest check", (Evidence(str(broken.file)),),
-        )  # fmt: skip
-
-
-def _index(workspace: Workspace, looked: Looked, ports: Ports) -> None:
-    problem = (ports.index or ask_index)(workspace)
-    if problem is None:
-        _fact(looked, "package index: answers")
-    else:
-        _fact(looked, f"package index: not reached ({problem}); what is built goes on working")
 
 
 def ask_index(workspace: Workspace) -> str | None:
@@ -321,21 +174,173 @@ def ask_index(workspace: Workspace) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class Ports:
+    """What the outside world is asked through; tests hand in their own.
+
+    Attributes:
+        root: Where the system's own files are.
+        free_disk: Says how many bytes are free on the disk of a path.
+        index: Returns None where the package index answers, else what stood in the way.
+        link: Makes a hard link.
+        uv: Returns where uv is and its version.
+    """
+
+    root: Path = machine.ROOT
+    free_disk: Callable[[Path], int] = machine.free_disk
+    index: Callable[[Workspace], str | None] = ask_index
+    link: Callable[[Path, Path], None] = os.link
+    uv: Callable[[Workspace], str] = ask_uv
+
+
+def check_installation(
+    workspace: Workspace, *, offline: bool = False, ports: Ports | None = None
+) -> Report:
+    """Check everything that jobs stand on.
+
+    Args:
+        workspace: The user's.
+        offline: Whether the package index is left alone.
+        ports: What the outside world is asked through.
+    """
+    ports = ports or Ports()
+    checks = (_interpreters, _uv, _home, _cache, _environments, _sockets, _devices, _memory)
+    results = [each for check in checks for each in check(workspace, ports)]
+    results += _manifests(workspace)
+    results.append(_fact(f"package index: {_index(workspace, ports, offline=offline)}"))
+    return Report.of("this installation", "", results)
+
+
+def _fact(text: str) -> Fact:
+    return Fact(Layer.INSTALLATION, text)
+
+
+def _interpreters(workspace: Workspace, _: Ports) -> Results:
+    interpreters = workspace.environments.targets.interpreters
+    versions = dict.fromkeys(one.interpreter.version for one in interpreters.found)
+    yield _fact(f"interpreters: {listed(versions) or 'none'}")
+    wanted = {
+        each.name: each.manifest.environment.python for each in workspace.catalog.models.values()
+    }
+    unfit = [
+        f"{name} ({python})" for name, python in wanted.items() if not interpreters.fitting(python)
+    ]
+    if unfit:
+        yield NO_INTERPRETER.matched(models=listed(unfit))
+
+
+def _uv(workspace: Workspace, ports: Ports) -> Results:
+    try:
+        yield _fact(f"uv: {ports.uv(workspace)}")
+    except (MMError, OSError) as error:
+        yield NO_UV.matched(error=error)
+
+
+def _home(workspace: Workspace, ports: Ports) -> Results:
+    home = workspace.home.root
+    existing = _existing(home)
+    free = ports.free_disk(existing)
+    yield _fact(f"MM_HOME: {home}, {format_size(free)} free")
+    if not os.access(existing, os.W_OK):
+        yield HOME_READ_ONLY.matched(home=home)
+    if free < LOW_DISK:
+        yield DISK.matched(home=home, free=format_size(free))
+
+
+def _cache(workspace: Workspace, ports: Ports) -> Results:
+    from orchestrator.environments.disk import cache_directory, links_refused
+
+    cache, home = cache_directory(workspace.variables), workspace.home.environments
+    refused = None
+    if cache.is_dir() and home.is_dir():
+        refused = links_refused(cache, home, ports.link)
+    elif _existing(cache).stat().st_dev != _existing(home).stat().st_dev:
+        refused = "it is on another file system"
+    if refused is None:
+        yield _fact(f"uv's cache: {cache}, shares files with MM_HOME")
+    else:
+        yield CACHE_LINKS.matched(cache=cache, home=workspace.home.root, reason=refused)
+
+
+def _environments(workspace: Workspace, _: Ports) -> Results:
+    from orchestrator.environments.store import interpreter_works
+
+    stored = workspace.environments.store.all()
+    unfinished = [each.path for each in stored if each.marker is None]
+    alone = [each.path for each in stored if each.marker and not interpreter_works(each.path)]
+    yield _fact(f"environments: {len(stored) - len(unfinished) - len(alone)} built")
+    for rule, paths in ((UNFINISHED, unfinished), (NO_PYTHON, alone)):
+        if paths:
+            evidence = (Evidence(str(path)) for path in paths)
+            names = listed(path.name for path in paths)
+            yield rule.matched(*evidence, count=len(paths), names=names)
+
+
+def _sockets(workspace: Workspace, _: Ports) -> Results:
+    from orchestrator.client.runtime import look_at_runtime_directory
+
+    try:
+        runtime = look_at_runtime_directory(workspace.variables)
+    except MMError as error:
+        yield SOCKETS.matched(error=error)
+        return
+    if runtime is None:
+        yield _fact("sockets: the directory will be made at the first run")
+        return
+    dead = runtime.dead()
+    live = sum(1 for _ in runtime.path.glob("*.json")) - len(dead)
+    yield _fact(f"sockets: {runtime.path}, {live} live workers")
+    if dead:
+        yield STALE_WORKERS.matched(
+            *(Evidence(str(runtime.record(record.id))) for record in dead),
+            count=len(dead),
+            models=listed(sorted({record.model for record in dead})),
+        )
+
+
+def _devices(workspace: Workspace, ports: Ports) -> Results:
+    has = features(ports.root)
+    named = [name for flag, name in INSTRUCTIONS.items() if flag in has]
+    yield _fact(", ".join([f"processor: {machine.cores()} cores", *named]))
+    devices = machine.available_devices(ports.root)
+    if "cuda" in devices:
+        free = machine.MachineMemory(workspace.variables).free("cuda")
+        if free is None:
+            yield GPU.matched()
+        else:
+            yield _fact(f"GPU: NVIDIA, {format_size(free, binary=True)} free")
+    if "mps" in devices:
+        yield _fact("GPU: Apple (mps), untested and used on request alone")
+    if len(devices) == 1:
+        yield _fact("GPU: none; models run on the CPU")
+
+
+def _memory(_: Workspace, ports: Ports) -> Results:
+    total, free = machine.total_memory(ports.root), machine.free_memory(ports.root)
+    physical = machine.physical_memory(ports.root)
+    left = format_size(free, binary=True) if free is not None else "an unknown amount"
+    limit = ""
+    if total < physical:
+        has = format_size(physical, binary=True)
+        limit = f" (a control group's limit; the machine has {has})"
+    yield _fact(f"memory: {format_size(total, binary=True)}{limit}, {left} free")
+    kills = machine.memory_kills(ports.root)[1]
+    if kills:
+        yield MEMORY_KILLS.matched(count=kills)
+
+
+def _manifests(workspace: Workspace) -> Results:
+    yield _fact(f"models: {listed(workspace.catalog.models, 20)}")
+    for broken in workspace.catalog.broken.values():
+        yield MANIFEST.matched(Evidence(str(broken.file)), error=broken.error)
+
+
+def _index(workspace: Workspace, ports: Ports, *, offline: bool) -> str:
+    if offline:
+        return "not asked (--offline)"
+    problem = ports.index(workspace)
+    return f"not reached ({problem}); what is built goes on working" if problem else "answers"
+
+
 def _existing(path: Path) -> Path:
     return next(each for each in (path, *path.parents) if each.exists())
-
-
-def _fact(looked: Looked, text: str) -> None:
-    looked.facts.append(Fact(LAYER, text))
-
-
-def _finding(
-    looked: Looked,
-    name: str,
-    effect: Effect,
-    finding: str,
-    consequence: str,
-    remedy: str,
-    evidence: tuple[Evidence, ...] = (),
-) -> None:
-    looked.findings.append(Finding(LAYER, name, effect, finding, consequence, remedy, evidence))

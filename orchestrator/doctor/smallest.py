@@ -1,29 +1,23 @@
-"""`mm doctor MODEL --run`: the smallest real job, and, if it fails, what that failure comes to."""
+"""`mm doctor MODEL --run`: the smallest real job, and, if it fails, what that failure means."""
 
 from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from orchestrator.doctor.explain import Explanation, explain
+from orchestrator.core.manifest import Input, Manifest
+from orchestrator.doctor.explain import Explanation, explain, words_of
+from orchestrator.doctor.gather import CheckOptions
+from orchestrator.doctor.rules.subject import Subject
+from orchestrator.doctor.rules.tables import Table
 from orchestrator.errors import Cancelled, MMError, UsageError
-from orchestrator.jobs.job import Job
-from orchestrator.session import Session
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from orchestrator.catalog import Declared
-    from orchestrator.core.diagnosis.tables import Table
-    from orchestrator.core.manifest import Input, Manifest
-    from orchestrator.doctor.subject import Subject
-    from orchestrator.engines import EngineFactory
-    from orchestrator.workspace import Workspace
+from orchestrator.workspace import Workspace
 
 SIDE = 64
 """Pixels of the image's side."""
@@ -45,7 +39,7 @@ class Ended:
         dtype: In which dtype.
         seconds: How long it took, load included; None where it failed.
         error: What it failed with, or nothing.
-        explanations: What that comes to.
+        explanations: What that means.
     """
 
     model: str
@@ -81,36 +75,31 @@ class Ended:
 
 
 def run_smallest(
-    workspace: Workspace,
-    declared: Declared,
-    device: str,
-    dtype: str,
-    table: Table,
-    subject: Subject,
-    engine: EngineFactory | str = "local",
+    workspace: Workspace, subject: Subject, options: CheckOptions, table: Table
 ) -> Ended:
-    """Run the smallest job that the manifest allows, in a worker of its own.
+    """Run the smallest job that the manifest of a model allows, in a worker of its own.
 
     Raises:
         UsageError: When no input can be made up.
         Cancelled: When the user stopped it.
     """
-    on, as_type = subject.conditions.device, subject.conditions.dtype
-    with Session(workspace=workspace, engine=engine) as session:
-        inputs = smallest_inputs(declared.manifest, session.spool())
+    from orchestrator.jobs.job import Job
+    from orchestrator.session import Session
+
+    assert subject.manifest is not None
+    model, conditions = subject.name, subject.conditions
+    with Session(workspace=workspace) as session:
+        inputs = smallest_inputs(subject.manifest, session.spool())
         try:
-            result = session.execute(Job(declared.name, inputs, device=device, dtype=dtype))
+            job = Job(model, inputs, device=options.device, dtype=options.dtype)
+            result = session.execute(job)
         except Cancelled:
             raise
         except MMError as error:
-            found = explain(words_of(error), table, workspace, subject)
-            return Ended(declared.name, on, as_type, None, str(error), tuple(found))
-        return Ended(declared.name, on, as_type, sum(result.timings.values()))
-
-
-def words_of(error: MMError) -> str:
-    """Return everything that an error says, its sentence last."""
-    return f"{error.detail}\n{error.what}\n"
+            found = tuple(explain(words_of(error), table, subject))
+            return Ended(model, conditions.device, conditions.dtype, None, str(error), found)
+        seconds = sum(result.timings.values())
+        return Ended(model, conditions.device, conditions.dtype, seconds)
 
 
 def smallest_inputs(manifest: Manifest, directory: Path) -> dict[str, Any]:

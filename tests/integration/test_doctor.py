@@ -140,19 +140,18 @@ NAMES = [
 @pytest.mark.parametrize("model", [READER, SPEAKER])
 def test_what_is_read_of_packages_is_what_an_import_finds(environments, model):
     from orchestrator.backends.installed import site_packages
-    from orchestrator.core.diagnosis.lookup import Answer, Lookup
-    from orchestrator.doctor.packages import SitePackages
+    from orchestrator.doctor.rules.packages import Answer
+    from orchestrator.doctor.site_packages import packages_of
 
     command = [environments[model] / "bin" / "python", "-I", "-c", LOOK]
     said = subprocess.run(
         command, input=json.dumps(NAMES), capture_output=True, text=True, check=True
     ).stdout
     truth = json.loads(said)
-    site = site_packages(environments[model])
-    lookup = Lookup(SitePackages(site))
+    packages = packages_of(model, {}, site_packages(environments[model]))
     unknown = []
     for module, name in NAMES:
-        answer = lookup.find(module, name)
+        answer = packages.find(module, name)
         if answer is Answer.UNKNOWN:
             unknown.append(f"{module}.{name}")
         else:
@@ -247,5 +246,4 @@ def test_nothing_of_the_doctor_is_imported_by_others(arguments, workplace):
         check=True,
     )
     assert "orchestrator.cli.main" in ended.stderr
-    for module in ("orchestrator.doctor", "orchestrator.core.diagnosis"):
-        assert module not in ended.stderr
+    assert "orchestrator.doctor" not in ended.stderr

@@ -1,7 +1,8 @@
 """Guarded edits to a model's own code and configuration, as pure functions of text."""
 
 from orchestrator.core.patching.conditions import Conditions, unmet
-from orchestrator.core.patching.engine import (
+from orchestrator.core.patching.patch_set import FileHashes, Patch, PatchSet
+from orchestrator.core.patching.patcher import (
     Drift,
     Outcome,
     Patched,
@@ -11,8 +12,7 @@ from orchestrator.core.patching.engine import (
     drift,
     unproved,
 )
-from orchestrator.core.patching.reader import examine, read_patch_set
-from orchestrator.core.patching.records import FileHashes, Patch, PatchSet
+from orchestrator.core.patching.reader import read_patch_set
 
 __all__ = [
     "Conditions",
@@ -26,7 +26,6 @@ __all__ = [
     "active",
     "apply",
     "drift",
-    "examine",
     "read_patch_set",
     "unmet",
     "unproved",

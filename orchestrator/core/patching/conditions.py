@@ -16,7 +16,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     DEVICE: Device.__args__,  # type: ignore[attr-defined] # the names of a Literal
     DTYPE: DType.__args__,  # type: ignore[attr-defined]
 }
-"""What may be asked of the two keys that are no packages."""
+"""The values of the two keys that are no packages."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def unmet(wanted: Mapping[str, str], conditions: Conditions) -> str | None:
 
 
 def problem(key: str, value: str) -> str | None:
-    """Return why a condition cannot be asked, or None."""
+    """Return why a condition is not valid, or None."""
     if key in NAMES:
         unknown = [name for name in value.split("|") if name not in NAMES[key]]
         return f"{unknown[0]!r} is not one of {', '.join(NAMES[key])}" if unknown else None

@@ -11,8 +11,7 @@ import keyword
 import tokenize
 from typing import TYPE_CHECKING
 
-from orchestrator.core.patching.finding import Finding
-from orchestrator.core.patching.misfit import Misfit
+from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.core.patching.python_tree import (
     RECEIVER,
     PythonFile,
@@ -22,7 +21,7 @@ from orchestrator.core.patching.python_tree import (
     prove,
     uses_self,
 )
-from orchestrator.core.patching.source_text import Splice
+from orchestrator.core.patching.source_text import EditResult, Splice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +42,7 @@ def replace(
     *,
     function: str = "",
     already: Sequence[str] = (),
-) -> Finding:
+) -> EditResult:
     """Put `replacement` in place of each expression that equals `pattern`.
 
     Where `pattern` begins with a dot it is the last links of a chain, `replacement` begins with a
@@ -57,13 +56,13 @@ def replace(
         already: Other code that counts as a replacement that is there.
 
     Raises:
-        Misfit: When the file cannot be parsed, or a place cannot be edited.
+        PatchConflict: When the file cannot be parsed, or a place cannot be edited.
     """
     file = PythonFile.parse(source)
     old, new = pattern_tree(pattern), pattern_tree(replacement)
     scope: list[ast.AST] = list(file.functions(function)) if function else [file.tree]
     if not scope:
-        raise Misfit("there is no such function", f"the function {function}")
+        raise PatchConflict("there is no such function", f"the function {function}")
     found = [node for root in scope for node in ast.walk(root)] if function else file.nodes
     nodes = [node for node in found if isinstance(node, ast.expr)]
     there = _matching(new, nodes)
@@ -73,9 +72,11 @@ def replace(
     splices = []
     for node, receiver in matches.items():
         if file.in_format_string(node):
-            raise Misfit("a place in an f-string, which cannot be edited", pattern, node.lineno)
+            raise PatchConflict(
+                "a place in an f-string, which cannot be edited", pattern, node.lineno
+            )
         if wants_self and not file.has_self(node):
-            raise Misfit(
+            raise PatchConflict(
                 "a place where self is not known, which the edit needs", pattern, node.lineno
             )
         splices.append(_splice(file, node, receiver, replacement))
@@ -96,16 +97,16 @@ def replace(
         (file.start(node), file.end(node)) for node in there if not file.in_format_string(node)
     ]
     count = len(there) + count_spelled(file, already, scope, edited)
-    return Finding(len(matches), count, result, pattern)
+    return EditResult(len(matches), count, result, pattern)
 
 
-def rename(source: SourceText, old: str, new: str, *, already: Sequence[str] = ()) -> Finding:
+def rename(source: SourceText, old: str, new: str, *, already: Sequence[str] = ()) -> EditResult:
     """Put the identifier `new` in place of `old` wherever it stands in code.
 
     Strings and comments are left alone.
 
     Raises:
-        Misfit: When the file cannot be parsed, or the name stands in an f-string.
+        PatchConflict: When the file cannot be parsed, or the name stands in an f-string.
     """
     file = PythonFile.parse(source)
     inside = [
@@ -116,7 +117,7 @@ def rename(source: SourceText, old: str, new: str, *, already: Sequence[str] = (
         and file.in_format_string(node)
     ]
     if inside:
-        raise Misfit("the name in an f-string, which cannot be edited", old)
+        raise PatchConflict("the name in an f-string, which cannot be edited", old)
     names = [token for token in file.tokens if token.kind == tokenize.NAME]
     found = [token for token in names if token.string == old]
     there = sum(token.string == new for token in names)
@@ -127,23 +128,23 @@ def rename(source: SourceText, old: str, new: str, *, already: Sequence[str] = (
     result = source.spliced(splices)
     renamed = [(token.kind, new if token in found else token.string) for token in file.tokens]
     if [(token.kind, token.string) for token in PythonFile.parse(result).tokens] != renamed:
-        raise Misfit("a place where the edit would change more than the name", old)
-    return Finding(len(found), there + count_spelled(file, already, [file.tree]), result, old)
+        raise PatchConflict("a place where the edit would change more than the name", old)
+    return EditResult(len(found), there + count_spelled(file, already, [file.tree]), result, old)
 
 
 def pattern_tree(text: str) -> ast.expr:
     """Return the tree of an expression, or of links that begin with a dot.
 
     Raises:
-        Misfit: When it is neither.
+        PatchConflict: When it is neither.
     """
     source = f"{RECEIVER}{text}" if text.startswith(".") else text
     try:
         tree = ast.parse(source.strip(), mode="eval").body
     except (SyntaxError, ValueError) as error:
-        raise Misfit(f"{text!r} is no expression") from error
+        raise PatchConflict(f"{text!r} is no expression") from error
     if text.startswith(".") and match_chain(tree, tree) is None:
-        raise Misfit(f"{text!r} is no link of a chain")
+        raise PatchConflict(f"{text!r} is no link of a chain")
     return tree
 
 
@@ -201,5 +202,5 @@ def _dot_after(file: PythonFile, receiver: ast.expr) -> int:
         elif text[position] in _LINK_GAP:
             position += 1
         else:
-            raise Misfit("a chain that cannot be read", line=receiver.lineno)
+            raise PatchConflict("a chain that cannot be read", line=receiver.lineno)
     return position

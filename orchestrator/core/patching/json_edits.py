@@ -9,9 +9,8 @@ from json.decoder import scanstring  # type: ignore[attr-defined] # in C where t
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.canonical import canonical_bytes
-from orchestrator.core.patching.finding import Finding
-from orchestrator.core.patching.misfit import Misfit
-from orchestrator.core.patching.source_text import Splice
+from orchestrator.core.patching.conflict import PatchConflict
+from orchestrator.core.patching.source_text import EditResult, Splice
 
 if TYPE_CHECKING:
     from orchestrator.core.patching.source_text import SourceText
@@ -43,43 +42,43 @@ class Node:
     twice: str | None = None
 
 
-def set_value(source: SourceText, path: str, value: Any) -> Finding:
+def set_value(source: SourceText, path: str, value: Any) -> EditResult:
     """Set the value at the dotted `path`; a missing key is added to the object that lacks it.
 
     Raises:
-        Misfit: When the file is not JSON, or there is nothing that could have the key.
+        PatchConflict: When the file is not JSON, or there is nothing that could have the key.
     """
     root = scan(source)
     parent, key = _parent(root, path)
     found = parent.members.get(key)
     if found is not None:
         if _same(found.value, value):
-            return Finding(0, 1, source, path)
+            return EditResult(0, 1, source, path)
         splice = Splice(found.start, found.end, _written(value))
     elif isinstance(parent.value, dict):
         splice = _added(source, parent, key, value)
     else:
-        raise Misfit(f"no element {key}", path)
+        raise PatchConflict(f"no element {key}", path)
     return _proved(source, splice, root, path, value, remove=False)
 
 
-def delete(source: SourceText, path: str) -> Finding:
+def delete(source: SourceText, path: str) -> EditResult:
     """Remove the member of an object at the dotted `path`.
 
     Raises:
-        Misfit: When the file is not JSON, or the path leads into a list.
+        PatchConflict: When the file is not JSON, or the path leads into a list.
     """
     root = scan(source)
     try:
         parent, key = _parent(root, path)
-    except Misfit as misfit:
-        if misfit.looked_for != path:
+    except PatchConflict as conflict:
+        if conflict.looked_for != path:
             raise
-        return Finding(0, 1, source, path)  # with the object, its member is gone
+        return EditResult(0, 1, source, path)  # with the object, its member is gone
     if isinstance(parent.value, list):
-        raise Misfit("a list, whose elements are not removed", path)
+        raise PatchConflict("a list, whose elements are not removed", path)
     if key not in parent.members:
-        return Finding(0, 1, source, path)
+        return EditResult(0, 1, source, path)
     return _proved(source, _removed(parent, key), root, path, None, remove=True)
 
 
@@ -87,15 +86,15 @@ def scan(source: SourceText) -> Node:
     """Return the value in `source`, and where each part of it stands.
 
     Raises:
-        Misfit: When it is not JSON.
+        PatchConflict: When it is not JSON.
     """
     scanner = _Scanner(source.text)
     try:
         node = scanner.value(scanner.skip(0), 0)
     except (ValueError, IndexError) as error:
-        raise Misfit(f"not JSON: {error}") from error
+        raise PatchConflict(f"not JSON: {error}") from error
     if scanner.skip(node.end) != len(source.text):
-        raise Misfit("not JSON: text after its end", line=source.line_at(node.end))
+        raise PatchConflict("not JSON: text after its end", line=source.line_at(node.end))
     return node
 
 
@@ -164,14 +163,14 @@ def _parent(root: Node, path: str) -> tuple[Node, str]:
     node = root
     for part in parts:
         if part not in node.members:
-            raise Misfit(f"no {part!r} that is an object", path)
+            raise PatchConflict(f"no {part!r} that is an object", path)
         node = node.members[part]
         if node.twice is not None:
-            raise Misfit(f"the key {node.twice!r} twice in one object", path)
+            raise PatchConflict(f"the key {node.twice!r} twice in one object", path)
     if root.twice is not None:
-        raise Misfit(f"the key {root.twice!r} twice in one object", "")
+        raise PatchConflict(f"the key {root.twice!r} twice in one object", "")
     if not isinstance(node.value, dict | list):
-        raise Misfit(f"{_written(node.value)} where an object should be", path)
+        raise PatchConflict(f"{_written(node.value)} where an object should be", path)
     return node, last
 
 
@@ -218,7 +217,7 @@ def _same(one: Any, other: Any) -> bool:
 
 def _proved(
     source: SourceText, splice: Splice, root: Node, path: str, value: Any, *, remove: bool
-) -> Finding:
+) -> EditResult:
     result = source.spliced([splice])
     *parts, last = path.split(".")
     expected = json.loads(json.dumps(root.value))
@@ -232,5 +231,5 @@ def _proved(
     else:
         holder[last] = value
     if _written(scan(result).value) != _written(expected):
-        raise Misfit("a place where the edit would change something else as well", path)
-    return Finding(1, 0, result, path)
+        raise PatchConflict("a place where the edit would change something else as well", path)
+    return EditResult(1, 0, result, path)

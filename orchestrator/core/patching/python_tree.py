@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from orchestrator.core.patching.misfit import Misfit
+from orchestrator.core.patching.conflict import PatchConflict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,16 +41,16 @@ def parse_tree(text: str) -> ast.Module:
     """Return the syntax tree of `text`, whose lines end in LF.
 
     Raises:
-        Misfit: When it is not Python of this interpreter's version.
+        PatchConflict: When it is not Python of this interpreter's version.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about escapes in the model author's strings
             return ast.parse(text)
     except SyntaxError as error:
-        raise Misfit(f"not Python: {error.msg}", line=error.lineno or 0) from error
+        raise PatchConflict(f"not Python: {error.msg}", line=error.lineno or 0) from error
     except (ValueError, RecursionError, MemoryError) as error:
-        raise Misfit(f"not Python: {error}") from error
+        raise PatchConflict(f"not Python: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class PythonFile:
         """Parse `source`; one file is looked at several times in turn.
 
         Raises:
-            Misfit: When it is not Python.
+            PatchConflict: When it is not Python.
         """
         return PythonFile(source, parse_tree(source.normal))
 
@@ -300,14 +300,16 @@ def prove(
     """Check that the edited file says what `tree` says, but where `special` knows of an edit.
 
     Raises:
-        Misfit: When it says anything else.
+        PatchConflict: When it says anything else.
     """
     try:
         made = PythonFile.parse(result).tree
-    except Misfit as error:
-        raise Misfit(f"the edited file is {error.found}", looked_for, error.line) from error
+    except PatchConflict as error:
+        raise PatchConflict(f"the edited file is {error.found}", looked_for, error.line) from error
     if not equal(tree, made, special):
-        raise Misfit("a place where the edit would change something else as well", looked_for)
+        raise PatchConflict(
+            "a place where the edit would change something else as well", looked_for
+        )
 
 
 def first_line(statement: ast.stmt) -> int:

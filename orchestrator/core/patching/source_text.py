@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchestrator.core.patching.misfit import Misfit
+from orchestrator.core.patching.conflict import PatchConflict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,7 +93,7 @@ class SourceText:
         position = 0
         for splice in sorted(splices, key=lambda each: each.start):
             if splice.start < position:
-                raise Misfit("two places overlap", line=self.line_at(splice.start))
+                raise PatchConflict("two places overlap", line=self.line_at(splice.start))
             parts += [self.text[position : splice.start], splice.text]
             position = splice.end
         return SourceText("".join([*parts, self.text[position:]]), self.encoding, self.mark)
@@ -102,26 +102,45 @@ class SourceText:
         """Return the bytes of the file.
 
         Raises:
-            Misfit: When an inserted character has no place in the file's encoding.
+            PatchConflict: When an inserted character has no place in the file's encoding.
         """
         try:
             return self.mark + self.text.encode(self.encoding)
         except UnicodeEncodeError as error:
-            raise Misfit(f"the file's encoding, {self.encoding}, has no {error.object!r}") from None
+            raise PatchConflict(
+                f"the file's encoding, {self.encoding}, has no {error.object!r}"
+            ) from None
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """What one edit found in a file, and the file as it leaves it.
+
+    Attributes:
+        matches: Places that the edit changes.
+        there: Places that are already as the edit would make them.
+        result: The file after the edit.
+        looked_for: What was looked for, for messages.
+    """
+
+    matches: int
+    there: int
+    result: SourceText
+    looked_for: str
 
 
 def decode_python(data: bytes) -> SourceText:
     """Return the text of a Python file, its encoding line respected.
 
     Raises:
-        Misfit: When it cannot be read, or would not come back as the same bytes.
+        PatchConflict: When it cannot be read, or would not come back as the same bytes.
     """
     # `tokenize` looks for the encoding in lines that end in LF; a lone CR ends one as well.
     lines = io.BytesIO(re.sub(rb"\r\n?", b"\n", data))
     try:
         encoding, _ = tokenize.detect_encoding(lines.readline)
     except SyntaxError as error:
-        raise Misfit(f"not Python: {error.msg}") from error
+        raise PatchConflict(f"not Python: {error.msg}") from error
     return _decode(data, "utf-8" if encoding == "utf-8-sig" else encoding)
 
 
@@ -129,7 +148,7 @@ def decode_text(data: bytes) -> SourceText:
     """Return the text of a JSON or other file, which must be UTF-8.
 
     Raises:
-        Misfit: When it is not.
+        PatchConflict: When it is not.
     """
     return _decode(data, "utf-8")
 
@@ -140,7 +159,7 @@ def _decode(data: bytes, encoding: str) -> SourceText:
         text = data[len(mark) :].decode(encoding)
         same = text.encode(encoding) == data[len(mark) :]
     except UnicodeError as error:
-        raise Misfit(f"not {encoding} text") from error
+        raise PatchConflict(f"not {encoding} text") from error
     if not same:
-        raise Misfit(f"{encoding} text that does not come back as the same bytes")
+        raise PatchConflict(f"{encoding} text that does not come back as the same bytes")
     return SourceText(text, encoding, mark)

@@ -10,8 +10,7 @@ import ast
 import textwrap
 from typing import TYPE_CHECKING
 
-from orchestrator.core.patching.finding import Finding
-from orchestrator.core.patching.misfit import Misfit
+from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.core.patching.python_tree import (
     Function,
     PythonFile,
@@ -24,7 +23,7 @@ from orchestrator.core.patching.python_tree import (
     takes_self,
     uses_self,
 )
-from orchestrator.core.patching.source_text import Splice
+from orchestrator.core.patching.source_text import EditResult, Splice
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -40,7 +39,7 @@ def insert(
     at_end: bool,
     already: Sequence[str] = (),
     companions: Collection[str] = (),
-) -> Finding:
+) -> EditResult:
     """Put the statements `code` at the head or the end of the body of each function so called.
 
     Args:
@@ -53,15 +52,15 @@ def insert(
             statements of theirs may stand before these.
 
     Raises:
-        Misfit: When the file cannot be parsed, there is no such function, or `self` is not known
-            in it.
+        PatchConflict: When the file cannot be parsed, there is no such function, or `self` is not
+            known in it.
     """
     file = PythonFile.parse(source)
     wanted = parse_tree(code).body
     looked_for = f"the function {function}"
     functions = file.functions(function)
     if not functions:
-        raise Misfit("there is no such function", looked_for)
+        raise PatchConflict("there is no such function", looked_for)
     splices: list[Splice] = []
     missing: list[Function] = []
     for each in functions:
@@ -70,7 +69,9 @@ def insert(
         ):
             continue
         if uses_self(wanted) and not (takes_self(each) or file.has_self(each)):
-            raise Misfit("the function has no self, which the edit needs", looked_for, each.lineno)
+            raise PatchConflict(
+                "the function has no self, which the edit needs", looked_for, each.lineno
+            )
         missing.append(each)
         place = _append if at_end else _prepend
         splices.append(place(file, each, code))
@@ -89,14 +90,14 @@ def insert(
             )
 
         prove(file.tree, result, looked_for, inserted)
-    return Finding(len(missing), there, result, looked_for)
+    return EditResult(len(missing), there, result, looked_for)
 
 
 def statements_dump(code: str) -> str:
     """Return what statements say, whatever their layout.
 
     Raises:
-        Misfit: When they are none.
+        PatchConflict: When they are none.
     """
     return "\n".join(map(ast.dump, parse_tree(code).body))
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.core.patching.finding import Finding
-from orchestrator.core.patching.source_text import Splice
+from orchestrator.core.patching.source_text import EditResult, Splice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from orchestrator.core.patching.source_text import SourceText
 
 
-def replace(source: SourceText, old: str, new: str, *, already: Sequence[str] = ()) -> Finding:
+def replace(source: SourceText, old: str, new: str, *, already: Sequence[str] = ()) -> EditResult:
     """Put `new` in place of `old` wherever it stands.
 
     Line ends in `old` and `new` stand for the file's own. Where `old` is a part of `new`, those
@@ -31,7 +30,7 @@ def replace(source: SourceText, old: str, new: str, *, already: Sequence[str] = 
     there = sum(not any(s <= start and end <= e for s, e in found) for start, end in done)
     spelled = sum(len(_places(text, other.replace("\n", source.newline))) for other in already)
     result = source.spliced(Splice(start, end, new) for start, end in found)
-    return Finding(len(found), there + spelled, result, old)
+    return EditResult(len(found), there + spelled, result, old)
 
 
 def _places(text: str, wanted: str) -> list[tuple[int, int]]:

@@ -13,10 +13,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.catalog.directories import builtin_directory
-from orchestrator.core.diagnosis.records import Layer
-from orchestrator.doctor.examine import examine
-from orchestrator.doctor.subjects import directory_subject
-from orchestrator.doctor.tables import load_tables
+from orchestrator.doctor import CheckOptions, Layer, examine, load_tables
+from orchestrator.doctor.gather import directory_subject
 from orchestrator.environments.store import Store
 from orchestrator.workspace import Workspace
 from tests import models
@@ -149,8 +147,8 @@ class Mini:
         path.write_text(json.dumps({**json.loads(path.read_text()), **keys}, indent=1))
 
     def look(self, device="cpu", dtype="auto", layers=tuple(Layer)):
-        subject = directory_subject(self.directory, device, dtype, self.python and str(self.python))
-        return examine(subject, self.workspace, table(), layers)
+        options = CheckOptions(device, dtype, self.python and str(self.python))
+        return examine(directory_subject(self.workspace, self.directory, options, table()), layers)
 
     def findings(self, *arguments, **keywords):
         """Return each finding as its layer, effect and sentence."""

@@ -14,8 +14,8 @@ from orchestrator.cli.main import command
 from orchestrator.core.patching import Conditions, apply, read_patch_set
 from orchestrator.errors import ManifestError, UsageError
 from tests.models import Notes
-from tests.unit.core.diagnosis.traces import TRACES
 from tests.unit.doctor.conftest import write
+from tests.unit.doctor.rules.traces import TRACES
 
 CUDA = "        return self.part(x.to(self.dtype))"
 
@@ -56,9 +56,9 @@ def test_a_directory_with_findings(mm, mini):
     assert code == 1
     assert "STOPS: modeling_x.py calls .cuda() once, in XModel.forward; self is at hand\n" in out
     assert "    modeling_x.py:37: x = x.cuda()\n" in out
-    assert "    comes of it: " in out
-    assert "    mends it: a patch that replaces .cuda() by .to(self.device) (1 place)\n" in out
-    assert "1 finding: 1 that will stop it; 1 can be mended by patches" in out
+    assert "    effect: " in out
+    assert "    fix: a patch that replaces .cuda() by .to(self.device) (1 place)\n" in out
+    assert "1 finding: 1 that will stop it; 1 can be fixed by patches" in out
 
 
 def test_the_same_as_json(mm, mini):
@@ -81,13 +81,13 @@ def test_a_trace_is_explained_and_checked_against_the_model(mm, mini, tmp_path):
     assert code == 1
     assert "it means: The code asks for a CUDA GPU" in out
     assert "where: " in out
-    assert "mends it: send everything where the model is: mm patch new MODEL" in out
+    assert "fix: send everything where the model is: mm patch new MODEL" in out
     _, out = mm("doctor", mini.directory, "--error", trace)
-    assert "mends it: send everything where the model is, by a patch of your own" in out
+    assert "fix: send everything where the model is, by a patch of your own" in out
     assert "nothing of the kind was found" in out
     mini.edit("modeling_x.py", CUDA, f"        x = x.cuda()\n{CUDA}")
     _, out = mm("doctor", mini.directory, "--error", trace)
-    assert "mends it: a patch that replaces .cuda() by .to(self.device) (1 place)" in out
+    assert "fix: a patch that replaces .cuda() by .to(self.device) (1 place)" in out
     assert f"found in {mini.directory}:\n    STOPS: modeling_x.py calls .cuda() once" in out
 
 
@@ -107,7 +107,7 @@ def test_an_unknown_failure(mm, tmp_path):
     (tmp_path / "trace.txt").write_bytes(b"Boom \xff\n")
     assert mm("doctor", "--error", tmp_path / "trace.txt") == (
         0,
-        "no known failure is in this text; docs/doctor.md tells how to add one\n",
+        "no known failure is in this text; docs/doctor.md says how to add one\n",
     )
 
 
@@ -138,9 +138,9 @@ failures:
     write(tmp_path / "given" / "doctor", {"mine.yaml": table})
     (tmp_path / "trace.txt").write_text("OSError: the tray is full\n")
     code, out = mm("doctor", "--error", tmp_path / "trace.txt", manifests=(tmp_path / "given",))
-    assert (code, "mends it: empty it" in out) == (1, True)
+    assert (code, "fix: empty it" in out) == (1, True)
     write(tmp_path / "given" / "doctor", {"mine.yaml": table.replace("means", "moans")})
-    with pytest.raises(ManifestError, match=r"mine\.yaml:3: failures\[0\]\.means: this key"):
+    with pytest.raises(ManifestError, match=r"mine\.yaml:3: failures\[0\]\.moans: unknown key"):
         mm("doctor", "--error", tmp_path / "trace.txt", manifests=(tmp_path / "given",))
 
 

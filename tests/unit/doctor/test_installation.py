@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from orchestrator.doctor.installation import Ports, look_at_installation
+from orchestrator.doctor.installation import Ports, check_installation
 from orchestrator.environments import Environments
 from orchestrator.environments.interpreters import Interpreters
 from orchestrator.environments.store import Store
@@ -36,7 +36,7 @@ def world(workspace, tmp_path):
     def look(**ports):
         made = {"root": root, "index": lambda w: None, "uv": lambda w: "uv 1.0 (/uv)"}
         made["free_disk"] = lambda path: 100_000_000_000
-        return look_at_installation(workspace, ports=Ports(**{**made, **ports}))
+        return check_installation(workspace, ports=Ports(**{**made, **ports}))
 
     look.root, look.workspace = root, workspace
     return look

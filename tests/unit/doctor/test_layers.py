@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from orchestrator.core.diagnosis.records import Effect
+from orchestrator.doctor.rules.findings import Effect
 from tests.unit.doctor.conftest import TRANSFORMERS, packages, safetensors, write
 
 

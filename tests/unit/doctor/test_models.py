@@ -7,20 +7,17 @@ from dataclasses import dataclass
 import pytest
 
 from orchestrator.core.canonical import digest_bytes
-from orchestrator.core.diagnosis.records import Layer
 from orchestrator.core.lockfile import render_lock, shape_digest
-from orchestrator.doctor.examine import examine
-from orchestrator.doctor.explain import explain
-from orchestrator.doctor.hint import hint
+from orchestrator.doctor import CheckOptions, Layer, examine, explain, hint
+from orchestrator.doctor.gather import model_subject
 from orchestrator.doctor.smallest import blank_image, silence, smallest_inputs
-from orchestrator.doctor.subjects import model_subject
 from orchestrator.environments import Environments
 from orchestrator.environments.interpreters import Interpreters
 from orchestrator.errors import JobFailed, UsageError
 from orchestrator.sources.model_files import SourceRecord, describe, save_record
 from tests import models
-from tests.unit.core.diagnosis.traces import TRACES
 from tests.unit.doctor.conftest import packages, table, write
+from tests.unit.doctor.rules.traces import TRACES
 
 MANIFEST = """\
 name: mini
@@ -80,10 +77,10 @@ class Model:
         self.workspace.sources.add(self.declared, self.mini.directory)
 
     def subject(self, device="cpu", dtype="auto"):
-        return model_subject(self.workspace, self.declared, device, dtype)
+        return model_subject(self.workspace, self.declared, CheckOptions(device, dtype), table())
 
     def look(self, *arguments, layers=tuple(Layer)):
-        return examine(self.subject(*arguments), self.workspace, table(), layers)
+        return examine(self.subject(*arguments), layers)
 
     def only(self, layer, *arguments):
         report = self.look(*arguments)
@@ -283,7 +280,7 @@ def test_a_table_that_is_broken_hides_no_failure(model):
 
 def test_what_the_model_does_not_confirm_is_said_in_general(model):
     text = TRACES["input-and-weight-dtypes"]
-    (found,) = explain(text, table(), model.workspace, model.subject())
+    (found,) = explain(text, table(), model.subject())
     assert found.confirmed == ()
     assert found.remedy.endswith("by a patch of your own")
 
@@ -293,7 +290,7 @@ def test_a_confirmed_finding_of_the_failure_s_own_layer_comes_first(model):
     model.mini.configure(attn_implementation="flash_attention_2")
     model.add()
     text = TRACES["input-and-weight-dtypes"]
-    (found,) = explain(text, table(), model.workspace, model.subject())
+    (found,) = explain(text, table(), model.subject())
     assert [each.layer for each in found.confirmed] == [Layer.DTYPES, Layer.CONFIGURATION]
 
 

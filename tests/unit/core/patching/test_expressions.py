@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.core.patching.expressions import pattern_tree, rename, replace
-from orchestrator.core.patching.misfit import Misfit
 from orchestrator.core.patching.source_text import decode_python
 
 
@@ -119,7 +119,7 @@ def test_self_must_be_known_where_the_edit_uses_it(place):
     if place in {0, 2, 3, 8, 10}:
         assert replace(source, ".cuda()", ".to(self.device)").matches == 1
     else:
-        with pytest.raises(Misfit, match="self is not known"):
+        with pytest.raises(PatchConflict, match="self is not known"):
             replace(source, ".cuda()", ".to(self.device)")
 
 
@@ -128,13 +128,13 @@ def test_self_must_be_known_where_the_edit_uses_it(place):
     [("f'{a.cuda()}'\n", ".cuda()", ".to(d)"), ("f'''\n{g(1)} {g(1)!r:>{g(1)}}'''", "g(1)", "h()")],
 )
 def test_a_place_in_an_f_string_is_a_misfit(text, old, new):
-    with pytest.raises(Misfit, match="f-string"):
+    with pytest.raises(PatchConflict, match="f-string"):
         replace(decode_python(text.encode()), old, new)
 
 
 def test_a_replacement_that_binds_differently_is_a_misfit():
     # The parentheses of the call belong to the generator as well.
-    with pytest.raises(Misfit, match=r"something else|not Python"):
+    with pytest.raises(PatchConflict, match=r"something else|not Python"):
         replace(decode_python(b"f(x for x in y)\n"), "(x for x in y)", "z")
 
 
@@ -153,17 +153,17 @@ def test_rename_changes_names_and_nothing_else():
 
 
 def test_rename_in_an_f_string_is_a_misfit():
-    with pytest.raises(Misfit, match="f-string"):
+    with pytest.raises(PatchConflict, match="f-string"):
         rename(decode_python(b"a = f'{Old}'\n"), "Old", "New")
 
 
 @pytest.mark.parametrize("text", ["x = 1", "", ".", ".a b", "a b", ".a + b", ".a if b else c"])
 def test_what_is_no_expression_is_a_misfit(text):
-    with pytest.raises(Misfit):
+    with pytest.raises(PatchConflict):
         pattern_tree(text)
 
 
 @pytest.mark.parametrize("data", [b"a\0b", b"# coding: none-such\n", b"\xff\xfe", b"x = (\n"])
 def test_files_that_are_not_python_are_misfits(data):
-    with pytest.raises(Misfit):
+    with pytest.raises(PatchConflict):
         replace(decode_python(data), "a", "b()")

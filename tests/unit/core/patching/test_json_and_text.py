@@ -7,7 +7,7 @@ import json
 import pytest
 
 from orchestrator.core.patching import json_edits, text_edits
-from orchestrator.core.patching.misfit import Misfit
+from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.core.patching.source_text import decode_text
 
 
@@ -73,12 +73,12 @@ def test_delete(before, path, after):
     ],
 )
 def test_misfits_of_json(text, path, value):
-    with pytest.raises(Misfit):
+    with pytest.raises(PatchConflict):
         json_edits.set_value(decode_text(text.encode()), path, value)
 
 
 def test_a_list_loses_no_element():
-    with pytest.raises(Misfit, match="list"):
+    with pytest.raises(PatchConflict, match="list"):
         json_edits.delete(decode_text(b'{"a": [1, 2]}'), "a.0")
 
 
@@ -105,5 +105,5 @@ def test_text(before, old, new, after, matches, there):
 
 
 def test_bytes_that_are_no_text_are_a_misfit():
-    with pytest.raises(Misfit, match="not utf-8"):
+    with pytest.raises(PatchConflict, match="not utf-8"):
         decode_text(b"\xff")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.core.patching.misfit import Misfit
+from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.core.patching.source_text import decode_python
 from orchestrator.core.patching.statements import insert
 
@@ -104,7 +104,7 @@ def test_an_encoding_line_is_respected():
 def test_a_character_without_a_place_in_the_encoding_is_a_misfit():
     data = b"# coding: latin-1\rdef f(x):\r  return 1\r"
     result = insert(decode_python(data), "f", "x = '…'", at_end=False).result
-    with pytest.raises(Misfit, match="iso-8859-1"):
+    with pytest.raises(PatchConflict, match="iso-8859-1"):
         result.encoded()
 
 
@@ -119,7 +119,7 @@ def test_a_character_without_a_place_in_the_encoding_is_a_misfit():
     ],
 )
 def test_misfits(text, function, code, found):
-    with pytest.raises(Misfit, match=found):
+    with pytest.raises(PatchConflict, match=found):
         insert(decode_python(text.encode()), function, code, at_end=False)
 
 

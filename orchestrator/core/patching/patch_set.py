@@ -1,7 +1,7 @@
 """A patch set as frozen records: guarded edits to a model's own code and configuration.
 
-Made by `orchestrator.core.patching.reader` alone, which checks what types cannot say. What each key
-means to a user is told in docs/patches.md.
+Made by `orchestrator.core.patching.reader` alone, which checks what types cannot say.
+docs/patches.md describes the keys.
 """
 
 from __future__ import annotations

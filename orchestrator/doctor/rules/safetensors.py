@@ -8,13 +8,11 @@ that a file says of itself is believed before it was checked.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 MAX_HEADER = 16 << 20
 """Bytes of a header that is read.

@@ -16,16 +16,20 @@ from typing import TYPE_CHECKING
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.patching import expressions, json_edits, statements, text_edits
 from orchestrator.core.patching.conditions import unmet
-from orchestrator.core.patching.finding import Finding
-from orchestrator.core.patching.misfit import Misfit
+from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.core.patching.python_tree import PythonFile
-from orchestrator.core.patching.source_text import SourceText, decode_python, decode_text
+from orchestrator.core.patching.source_text import (
+    EditResult,
+    SourceText,
+    decode_python,
+    decode_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchestrator.core.patching.conditions import Conditions
-    from orchestrator.core.patching.records import Patch, PatchSet
+    from orchestrator.core.patching.patch_set import Patch, PatchSet
 
 Read = Callable[[str], "bytes | None"]
 """Returns the content of a file of the model, or None where there is no such file."""
@@ -42,14 +46,14 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one patch.
+    """The outcome of one patch.
 
     Attributes:
         set_name: The patch set.
         patch: The patch.
         state: How it ended.
         matches: Places that it changes.
-        there: Places that said already what it makes them say.
+        there: Places that are already as it would make them.
         reason: Why it is not needed, or what was found instead.
         looked_for: What it looks for, where there is a conflict.
         line: The line of the conflict, from 1; 0 for none.
@@ -107,7 +111,7 @@ class Drift:
 
 
 def apply(sets: Sequence[PatchSet], read: Read, conditions: Conditions) -> Patched:
-    """Apply `sets`, in order, to the files that `read` returns, and return what comes of it.
+    """Apply `sets`, in order, to the files that `read` returns, all or none.
 
     A file that the sets have patched before comes out unchanged; a half-patched one is completed.
     """
@@ -124,15 +128,15 @@ def apply(sets: Sequence[PatchSet], read: Read, conditions: Conditions) -> Patch
                 before[patch.file] = now[patch.file] = data
             try:
                 data, matches, there = _patched(patch, now.get(patch.file), patch_set)
-            except Misfit as misfit:
+            except PatchConflict as conflict:
                 outcomes.append(
                     Outcome(
                         patch_set.name,
                         patch,
                         State.CONFLICT,
-                        reason=misfit.found,
-                        looked_for=misfit.looked_for,
-                        line=misfit.line,
+                        reason=conflict.found,
+                        looked_for=conflict.looked_for,
+                        line=conflict.line,
                     )
                 )
                 continue
@@ -140,8 +144,8 @@ def apply(sets: Sequence[PatchSet], read: Read, conditions: Conditions) -> Patch
             state = State.APPLIED if matches else State.ALREADY
             outcomes.append(Outcome(patch_set.name, patch, state, matches, there))
     changed = {name: data for name, data in now.items() if data != before[name]}
-    conflict = any(each.state is State.CONFLICT for each in outcomes)
-    return Patched(tuple(outcomes), {} if conflict else changed, frozenset(now))
+    fits = all(each.state is not State.CONFLICT for each in outcomes)
+    return Patched(tuple(outcomes), changed if fits else {}, frozenset(now))
 
 
 def drift(patch_set: PatchSet, commit: str | None, read: Read) -> tuple[Drift, ...]:
@@ -182,45 +186,47 @@ def _patched(patch: Patch, data: bytes | None, patch_set: PatchSet) -> tuple[byt
     """Return the file after `patch`, and how many places were changed and were there.
 
     Raises:
-        Misfit: When the file is not what the patch was written for.
+        PatchConflict: When the file is not what the patch was written for.
     """
     if data is None:
-        raise Misfit("no such file", patch.file)
+        raise PatchConflict("no such file", patch.file)
     source = decode_python(data) if patch.python is not None else decode_text(data)
-    finding = _find(patch, source, patch_set)
-    count = finding.matches + finding.there
+    edited = _edit(patch, source, patch_set)
+    count = edited.matches + edited.there
     if patch.expect is not None and count != patch.expect:
-        raise Misfit(
-            f"{count} place{'s' * (count != 1)} ({finding.there} already changed) "
+        raise PatchConflict(
+            f"{count} place{'s' * (count != 1)} ({edited.there} already changed) "
             f"instead of {patch.expect}",
-            finding.looked_for,
+            edited.looked_for,
         )
     if count == 0:
-        raise Misfit("nothing like it", finding.looked_for)
-    if not finding.matches:
-        return data, 0, finding.there
-    made = finding.result.encoded()
-    _check_file(patch.file, finding.result)
-    again = _find(patch, finding.result, patch_set)
+        raise PatchConflict("nothing like it", edited.looked_for)
+    if not edited.matches:
+        return data, 0, edited.there
+    made = edited.result.encoded()
+    _check_file(patch.file, edited.result)
+    again = _edit(patch, edited.result, patch_set)
     if again.matches or again.there != count:
-        raise Misfit("a place that would not be recognised once it is edited", finding.looked_for)
-    return made, finding.matches, finding.there
+        raise PatchConflict(
+            "a place that would not be recognised once it is edited", edited.looked_for
+        )
+    return made, edited.matches, edited.there
 
 
-def _find(patch: Patch, source: SourceText, patch_set: PatchSet) -> Finding:
+def _edit(patch: Patch, source: SourceText, patch_set: PatchSet) -> EditResult:
     """Make every edit of `patch` in turn, each in the text that the one before leaves."""
     matches = there = 0
     looked_for = []
     for edit in _edits(patch, patch_set):
-        finding = edit(source)
-        source = finding.result
-        matches += finding.matches
-        there += finding.there
-        looked_for.append(finding.looked_for)
-    return Finding(matches, there, source, ", ".join(looked_for))
+        edited = edit(source)
+        source = edited.result
+        matches += edited.matches
+        there += edited.there
+        looked_for.append(edited.looked_for)
+    return EditResult(matches, there, source, ", ".join(looked_for))
 
 
-def _edits(patch: Patch, patch_set: PatchSet) -> Iterator[Callable[[SourceText], Finding]]:
+def _edits(patch: Patch, patch_set: PatchSet) -> Iterator[Callable[[SourceText], EditResult]]:
     # `already` stands for the whole patch, so that its first edit alone counts it.
     already = patch.already
     if patch.json is not None:
@@ -275,7 +281,7 @@ def _check_file(name: str, result: SourceText) -> None:
     """Check that an edited file is still of its kind.
 
     Raises:
-        Misfit: When it is not.
+        PatchConflict: When it is not.
     """
     if name.endswith(".py"):
         PythonFile.parse(result)
@@ -283,4 +289,4 @@ def _check_file(name: str, result: SourceText) -> None:
         try:
             json.loads(result.text)
         except ValueError as error:
-            raise Misfit(f"that the edited file would not be JSON ({error})") from error
+            raise PatchConflict(f"that the edited file would not be JSON ({error})") from error

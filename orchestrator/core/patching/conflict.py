@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Misfit(Exception):
+class PatchConflict(Exception):
     """The file is not what a patch was written for.
 
     Args:

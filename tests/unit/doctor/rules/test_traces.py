@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.catalog.directories import ManifestDirectory, Origin, builtin_directory
-from orchestrator.core.diagnosis.failures import MAX_TEXT, frames, match_failures
-from orchestrator.core.diagnosis.tables import Failure
-from orchestrator.doctor.tables import load_tables
-from tests.unit.core.diagnosis.traces import HEAD, TRACES, ending
+from orchestrator.doctor import load_tables
+from orchestrator.doctor.rules.tables import KnownFailure
+from orchestrator.doctor.rules.traces import MAX_TEXT, frames, match_failures
+from tests.unit.doctor.rules.traces import HEAD, TRACES, ending
 
 TABLE = load_tables([ManifestDirectory(builtin_directory(), Origin.BUILT_IN)])
 
@@ -78,7 +78,7 @@ def test_hostile_texts_are_looked_through_to_their_end(part):
 
 
 def test_control_characters_of_a_trace_reach_nobody():
-    failure = Failure(
+    failure = KnownFailure(
         id="x", pattern="gone: (?P<name>.*)", layer="api", means="{name}", remedy="see {model}"
     )
     (match,) = match_failures("gone: a\x07b\x00c", [failure])

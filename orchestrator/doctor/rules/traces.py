@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from orchestrator.core.diagnosis.records import Evidence, shortened
-from orchestrator.core.diagnosis.tables import PLACEHOLDER, Failure
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from orchestrator.doctor.rules.findings import Evidence, shortened
+from orchestrator.doctor.rules.tables import PLACEHOLDER, KnownFailure
 
 MAX_TEXT = 256 * 1024
 """Characters of a trace that are looked at: the end of it, where the error stands."""
@@ -32,12 +29,12 @@ class Match:
 
     Attributes:
         failure: The entry of the table.
-        said: The words of the trace that it was known by.
+        said: The words of the trace that match.
         groups: What the pattern's named groups caught.
         end: Where in the text they end; the last error of a trace is the one that ended it.
     """
 
-    failure: Failure
+    failure: KnownFailure
     said: str
     groups: dict[str, str]
     end: int
@@ -47,7 +44,7 @@ class Match:
         return self._filled(self.failure.means, model)
 
     def remedy(self, model: str = "MODEL") -> str:
-        """Return what mends it in general."""
+        """Return the general fix."""
         return self._filled(self.failure.remedy, model)
 
     def _filled(self, text: str, model: str) -> str:
@@ -55,7 +52,7 @@ class Match:
         return " ".join(PLACEHOLDER.sub(lambda found: known[found[1]], text).split())
 
 
-def match_failures(text: str, failures: Iterable[Failure]) -> list[Match]:
+def match_failures(text: str, failures: Iterable[KnownFailure]) -> list[Match]:
     """Return the known failures in `text`, the one that ended it first."""
     text = prepared(text)
     found = []
@@ -66,7 +63,7 @@ def match_failures(text: str, failures: Iterable[Failure]) -> list[Match]:
         if last is not None:
             groups = {name: shortened(value or "") for name, value in last.groupdict().items()}
             found.append(Match(failure, shortened(last[0]), groups, last.end()))
-    # A more telling entry stands before a vaguer one that ends at the same place.
+    # A more specific entry stands before a vaguer one that ends at the same place.
     return sorted(found, key=lambda match: (match.failure.harmless, -match.end))
 
 
@@ -81,9 +78,9 @@ def frames(text: str) -> list[Evidence]:
 
 
 def prepared(text: str) -> str:
-    """Return the end of a trace without a terminal's colours, its lines cut to a bearable length.
+    """Return the end of a trace without a terminal's colours, its long lines cut.
 
-    A table's patterns are anybody's; short lines keep what they may cost within bounds.
+    A table may come from anyone; short lines bound the time that its patterns can take.
     """
     plain = _COLOUR.sub("", text[-MAX_TEXT:])
     return "\n".join(line[:MAX_LINE] for line in plain.splitlines())

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.core.diagnosis.safetensors import BITS, MAX_HEADER, Damaged, Tensor, read_header
+from orchestrator.doctor.rules.safetensors import BITS, MAX_HEADER, Damaged, Tensor, read_header
 
 ENORMOUS = 1 << 50
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.catalog.directories import ManifestDirectory, Origin
-from orchestrator.core.diagnosis.tables import Gone, filled, is_gone, read_table
-from orchestrator.doctor.tables import load_tables
+from orchestrator.doctor import load_tables
+from orchestrator.doctor.rules.tables import RemovedApi, filled, is_removed, read_table
 from orchestrator.errors import ManifestError
 
 GOOD = """\
@@ -36,7 +36,7 @@ def read(text):
 def test_a_good_table_is_read():
     table = read(GOOD)
     assert [failure.id for failure in table.failures] == ["full"]
-    assert [gone.name for gone in table.gone] == ["seen", "Old"]
+    assert [api.name for api in table.removed] == ["seen", "Old"]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_good_table_is_read():
         ("name: seen\n", "name: se-en\n", "'se-en' is not an identifier"),
         (".length({0})", ".length(", "gone[0].replacement:"),
         ("replacement: New", "replacement: a.b", "'a.b' is not an identifier"),
-        ("remedy:", "cure:", "failures[0].remedy: this key is missing"),
+        ("remedy:", "cure:", "failures[0].cure: unknown key; the keys here are id, pattern"),
     ],
 )
 def test_a_broken_table_is_refused_with_its_line(old, new, said):
@@ -76,7 +76,7 @@ def test_the_first_directory_wins_on_an_id(tmp_path):
     table = load_tables(directories)
     assert len(table.failures) == 1
     assert table.failures[0].remedy.startswith("first")
-    assert len(table.gone) == 2
+    assert len(table.removed) == 2
 
 
 def test_a_directory_without_tables_has_none(tmp_path):
@@ -87,6 +87,6 @@ def test_replacements_and_versions():
     assert filled(".length({1})", "x", ("a", "b")) == ".length(b)"
     assert filled(".length({1})", "x", ("a",)) == ".length()"
     assert filled("next({receiver}.n())", "self.c", ()) == "next(self.c.n())"
-    gone = Gone(name="a", package="p", gone="4.54", module="p", instead="b")
+    api = RemovedApi(name="a", package="p", since="4.54", module="p", instead="b")
     versions = ["4.53.3", "4.54.0", "4.57.3", "5.0.0rc1", "no"]
-    assert [is_gone(gone, version) for version in versions] == [False, True, True, True, False]
+    assert [is_removed(api, version) for version in versions] == [False, True, True, True, False]

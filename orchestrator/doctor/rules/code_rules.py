@@ -1,0 +1,311 @@
+"""The rules about places in a model's code: layers `device`, `dtypes` and `api`.
+
+No data flow is guessed: what is cast, for example, may never meet a weight.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+from collections.abc import Iterator
+from functools import partial
+
+from orchestrator.doctor.rules.code import Code, dotted, names_in
+from orchestrator.doctor.rules.findings import Effect, Fact, Layer, Results, counted
+from orchestrator.doctor.rules.places import OWN, CodeRule, Place, finding, places
+from orchestrator.doctor.rules.subject import Subject
+from orchestrator.doctor.rules.tables import RemovedApi, filled, is_removed
+
+CUDA = "cuda"
+
+HARMLESS = frozenset(
+    {"is_available", "device_count", "empty_cache", "is_initialized", "manual_seed", "amp",
+     "manual_seed_all", "is_bf16_supported", "memory_allocated", "max_memory_allocated",
+     "memory_reserved", "max_memory_reserved", "reset_peak_memory_stats", "gc", "nvtx"}
+)  # fmt: skip
+"""Members of torch.cuda that do nothing, or say no, where there is no GPU."""
+
+SKIPPED_ALONE = frozenset({"synchronize", "set_device", "ipc_collect"})
+"""Members whose call can be left out where there is no GPU: what they return is not used."""
+
+_KEYWORDS = frozenset({"device", "map_location", "device_map", "device_type"})
+
+
+def _cuda_call(_code: Code, node: ast.AST) -> Place | None:
+    if not isinstance(node, ast.Call) or _last(node) != CUDA or _is_torch_cuda(node):
+        return None
+    return Place(node, _link(node), f".to({OWN})") if _is_method(node) else None
+
+
+def _cuda_device(_code: Code, node: ast.AST) -> Place | None:
+    if not isinstance(node, ast.Call) or _last(node) == "autocast" or _is_torch_cuda(node):
+        return None
+    if dotted(node.func) == "torch.device" and node.args and _is_cuda(node.args[0]):
+        return Place(node, ast.unparse(node), f"torch.device({OWN})")
+    values = [each.value for each in node.keywords if each.arg in _KEYWORDS]
+    if _last(node) == "to" and _is_method(node) and any(map(_is_cuda, (*node.args, *values))):
+        return Place(node, _link(node), _link(_on_own_device(node)))
+    if any(map(_is_cuda, values)):
+        return Place(node, ast.unparse(node), ast.unparse(_on_own_device(node)))
+    return None
+
+
+def _cuda_autocast(_code: Code, node: ast.AST) -> Place | None:
+    if not isinstance(node, ast.Call) or _last(node) != "autocast":
+        return None
+    values = {each.arg: each.value for each in node.keywords}
+    enabled = values.get("enabled")
+    if isinstance(enabled, ast.Constant) and enabled.value is False:
+        return None  # it switches autocast off, which it is where there is no GPU
+    kinds = [*node.args[:1], *(values[key] for key in ("device_type",) if key in values)]
+    if dotted(node.func) == "torch.cuda.amp.autocast" or any(map(_is_cuda, kinds)):
+        return Place(node, ast.unparse(node), 'torch.autocast("cpu", enabled=False)')
+    return None
+
+
+def _torch_cuda(_code: Code, node: ast.AST) -> Place | None:
+    if not isinstance(node, ast.Call) or _last(node) == "autocast" or not _is_torch_cuda(node):
+        return None
+    member, text = dotted(node.func).split(".")[2], ast.unparse(node)
+    if member in HARMLESS:
+        return None
+    new = f"torch.cuda.is_available() and {text}" if member in SKIPPED_ALONE else ""
+    return Place(node, text, new)
+
+
+def _last(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else dotted(node.func)
+
+
+def _is_method(node: ast.Call) -> bool:
+    return isinstance(node.func, ast.Attribute)
+
+
+def _is_torch_cuda(node: ast.Call) -> bool:
+    return dotted(node.func).startswith("torch.cuda.")
+
+
+def _is_cuda(node: ast.AST) -> bool:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value == CUDA or node.value.startswith("cuda:")
+    if isinstance(node, ast.Call) and dotted(node.func) == "torch.device" and node.args:
+        return _is_cuda(node.args[0])
+    return False
+
+
+def _link(node: ast.Call) -> str:
+    """Return the last link of a chain: `.cuda(0)` of `x.y.cuda(0)`."""
+    bare = copy.copy(node)
+    bare.func = ast.Name(_last(node), ast.Load())
+    return f".{ast.unparse(bare)}"
+
+
+def _on_own_device(node: ast.Call) -> ast.Call:
+    """Return the call with `OWN` in place of what names CUDA."""
+    own = ast.parse(OWN, mode="eval").body
+    made = copy.deepcopy(node)
+    made.args = [own if _is_cuda(each) else each for each in made.args]
+    for keyword in made.keywords:
+        keyword.value = own if _is_cuda(keyword.value) else keyword.value
+    return made
+
+
+def _device_is_asked(code: Code, node: ast.AST) -> bool:
+    # A function that is named for CUDA is called where there is CUDA.
+    named = CUDA in code.function(node).rpartition(".")[2].lower()
+    return named or code.guarded(node, code.asks_for_device)
+
+
+_device_rule = partial(
+    CodeRule,
+    layer=Layer.DEVICE,
+    guarded=_device_is_asked,
+    remedy="edit it by hand: take the device from the model or from an input",
+    own="device",
+)
+DEVICE_RULES = (
+    _device_rule(
+        id="device-call-{file}",
+        effect=Effect.STOPS,
+        finding="{file} calls .cuda() {times}, in {functions}; {at_hand}",
+        consequence="torch raises where it was built without CUDA or finds no GPU, and the model "
+        "is to run on {device}",
+        match=_cuda_call,
+        why="The author assumed a GPU; everything goes where the model is.",
+    ),
+    _device_rule(
+        id="device-device-{file}",
+        effect=Effect.STOPS,
+        finding='{file} names the device "cuda" {times}, in {functions}; {at_hand}',
+        consequence="torch raises where it was built without CUDA or finds no GPU, and the model "
+        "is to run on {device}",
+        match=_cuda_device,
+        why="The author assumed a GPU; everything is made where the model is.",
+    ),
+    _device_rule(
+        id="device-autocast-{file}",
+        effect=Effect.RISK,
+        finding="{file} asks for CUDA's autocast {times}, in {functions}; {at_hand}",
+        consequence="torch warns and computes without autocast, so in other dtypes than on a GPU, "
+        "and the model is to run on {device}",
+        match=_cuda_autocast,
+        why="CUDA's autocast has no meaning here; the weights have their dtype already.",
+        here_only=True,
+    ),
+    _device_rule(
+        id="device-torch.cuda-{file}",
+        effect=Effect.STOPS,
+        finding="{file} calls torch.cuda {times}, in {functions}; {at_hand}",
+        consequence="torch raises where it finds no GPU, and the model is to run on {device}",
+        match=_torch_cuda,
+        why="There may be no GPU to ask.",
+    ),
+)
+
+
+def check_devices(subject: Subject) -> Results:
+    """Find the places that assume a CUDA GPU; on one, they are only counted."""
+    total = behind = 0
+    for code in subject.codes:
+        for rule, found, guarded in places(code, *DEVICE_RULES):
+            total += len(found) + guarded
+            behind += guarded
+            if found and subject.conditions.device != CUDA:
+                yield finding(rule, code, found, subject)
+    if total:
+        names = f"{counted(total)} in the code name{'s' if total == 1 else ''} CUDA"
+        asked = f", {behind} of them behind a test or a try" if behind else ""
+        yield Fact(Layer.DEVICE, f"{names}{asked}")
+
+
+# Dtypes
+
+CASTS = {"half": "float16", "float16": "float16", "bfloat16": "bfloat16"}
+"""torch's names of the dtypes below float32; a cast up to float32 is how numerics are kept safe."""
+
+_DTYPE_NAME = re.compile(r"dtype|half|fp16|bf16|float16|amp", re.IGNORECASE)
+
+
+def _cast(_code: Code, node: ast.AST) -> Place | None:
+    """Match a cast to a fixed dtype below float32."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return None
+    name, values = node.func.attr, [*node.args, *(each.value for each in node.keywords)]
+    dtype = ""
+    if name in ("half", "bfloat16") and not values and dotted(node.func.value) != "torch":
+        dtype = CASTS[name]
+    elif name in ("to", "type") and len(values) == 1:
+        package, _, last = dotted(values[0]).partition(".")
+        dtype = CASTS.get(last, "") if package == "torch" else ""
+    return Place(node, _link(node), f".to({OWN})", dtype) if dtype else None
+
+
+def _dtype_is_asked(code: Code, node: ast.AST) -> bool:
+    return code.guarded(node, lambda test: any(map(_DTYPE_NAME.search, names_in(test))))
+
+
+CAST_RULE = CodeRule(
+    layer=Layer.DTYPES,
+    id="dtype-{file}",
+    effect=Effect.RISK,
+    finding="{file} casts to {dtypes} in {functions}, and the weights will be {dtype}",
+    consequence="where what was cast meets a weight, torch raises: input and weight must have one "
+    "dtype",
+    remedy="cast to the dtype of the layer's own weights, by hand",
+    match=_cast,
+    guarded=_dtype_is_asked,
+    why="The weights need not have the dtype that the author had; what meets them takes theirs.",
+    own="dtype",
+)
+
+
+def check_dtypes(subject: Subject) -> Results:
+    """Find the casts to a fixed dtype that is not the one that the weights will have."""
+    dtype = subject.conditions.dtype
+    for code in subject.codes:
+        for rule, found, _ in places(code, CAST_RULE):
+            other = [place for place in found if place.dtype != dtype]
+            if same := len(found) - len(other):
+                text = f"{code.name}: {counted(same, 'cast')} to {dtype}, as the weights are"
+                yield Fact(Layer.DTYPES, text)
+            if other:
+                yield finding(rule, code, other, subject)
+
+
+# Removed APIs
+
+
+def _attribute_rule(api: RemovedApi) -> CodeRule:
+    """Return the rule for the uses of an attribute that a package has removed."""
+    receivers = re.compile(api.receivers)
+
+    def match(code: Code, node: ast.AST) -> Place | None:
+        if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Load):
+            return None
+        receiver = ast.unparse(node.value) if node.attr == api.name else None
+        if receiver is None or not receivers.search(receiver):
+            return None
+        above, through = next(code.file.above(node))
+        call = above if isinstance(above, ast.Call) and through == "func" else None
+        whole = ast.unparse(call or node)
+        old = whole.removeprefix(receiver) if api.replacement.startswith(".") else whole
+        arguments = tuple(ast.unparse(each) for each in call.args) if call else ()
+        return Place(node, old, filled(api.replacement, receiver, arguments))
+
+    def asks(test: ast.expr) -> bool:
+        return any(word == api.name or "version" in word.lower() for word in names_in(test))
+
+    return CodeRule(
+        layer=Layer.API,
+        id=f"gone-{api.name}-{{file}}",
+        effect=Effect.STOPS,
+        finding="{file} uses {api.of}.{api.name}, which {api.package} has no more from {api.since} "
+        "on, and here it is {version}",
+        consequence="AttributeError: '{api.of}' object has no attribute '{api.name}', when it is "
+        "reached",
+        remedy="use {api.instead}, or pin {api.package}<{api.since}",
+        patched="a patch that uses {api.instead} ({count}), or pin {api.package}<{api.since}",
+        match=match,
+        guarded=lambda code, node: code.guarded(node, asks),
+        why=api.why or f"{api.package} has taken {api.name} away.",
+        when={api.package: f">={api.since}"},
+    )
+
+
+def check_apis(subject: Subject) -> Results:
+    """Find uses of attributes that the packages at hand have removed.
+
+    Where the installed module still defines the name, the module is believed and not the table.
+    """
+    own = {name for code in subject.codes for name in _defined(code)}
+    for api in subject.removed:
+        version = subject.conditions.versions.get(api.package)
+        if not api.of or version is None or api.name in own:
+            continue
+        rule = _attribute_rule(api)
+        used = [
+            (code, found) for code in subject.codes for _, found, _ in places(code, rule) if found
+        ]
+        if not used:
+            continue
+        if is_removed(api, version) and not _defines(subject.module_text(api.module), api.name):
+            for code, found in used:
+                yield finding(rule, code, found, subject, api=api, version=version)
+        else:
+            text = f"{api.name} is used and there, and gone from {api.since} on"
+            yield Fact(Layer.API, text)
+
+
+def _defined(code: Code) -> Iterator[str]:
+    """Yield the names that the model's own code defines: it may mean its own class."""
+    for node in code.file.nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
+
+
+def _defines(text: str | None, name: str) -> bool:
+    pattern = rf"^\s+(?:async )?def {name}\b|^\s+{name}\s*[:=]|self\.{name}\s*[:=]"
+    return text is not None and re.search(pattern, text, re.MULTILINE) is not None

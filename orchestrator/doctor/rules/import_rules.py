@@ -1,0 +1,273 @@
+"""The rules about what the code asks of its environment: names, modules, files, requirements.
+
+Names are looked up in the text of installed packages. Those behind `try` or a test are expected to
+be absent somewhere, and are kept apart.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from orchestrator.core.patching import Patch
+from orchestrator.core.patching.patch_set import PythonEdit
+from orchestrator.doctor.rules.config import json_object
+from orchestrator.doctor.rules.findings import (
+    Effect,
+    Fact,
+    Finding,
+    Layer,
+    Results,
+    Rule,
+    listed,
+)
+from orchestrator.doctor.rules.imports import ImportedName
+from orchestrator.doctor.rules.packages import TRANSFORMERS, Answer, Packages
+from orchestrator.doctor.rules.patches import fitted
+from orchestrator.doctor.rules.subject import Subject
+from orchestrator.doctor.rules.tables import is_removed
+
+BRINGS = {
+    "PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml", "sklearn": "scikit-learn",
+    "skimage": "scikit-image", "flash_attn": "flash-attn", "google": "protobuf",
+    "sentence_transformers": "sentence-transformers", "fitz": "pymupdf", "bs4": "beautifulsoup4",
+}  # fmt: skip
+"""The packages of modules that have another name."""
+
+
+_rule = partial(Rule, Layer.ENVIRONMENT)
+
+NO_NAME = _rule(
+    "gone-{missing.name}",
+    Effect.STOPS,
+    "transformers {version} has no {missing.name} in {missing.module}",
+    "ImportError: cannot import name '{missing.name}'{called}",
+    "{remedies}",
+)
+NO_ENVIRONMENT = _rule(
+    "no-environment",
+    Effect.RISK,
+    "no environment that is built has every name: in transformers {version} {names} missing",
+    "the code cannot be imported in any of them",
+    "lock a release of transformers that has them{pin}",
+)
+NO_MODULE = _rule(
+    "module-{top}",
+    Effect.STOPS,
+    "nothing in the environment brings the module {top}",
+    "{error}",
+    "add {brings} to the manifest's dependencies and lock it again",
+)
+NO_FILE = _rule(
+    "file-{name}",
+    Effect.STOPS,
+    "{file} imports {name}, which is not there",
+    "the loader looks for the file and fails",
+    "fetch the file: it belongs to the model",
+)
+NO_DOT = _rule(
+    "dot-{top}-{file}",
+    Effect.STOPS,
+    "{file} imports its neighbour {top}.py as if it were a package",
+    "transformers looks for a package {top} and does not find it",
+    "write a dot before it: from .{top} import …",
+)
+OTHER_VERSION = _rule(
+    "requirement-{asked.name}",
+    Effect.RISK,
+    "the model asks for {asked.name}{asked.specifier}, and {version} is locked",
+    "the code was written for another release than the one that runs it",
+    "pin what it asks for, or prove by a patch set that {version} is right",
+)
+
+MISSING, GUARDED, UNKNOWN = (
+    "missing",
+    "absent, behind a test or a try",
+    "not known from the text",
+)
+"""Why a name is not there."""
+
+WHEN_CALLED = ", when the function that imports it is called"
+
+
+def check_environment(subject: Subject) -> Results:
+    """Check what the code asks for against the model's own environment and every other one."""
+    own, others = subject.own, subject.others()
+    if subject.manifest is not None and own is None and subject.conditions.versions:
+        text = "its environment is not built yet; names cannot be looked up in it"
+        yield Fact(Layer.ENVIRONMENT, text)
+    yield from subject.unparsed
+    if own is None and not others and subject.codes and subject.manifest is None:
+        text = "no environment is built in which the code's names could be looked up"
+        yield Fact(Layer.ENVIRONMENT, text)
+    written = json_object(subject.original("config.json")).get("transformers_version")
+    written = written if isinstance(written, str) else ""
+    if written:
+        text = f"config.json was written with {TRANSFORMERS} {written}"
+        yield Fact(Layer.ENVIRONMENT, text)
+    yield from _check_requirements(subject)
+    yield from _check_files(subject)
+    yield from _check_names(subject, own, others, written)
+    if own is not None:
+        yield from _check_modules(subject, own)
+
+
+def _check_names(
+    subject: Subject, own: Packages | None, others: Sequence[Packages], written: str
+) -> Results:
+    """Look the names from transformers up, each once; one that is not guarded first."""
+    names: dict[tuple[str, str], ImportedName] = {}
+    for each in sorted(subject.imports, key=lambda each: each.guarded):
+        if each.level == 0 and each.top == TRANSFORMERS and each.name:
+            names.setdefault((each.module, each.name), each)
+    every = [own, *others] if own is not None else others
+    absent = [(each, _absent(names, each)) for each in every if names and each.transformers]
+    good = next((each for each, found in absent if not found[MISSING]), None)
+    seen: set[str] = set()
+    for packages, found in absent:
+        if packages is own or packages.transformers not in seen:
+            seen.add(packages.transformers)
+            yield _names_fact(len(names), packages, found)
+        if packages is own:
+            for name in found[MISSING]:
+                yield _missing(name, packages, subject, good, written)
+    if own is None and absent and good is None and not subject.conditions.versions:
+        packages, found = absent[0]
+        yield NO_ENVIRONMENT.matched(
+            *(name.evidence for name in found[MISSING][:3]),
+            version=packages.transformers,
+            names=listed(name.name for name in found[MISSING]),
+            pin=f"; it was written with {written}" if written else "",
+        )
+
+
+def _absent(
+    names: Mapping[tuple[str, str], ImportedName], packages: Packages
+) -> dict[str, list[ImportedName]]:
+    """Return the names that an environment does not have, by why that is."""
+    found: dict[str, list[ImportedName]] = {MISSING: [], GUARDED: [], UNKNOWN: []}
+    for key, name in names.items():
+        answer = packages.find(*key)
+        if answer is Answer.MISSING:
+            found[GUARDED if name.guarded else MISSING].append(name)
+        elif answer is Answer.UNKNOWN:
+            found[UNKNOWN].append(name)
+    return found
+
+
+def _names_fact(total: int, packages: Packages, absent: dict[str, list[ImportedName]]) -> Fact:
+    where = f"{TRANSFORMERS} {packages.transformers} ({packages.label})"
+    parts = [f"{listed(each.name for each in n)} {why}" for why, n in absent.items() if n]
+    if not parts:
+        text = f"all {total} names that the code imports are in {where}"
+    else:
+        text = f"of {total} names that the code imports, in {where}: {'; '.join(parts)}"
+    return Fact(Layer.ENVIRONMENT, text)
+
+
+def _missing(
+    name: ImportedName, own: Packages, subject: Subject, good: Packages | None, written: str
+) -> Finding:
+    patch = _renaming(name, own, subject)
+    remedies = ["a patch that takes what is in its place"] if patch is not None else []
+    if good is not None:
+        remedies.append(f"pin {TRANSFORMERS}=={good.transformers}, which has all of them")
+    elif written:
+        remedies.append(f"pin {TRANSFORMERS}=={written}, with which the model was written")
+    same = (name.module, name.name, 0)
+    return NO_NAME.matched(
+        *(e.evidence for e in subject.imports if (e.module, e.name, e.level) == same),
+        effect=Effect.RISK if name.called else Effect.STOPS,
+        patch=patch,
+        missing=name,
+        version=own.transformers,
+        called=WHEN_CALLED if name.called else "",
+        remedies=" or ".join(remedies) or f"pin a release of {TRANSFORMERS} that has it",
+    )
+
+
+def _renaming(name: ImportedName, own: Packages, subject: Subject) -> Patch | None:
+    """Return the patch that takes the name that stands in the place of a removed one."""
+    for api in subject.removed:
+        same = (api.module, api.name, api.of) == (name.module, name.name, "")
+        if not same or not api.replacement or not is_removed(api, own.transformers):
+            continue
+        if own.find(name.module, api.replacement) is not Answer.OFFERED:
+            continue
+        code = next(each for each in subject.codes if each.name == name.evidence.file)
+        patch = Patch(
+            id="draft",
+            why=api.why or f"{TRANSFORMERS} has {api.instead} in its place.",
+            file=code.name,
+            when={TRANSFORMERS: f">={api.since}"},
+            python=PythonEdit(rename={name.name: api.replacement}),
+        )
+        return fitted(patch, code.data, subject.conditions)
+    return None
+
+
+def _check_modules(subject: Subject, own: Packages) -> Iterator[Finding]:
+    """Find modules that nothing in the environment brings."""
+    found: set[str] = set()
+    for each in subject.imports:
+        top = each.top
+        known = each.level or top in sys.stdlib_module_names or f"{top}.py" in subject.files
+        if known or top in found:
+            continue
+        error = _error_without(each, own)
+        if error and own.find(top, "") is Answer.MISSING:
+            found.add(top)
+            yield NO_MODULE.matched(
+                each.evidence,
+                effect=Effect.RISK if error.endswith(WHEN_CALLED) else Effect.STOPS,
+                top=top,
+                error=error,
+                brings=BRINGS.get(top, top),
+            )
+
+
+def _error_without(name: ImportedName, own: Packages) -> str:
+    """Return the error where a module is not there; nothing where that is expected.
+
+    transformers looks through a model's files before it imports them, functions included, and
+    refuses a model of which a package is missing; what stands in a `try` it passes over.
+    """
+    reads_all = own.reads_every_import
+    passed_over = reads_all is False and name.aliased
+    if reads_all is not None and not name.tried and not passed_over:
+        return "ImportError: This modeling file requires the following packages"
+    if name.guarded:
+        return ""
+    return f"ModuleNotFoundError{WHEN_CALLED if name.called else ', when the file is imported'}"
+
+
+def _check_files(subject: Subject) -> Iterator[Finding]:
+    """Find files of the model that are imported as if they were packages, or are not there."""
+    for each in subject.imports:
+        file = each.evidence.file
+        if each.guarded:
+            continue
+        if each.level:
+            if each.files and not any(name in subject.files for name in each.files):
+                yield NO_FILE.matched(each.evidence, file=file, name=each.files[0])
+        elif f"{each.top}.py" in subject.files:
+            yield NO_DOT.matched(each.evidence, file=file, top=each.top)
+
+
+def _check_requirements(subject: Subject) -> Iterator[Finding]:
+    """Compare the model's own requirements with what is locked."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    versions = subject.conditions.versions
+    for evidence in subject.requirements if versions else ():
+        try:
+            requirement = Requirement(evidence.quote)
+        except InvalidRequirement:
+            continue
+        version = versions.get(canonicalize_name(requirement.name))
+        if requirement.marker is not None or version is None:
+            continue
+        if not requirement.specifier.contains(version, prereleases=True):
+            yield OTHER_VERSION.matched(evidence, asked=requirement, version=version)
