@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from orchestrator.doctor.rules.findings import Effect
+from orchestrator.doctor import Effect, Layer
 from tests.unit.doctor.conftest import TRANSFORMERS, packages, safetensors, write
 
 
@@ -467,6 +467,19 @@ def test_code_from_another_repository(mini):
     found = mini.only("configuration")
     assert "takes AutoModel from another repository, owner/other" in found.finding
     assert found.patch.json.set == {"auto_map.AutoModel": "modeling_x.XModel"}
+
+
+def test_two_classes_from_one_other_repository_keep_their_own_modules(mini):
+    mapping = {
+        "AutoConfig": "owner/other--configuration_x.XConfig",
+        "AutoModel": "owner/other--modeling_x.XModel",
+    }
+    mini.configure(auto_map=mapping)
+    found = mini.look(layers=[Layer.CONFIGURATION]).findings
+    assert [each.patch.json.set for each in found] == [
+        {"auto_map.AutoConfig": "configuration_x.XConfig"},
+        {"auto_map.AutoModel": "modeling_x.XModel"},
+    ]
 
 
 def test_code_that_is_not_there(mini):
