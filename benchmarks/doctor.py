@@ -84,7 +84,7 @@ def alarms(site_packages):
         }
         subject = Subject(
             name=path.name,
-            files=dict.fromkeys(contents, path),
+            files=contents,
             conditions=Conditions("cpu", "float32", packages.versions),
             original=contents.get,
             load_weights=lambda: None,

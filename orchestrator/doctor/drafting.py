@@ -22,13 +22,11 @@ class Draft:
     """A draft of a patch set.
 
     Attributes:
-        name: Its name, and that of its file.
-        text: The file.
+        text: Its file.
         patches: What is in it.
         left: Findings that no patch fixes.
     """
 
-    name: str
     text: str
     patches: tuple[Patch, ...]
     left: tuple[Finding, ...]
@@ -58,7 +56,7 @@ def draft(subject: Subject, name: str) -> Draft:
     # What is written is read as `mm patch check` will read it.
     made = read_patch_set(text.encode("utf-8"), file=f"{name}.yaml", stem=name)
     left = tuple(each for each in report.wrong if each.patch is None)
-    return Draft(name, text, made.patches, left)
+    return Draft(text, made.patches, left)
 
 
 def check_command(subject: Subject) -> str:

@@ -20,7 +20,7 @@ from orchestrator.core.patching.conditions import problem
 from orchestrator.doctor.caches import module_cache
 from orchestrator.doctor.model_files import list_files, read_limited, read_weights
 from orchestrator.doctor.rules.config import COMPUTED, dtype_named, json_object
-from orchestrator.doctor.rules.findings import Effect, Finding, Layer, Rule
+from orchestrator.doctor.rules.findings import Effect, Finding, Layer
 from orchestrator.doctor.rules.packages import Packages
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import Table, merged, read_table
@@ -234,6 +234,13 @@ def _noted(
         yield
     except kind as error:
         where = f"{error.where}: " if error.where else ""
-        what, fix = f"{where}{error.what}", error.fix or fix
-        rule = Rule(layer, f"{layer.value}-{name}", Effect.STOPS, "{what}", "{end}", "{fix}")
-        early.append(rule.matched(what=what, end="the model is not run", fix=fix))
+        early.append(
+            Finding(
+                layer=layer,
+                id=f"{layer.value}-{name}",
+                effect=Effect.STOPS,
+                finding=f"{where}{error.what}",
+                consequence="the model is not run",
+                remedy=error.fix or fix,
+            )
+        )

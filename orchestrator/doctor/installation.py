@@ -174,6 +174,10 @@ def ask_index(workspace: Workspace) -> str | None:
     return None
 
 
+def _writable(directory: Path) -> bool:
+    return os.access(directory, os.W_OK)
+
+
 @dataclass(frozen=True)
 class Ports:
     """What the outside world is asked through; tests hand in their own.
@@ -181,6 +185,7 @@ class Ports:
     Attributes:
         root: Where the system's own files are.
         free_disk: Says how many bytes are free on the disk of a path.
+        writable: Says whether a directory can be written.
         index: Returns None where the package index answers, else what stood in the way.
         link: Makes a hard link.
         uv: Returns where uv is and its version.
@@ -188,6 +193,7 @@ class Ports:
 
     root: Path = machine.ROOT
     free_disk: Callable[[Path], int] = machine.free_disk
+    writable: Callable[[Path], bool] = _writable
     index: Callable[[Workspace], str | None] = ask_index
     link: Callable[[Path, Path], None] = os.link
     uv: Callable[[Workspace], str] = ask_uv
@@ -241,7 +247,7 @@ def _home(workspace: Workspace, ports: Ports) -> Results:
     existing = _existing(home)
     free = ports.free_disk(existing)
     yield _fact(f"MM_HOME: {home}, {format_size(free)} free")
-    if not os.access(existing, os.W_OK):
+    if not ports.writable(existing):
         yield HOME_READ_ONLY.matched(home=home)
     if free < LOW_DISK:
         yield DISK.matched(home=home, free=format_size(free))

@@ -6,7 +6,7 @@ Files are read through functions that the caller hands in, each when a rule firs
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -70,7 +70,7 @@ class Subject:
 
     Attributes:
         name: What people call it.
-        files: The paths of its files by name, with `/`.
+        files: The names of its files, with `/`.
         conditions: What it is checked under.
         original: Returns a file as it was downloaded, or None where it cannot be read.
         load_weights: Reads its files of weights.
@@ -90,7 +90,7 @@ class Subject:
     """
 
     name: str
-    files: Mapping[str, Path]
+    files: Collection[str]
     conditions: Conditions
     original: Callable[[str], bytes | None]
     load_weights: Callable[[], Weights]

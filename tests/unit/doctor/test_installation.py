@@ -16,6 +16,14 @@ from orchestrator.errors import EnvironmentFailure
 from tests import models
 from tests.unit.doctor.conftest import write
 
+FUTURE = """\
+name: mini
+task: try
+summary: A model for an interpreter to come
+environment: {python: ">=3.99", platforms: [linux-x86_64], dependencies: []}
+inputs: {}
+outputs: {text: {type: text}}
+"""
 MEMINFO = "MemTotal: 16777216 kB\nMemAvailable: 8388608 kB\n"
 
 
@@ -69,6 +77,20 @@ def only(report):
 
 def test_a_disk_that_is_nearly_full(world):
     assert only(world(free_disk=lambda path: 1_000_000)).id == "disk"
+
+
+def test_a_home_that_cannot_be_written(world):
+    found = only(world(writable=lambda path: False))
+    assert (found.id, found.finding) == (
+        "home-read-only",
+        f"{world.workspace.home.root} cannot be written",
+    )
+
+
+def test_a_model_that_no_interpreter_fits(world, tmp_path):
+    write(tmp_path / "given" / "manifests", {"mini.yaml": FUTURE})
+    world.workspace.manifests = (tmp_path / "given" / "manifests",)
+    assert only(world()).finding == "no interpreter here fits mini (>=3.99)"
 
 
 def test_a_cache_that_cannot_share(world, tmp_path):

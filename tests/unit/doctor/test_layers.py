@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from orchestrator.doctor.rules.findings import Effect
+from orchestrator.doctor import Effect, Layer
 from tests.unit.doctor.conftest import TRANSFORMERS, packages, safetensors, write
 
 
@@ -450,11 +450,16 @@ def test_a_part_that_nobody_reads_may_have_any_dtype(mini):
     assert mini.findings() == []
 
 
-def test_quantised_weights_need_a_gpu(mini):
-    mini.configure(quantization_config={"quant_method": "awq", "bits": 4})
+@pytest.mark.parametrize(
+    ("method", "effect", "said"),
+    [("awq", Effect.RISK, "usually needs"), ("fp8", Effect.STOPS, "needs")],
+)
+def test_quantised_weights_need_a_gpu(mini, method, effect, said):
+    mini.configure(quantization_config={"quant_method": method, "bits": 4})
     found = mini.only("configuration")
-    assert "are quantised by awq, which usually needs CUDA" in found.finding
-    assert found.evidence[0].quote == '"quant_method": "awq",'
+    assert found.effect is effect
+    assert f"are quantised by {method}, which {said} CUDA" in found.finding
+    assert found.evidence[0].quote == f'"quant_method": "{method}",'
     assert mini.findings("cuda") == []
 
 
@@ -467,6 +472,19 @@ def test_code_from_another_repository(mini):
     found = mini.only("configuration")
     assert "takes AutoModel from another repository, owner/other" in found.finding
     assert found.patch.json.set == {"auto_map.AutoModel": "modeling_x.XModel"}
+
+
+def test_two_classes_from_one_other_repository_keep_their_own_modules(mini):
+    mapping = {
+        "AutoConfig": "owner/other--configuration_x.XConfig",
+        "AutoModel": "owner/other--modeling_x.XModel",
+    }
+    mini.configure(auto_map=mapping)
+    found = mini.look(layers=[Layer.CONFIGURATION]).findings
+    assert [each.patch.json.set for each in found] == [
+        {"auto_map.AutoConfig": "configuration_x.XConfig"},
+        {"auto_map.AutoModel": "modeling_x.XModel"},
+    ]
 
 
 def test_code_that_is_not_there(mini):
@@ -519,6 +537,11 @@ def test_an_index_and_a_file_that_disagree(mini, mapping, said, effect):
     found = mini.only("weights")
     assert said in found.finding
     assert found.effect.value == effect
+
+
+def test_an_index_that_is_none(mini):
+    write(mini.directory, {"model.safetensors.index.json": '{"weight_map": 3}'})
+    assert "is no index of weights: Expected `object`" in mini.only("weights").finding
 
 
 def test_parts_that_are_missing_without_an_index(mini):
