@@ -202,7 +202,7 @@ class Scheduler:
         label = self._run_state.label(state, index)
         if isinstance(outcome, StepResult):
             self._context.on_event(ItemDone(step, number, label, outcome, span))
-        elif self._is_stop(outcome):
+        elif isinstance(outcome, Stopped):
             return
         elif isinstance(outcome, MMError):
             failure = StepFailure(step, number, label, outcome)
@@ -212,12 +212,6 @@ class Scheduler:
                 self._stopping = True
         else:
             self._abort(outcome)
-
-    def _is_stop(self, error: BaseException) -> bool:
-        """Return whether an item ended because the run does."""
-        if isinstance(error, Cancelled):
-            return self._context.in_flight.stopped
-        return isinstance(error, Stopped)
 
     def _report_progress(self, state: StepState) -> None:
         self._context.on_event(StepProgress(state.node.id, state.finished, state.total))

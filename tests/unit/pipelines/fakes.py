@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.jobs.job import Job
     from orchestrator.pipelines.run_events import RunEvent, Span
 
+
 SOUNDS = {
     "say": Signature(
         "say", {"text": Port(Kind("text"), True)}, {"audio": Kind("audio")}, model=True
@@ -94,6 +95,7 @@ class FakeModels:
             "text": port_of(Input(type="text", required=True)),
             "texts": port_of(Input(type="text", list=True)),
             "extra": port_of(Input(type="text")),
+            "page": port_of(Input(type="image")),
         }
         return Signature(step.run, inputs, {"text": Kind("text")}, model=True)
 

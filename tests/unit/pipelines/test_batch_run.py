@@ -1,11 +1,12 @@
 """A batch in its threads: which items run, what is written on the way out, what is left behind."""
 
+import itertools
 import select
 import threading
 
 import pytest
 
-from orchestrator.errors import Cancelled, JobFailed, UsageError
+from orchestrator.errors import Cancelled, Crashed, EnvironmentFailure, JobFailed, UsageError
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.results import Result
 from orchestrator.pipelines.batch_items import Item
@@ -22,12 +23,13 @@ class Jobs:
     def __init__(self, execute):
         self._execute = execute
         self.ran = []
+        self.loads = 0
 
     def produced_by(self, job):
         return {}
 
     def load(self, job):
-        pass
+        self.loads += 1
 
     def execute(self, job):
         self.ran.append(job.inputs["text"])
@@ -50,12 +52,14 @@ class World:
         self.directories.append(path)
         return path
 
-    def run(self, jobs, names, *, inputs=None, report=lambda: None, workers=1, resume=False):
+    def run(
+        self, jobs, names, *, inputs=None, report=lambda: None, workers=1, retries=0, resume=False
+    ):
         manifest = model(self.root, "m").manifest
         batch = Batch(
-            Job("m"), manifest, jobs, self.scratch, lambda path: path.rmdir(), workers=workers
+            Job("m"), manifest, jobs, self.scratch, lambda path: path.rmdir(), workers, retries
         )
-        items = [Item(name, inputs or (lambda _, name=name: {"text": name})) for name in names]
+        items = (Item(name, inputs or (lambda _, name=name: {"text": name})) for name in names)
         with JsonLines.open(self.out, resume=resume) as lines:
             batch.run(items, lines, self.progress, report)
 
@@ -125,3 +129,49 @@ def test_at_an_interrupt_what_ends_well_on_the_way_out_is_written_and_nothing_el
     world.run(jobs, names, resume=True)
     assert jobs.ran == ["cancelled", "broken"]
     assert world.left() == []
+
+
+def test_inputs_are_made_as_they_are_needed(world):
+    ahead = []
+
+    def execute(job):
+        ahead.append(len(world.directories) - len(jobs.ran))
+        if job.inputs["text"] == "w50":
+            raise EnvironmentFailure("enough")
+        return "x"
+
+    jobs = Jobs(execute)
+    with pytest.raises(EnvironmentFailure, match="enough"):
+        world.run(jobs, (f"w{number}" for number in itertools.count()))
+    assert max(ahead) <= 2  # one whose turn is next, and one that is made while that waits
+    assert world.written() in (50, 51)  # the one behind may have ended well
+    assert jobs.loads == 1
+
+
+@pytest.mark.parametrize(("retries", "done"), [(1, 0), (2, 1)])
+def test_a_failed_job_is_tried_again(world, retries, done):
+    def execute(job):
+        if len(jobs.ran) < 3:
+            raise Crashed("not yet")
+        return "x"
+
+    jobs = Jobs(execute)
+    world.run(jobs, ["a"], retries=retries)
+    assert world.progress.done == done
+
+
+def test_a_job_that_is_stopped_is_not_tried_again(world):
+    both_run = threading.Barrier(2)
+
+    def execute(job):
+        both_run.wait(SOON)
+        if job.inputs["text"] == "bad":
+            raise EnvironmentFailure("no space")
+        assert select.select([job.cancellation], [], [], SOON)[0]
+        raise Crashed("killed")
+
+    jobs = Jobs(execute)
+    with pytest.raises(EnvironmentFailure, match="no space"):
+        world.run(jobs, ["slow", "bad"], workers=2, retries=3)
+    assert sorted(jobs.ran) == ["bad", "slow"]
+    assert world.written() == 0

@@ -209,6 +209,26 @@ def test_without_keep_going_nothing_new_begins_after_a_failure(tmp_path):
     assert ("a", {"text": "w5"}) not in models.ran
 
 
+def test_a_step_that_makes_a_list_stops_where_the_run_ends(tmp_path):
+    yaml = """
+name: p
+inputs: {files: {type: file, list: true, required: true}}
+steps:
+  - {id: pages, run: split-pages, with: {files: "${{ inputs.files }}"}}
+  - {id: read, run: a, foreach: "${{ steps.pages.images }}", with: {text: x, page: "${{ item }}"}}
+outputs: {texts: "${{ steps.read.text }}"}
+"""
+    page = tmp_path / "page.png"
+    page.write_bytes(b"x")
+
+    def fail(text, page):
+        raise JobFailed("no")
+
+    run = Run(yaml, FakeModels(a=fail), tmp_path, files=[page] * 100)
+    assert len(run.observed.failures) == 1
+    assert len(run.run_state.states["pages"].flows["images"]) <= AHEAD + 2
+
+
 def test_a_step_that_needs_all_items_does_not_run_on_some(tmp_path):
     step = '  - {id: all, run: c, with: {text: x, texts: "${{ steps.two.text }}"}}'
     yaml = CHAIN.replace("outputs:", f"{step}\noutputs:")
