@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from orchestrator.catalog import Declared
     from orchestrator.engines import EngineFactory
-    from orchestrator.engines.base import Completed, Engine, PreparedModel
+    from orchestrator.engines.interface import Engine, EngineResult, PreparedModel
     from orchestrator.engines.preparing import Preparer
     from orchestrator.jobs.job import Event
 
@@ -378,7 +378,7 @@ class Session:
         """Remove a directory that `spool` made, or that of a job, before the session ends."""
         self._scratch.discard(str(directory))
 
-    def _run(self, job: Job, model: PreparedModel) -> Completed:
+    def _run(self, job: Job, model: PreparedModel) -> EngineResult:
         def note(error: MMError, left: int) -> None:
             self.workspace.reporter.note(f"{error.what}; trying again ({left} left)")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.jobs.job import Event
 
 
-class Request(msgspec.Struct, frozen=True):
+class WorkerRequest(msgspec.Struct, frozen=True):
     """A `load` or a `run`, as it is sent.
 
     Attributes:
@@ -55,7 +55,7 @@ class PendingRequest(msgspec.Struct):
     """
 
     method: str
-    request: Request
+    request: WorkerRequest
     model: str
     cancellation: Cancellation | None
     grace: float
