@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from orchestrator.client import launch
-from orchestrator.client.requests import Request
+from orchestrator.client.requests import WorkerRequest
 from orchestrator.client.runtime import RuntimeDirectory
 
 RUNNER = """
@@ -43,7 +43,7 @@ def started(spec, runtime, logs):
     worker = launch.spawn(spec, runtime, logs)
     launch.greet(worker)
     agreed = {"inputs": {"what": "text"}, "outputs": {"text": "text"}, "primary": "text"}
-    worker.load(Request({**spec.load_parameters(), **agreed}, 60))
+    worker.load(WorkerRequest({**spec.load_parameters(), **agreed}, 60))
     return worker
 
 
@@ -73,7 +73,9 @@ def main(*arguments):
                 worker = started(spec, runtime, root / "logs")
                 for _ in range(2):
                     job = str(root / "job")
-                    worker.run(Request({"inputs": {"what": "x"}, "directory": job}, 60, [], job))
+                    worker.run(
+                        WorkerRequest({"inputs": {"what": "x"}, "directory": job}, 60, [], job)
+                    )
                 alone = private(worker.record.supervisor)
                 other = started(spec, runtime, root / "logs")
                 weights.append((private(worker.record.supervisor)[0], *alone))

@@ -9,6 +9,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from orchestrator.catalog import Declared
     from orchestrator.engines import EngineFactory
-    from orchestrator.engines.base import Completed, Engine, PreparedModel
+    from orchestrator.engines.interface import Engine, PreparedModel
     from orchestrator.engines.preparing import Preparer
     from orchestrator.jobs.job import Event
 
@@ -336,7 +337,8 @@ class Session:
         if manifest.takes_paths:
             # Where a job runs elsewhere, the node that reads the files says what they were.
             described = describe_inputs(manifest, values) if self._preparer.reads_files else {}
-        completed = self._run(replace(job, inputs=values), model)
+        run = partial(self._engine.run, replace(job, inputs=values), model)
+        completed = with_retries(run, job.retries, (Crashed,), self._note_retry)
         timings = {"environment": seconds, **completed.timings}
 
         def make_receipt() -> dict[str, Any]:
@@ -378,11 +380,8 @@ class Session:
         """Remove a directory that `spool` made, or that of a job, before the session ends."""
         self._scratch.discard(str(directory))
 
-    def _run(self, job: Job, model: PreparedModel) -> Completed:
-        def note(error: MMError, left: int) -> None:
-            self.workspace.reporter.note(f"{error.what}; trying again ({left} left)")
-
-        return with_retries(lambda: self._engine.run(job, model), job.retries, (Crashed,), note)
+    def _note_retry(self, error: MMError, left: int) -> None:
+        self.workspace.reporter.note(f"{error.what}; trying again ({left} left)")
 
     def _prepare(self, declared: Declared, job: Job) -> tuple[PreparedModel, float]:
         """Return the job's model with all that it needs, and the seconds that this took."""

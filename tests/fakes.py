@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from orchestrator.core.manifest import Input, Output, Timeouts
-from orchestrator.engines.base import Completed
+from orchestrator.engines.interface import EngineResult
 from orchestrator.environments import Environment, Environments
 from orchestrator.session import Session
 from orchestrator.system.waiting import ENDLESS, Deadline
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.catalog import Declared
-    from orchestrator.client.supervisors import Supervisor
-    from orchestrator.engines.base import Engine, PreparedModel
+    from orchestrator.client.supervisors import SupervisorProcess
+    from orchestrator.engines.interface import Engine, PreparedModel
     from orchestrator.jobs.job import Job
     from orchestrator.system.machine import Memory
     from orchestrator.system.reporter import Reporter
@@ -39,10 +39,10 @@ class FakeEngine:
         self.loaded: list[Job] = []
         self.closed = 0
 
-    def run(self, job: Job, model: PreparedModel) -> Completed:
+    def run(self, job: Job, model: PreparedModel) -> EngineResult:
         self.jobs.append(job)
         self.models.append(model)
-        return Completed({"text": self._run(job)}, {"run": 0.5}, warnings=("cut off",))
+        return EngineResult({"text": self._run(job)}, {"run": 0.5}, warnings=("cut off",))
 
     def load(self, job: Job, model: PreparedModel) -> None:
         self.loaded.append(job)
@@ -158,5 +158,5 @@ class FakeSupervisor:
 if TYPE_CHECKING:
     _reporter: type[Reporter] = Notes
     _memory: type[Memory] = FakeMemory
-    _supervisor: type[Supervisor] = FakeSupervisor
+    _supervisor: type[SupervisorProcess] = FakeSupervisor
     _engine: type[Engine] = FakeEngine

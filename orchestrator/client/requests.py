@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.jobs.job import Event
 
 
-class Request(msgspec.Struct, frozen=True):
+class WorkerRequest(msgspec.Struct, frozen=True):
     """A `load` or a `run`, as it is sent.
 
     Attributes:
@@ -37,18 +36,16 @@ class Request(msgspec.Struct, frozen=True):
     deadline: Deadline = ENDLESS
 
 
-class PendingRequest:
-    """A request that was sent and has no answer yet; its clock starts now.
+class PendingRequest(msgspec.Struct):
+    """A request that is sent now, and what bounds it until its answer comes.
 
-    Args:
+    Attributes:
         method: "load" or "run".
-        request: What was sent.
+        request: What is sent.
         model: The model's name, for errors.
         cancellation: What may ask the worker to stop.
         grace: Seconds that the request may take to end by itself once it was asked to stop.
         check: Called again and again while the worker is silent; what it raises ends the wait.
-
-    Attributes:
         sent_at: When it was sent (`time.monotonic`, as below).
         expires_at: When the next step is due if no answer has come.
         queued: Whether other requests are before it; its own time does not run then.
@@ -57,27 +54,23 @@ class PendingRequest:
         forced: When its worker was ended because it did not stop, in words; empty if it was not.
     """
 
-    def __init__(
-        self,
-        method: str,
-        request: Request,
-        model: str,
-        cancellation: Cancellation | None,
-        grace: float,
-        check: Callable[[], None] | None = None,
-    ) -> None:
-        self.method = method
-        self.request = request
-        self.cancellation = cancellation
-        self.grace = grace
-        self.check = check
-        self.queued = self.started = False
-        self.error: MMError | None = None
-        self.forced = ""
-        self._model = model
-        self.sent_at = time.monotonic()
-        self.expires_at = math.inf
-        self._restart(self.sent_at)
+    method: str
+    request: WorkerRequest
+    model: str
+    cancellation: Cancellation | None
+    grace: float
+    check: Callable[[], None] | None = None
+    sent_at: float = 0.0
+    expires_at: float = 0.0
+    queued: bool = False
+    started: bool = False
+    error: MMError | None = None
+    forced: str = ""
+
+    def __post_init__(self) -> None:
+        """Start the clock."""
+        self.sent_at = now = time.monotonic()
+        self.expires_at = min(now + self.request.seconds, self.request.deadline.at)
 
     def on_event(self, event: Event) -> None:
         """Stop the clock while other requests are served, and restart it at this one's turn."""
@@ -88,7 +81,8 @@ class PendingRequest:
             self.expires_at = self.request.deadline.at
             return
         if self.queued:
-            self._restart(time.monotonic())
+            seconds, deadline = self.request.seconds, self.request.deadline
+            self.expires_at = min(time.monotonic() + seconds, deadline.at)
         self.queued, self.started = False, True
 
     def on_interrupt(self, interrupt: DeadlinePassed | CancelRequested) -> bool:
@@ -100,23 +94,20 @@ class PendingRequest:
         times = interrupt.times if isinstance(interrupt, CancelRequested) else 0
         now = times > 1 or self.error is not None or self.queued or self.grace == 0
         if self.error is None:
-            self.error = Cancelled(f"{self._model} was cancelled") if times else self._timed_out()
+            self.error = Cancelled(f"{self.model} was cancelled") if times else self._timed_out()
             self.expires_at = time.monotonic() + self.grace
         if now and self.grace:
             self.forced = "at once" if times else f"after {self.grace:g} seconds"
         return now
 
-    def _restart(self, now: float) -> None:
-        self.expires_at = min(now + self.request.seconds, self.request.deadline.at)
-
     def _timed_out(self) -> MMError:
         deadline = self.request.deadline
         if self.queued:
-            return too_late(self._model, "its turn", deadline)
+            return too_late(self.model, "its turn", deadline)
         whole = deadline.at <= time.monotonic()
         seconds = deadline.seconds if whole else self.request.seconds
         option = "timeouts.load in its manifest" if self.method == "load" else "--timeout"
         return TimedOut(
-            f"{self._model} took longer than {seconds:g} seconds to {self.method}",
+            f"{self.model} took longer than {seconds:g} seconds to {self.method}",
             fix=deadline.fix if whole else f"allow more with {option}",
         )

@@ -30,7 +30,7 @@ KEEP = b"k"
 """What the lifeline says when the worker is to outlive its client; as in `worker.supervise`."""
 
 
-class Supervisor(Protocol):
+class SupervisorProcess(Protocol):
     """The process that holds one worker.
 
     Attributes:

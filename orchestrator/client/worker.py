@@ -40,9 +40,9 @@ from orchestrator.worker.frames import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from orchestrator.client.requests import Request
+    from orchestrator.client.requests import WorkerRequest
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
-    from orchestrator.client.supervisors import Supervisor
+    from orchestrator.client.supervisors import SupervisorProcess
     from orchestrator.jobs.cancellation import Cancellation
 
 LOOK = 0.5
@@ -66,7 +66,7 @@ class Worker:
     connection: Connection
 
     def __init__(
-        self, record: WorkerRecord, runtime: RuntimeDirectory, supervisor: Supervisor
+        self, record: WorkerRecord, runtime: RuntimeDirectory, supervisor: SupervisorProcess
     ) -> None:
         self.record = record
         self.pid = 0
@@ -80,7 +80,7 @@ class Worker:
 
     def load(
         self,
-        request: Request,
+        request: WorkerRequest,
         cancellation: Cancellation | None = None,
         on_event: Callable[[Event], None] = ignore_event,
         check: Callable[[], None] | None = None,
@@ -113,7 +113,7 @@ class Worker:
 
     def run(
         self,
-        request: Request,
+        request: WorkerRequest,
         cancellation: Cancellation | None = None,
         on_event: Callable[[Event], None] = ignore_event,
         grace: float = GRACE,

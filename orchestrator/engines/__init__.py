@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from orchestrator.engines.base import Engine
+from orchestrator.engines.interface import Engine
 from orchestrator.engines.kept import KeptEngine
 from orchestrator.engines.local import LocalEngine
 from orchestrator.engines.resources import Resources

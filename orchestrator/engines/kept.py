@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from orchestrator.client.connection import ConnectionLost, RemoteError
 from orchestrator.client.launch import HELLO_SECONDS, connect, spawn
 from orchestrator.client.worker import NotBegun, Worker
-from orchestrator.engines.base import ATTEMPTS, never_began
+from orchestrator.engines.interface import ATTEMPTS, never_began
 from orchestrator.engines.messages import load_in_worker, run_in_worker
 from orchestrator.worker.frames import ProtocolError
 from orchestrator.worker.state import WorkerState
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
-    from orchestrator.engines.base import Completed, PreparedModel
+    from orchestrator.engines.interface import EngineResult, PreparedModel
     from orchestrator.engines.resources import Resources
     from orchestrator.jobs.job import Job
     from orchestrator.system.scratch import Scratch
@@ -50,7 +50,7 @@ class KeptEngine:
         self._resources = resources
         self._patience = patience
 
-    def run(self, job: Job, model: PreparedModel) -> Completed:
+    def run(self, job: Job, model: PreparedModel) -> EngineResult:
         """Run `job` in a worker that is there already, after those who came first, or a new one.
 
         Raises:

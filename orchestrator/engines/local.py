@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.client.launch import spawn
 from orchestrator.client.worker import NotBegun, Worker
-from orchestrator.engines.base import ATTEMPTS, never_began
+from orchestrator.engines.interface import ATTEMPTS, never_began
 from orchestrator.engines.messages import load_in_worker, run_in_worker
 from orchestrator.errors import Cancelled
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
-    from orchestrator.engines.base import Completed, PreparedModel
+    from orchestrator.engines.interface import EngineResult, PreparedModel
     from orchestrator.engines.resources import Resources
     from orchestrator.jobs.job import Job
     from orchestrator.system.scratch import Scratch
@@ -54,7 +54,7 @@ class LocalEngine:
         self._waiting = 0  # threads
         self._closed = False
 
-    def run(self, job: Job, model: PreparedModel) -> Completed:
+    def run(self, job: Job, model: PreparedModel) -> EngineResult:
         """Run `job` in an idle worker of its kind, or in a new one."""
         key = model.worker.digest
         timings: dict[str, float] = {}

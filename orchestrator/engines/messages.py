@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.client.launch import greet
-from orchestrator.client.requests import Request
+from orchestrator.client.requests import WorkerRequest
 from orchestrator.core.manifest import PATH_TYPES
 from orchestrator.core.value_checks import ArrayValue, AudioValue, FileValue, check_output
-from orchestrator.engines.base import Completed
+from orchestrator.engines.interface import EngineResult
 from orchestrator.errors import OutputError, UsageError
 from orchestrator.jobs.results import Artifact, Audio, array_result
 from orchestrator.worker.buffers import THRESHOLD
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from orchestrator.client.worker import Worker
     from orchestrator.core.manifest import Manifest
-    from orchestrator.engines.base import PreparedModel
+    from orchestrator.engines.interface import PreparedModel
     from orchestrator.engines.resources import Resources
     from orchestrator.jobs.job import Event, Job
     from orchestrator.system.scratch import Scratch
@@ -62,7 +62,7 @@ def run_in_worker(
     scratch: Scratch,
     threads: int | None,
     keep_alive: float | None = None,
-) -> Completed:
+) -> EngineResult:
     """Run `job` in a worker that has its model, and return checked outputs.
 
     The job's directory is removed, unless an output is in it.
@@ -105,12 +105,12 @@ def run_in_worker(
     finally:
         if made and not keep:
             scratch.discard(request.directory)
-    return Completed(outputs, {"run": seconds}, warnings=warnings)
+    return EngineResult(outputs, {"run": seconds}, warnings=warnings)
 
 
 def load_request(
     job: Job, model: PreparedModel, threads: int, keep_alive: float | None = None
-) -> Request:
+) -> WorkerRequest:
     """Return the request that loads `model` for `job`."""
     manifest = model.manifest
     params = {
@@ -129,12 +129,12 @@ def load_request(
     if job.inputs and not any(manifest.inputs[name].type == "array" for name in job.inputs):
         # For a runner that checks inputs before it loads; arrays would have to be sent twice.
         params["first"] = _encode_inputs(manifest, job.inputs, [])
-    return Request(params, model.load_seconds)
+    return WorkerRequest(params, model.load_seconds)
 
 
 def _run_request(
     job: Job, model: PreparedModel, directory: str, threads: int | None, keep_alive: float | None
-) -> Request:
+) -> WorkerRequest:
     parts: list[memoryview] = []
     seconds = model.run_seconds(job)
     params = {
@@ -146,7 +146,7 @@ def _run_request(
         params["threads"] = threads
     if keep_alive is not None:
         params["keep_alive"] = _finite(keep_alive)
-    return Request(params, seconds, parts, directory, job.deadline)
+    return WorkerRequest(params, seconds, parts, directory, job.deadline)
 
 
 def _finite(seconds: float) -> float | None:

@@ -10,7 +10,7 @@ from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.units import parse_size
 from orchestrator.core.worker_variables import wanted_threads, worker_variables
-from orchestrator.engines.base import PreparedModel
+from orchestrator.engines.interface import PreparedModel
 from orchestrator.system import machine
 from orchestrator.system.home import make_private
 from orchestrator.system.processor import native_dtypes

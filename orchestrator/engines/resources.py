@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
-    from orchestrator.engines.base import PreparedModel
+    from orchestrator.engines.interface import PreparedModel
     from orchestrator.jobs.job import Job
     from orchestrator.system.machine import Memory
     from orchestrator.system.reporter import Reporter

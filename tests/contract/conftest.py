@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator.client import launch
 from orchestrator.client.launch import WorkerSpec
-from orchestrator.client.requests import Request
+from orchestrator.client.requests import WorkerRequest
 from orchestrator.client.runtime import RuntimeDirectory
 from orchestrator.engines.ray.cluster import MUTE, QUIET
 from orchestrator.system.userenv import during
@@ -81,13 +81,13 @@ class Workers:
         }
         if keep_alive >= 0:
             params["keep_alive"] = keep_alive
-        return Request(params, 60)
+        return WorkerRequest(params, 60)
 
     def call(self, what, *, seconds=60.0, parts=(), terms=None, **inputs):
         """Return the request that runs one job."""
         directory = str(self.root / "job")
         params = {"inputs": {"what": what, **inputs}, "directory": directory, **(terms or {})}
-        return Request(params, seconds, list(parts), directory)
+        return WorkerRequest(params, seconds, list(parts), directory)
 
     def run(self, worker, what, **keys):
         """Run one job and return the text that it gives."""

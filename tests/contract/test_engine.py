@@ -19,7 +19,7 @@ from orchestrator.client.launch import WorkerSpec
 from orchestrator.client.runtime import RuntimeDirectory
 from orchestrator.client.supervisors import start_time, wait_gone
 from orchestrator.core.manifest import Input, Output, Timeouts
-from orchestrator.engines.base import PreparedModel
+from orchestrator.engines.interface import PreparedModel
 from orchestrator.engines.kept import KeptEngine
 from orchestrator.engines.local import LocalEngine
 from orchestrator.engines.resources import Resources

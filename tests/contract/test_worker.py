@@ -604,10 +604,10 @@ def test_the_idle_time_of_a_worker_begins_when_its_last_client_leaves(workers):
     worker = workers.start(kept=True, keep_alive=600)
     worker.keep()
     workers.run(worker, "count")
-    before = workers.runtime.state(worker.record.id).since
+    before = workers.runtime.status(worker.record.id).since
     worker.leave()
     until = time.monotonic() + SOON
-    while workers.runtime.state(worker.record.id).since == before:
+    while workers.runtime.status(worker.record.id).since == before:
         assert time.monotonic() < until
         time.sleep(0.01)
 

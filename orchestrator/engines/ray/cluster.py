@@ -60,7 +60,7 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class Node:
+class ClusterNode:
     """A live node: its id in Ray, its host name, its resources in all."""
 
     id: str
@@ -156,14 +156,14 @@ class Cluster:
         reporter.note(f"{what} ({total}{more})")
         return found
 
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[ClusterNode]:
         """Return the live nodes."""
         import ray
 
         alive = [node for node in ray.nodes() if node["Alive"]]
         hosts = Counter(node["NodeManagerHostname"] for node in alive)
         return [
-            Node(
+            ClusterNode(
                 node["NodeID"],
                 _name(node, unique=hosts[node["NodeManagerHostname"]] == 1),
                 node["Resources"],
@@ -287,7 +287,7 @@ def _name(node: Mapping[str, Any], *, unique: bool) -> str:
     return host if unique else f"{host}/{node['NodeID'][:6]}"
 
 
-def _shares(node: Node, demand: Demand) -> Iterable[float]:
+def _shares(node: ClusterNode, demand: Demand) -> Iterable[float]:
     """Return how much of each want a node could fill, 1 for all of it."""
     for name, amount in demand.resources.items():
         yield min(1.0, node.resources.get(name, 0) / amount) if amount else 1.0

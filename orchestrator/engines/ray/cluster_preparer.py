@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.worker_variables import wanted_threads
-from orchestrator.engines.base import PreparedModel
+from orchestrator.engines.interface import PreparedModel
 from orchestrator.engines.preparing import memory_need
 from orchestrator.engines.ray.bundles import pack
 from orchestrator.engines.ray.cluster import demand_of

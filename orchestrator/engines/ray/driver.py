@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.engines.base import Completed
+from orchestrator.engines.interface import EngineResult
 from orchestrator.engines.ray.cancellations import CancellationListener
 from orchestrator.engines.ray.pool import ATTEMPTS, Pool, too_many_lost
 from orchestrator.engines.ray.slots import ActorLost, Slot, consume, get
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orchestrator.client.rosters import Roster
-    from orchestrator.engines.base import PreparedModel
+    from orchestrator.engines.interface import PreparedModel
     from orchestrator.engines.ray.cluster import Cluster
     from orchestrator.system.reporter import Reporter
     from orchestrator.system.scratch import Scratch
@@ -55,7 +55,7 @@ class RayEngine:
         self._pool = Pool(cluster, reporter, self._cancellations, limit, variables or {}, roster)
         self._numbers = itertools.count(1)
 
-    def run(self, job: Job, model: PreparedModel) -> Completed:
+    def run(self, job: Job, model: PreparedModel) -> EngineResult:
         """Run `job` in an idle worker of its kind, or in the first that is there for it."""
         for _ in range(ATTEMPTS):
             slot = self._pool.take(job, model)
@@ -95,7 +95,7 @@ class RayEngine:
             self._cancellations.close()
             self._cluster.close()
 
-    def _run_in(self, slot: Slot, job: Job) -> Completed:
+    def _run_in(self, slot: Slot, job: Job) -> EngineResult:
         """Run `job` in a worker that was taken, and give it back, or drop it where it is lost."""
         number = next(self._numbers)
 
@@ -121,7 +121,7 @@ class RayEngine:
         if forwarder.failure is not None:
             raise forwarder.failure
         outputs = decode_outputs(answer["outputs"], self._scratch)
-        return Completed(
+        return EngineResult(
             outputs,
             {**timings, **answer["timings"]},
             answer["produced_by"],

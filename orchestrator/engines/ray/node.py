@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from orchestrator.engines.base import PreparedModel
+from orchestrator.engines.interface import PreparedModel
 from orchestrator.engines.local import LocalEngine
 from orchestrator.engines.preparing import LocalPreparer
 from orchestrator.engines.ray.bundles import unpack

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.client.rosters import Roster
-    from orchestrator.engines.base import PreparedModel
+    from orchestrator.engines.interface import PreparedModel
     from orchestrator.engines.ray.cancellations import CancellationListener
     from orchestrator.engines.ray.cluster import Cluster
     from orchestrator.jobs.job import Job

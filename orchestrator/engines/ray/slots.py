@@ -15,7 +15,7 @@ from orchestrator.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from orchestrator.engines.base import PreparedModel
+    from orchestrator.engines.interface import PreparedModel
     from orchestrator.engines.ray.cluster import Demand
     from orchestrator.system.reporter import Reporter
 

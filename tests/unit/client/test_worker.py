@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from orchestrator.client.connection import Connection, ConnectionLost
-from orchestrator.client.requests import Request
+from orchestrator.client.requests import WorkerRequest
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.worker import NotBegun, Worker
 from orchestrator.errors import (
@@ -74,7 +74,7 @@ class World:
 
     def run(self, seconds=5.0, cancellation=None, events=None, grace=5.0, deadline=ENDLESS):
         heard = events.append if events is not None else (lambda _: None)
-        request = Request({}, seconds, deadline=deadline)
+        request = WorkerRequest({}, seconds, deadline=deadline)
         return self.worker.run(request, cancellation, heard, grace)
 
     def sent(self):
@@ -194,7 +194,7 @@ def test_a_deadline_asks_first_and_ends_the_worker_only_if_it_does_not_listen(wo
     with pytest.raises(Cancelled):
         world.run(seconds=0)  # what was there before the deadline counts
     with pytest.raises(TimedOut, match="longer than 0 seconds"):
-        world.worker.load(Request({}, 0))
+        world.worker.load(WorkerRequest({}, 0))
     assert world.supervisor.told == 1
 
 
@@ -259,7 +259,7 @@ def test_a_client_that_waits_its_turn_ends_no_job_of_another(world, cancellation
 
     world.say(method="waiting", params={"id": 1, "place": 1})
     with pytest.raises(Cancelled):
-        world.worker.run(Request({}, 5.0), cancellation, ask, grace)
+        world.worker.run(WorkerRequest({}, 5.0), cancellation, ask, grace)
     assert not world.worker.alive
     assert world.supervisor.told == 0
 
@@ -335,7 +335,7 @@ def test_a_load_whose_caller_fails_is_ended(world):
 
     world.say(method="log", params={"id": 1, "text": "one"})
     with pytest.raises(KeyError):
-        world.worker.load(Request({}, 5), on_event=fail)
+        world.worker.load(WorkerRequest({}, 5), on_event=fail)
     assert world.supervisor.told == 1
 
 
@@ -421,5 +421,5 @@ def test_a_worker_that_died_while_it_was_idle_has_not_begun(world):
 
 def test_inputs_that_fit_into_no_message_are_the_callers_fault(world):
     with pytest.raises(UsageError, match="cannot be sent"):
-        world.worker.run(Request({"inputs": {"x": float("nan")}}, 5))
+        world.worker.run(WorkerRequest({"inputs": {"x": float("nan")}}, 5))
     assert world.worker.alive

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.client.launch import WorkerSpec
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.supervisors import start_time
-from orchestrator.engines.base import PreparedModel
+from orchestrator.engines.interface import PreparedModel
 from orchestrator.engines.resources import Resources
 from orchestrator.errors import Cancelled, MemoryRefused, TimedOut
 from orchestrator.jobs.cancellation import Cancellation

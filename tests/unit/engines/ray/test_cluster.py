@@ -5,7 +5,7 @@ import json
 import pytest
 
 from orchestrator.client.launch import WorkerSpec
-from orchestrator.engines.ray.cluster import Cluster, Demand, Node, demand_of, is_scaled
+from orchestrator.engines.ray.cluster import Cluster, ClusterNode, Demand, demand_of, is_scaled
 from orchestrator.errors import MemoryRefused
 
 GIB = 1 << 30
@@ -24,7 +24,7 @@ class Fixed(Cluster):
         self._scales = scales
 
     def nodes(self):
-        return [Node(str(at), f"n{at}", have) for at, have in enumerate(self._resources)]
+        return [ClusterNode(str(at), f"n{at}", have) for at, have in enumerate(self._resources)]
 
     def scales(self):
         return self._scales

@@ -66,7 +66,7 @@ class PreparedModel(msgspec.Struct, frozen=True):
         return self.manifest.keep_alive_seconds if asked is None else asked
 
 
-class Completed(msgspec.Struct, frozen=True):
+class EngineResult(msgspec.Struct, frozen=True):
     """What a job gave.
 
     Attributes:
@@ -87,7 +87,7 @@ class Completed(msgspec.Struct, frozen=True):
 class Engine(Protocol):
     """Runs jobs; several threads may call `run` at once."""
 
-    def run(self, job: Job, model: PreparedModel) -> Completed:
+    def run(self, job: Job, model: PreparedModel) -> EngineResult:
         """Run `job` to its end.
 
         Raises:
