@@ -18,7 +18,7 @@ import fcntl
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +53,6 @@ class RunRecord:
         graph: The pipeline, as `Graph.document` returns it.
         inputs: What it was given.
         options: How it is run: plain data.
-        clock: Returns the time in seconds since 1970, in UTC.
     """
 
     def __init__(
@@ -62,7 +61,6 @@ class RunRecord:
         graph: Mapping[str, Any],
         inputs: Mapping[str, Values],
         options: Mapping[str, Any],
-        clock: Callable[[], float] = time.time,
     ) -> None:
         make_private(runs)
         _prune(runs)
@@ -79,7 +77,7 @@ class RunRecord:
             "pipeline": graph["name"],
             "graph": dict(graph),
             "options": dict(options),
-            "began": _round(clock()),
+            "began": _round(time.time()),
         }
         write_json(self.path / "run.json", self._facts, mode=0o600)
         shown = {

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from orchestrator.client.connection import ConnectionLost
 from orchestrator.client.launch import WORKER_PACKAGE
-from orchestrator.client.supervisors import start_time, wait_gone
+from orchestrator.client.supervisors import send_signal, start_time, wait_gone
 from orchestrator.client.worker import NotBegun
 from orchestrator.errors import (
     Cancelled,
@@ -648,6 +648,26 @@ def test_a_stopped_worker_cancels_its_job_and_says_so(workers):
         thread.join(SOON)
         assert isinstance(ends[0], Cancelled)
         assert "stopped" in str(ends[0])
+
+
+def test_a_worker_that_is_stopped_is_asked_before_it_is_killed(workers):
+    worker = workers.start()
+    worker.record.foreign().end()
+    end = json.loads(workers.runtime.end(worker.record.id).read_text())
+    assert end == {"exit": None, "signal": signal.SIGTERM, "why": "stopped"}
+
+
+def test_a_stubborn_worker_gains_no_time_by_being_asked_again(workers):
+    worker = workers.start()
+    supervisor, until = worker.record.supervisor, time.monotonic() + SOON
+    began = start_time(supervisor)
+    with running(workers, worker, "stubborn") as (ticker, ends, _, thread):
+        ticker.wait()
+        while send_signal(supervisor, began, signal.SIGTERM):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        thread.join(SOON)
+        assert isinstance(ends[0], Cancelled)
 
 
 def test_a_thread_of_the_caller_that_ends_takes_no_worker_with_it(workers):

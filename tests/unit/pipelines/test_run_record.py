@@ -52,9 +52,11 @@ def record(tmp_path):
     made.release()
 
 
-def done(record, name, index, began, seconds, *, lane=0, ready=None, reused=False, parts=None):
+def done(
+    record, name, index, began, seconds, *, later=0.0, lane=0, ready=None, reused=False, parts=None
+):
     parts = {"take": 0.01, "run": seconds - 0.02, "keep": 0.01} if parts is None else parts
-    start = record_start(record)
+    start = record_start(record) + later
     ready = began if ready is None else ready
     span = Span(start + ready, start + began, start + began + seconds, lane)
     key = f"{index}{len(name)}" * 32
@@ -66,15 +68,15 @@ def record_start(record):
     return runs_in(record.path.parent)[0].began
 
 
-def fill(record):
+def fill(record, later=0.0):
     """Two workers read three items, of which the first is kept and another fails; one speaks."""
-    start = record_start(record)
+    start = record_start(record) + later
     record.prepared(Preparation("read", "environment", start, 0.5))
     record.prepared(Preparation("read", "load", start + 0.5, 1.0))
-    done(record, "read", 0, 0.0, 0.1, reused=True, parts={"take": 0.1})
-    done(record, "read", 1, 0.1, 2.0, ready=0.0)
-    done(record, "speak", 0, 1.0, 0.5, ready=0.1)
-    done(record, "speak", 1, 2.2, 0.5, ready=2.1)
+    done(record, "read", 0, 0.0, 0.1, reused=True, parts={"take": 0.1}, later=later)
+    done(record, "read", 1, 0.1, 2.0, ready=0.0, later=later)
+    done(record, "speak", 0, 1.0, 0.5, ready=0.1, later=later)
+    done(record, "speak", 1, 2.2, 0.5, ready=2.1, later=later)
     failure = StepFailure("read", 2, "item 2", JobFailed("no <day>", detail="Traceback"))
     span = Span(start, start + 0.1, start + 0.3, 1)
     record.failed(ItemFailed(failure, span), "mm run reader --image 2")
@@ -192,11 +194,10 @@ def test_a_trace_has_rows_for_workers_loads_queues_and_transfers(record):
 
 
 def test_turns_that_follow_each_other_do_not_overlap_in_a_trace(tmp_path):
-    # Whatever the part of a microsecond at which a run begins: seven hundredths at a time.
+    # Whatever the part of a microsecond at which they begin: seven hundredths at a time.
     for count in range(60):
-        began = 1_764_000_000 + count * 7e-8
-        made = RunRecord(tmp_path / str(count), SKETCH, {}, {}, clock=lambda began=began: began)
-        check_trace(trace(fill(made)))
+        made = RunRecord(tmp_path / str(count), SKETCH, {}, {})
+        check_trace(trace(fill(made, count * 7e-8)))
 
 
 def test_a_trace_of_nothing_and_of_an_older_record_is_one(record):
