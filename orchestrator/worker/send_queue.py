@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 PATIENCE = 0.1
 """Seconds in which a peer that reads takes what is sent; the rest is left to the thread."""
 
+LOOK = 1.0
+"""Seconds between two looks of the thread at a peer that reads nothing: the socket may have been
+closed here, and its number be another's by now."""
+
 MAX_UNREAD = 64 * 1024 * 1024
 """Bytes beyond which no more is kept for a peer; memory files that travel along count."""
 
@@ -122,10 +126,10 @@ class SendQueue:
                 return True
         return False
 
-    def _await_reader(self, seconds: float | None = None) -> bool:
+    def _await_reader(self, seconds: float) -> bool:
         poller = select.poll()
         poller.register(self._sock, select.POLLOUT)
-        return bool(poller.poll(None if seconds is None else seconds * 1000))
+        return bool(poller.poll(seconds * 1000))
 
     def _keep(self, frame: _Frame) -> None:
         if self.unread > self._most:
@@ -143,7 +147,7 @@ class SendQueue:
             frame = self._kept[0]
             before = frame.size
             try:
-                self._await_reader()
+                self._await_reader(LOOK)
                 whole = frame.write(self._sock)
             except (OSError, ValueError):  # it is broken, or closed here
                 self._drop()
