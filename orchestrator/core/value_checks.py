@@ -14,7 +14,7 @@ import msgspec
 from orchestrator.core.paths import given_path
 from orchestrator.errors import OutputError, UsageError
 from orchestrator.worker import sound
-from orchestrator.worker.encoding import MAX_NUMBER, check_json
+from orchestrator.worker.encoding import MAX_NUMBER, as_json, own_scalar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -101,6 +101,8 @@ def _check_list(name: str, declared: Input, value: Any) -> Any:
 
 def _check_one(name: str, declared: Input, value: Any) -> Any:
     kind = declared.type
+    if kind in PLAIN:
+        value = own_scalar(value)
     if kind in ("text", "choice"):
         _check_text(name, declared, value)
     elif kind in ("image", "file", "audio"):
@@ -113,7 +115,7 @@ def _check_one(name: str, declared: Input, value: Any) -> Any:
     elif kind in ("integer", "number"):
         _check_number(name, declared, value)
     elif kind == "json":
-        _check_json(name, value)
+        return _checked_json(name, value)
     return value
 
 
@@ -128,9 +130,9 @@ def _check_text(name: str, declared: Input, value: Any) -> None:
         )
 
 
-def _check_json(name: str, value: Any) -> None:
+def _checked_json(name: str, value: Any) -> Any:
     try:
-        check_json(value)
+        return as_json(value)
     except (TypeError, ValueError) as error:
         raise UsageError(f"input {name!r} is not JSON: {error}") from error
 

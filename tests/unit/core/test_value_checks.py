@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +34,12 @@ MANIFEST = Manifest(
 def test_defaults_are_filled_in_and_what_has_none_is_left_out():
     assert check_inputs(MANIFEST, {"text": "a"}) == {"text": "a", "mode": "a", "b": False}
     assert check_inputs(MANIFEST, {"text": "a", "n": None})["text"] == "a"
+
+
+def test_scalars_of_numpy_are_taken_for_what_they_are():
+    given_ = {"text": "a", "n": np.int64(3), "x": np.float32(0.5), "j": {np.int8(1): np.bool_(0)}}
+    checked = check_inputs(MANIFEST, given_)
+    assert repr([checked[name] for name in "nxj"]) == "[3, 0.5, {1: False}]"
 
 
 @pytest.mark.parametrize(
