@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from typing import Any
 
 import click
 
 from orchestrator.cli.progress import TerminalReporter
 from orchestrator.cli.terminal import write_result
+from orchestrator.system.home import json_line
 from orchestrator.workspace import Workspace
 
 
@@ -26,6 +28,10 @@ class Context(Workspace):
     def out(self, text: str) -> None:
         """Write a result and a newline to standard output."""
         write_result(f"{text}\n")
+
+    def out_json(self, document: dict[str, Any]) -> None:
+        """Write one JSON object and a newline to standard output."""
+        write_result(json_line(document) + b"\n")
 
     def say(self, text: str) -> None:
         """Write a line that is not a result to standard error, once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -90,7 +89,7 @@ def command(
     ended = run_smallest(context, subject.declared, device, dtype, table, subject)
     if as_json:
         document = {"version": JSON_VERSION, **report.document(), "run": ended.document()}
-        context.out(json.dumps(document, ensure_ascii=False))
+        context.out_json(document)
     else:
         context.out(ended.sentence)
         for explanation in ended.explanations:
@@ -136,7 +135,7 @@ def _trace(context: Context, name: str) -> str:
 def _show(context: Context, report: Report, *, as_json: bool) -> int:
     if as_json:
         document = {"version": JSON_VERSION, **report.document()}
-        context.out(json.dumps(document, ensure_ascii=False))
+        context.out_json(document)
         return WRONG if report.wrong else 0
     heading = f"{report.subject}: {report.conditions}" if report.conditions else report.subject
     context.out(heading)
@@ -197,7 +196,7 @@ def _show_explanations(context: Context, found: list[Explanation], *, as_json: b
     if as_json:
         explained = [each.document() for each in found]
         document = {"version": JSON_VERSION, "explanations": explained}
-        context.out(json.dumps(document, ensure_ascii=False))
+        context.out_json(document)
     elif not found:
         context.out("no known failure is in this text; docs/doctor.md tells how to add one")
     else:

@@ -106,9 +106,11 @@ def _run(
         keep_alive = _keep_alive(options["keep_alive"], context.variables)
         places = _places(context, declared.manifest, given, options)
         _execute(context, declared, given, options, places, keep_alive)
-    except (MMError, KeyboardInterrupt) as error:
+    except BrokenPipeError:
+        raise  # no one reads the JSON
+    except (Exception, KeyboardInterrupt) as error:
         if options["as_json"]:
-            context.out(_json(declared.manifest.name, error=error))
+            context.out_json(_document(declared.manifest.name, error=error))
         if isinstance(error, (JobFailed, Crashed, EnvironmentFailure)):
             from orchestrator.doctor.hint import hint
 
@@ -248,22 +250,18 @@ def _deliver(
         data = json.dumps(result.receipt, indent=2, ensure_ascii=False) + "\n"
         outputs.write_file(options["receipt"], data.encode("utf-8"))
     if options["as_json"]:
-        shown = {
-            name: outputs.described(value, places.get(name))
-            for name, value in result.items()
-            if name in places or not outputs.is_binary(value)
-        }
-        context.out(_json(result.model, shown, result.receipt))
+        shown = {name: outputs.described(value, places.get(name)) for name, value in result.items()}
+        context.out_json(_document(result.model, shown, result.receipt))
 
 
-def _json(
+def _document(
     model: str,
     shown: dict[str, Any] | None = None,
     receipt: dict[str, Any] | None = None,
-    error: MMError | KeyboardInterrupt | None = None,
-) -> str:
+    error: BaseException | None = None,
+) -> dict[str, Any]:
     outcome, described = outcome_of(error)
-    document = {
+    return {
         "version": JSON_VERSION,
         "model": model,
         "outcome": outcome,
@@ -271,4 +269,3 @@ def _json(
         "error": described,
         "receipt": receipt,
     }
-    return json.dumps(document, ensure_ascii=False)

@@ -12,7 +12,7 @@ from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.error_exit import outcome_of
 from orchestrator.cli.path_type import GivenPath
-from orchestrator.errors import ItemsFailed, MMError, UsageError
+from orchestrator.errors import ItemsFailed, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Takes
@@ -157,9 +157,11 @@ def _run(
             _explain(context, graph, given, settings)
         else:
             _execute(context, graph, given, settings, options)
-    except (MMError, KeyboardInterrupt) as error:
+    except BrokenPipeError:
+        raise  # no one reads the JSON
+    except (Exception, KeyboardInterrupt) as error:
         if options["as_json"] and not isinstance(error, ItemsFailed):
-            context.out(_json(declaration.name, None, {}, error))
+            context.out_json(_document(declaration.name, None, {}, error))
         raise
 
 
@@ -191,7 +193,7 @@ def _execute(
         _summary(context, graph, outcome)
         failed = _failed(outcome) if outcome.failures else None
         if as_json:
-            context.out(_json(graph.declaration.name, outcome, shown, failed))
+            context.out_json(_document(graph.declaration.name, outcome, shown, failed))
         if failed:
             raise failed
 
@@ -268,16 +270,16 @@ def _plan_lines(plan: StepPlan, *, mapped: bool) -> Iterable[str]:
         yield f"  {why}: {', '.join(labels[:LABELS_SHOWN])}{more}"
 
 
-def _json(
+def _document(
     name: str,
     outcome: Outcome | None,
     shown: dict[str, Any],
-    error: MMError | KeyboardInterrupt | None,
-) -> str:
+    error: BaseException | None,
+) -> dict[str, Any]:
     ended, described = outcome_of(error)
     failures = outcome.failures if outcome is not None else ()
     alone = outcome.alone if outcome is not None else ()
-    document = {
+    return {
         "version": JSON_VERSION,
         "pipeline": name,
         "outcome": ended,
@@ -289,4 +291,3 @@ def _json(
         "error": described,
         "run": outcome.run if outcome is not None else None,
     }
-    return json.dumps(document, ensure_ascii=False)
