@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.core.paths import given_path
 from orchestrator.errors import OutputError, UsageError
-from orchestrator.worker import sound
+from orchestrator.worker import frames, sound
 from orchestrator.worker.encoding import MAX_NUMBER, as_json, own_scalar
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ PLAIN: dict[str, Any] = {
 
 BOOLEAN = ("boolean", "json")
 """The types that a truth value may have, which Python counts among the whole numbers."""
+
+MAX_INPUTS = frames.MAX_MESSAGE - (1 << 20)
+"""Bytes of the inputs that are no files, as JSON; what else the message says takes far less."""
+
+SMALL = 1 << 16
+"""Characters of a text that is not measured."""
 
 MAX_DIMENSIONS = 64
 """As many as NumPy 2 allows."""
@@ -90,7 +96,26 @@ def check_inputs(manifest: Takes, given: Mapping[str, Any]) -> dict[str, Any]:
                 f"{manifest.name} needs the input {name!r}",
                 fix=f"run: mm run {manifest.name} --help",
             )
+    _check_size({name: each for name, each in values.items() if inputs[name].type in PLAIN})
     return values
+
+
+def _check_size(values: Mapping[str, Any]) -> None:
+    """Check that values fit into one message, before anything is built or loaded for them."""
+    size = 0
+    for value in values.values():
+        if isinstance(value, (str, list, tuple, dict)):
+            size += len(value) if isinstance(value, str) and len(value) < SMALL else _size(value)
+    if size > MAX_INPUTS:
+        raise UsageError(
+            f"text and JSON of {size:,} bytes, and a job takes {MAX_INPUTS:,}",
+            where=", ".join(values),
+            fix="give it in several jobs",
+        )
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def _check_list(name: str, declared: Input, value: Any) -> Any:
