@@ -45,11 +45,21 @@ COMMANDS = {
 }
 """Every command with its help and its place."""
 
+ELSEWHERE = {
+    "pull": "mm model pull", "list": "mm model list", "ls": "mm model list",
+    "images": "mm model list", "show": "mm model show", "rm": "mm model remove",
+    "rmi": "mm model remove", "remove": "mm model remove", "create": "mm new", "init": "mm new",
+    "sync": "mm env sync", "lock": "mm env lock", "install": "mm env sync", "build": "mm env sync",
+    "exec": "mm env exec", "tree": "mm env tree", "prune": "mm env prune", "kill": "mm stop",
+}  # fmt: skip
+"""What users of ollama, uv and docker type, and the command that does it here."""
+
 
 @click.group(
     cls=LazyGroup,
     package="orchestrator.cli",
     table=COMMANDS,
+    elsewhere=ELSEWHERE,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="--manifests DIR (repeatable) and --debug may stand before or after the command.",
 )

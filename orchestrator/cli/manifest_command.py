@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.group import Group
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.core.units import counted
 from orchestrator.errors import ManifestError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.catalog import ManifestDirectory
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Check manifests, print their schema, trust a directory of them."""
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.context import Context
+from orchestrator.cli.group import Group
 
 if TYPE_CHECKING:
     from orchestrator.workspace import Choice
 
 
-class TaskGroup(click.Group):
+class TaskGroup(Group):
     """A group with a command for each task and each model."""
 
     def build(self, name: str, choice: Choice) -> click.Command:

@@ -11,6 +11,7 @@ import click
 from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.error_exit import outcome_of
+from orchestrator.cli.group import Group
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import ItemsFailed, UsageError
 
@@ -58,7 +59,7 @@ OPTIONS = (
 )
 
 
-class Pipelines(click.Group):
+class Pipelines(Group):
     """A group whose commands are the pipelines of the manifests in use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
