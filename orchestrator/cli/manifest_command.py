@@ -86,7 +86,8 @@ def trust(context: Context, directory: Path, *, revoke: bool) -> None:
     """Trust the models in DIR for every command below the directory that holds DIR.
 
     Trust covers the present files of DIR and of the envs/ beside it, which are printed; after any
-    change mm asks again. Read the runners first: they are programs that run with your rights.
+    change the models are ignored until you trust it again. Read the runners first: they are
+    programs that run with your rights.
     """
     from orchestrator.catalog import inspect_tree
     from orchestrator.system.settings import update_settings

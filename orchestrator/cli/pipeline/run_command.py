@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,7 @@ from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.error_exit import outcome_of
 from orchestrator.cli.group import Group
+from orchestrator.cli.job_display import print_log
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import ItemsFailed, UsageError
 
@@ -187,7 +189,7 @@ def _execute(
     keep_inputs([*places.values(), options["trace"]], declaration, given, context.cwd)
     with Session(workspace=context, **shared.session_arguments(options)) as session:
         values = collect(declaration, given, session.spool())
-        outcome = execute(graph, session, values, settings, _print_logs(context))
+        outcome = execute(graph, session, values, settings, partial(print_log, context.reporter))
         shown = deliver(outcome, graph, places)
         if options["trace"]:
             _write_trace(context, outcome.run, options["trace"])
@@ -205,17 +207,9 @@ def _failed(outcome: Outcome) -> ItemsFailed:
     again = "run the same command to try again, or "
     if any(map(is_rejection, outcome.failures)):
         again = ""  # it would be rejected again
-    return ItemsFailed(
-        failure_summary(outcome.failures), fix=f"{again}run: mm pipeline report {outcome.run}"
-    )
-
-
-def _print_logs(context: Context) -> Callable[[str, Any], None]:
-    def on_event(model: str, event: Any) -> None:
-        if event.kind == "log":
-            context.say(f"{model}: {event.params.get('text')}")
-
-    return on_event
+    # Why was said when it happened.
+    what = failure_summary(outcome.failures, reason=False)
+    return ItemsFailed(what, fix=f"{again}run: mm pipeline report {outcome.run}")
 
 
 def _write_trace(context: Context, run: str, path: str) -> None:
@@ -228,7 +222,7 @@ def _write_trace(context: Context, run: str, path: str) -> None:
 
 
 def _summary(context: Context, graph: Graph, outcome: Outcome) -> None:
-    """Say what each step did, what failed, and how to repeat it."""
+    """Say what each step did, and how to repeat what failed."""
     for name in graph.nodes:
         counts = outcome.counts[name]
         parts = [f"{counts.done} done"] if counts.done else []
@@ -239,8 +233,8 @@ def _summary(context: Context, graph: Graph, outcome: Outcome) -> None:
         context.say(f"{name}: {', '.join(parts) or 'nothing done'}")
     for failure, command in zip(outcome.failures, outcome.alone, strict=True):
         at = f" on {failure.label}" if failure.label else ""
-        alone = f"\n    alone: {command}" if command else ""
-        context.say(f"failed: {failure.step}{at}: {failure.error}{alone}")
+        if command:
+            context.say(f"{failure.step}{at} alone: {command}")
 
 
 def _explain(context: Context, graph: Graph, given: dict[str, Any], settings: RunOptions) -> None:
