@@ -62,7 +62,7 @@ def command(context: Context, *, yes: bool) -> None:
     own = user_directory(context.variables).parent
     if own.exists():
         context.out(f"{format_size(_size(own, set())):>10}  {own}  your own files, which stay")
-    live = [record.model for record in context.runtime.records()]
+    live = [record.model for record in context.own_workers()]
     if live:
         raise EnvironmentFailure(
             f"workers are running ({', '.join(live)})", fix="run: mm stop --all"
@@ -72,8 +72,9 @@ def command(context: Context, *, yes: bool) -> None:
             context.say("nothing was removed; run: mm uninstall --yes")
             return
         click.confirm("Remove all of it?", abort=True, err=True)
-    for path in (root, runtime):
-        _remove(path)
+    _remove(root)
+    if not any(context.runtime.records()):  # of another MM_HOME
+        _remove(runtime)
     context.say(
         "removed; the package goes with what installed it, as in: uv tool uninstall mm-orchestrator"
     )
