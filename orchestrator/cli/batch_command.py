@@ -123,6 +123,7 @@ def _run(
             device=options["device"],
             dtype=options["dtype"],
             timeout=options["timeout"],
+            load_timeout=options["load_timeout"],
             workers=options["workers"],
             on_event=partial(print_log, context.reporter, manifest.name),
         )

@@ -24,6 +24,7 @@ class Context(Workspace):
 
     reporter: TerminalReporter = field(default_factory=_reporter)
     debug: bool = False
+    quiet: bool = False
 
     def out(self, text: str) -> None:
         """Write a result and a newline to standard output."""
@@ -36,6 +37,10 @@ class Context(Workspace):
     def say(self, text: str) -> None:
         """Write a line that is not a result to standard error, once."""
         self.reporter.note(text)
+
+    def be_quiet(self) -> None:
+        """Print no notes and no progress from now on: results and errors alone."""
+        self.quiet = self.reporter.quiet = True
 
     def close(self) -> None:
         """Remove the progress display from the terminal."""

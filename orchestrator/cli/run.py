@@ -17,8 +17,6 @@ from orchestrator.cli.task_group import TaskGroup
 from orchestrator.errors import Crashed, EnvironmentFailure, JobFailed, MMError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from orchestrator.catalog import Declared
     from orchestrator.cli.streaming import Stream
     from orchestrator.core.manifest import Manifest
@@ -37,11 +35,7 @@ OPTIONS = (
     ),
     shared.JSON,
     *shared.JOB,
-    click.Option(
-        ["--keep-alive"],
-        metavar="TIME",
-        help="How long the worker stays for the next job: 10m, 0 or forever.",
-    ),
+    shared.KEEP_ALIVE,
     click.Option(
         ["--retries"],
         type=click.IntRange(min=0),
@@ -49,7 +43,7 @@ OPTIONS = (
         metavar="N",
         help="Run the job again, at most N times, when its worker crashes.",
     ),
-    click.Option(["--force"], is_flag=True, help="Load the model even where memory is short."),
+    shared.FORCE,
     click.Option(
         ["--receipt"],
         type=GivenPath(),
@@ -103,7 +97,7 @@ def _run(
     context: Context, declared: Declared, given: dict[str, Any], options: dict[str, Any]
 ) -> None:
     try:
-        keep_alive = _keep_alive(options["keep_alive"], context.variables)
+        keep_alive = shared.keep_alive_seconds(options["keep_alive"], context.variables)
         places = _places(context, declared.manifest, given, options)
         _execute(context, declared, given, options, places, keep_alive)
     except BrokenPipeError:
@@ -117,21 +111,6 @@ def _run(
             if line := hint(context, declared, error, options["device"], options["dtype"]):
                 context.say(line)
         raise
-
-
-def _keep_alive(given: str | None, variables: Mapping[str, str]) -> float | None:
-    """Return the seconds of --keep-alive or MM_KEEP_ALIVE; None where neither is given."""
-    from orchestrator.core.units import parse_duration
-
-    name, text = "--keep-alive", given
-    if given is None:
-        name, text = "MM_KEEP_ALIVE", variables.get("MM_KEEP_ALIVE")
-    if not text:
-        return None
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UsageError(str(error), where=name) from error
 
 
 def _places(
@@ -190,6 +169,7 @@ def _execute(
             device=options["device"],
             dtype=options["dtype"],
             timeout=options["timeout"],
+            load_timeout=options["load_timeout"],
             deadline=Deadline(options["timeout"] or math.inf),
             cancellation=cancellation,
             on_event=display.on_event,

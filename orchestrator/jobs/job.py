@@ -48,6 +48,7 @@ class Job(msgspec.Struct, frozen=True):
         device: "auto", or one that the manifest lists.
         dtype: "auto", or one that the manifest lists for the device.
         timeout: Seconds that the run may take, instead of the manifest's `timeouts.run`.
+        load_timeout: Seconds that the load may take, instead of `timeouts.load`.
         deadline: What ends it wherever it stands: every wait for others, the load and the run. Its
             clock is stopped while the job's own environment is built.
         cancellation: Asks the job to stop.
@@ -68,6 +69,7 @@ class Job(msgspec.Struct, frozen=True):
     device: str = AUTO
     dtype: str = AUTO
     timeout: float | None = None
+    load_timeout: float | None = None
     deadline: Deadline = ENDLESS
     cancellation: Cancellation | None = None
     grace: float = GRACE
@@ -83,7 +85,8 @@ class Job(msgspec.Struct, frozen=True):
         Raises:
             UsageError: When no job can have them.
         """
-        if self.timeout is not None and (problem := timeout_problem(self.timeout)):
-            raise UsageError(f"the time-out {problem}")
+        for what, seconds in (("time-out", self.timeout), ("load time-out", self.load_timeout)):
+            if seconds is not None and (problem := timeout_problem(seconds)):
+                raise UsageError(f"the {what} {problem}")
         if self.keep_alive is not None and not self.keep_alive >= 0:
             raise UsageError(f"a worker cannot stay for {self.keep_alive} seconds")

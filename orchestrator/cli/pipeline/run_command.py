@@ -194,21 +194,20 @@ def _execute(
         if options["trace"]:
             _write_trace(context, outcome.run, options["trace"])
         _summary(context, graph, outcome)
-        failed = _failed(outcome) if outcome.failures else None
+        failed = _failed(outcome, reason=context.quiet) if outcome.failures else None
         if as_json:
             context.out_json(_document(graph.declaration.name, outcome, shown, failed))
         if failed:
             raise failed
 
 
-def _failed(outcome: Outcome) -> ItemsFailed:
+def _failed(outcome: Outcome, *, reason: bool) -> ItemsFailed:
     from orchestrator.pipelines.step_failures import failure_summary, is_rejection
 
     again = "run the same command to try again, or "
     if any(map(is_rejection, outcome.failures)):
         again = ""  # it would be rejected again
-    # Why was said when it happened.
-    what = failure_summary(outcome.failures, reason=False)
+    what = failure_summary(outcome.failures, reason=reason)
     return ItemsFailed(what, fix=f"{again}run: mm pipeline report {outcome.run}")
 
 

@@ -3,7 +3,8 @@
 import click
 import pytest
 
-from orchestrator.cli.main import COMMANDS, ELSEWHERE, command
+from orchestrator.cli.context import Context
+from orchestrator.cli.main import COMMANDS, ELSEWHERE, command, take_global_options
 from orchestrator.errors import UsageError
 from tests.unit.catalog.worlds import write_model
 
@@ -57,3 +58,24 @@ def test_an_option_is_given_once_for_one_value(user, words, option):
         return
     with pytest.raises(UsageError, match=f"^{option} is given twice; it takes one value"):
         user.mm(*words, manifests=[manifests], variables=variables)
+
+
+@pytest.mark.parametrize(
+    ("words", "quiet"),
+    [
+        (["-q", "ps"], True),
+        (["ps", "--quiet"], True),
+        (["run", "m", "--", "-q"], False),
+        (["env", "exec", "m", "pip", "-q"], False),
+    ],
+)
+def test_quiet_leaves_the_notes_out(tmp_path, capsys, words, quiet):
+    context = Context(variables={}, cwd=tmp_path)
+    rest = take_global_options(words, context)
+    assert context.quiet is quiet
+    assert rest == (["ps"] if quiet else words)
+    context.say("a note")
+    context.reporter.progress("m", "half")
+    context.reporter.line("a line of a job")
+    context.reporter.finish("m", "done")
+    assert (capsys.readouterr().err == "") is quiet
