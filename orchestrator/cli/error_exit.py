@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.terminal import discard_output, plain
-from orchestrator.errors import Cancelled, JobFailed, MMError
+from orchestrator.errors import Cancelled, JobFailed, MMError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +46,8 @@ def outcome_of(error: BaseException | None) -> tuple[str, dict[str, Any] | None]
         return "done", None
     if isinstance(error, KeyboardInterrupt):
         known: MMError = Cancelled("interrupted")
+    elif isinstance(error, click.ClickException):
+        known = UsageError(error.format_message().rstrip("."))
     else:
         known = error if isinstance(error, MMError) else MMError(_fault(error))
     return known.outcome, {"message": str(known), "exit_code": known.exit_code}

@@ -60,6 +60,23 @@ class RunGroup(TaskGroup):
         """Return the command of a task or model."""
         return _command(name, choice)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Note before the model and its options are known whether JSON is wanted."""
+        ctx.meta["mm.json"] = "--json" in args[: args.index("--") if "--" in args else None]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; where JSON is wanted, every error prints its one object."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, click.exceptions.Exit):
+            raise  # no one reads it, or nothing ran
+        except (Exception, KeyboardInterrupt) as error:
+            if ctx.meta["mm.json"]:
+                model = ctx.meta.get("mm.chosen")
+                ctx.ensure_object(Context).out_json(_document(model, error=error))
+            raise
+
 
 @click.group(cls=RunGroup, subcommand_metavar="TASK|MODEL [INPUTS]...")
 def command() -> None:
@@ -100,16 +117,11 @@ def _run(
         keep_alive = shared.keep_alive_seconds(options["keep_alive"], context.variables)
         places = _places(context, declared.manifest, given, options)
         _execute(context, declared, given, options, places, keep_alive)
-    except BrokenPipeError:
-        raise  # no one reads the JSON
-    except (Exception, KeyboardInterrupt) as error:
-        if options["as_json"]:
-            context.out_json(_document(declared.manifest.name, error=error))
-        if isinstance(error, (JobFailed, Crashed, EnvironmentFailure)):
-            from orchestrator.doctor.hint import hint
+    except (JobFailed, Crashed, EnvironmentFailure) as error:
+        from orchestrator.doctor.hint import hint
 
-            if line := hint(context, declared, error, options["device"], options["dtype"]):
-                context.say(line)
+        if line := hint(context, declared, error, options["device"], options["dtype"]):
+            context.say(line)
         raise
 
 
@@ -235,7 +247,7 @@ def _deliver(
 
 
 def _document(
-    model: str,
+    model: str | None,
     shown: dict[str, Any] | None = None,
     receipt: dict[str, Any] | None = None,
     error: BaseException | None = None,

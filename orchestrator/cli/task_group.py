@@ -28,6 +28,7 @@ class TaskGroup(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """Return the command of a task or model."""
         choice = ctx.ensure_object(Context).choose(cmd_name, ctx.meta.get("mm.model"))
+        ctx.meta["mm.chosen"] = choice.declared.name
         return self.build(cmd_name, choice)
 
     def resolve_command(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from orchestrator.core.devices import AUTO
-from orchestrator.core.units import timeout_problem
+from orchestrator.core.units import MAX_SECONDS, timeout_problem
 from orchestrator.errors import UsageError
 from orchestrator.system.waiting import ENDLESS, Deadline
 
@@ -88,5 +89,6 @@ class Job(msgspec.Struct, frozen=True):
         for what, seconds in (("time-out", self.timeout), ("load time-out", self.load_timeout)):
             if seconds is not None and (problem := timeout_problem(seconds)):
                 raise UsageError(f"the {what} {problem}")
-        if self.keep_alive is not None and not self.keep_alive >= 0:
+        stay = self.keep_alive
+        if stay is not None and not (0 <= stay <= MAX_SECONDS or stay == math.inf):
             raise UsageError(f"a worker cannot stay for {self.keep_alive} seconds")

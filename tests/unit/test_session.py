@@ -39,6 +39,12 @@ def test_a_job_may_limit_its_load(world):
         Job("echo", load_timeout=0)
 
 
+@pytest.mark.parametrize("seconds", [-1, 10**400, float("nan")])
+def test_no_worker_stays_for_such_a_time(seconds):
+    with pytest.raises(UsageError, match="a worker cannot stay for"):
+        Job("echo", keep_alive=seconds)
+
+
 def test_building_an_environment_costs_a_job_nothing_of_its_time(world):
     with FakeSession(world) as mm:
         deadline = Deadline(60)

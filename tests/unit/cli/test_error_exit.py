@@ -3,11 +3,13 @@
 import json
 import sys
 
+import click
 import pytest
 
 from orchestrator.cli import error_exit
 from orchestrator.cli.context import Context
-from orchestrator.errors import Rejected
+from orchestrator.errors import MMError, Rejected
+from tests.unit.catalog.worlds import write_model
 
 HALF = "no such voice: \udcff\ud800"
 """Halves of surrogate pairs, as in the name of a file that is not UTF-8."""
@@ -33,6 +35,33 @@ def test_every_error_is_one_json_object(context, capfdbinary, error, outcome, co
     document = json.loads(line)
     assert (document["outcome"], document["error"]["exit_code"]) == (outcome, code)
     assert isinstance(error, KeyboardInterrupt) or HALF in document["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "model", "code"),
+    [
+        (["one", "--text", "a", "extra"], "one", 2),
+        (["one", "--json", "--json", "--text", "a", "--text", "b"], "one", 2),
+        (["one", "--nonsense"], "one", 2),
+        (["none-such"], None, 2),
+        (["one", "--keep-alive", "soon"], "one", 2),
+    ],
+)
+def test_what_is_wrong_before_anything_runs_is_one_json_object(user, words, model, code):
+    manifests = write_model(user.root / "a", "one")
+    with pytest.raises((MMError, click.ClickException)):
+        user.mm("run", *words, "--json", manifests=[manifests])
+    (line,) = user.out
+    document = json.loads(line)
+    assert document["model"] == model
+    assert (document["outcome"], document["error"]["exit_code"]) == ("rejected", code)
+
+
+def test_without_a_wish_for_json_an_error_prints_none(user):
+    manifests = write_model(user.root / "a", "one")
+    with pytest.raises(click.ClickException):
+        user.mm("run", "one", "--nonsense", "--", "--json", manifests=[manifests])
+    assert user.out == []
 
 
 def test_the_log_of_a_fault_holds_what_is_no_unicode_text(context, capsys, tmp_path):
