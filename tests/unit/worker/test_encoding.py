@@ -225,6 +225,9 @@ class Tensor:
         ("boolean", np.bool_(True), True),
         ("boolean", Tensor(False), False),
         ("text", np.str_("a"), "a"),
+        ("json", np.int8(1), 1),
+        ("json", {"a": [np.float32(0.5)]}, {"a": [0.5]}),
+        ("json", [{np.int64(1): "a"}], [{1: "a"}]),
         (
             "json",
             {np.int64(1): [np.float32(0.5), (Tensor(2),)], "b": {np.str_("c"): np.bool_(False)}},
