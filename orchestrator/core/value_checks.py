@@ -102,14 +102,15 @@ def check_inputs(manifest: Takes, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_size(values: Mapping[str, Any]) -> None:
     """Check that values fit into one message, before anything is built or loaded for them."""
-    size = 0
-    for value in values.values():
-        if isinstance(value, (str, list, tuple, dict)):
-            size += len(value) if isinstance(value, str) and len(value) < SMALL else _size(value)
-    if size > MAX_INPUTS:
+    sizes = {
+        name: len(value) if isinstance(value, str) and len(value) < SMALL else _size(value)
+        for name, value in values.items()
+        if isinstance(value, (str, list, tuple, dict))
+    }
+    if (size := sum(sizes.values())) > MAX_INPUTS:
         raise UsageError(
             f"text and JSON of {size:,} bytes, and a job takes {MAX_INPUTS:,}",
-            where=", ".join(values),
+            where=f"input {max(sizes, key=lambda name: sizes[name])!r}",
             fix="give it in several jobs",
         )
 

@@ -55,7 +55,7 @@ def test_defaults_are_filled_in_and_what_has_none_is_left_out():
     ids=["letters", "escapes", "accents", "json", "together"],
 )
 def test_inputs_that_fit_into_no_message_are_refused_before_anything_is_done(given_):
-    with pytest.raises(UsageError, match="and a job takes 15,728,640"):
+    with pytest.raises(UsageError, match=r"^input '(text|j)': .*, and a job takes 15,728,640"):
         check_inputs(MANIFEST, given_)
 
 
