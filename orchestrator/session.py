@@ -388,12 +388,12 @@ class Session:
         key = (declared.name, job.device, job.dtype)
         model = self._prepared.get(key)
         if model is not None:
-            return model, 0.0
+            return _limited(model, job), 0.0
         began = time.perf_counter()
         with job.deadline.paused():
             model = self._preparer.prepare(declared, job.device, job.dtype, job.deadline)
         self._prepared[key] = model
-        return model, time.perf_counter() - began
+        return _limited(model, job), time.perf_counter() - began
 
     def _choose(self, job: Job) -> Declared:
         key = (job.name, job.model)
@@ -410,6 +410,11 @@ class Session:
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 """All of this process."""
+
+
+def _limited(model: PreparedModel, job: Job) -> PreparedModel:
+    limit = job.load_timeout
+    return model if limit is None else replace(model, load_timeout=limit)
 
 
 def _forked() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.catalog import Catalog, Declared
-    from orchestrator.client.runtime import RuntimeDirectory
+    from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.environments import Environments
     from orchestrator.sources.service import Sources
     from orchestrator.system.settings import Settings
@@ -65,6 +65,11 @@ class Workspace:
     def worker_logs(self) -> Path:
         """The directory of workers' logs."""
         return self.home.logs / "workers"
+
+    def own_workers(self) -> list[WorkerRecord]:
+        """Return the live workers of this `MM_HOME`; others may share its runtime directory."""
+        logs = self.worker_logs.resolve()
+        return [each for each in self.runtime.records() if Path(each.log).resolve().parent == logs]
 
     @cached_property
     def settings(self) -> Settings:

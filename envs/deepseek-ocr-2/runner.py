@@ -153,8 +153,11 @@ def rejecting(job):
 
     try:
         yield
+    except Image.UnidentifiedImageError:  # its words name the path, which may be one of mm's own
+        job.reject("image: not an image that can be read")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        job.reject(f"not an image that can be read ({error})")
+        reason = getattr(error, "strerror", None) or error
+        job.reject(f"image: not an image that can be read ({reason})")
 
 
 # What the model wrote

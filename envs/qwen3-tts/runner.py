@@ -332,16 +332,16 @@ def recording(path, job):
             shortest, longest = REFERENCE
             if not shortest <= seconds <= longest:
                 job.reject(
-                    f"reference: {path} lasts {seconds:,.1f} s; "
+                    f"reference: it lasts {seconds:,.1f} s; "
                     f"between {shortest:g} and {longest:g} s of speech are needed"
                 )
             samples = opened.read(dtype="float32", always_2d=True).mean(axis=1)
     except (soundfile.LibsndfileError, OSError, TypeError, ZeroDivisionError) as error:
-        reason = getattr(error, "error_string", str(error)).rstrip(".")
-        job.reject(f"reference: {path} cannot be read as sound ({reason})")
+        reason = getattr(error, "error_string", getattr(error, "strerror", None) or str(error))
+        job.reject(f"reference: cannot be read as sound ({reason.rstrip('.')})")
     peak = float(np.abs(samples).max(initial=0))
     if not np.isfinite(peak) or peak < QUIET:
-        job.reject(f"reference: nothing can be heard in {path}")
+        job.reject("reference: nothing can be heard in it")
     return samples / max(1.0, peak), rate
 
 

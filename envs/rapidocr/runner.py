@@ -7,6 +7,7 @@ the weights are read where the package carries them.
 import math
 import os
 import statistics
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -66,6 +67,12 @@ def load(context):  # noqa: ARG001 - it needs no settings
     return engine
 
 
+def check(job, *, image, **_):
+    """Rejects what its header shows to be no image, or too large, before the model is loaded."""
+    with opened(image, job):
+        pass
+
+
 def run(model, job, *, image, min_score=0.5):
     page = open_image(image, job)
     found = find_lines(model, page, job)
@@ -88,28 +95,41 @@ def open_image(path, job):
 
     What is transparent lies on white. Of an animation, the first frame.
     """
+    with opened(path, job) as stored:
+        stored.load()
+        picture = to_rgb(ImageOps.exif_transpose(stored))
+    return np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
+
+
+@contextmanager
+def opened(path, job):
+    """Gives the image as Pillow opens it; rejects the job where it cannot be read, or is too large.
+
+    The sentences name the input: its path may be one of mm's own, for a page or standard input.
+    """
     Image.MAX_IMAGE_PIXELS = None  # there is a limit below, which says what it is
     try:
         if Path(path).stat().st_size == 0:
-            job.reject(f"{path}: the file is empty")
-        with Image.open(path, formats=FORMATS) as opened:
-            pixels = opened.width * opened.height
+            job.reject("image: the file is empty")
+        with Image.open(path, formats=FORMATS) as picture:
+            width, height = picture.size
+            pixels = width * height
             if pixels > MEGAPIXELS * 1_000_000:
                 job.reject(
-                    f"{path}: {opened.width} x {opened.height} are {pixels / 1e6:.0f} megapixels "
+                    f"image: {width} x {height} are {pixels / 1e6:.0f} megapixels "
                     f"and the limit is {MEGAPIXELS}; make the image smaller"
                 )
-            opened.load()
-            picture = ImageOps.exif_transpose(opened)
+            if max(width, height) > TILE * min(width, height):
+                job.reject(f"image: {width} x {height} pixels are too narrow to hold text")
+            yield picture
     except Image.UnidentifiedImageError:
-        job.reject(f"{path}: not an image of a kind that can be read ({', '.join(FORMATS)})")
+        job.reject(f"image: not an image of a kind that can be read ({', '.join(FORMATS)})")
     except IsADirectoryError:
-        job.reject(f"{path}: a directory, not an image")
+        job.reject("image: a directory, not an image")
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         if isinstance(error, OSError) and error.strerror:
-            job.reject(f"{path}: cannot be read: {error.strerror}")
-        job.reject(f"{path}: a damaged or incomplete image ({error})")
-    return np.ascontiguousarray(np.asarray(to_rgb(picture))[:, :, ::-1])
+            job.reject(f"image: cannot be read: {error.strerror}")
+        job.reject(f"image: a damaged or incomplete image ({error})")
 
 
 def to_rgb(picture):

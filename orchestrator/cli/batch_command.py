@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import click
 
 from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.job_display import print_log
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.cli.task_group import TaskGroup
 from orchestrator.core.units import counted
@@ -121,7 +123,9 @@ def _run(
             device=options["device"],
             dtype=options["dtype"],
             timeout=options["timeout"],
+            load_timeout=options["load_timeout"],
             workers=options["workers"],
+            on_event=partial(print_log, context.reporter, manifest.name),
         )
         if lines.receipts and lines.receipts != {identity_of(session, job)}:
             context.say(

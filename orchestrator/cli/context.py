@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from typing import Any
 
 import click
 
 from orchestrator.cli.progress import TerminalReporter
 from orchestrator.cli.terminal import write_result
+from orchestrator.system.home import json_line
 from orchestrator.workspace import Workspace
 
 
@@ -22,14 +24,23 @@ class Context(Workspace):
 
     reporter: TerminalReporter = field(default_factory=_reporter)
     debug: bool = False
+    quiet: bool = False
 
     def out(self, text: str) -> None:
         """Write a result and a newline to standard output."""
         write_result(f"{text}\n")
 
+    def out_json(self, document: dict[str, Any]) -> None:
+        """Write one JSON object and a newline to standard output."""
+        write_result(json_line(document) + b"\n")
+
     def say(self, text: str) -> None:
         """Write a line that is not a result to standard error, once."""
         self.reporter.note(text)
+
+    def be_quiet(self) -> None:
+        """Print no notes and no progress from now on: results and errors alone."""
+        self.quiet = self.reporter.quiet = True
 
     def close(self) -> None:
         """Remove the progress display from the terminal."""

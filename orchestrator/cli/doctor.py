@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +114,7 @@ def _trace(context: Context, name: str) -> str:
 
 
 def _print_json(context: Context, document: dict[str, Any]) -> None:
-    context.out(json.dumps({"version": JSON_VERSION, **document}, ensure_ascii=False))
+    context.out_json({"version": JSON_VERSION, **document})
 
 
 def _show(context: Context, report: Report) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.cli.terminal import discard_output, plain
-from orchestrator.errors import Cancelled, JobFailed, MMError
+from orchestrator.errors import Cancelled, JobFailed, MMError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,11 +40,16 @@ def conclude(error: BaseException, context: Context, arguments: Sequence[str]) -
     return _unknown(error, context, arguments)
 
 
-def outcome_of(error: MMError | KeyboardInterrupt | None) -> tuple[str, dict[str, Any] | None]:
+def outcome_of(error: BaseException | None) -> tuple[str, dict[str, Any] | None]:
     """Return the `outcome` and the `error` of a document of `--json`."""
     if error is None:
         return "done", None
-    known = error if isinstance(error, MMError) else Cancelled("interrupted")
+    if isinstance(error, KeyboardInterrupt):
+        known: MMError = Cancelled("interrupted")
+    elif isinstance(error, click.ClickException):
+        known = UsageError(error.format_message().rstrip("."))
+    else:
+        known = error if isinstance(error, MMError) else MMError(_fault(error))
     return known.outcome, {"message": str(known), "exit_code": known.exit_code}
 
 
@@ -75,20 +81,24 @@ def _unknown(error: BaseException, context: Context, arguments: Sequence[str]) -
         _write(text)
     now = datetime.now(tz=timezone.utc)
     head = (
-        f"mm {__version__}, Python {platform.python_version()}, {platform.platform()}\n"
+        f"mm {__version__}, Python {platform.python_version()}, {' '.join(os.uname()[::2])}\n"
         f"{now.isoformat()}\narguments: {list(arguments)}\n\n"
     )
-    summary = f"mm: a fault in mm itself: {type(error).__name__}: {error}"
+    summary = f"mm: {_fault(error)}"
     try:
         logs = home_directory(context.variables).logs
         make_private(logs)
         log = logs / f"fault-{now:%Y%m%d-%H%M%S}.log"
-        write_atomically(log, (head + text).encode("utf-8"), mode=0o600)
+        write_atomically(log, (head + text).encode("utf-8", "backslashreplace"), mode=0o600)
     except OSError as unwritable:
         _write(f"{head}{text}\n{summary} (and its log could not be written: {unwritable})")
     else:
         _write(f"{summary}; the traceback is in {log}: please report it")
     return 1
+
+
+def _fault(error: BaseException) -> str:
+    return f"a fault in mm itself: {type(error).__name__}: {error}"
 
 
 def _traceback(error: BaseException) -> str:

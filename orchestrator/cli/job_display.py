@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.cli.context import Context
+    from orchestrator.cli.progress import TerminalReporter
     from orchestrator.cli.streaming import Stream
     from orchestrator.jobs.job import Event
     from orchestrator.session import Session
+
+
+def print_log(reporter: TerminalReporter, model: str, event: Event) -> None:
+    """Print what a job logs, and nothing else of it."""
+    if event.kind == "log":
+        reporter.line(f"{model}: {event.params.get('text')}")
 
 
 class JobDisplay:
@@ -37,7 +44,7 @@ class JobDisplay:
         elif event.kind == "waiting":
             self._reporter.progress(self._model, f"waiting; {params.get('place')} before this job")
         elif event.kind == "log":
-            self._reporter.line(f"{self._model}: {params.get('text')}")
+            print_log(self._reporter, self._model, event)
         elif event.kind == "progress" and not (self._streams and sys.stdout.isatty()):
             done, total = params.get("done"), params.get("total")
             if isinstance(done, (int, float)) and isinstance(total, (int, float)):

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.group import Group
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that knows its commands by name and help, so that its own help imports none.
 
     Args:
         package: Where the modules of the commands are.
         table: For each command its help and where it is: "module:attribute" in `package`.
+        elsewhere: For names that people know from other tools, the command that does it here.
         **settings: As for `click.Group`.
     """
 
     def __init__(
-        self, *, package: str, table: Mapping[str, tuple[str, str]], **settings: Any
+        self,
+        *,
+        package: str,
+        table: Mapping[str, tuple[str, str]],
+        elsewhere: Mapping[str, str] = MappingProxyType({}),
+        **settings: Any,
     ) -> None:
         super().__init__(**settings)
         self._package = package
         self._table = table
+        self._elsewhere = elsewhere
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the table."""
@@ -50,13 +59,13 @@ class LazyGroup(click.Group):
         """Find the command, offering the nearest names for one that does not exist."""
         name = args[0]
         if name not in self._table and not name.startswith("-"):
-            from difflib import get_close_matches
+            from orchestrator.core.binding import did_you_mean
 
-            near = get_close_matches(name, self._table, 2)
-            hint = (
-                f"did you mean {' or '.join(near)}?" if near else f"run: {ctx.command_path} --help"
+            here = self._elsewhere.get(name)
+            hint = f"did you mean {here}?" if here else did_you_mean(name, self._table)
+            raise UsageError(
+                f"there is no command {name!r}", fix=hint or f"run: {ctx.command_path} --help"
             )
-            raise UsageError(f"there is no command {name!r}", fix=hint)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ from orchestrator.errors import UsageError
 from orchestrator.system.removal import modified
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
     from orchestrator.client.runtime import WorkerRecord
 
@@ -24,29 +27,43 @@ PAUSE = 0.2
 
 
 @click.command()
-@click.argument("model")
+@click.argument("name", metavar="TASK|MODEL")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the worker ends.")
+@click.option(
+    "--tail", type=click.IntRange(min=1), metavar="N", help="Print the last N lines alone."
+)
 @pass_context
-def command(context: Context, *, model: str, follow: bool) -> None:
-    """Print the log of MODEL's newest worker, live or ended."""
-    live = [record for record in context.runtime.records() if record.model == model]
-    log = _newest(context.worker_logs, model)
-    if log is None:
-        context.catalog.model(model)
-        raise UsageError(f"no worker of {model} has left a log", fix=f"run: mm run {model} …")
+def command(context: Context, *, name: str, follow: bool, tail: int | None) -> None:
+    """Print the log of the newest worker, live or ended, of a model or of any model of a task."""
+    live = list(context.runtime.records())
+    log = _newest(context, name)
     writer = next((record for record in live if record.log == str(log)), None)
-    _print(log, writer if follow else None)
+    _print(log, writer if follow else None, tail)
 
 
-def _newest(directory: Path, model: str) -> Path | None:
-    """Return the newest log of a model; a name has no dot, so that it ends at the first one."""
-    logs = directory.glob(f"{model}.*.log") if directory.is_dir() else ()
-    return max(logs, key=modified, default=None)
+def _newest(context: Context, name: str) -> Path:
+    """Return the newest log of a model, or of the models of a task."""
+    if logs := list(_logs(context, name)):  # also of a model that is no longer declared
+        return max(logs, key=modified)
+    many = context.catalog.tasks.get(name) or (context.catalog.model(name),)
+    logs = [log for declared in many for log in _logs(context, declared.name)]
+    if not logs:
+        raise UsageError(f"no worker of {name} has left a log", fix=f"run: mm run {name} …")
+    newest = max(logs, key=modified)
+    context.say(f"{name}: the log of {newest.name.partition('.')[0]}")
+    return newest
 
 
-def _print(log: Path, writer: WorkerRecord | None) -> None:
-    """Print a log; with a `writer`, follow the log until that worker ends."""
+def _logs(context: Context, model: str) -> Iterator[Path]:
+    """Yield the logs of a model; a name has no dot, so that it ends at the first one."""
+    return context.worker_logs.glob(f"{glob.escape(model)}.*.log")
+
+
+def _print(log: Path, writer: WorkerRecord | None, tail: int | None) -> None:
+    """Print a log, or its last lines; with a `writer`, follow the log until that worker ends."""
     with log.open("rb") as stream:
+        if tail is not None:
+            stream.seek(_start_of_last(stream, tail))
         while True:
             # Checked before the read, so that its last output is read as well.
             ended = writer is None or writer.foreign().wait(PAUSE)
@@ -56,3 +73,18 @@ def _print(log: Path, writer: WorkerRecord | None) -> None:
                 write_result(data)
             if ended:
                 return
+
+
+def _start_of_last(stream: BinaryIO, lines: int) -> int:
+    """Return where the last `lines` lines begin."""
+    size, end = CHUNK, stream.seek(0, os.SEEK_END)
+    while True:
+        start = max(0, end - size)
+        stream.seek(start)
+        data = stream.read(end - start)
+        ends = lines + data.endswith(b"\n")
+        if start == 0 or data.count(b"\n") >= ends:
+            break
+        size *= 2
+    before, *last = data.rsplit(b"\n", ends)
+    return start + len(before) + 1 if len(last) == ends else start

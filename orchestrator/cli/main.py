@@ -39,19 +39,31 @@ COMMANDS = {
     "new": ("Write the skeleton of a model of your own", "new:command"),
     "completion": ("Print the completion script for a shell", "completion:command"),
     "ps": ("Show the live workers", "ps:command"),
+    "load": ("Load a model into a worker that stays for the next jobs", "load:command"),
     "stop": ("End workers and free their memory", "stop:command"),
     "logs": ("Print the output of a model's worker", "logs:command"),
     "uninstall": ("Show everything that mm keeps, and remove it", "uninstall:command"),
 }
 """Every command with its help and its place."""
 
+ELSEWHERE = {
+    "pull": "mm model pull", "list": "mm model list", "ls": "mm model list",
+    "images": "mm model list", "show": "mm model show", "rm": "mm model remove",
+    "rmi": "mm model remove", "remove": "mm model remove", "create": "mm new", "init": "mm new",
+    "sync": "mm env sync", "lock": "mm env lock", "install": "mm env sync", "build": "mm env sync",
+    "exec": "mm env exec", "tree": "mm env tree", "prune": "mm env prune", "kill": "mm stop",
+}  # fmt: skip
+"""What users of ollama, uv and docker type, and the command that does it here."""
+
 
 @click.group(
     cls=LazyGroup,
     package="orchestrator.cli",
     table=COMMANDS,
+    elsewhere=ELSEWHERE,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="--manifests DIR (repeatable) and --debug may stand before or after the command.",
+    epilog="--manifests DIR (repeatable), --debug and -q (--quiet: results and errors alone) may "
+    "stand before or after the command.",
 )
 @click.version_option(__version__, prog_name="mm", message="%(prog)s %(version)s")
 def command() -> None:
@@ -80,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def take_global_options(arguments: Sequence[str], context: Context) -> list[str]:
-    """Take `--manifests DIR` and `--debug` from anywhere before a `--`; return the rest.
+    """Take `--manifests DIR`, `--debug` and `--quiet` from anywhere before a `--`; return the rest.
 
     The commands of `mm run` come from manifests, so the directories must be known before click
     parses the command line.
@@ -93,6 +105,8 @@ def take_global_options(arguments: Sequence[str], context: Context) -> list[str]
             rest += [word, *words]
         elif word == "--debug":
             context.debug = True
+        elif word in ("-q", "--quiet") and rest[:2] != ["env", "exec"]:  # those go to a program
+            context.be_quiet()
         elif word == "--manifests" or word.startswith("--manifests="):
             value = word.partition("=")[2] if "=" in word else next(words, "")
             if not value:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.group import Group
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.core.units import counted
 from orchestrator.errors import ManifestError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.catalog import ManifestDirectory
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Check manifests, print their schema, trust a directory of them."""
 
@@ -85,7 +86,8 @@ def trust(context: Context, directory: Path, *, revoke: bool) -> None:
     """Trust the models in DIR for every command below the directory that holds DIR.
 
     Trust covers the present files of DIR and of the envs/ beside it, which are printed; after any
-    change mm asks again. Read the runners first: they are programs that run with your rights.
+    change the models are ignored until you trust it again. Read the runners first: they are
+    programs that run with your rights.
     """
     from orchestrator.catalog import inspect_tree
     from orchestrator.system.settings import update_settings

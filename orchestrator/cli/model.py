@@ -10,6 +10,7 @@ import click
 
 from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.group import Group
 from orchestrator.cli.path_type import GivenPath
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ NOTHING_NEEDED = "in its packages"
 """What is shown as the weights of a model without a source."""
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Show the models, and fetch, check and forget their weights."""
 

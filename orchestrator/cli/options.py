@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object.")
 
@@ -36,8 +39,21 @@ JOB = (
         metavar="SECONDS",
         help="How long a job may take; of mm run, the load and waits for others included.",
     ),
+    click.Option(
+        ["--load-timeout"],
+        type=float,
+        metavar="SECONDS",
+        help="How long the load may take, instead of the manifest's timeouts.load.",
+    ),
 )
 """How a job of a task or a model runs."""
+
+KEEP_ALIVE = click.Option(
+    ["--keep-alive"],
+    metavar="TIME",
+    help="How long the worker stays for the next job: 10m, 0 or forever.",
+)
+FORCE = click.Option(["--force"], is_flag=True, help="Load the model even where memory is short.")
 
 RETRIES = click.Option(
     ["--retries"],
@@ -67,6 +83,25 @@ ENGINE = (
     ),
 )
 """Where jobs run, for the commands that run many of them."""
+
+
+def keep_alive_seconds(given: str | None, variables: Mapping[str, str]) -> float | None:
+    """Return the seconds of --keep-alive or MM_KEEP_ALIVE; None where neither is given.
+
+    Raises:
+        UsageError: When they are no duration.
+    """
+    from orchestrator.core.units import parse_duration
+
+    name, text = "--keep-alive", given
+    if given is None:
+        name, text = "MM_KEEP_ALIVE", variables.get("MM_KEEP_ALIVE")
+    if not text:
+        return None
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(str(error), where=name) from error
 
 
 def session_arguments(options: dict[str, Any]) -> dict[str, Any]:

@@ -60,6 +60,8 @@ def printed_output(places: Mapping[str, str]) -> str:
 def check_place(name: str, kind: str, path: str, *, as_json: bool, many: bool = False) -> None:
     """Check that an output can go to its place, and make the directory of a list.
 
+    A list of what JSON can hold goes into one file where that is named `.json`.
+
     Args:
         name: The output.
         kind: Its type.
@@ -79,7 +81,7 @@ def check_place(name: str, kind: str, path: str, *, as_json: bool, many: bool = 
                 what = f"a list of {kind} and is not written to standard output"
             place = "DIR" if many else "out.wav" if kind == "audio" else "PATH"
             raise UsageError(f"the output {name!r} is {what}", fix=f"add -o {name}={place}")
-    elif many:
+    elif many and not is_json(path):
         target = Path(path)
         if target.exists() and not target.is_dir():
             raise UsageError("is a file, and a list goes to a directory", where=path)
@@ -88,10 +90,18 @@ def check_place(name: str, kind: str, path: str, *, as_json: bool, many: bool = 
         except OSError as error:
             raise UsageError(f"cannot be made ({error.strerror})", where=path) from error
     else:
+        if many and kind in BINARY_TYPES:
+            what = f"a list of {kind} does not fit into JSON"
+            raise UsageError(what, where=path, fix="name a directory")
         if kind == "audio" and Path(path).suffix.lower() not in AUDIO_SUFFIXES:
             fix = f"name it {Path(path).stem}.wav"
             raise UsageError("sound is written as WAV", where=path, fix=fix)
         check_writable(path)
+
+
+def is_json(place: str) -> bool:
+    """Return whether a place asks for JSON, so that a list goes into that one file."""
+    return Path(place).suffix.lower() == ".json"
 
 
 def check_writable(path: str) -> None:
@@ -160,14 +170,9 @@ def suffix_of(value: Any) -> str:
 
 
 def described(value: Any, place: str | None) -> Any:
-    """Return an output as `--json` shows it: the value, or where its file is.
-
-    None for a file that goes nowhere.
-    """
+    """Return an output as `--json` shows it: the value, or where its file is; null for nowhere."""
     if not is_binary(value):
         return value
-    if place is None:
-        return None
     return {"path": place, "media_type": getattr(value, "media_type", "application/x-npy")}
 
 

@@ -12,6 +12,7 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.group import Group
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import SourceError, UsageError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 CONFLICT = 4
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Show, check and apply the edits that a model's own code needs."""
 

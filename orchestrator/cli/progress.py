@@ -17,7 +17,11 @@ QUIET_SECONDS = 5.0
 
 
 class TerminalReporter:
-    """A `Reporter` that writes to `stream`; safe to call from any thread."""
+    """A `Reporter` that writes to `stream`; safe to call from any thread.
+
+    Attributes:
+        quiet: Whether to write nothing.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -26,6 +30,7 @@ class TerminalReporter:
         self._tasks: dict[str, TaskID] = {}
         self._lines: dict[str, tuple[str, float]] = {}
         self._noted: set[str] = set()
+        self.quiet = False
 
     def note(self, text: str) -> None:
         """Write one line, unless it was written before."""
@@ -42,6 +47,8 @@ class TerminalReporter:
     def progress(self, key: str, text: str, done: float = 0, total: float = 0) -> None:
         """Draw or move the bar of `key`; without a terminal, write a line now and then."""
         with self._lock:
+            if self.quiet:
+                return
             if not self._stream.isatty():
                 self._quiet_line(key, text)
                 return
@@ -96,6 +103,8 @@ class TerminalReporter:
         return self._bars
 
     def _write(self, line: str) -> None:
+        if self.quiet:
+            return
         line = plain(line)
         if self._bars is not None:
             self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,7 @@ def command(context: Context, *, as_json: bool) -> None:
     """
     rows = _rows(context)
     if as_json:
-        context.out(json.dumps({"version": JSON_VERSION, "workers": rows}, ensure_ascii=False))
+        context.out_json({"version": JSON_VERSION, "workers": rows})
         return
     if not rows:
         context.say("no worker is running")

@@ -17,8 +17,6 @@ from orchestrator.cli.task_group import TaskGroup
 from orchestrator.errors import Crashed, EnvironmentFailure, JobFailed, MMError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from orchestrator.catalog import Declared
     from orchestrator.cli.streaming import Stream
     from orchestrator.core.manifest import Manifest
@@ -37,11 +35,7 @@ OPTIONS = (
     ),
     shared.JSON,
     *shared.JOB,
-    click.Option(
-        ["--keep-alive"],
-        metavar="TIME",
-        help="How long the worker stays for the next job: 10m, 0 or forever.",
-    ),
+    shared.KEEP_ALIVE,
     click.Option(
         ["--retries"],
         type=click.IntRange(min=0),
@@ -49,7 +43,7 @@ OPTIONS = (
         metavar="N",
         help="Run the job again, at most N times, when its worker crashes.",
     ),
-    click.Option(["--force"], is_flag=True, help="Load the model even where memory is short."),
+    shared.FORCE,
     click.Option(
         ["--receipt"],
         type=GivenPath(),
@@ -65,6 +59,23 @@ class RunGroup(TaskGroup):
     def build(self, name: str, choice: Choice) -> click.Command:
         """Return the command of a task or model."""
         return _command(name, choice)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Note before the model and its options are known whether JSON is wanted."""
+        ctx.meta["mm.json"] = "--json" in args[: args.index("--") if "--" in args else None]
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; where JSON is wanted, every error prints its one object."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, click.exceptions.Exit):
+            raise  # no one reads it, or nothing ran
+        except (Exception, KeyboardInterrupt) as error:
+            if ctx.meta["mm.json"]:
+                model = ctx.meta.get("mm.chosen")
+                ctx.ensure_object(Context).out_json(_document(model, error=error))
+            raise
 
 
 @click.group(cls=RunGroup, subcommand_metavar="TASK|MODEL [INPUTS]...")
@@ -103,33 +114,15 @@ def _run(
     context: Context, declared: Declared, given: dict[str, Any], options: dict[str, Any]
 ) -> None:
     try:
-        keep_alive = _keep_alive(options["keep_alive"], context.variables)
+        keep_alive = shared.keep_alive_seconds(options["keep_alive"], context.variables)
         places = _places(context, declared.manifest, given, options)
         _execute(context, declared, given, options, places, keep_alive)
-    except (MMError, KeyboardInterrupt) as error:
-        if options["as_json"]:
-            context.out(_json(declared.manifest.name, error=error))
-        if isinstance(error, (JobFailed, Crashed, EnvironmentFailure)):
-            from orchestrator.doctor import hint
+    except (JobFailed, Crashed, EnvironmentFailure) as error:
+        from orchestrator.doctor import hint
 
-            if line := hint(context, declared, error, options["device"], options["dtype"]):
-                context.say(line)
+        if line := hint(context, declared, error, options["device"], options["dtype"]):
+            context.say(line)
         raise
-
-
-def _keep_alive(given: str | None, variables: Mapping[str, str]) -> float | None:
-    """Return the seconds of --keep-alive or MM_KEEP_ALIVE; None where neither is given."""
-    from orchestrator.core.units import parse_duration
-
-    name, text = "--keep-alive", given
-    if given is None:
-        name, text = "MM_KEEP_ALIVE", variables.get("MM_KEEP_ALIVE")
-    if not text:
-        return None
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise UsageError(str(error), where=name) from error
 
 
 def _places(
@@ -188,6 +181,7 @@ def _execute(
             device=options["device"],
             dtype=options["dtype"],
             timeout=options["timeout"],
+            load_timeout=options["load_timeout"],
             deadline=Deadline(options["timeout"] or math.inf),
             cancellation=cancellation,
             on_event=display.on_event,
@@ -248,22 +242,18 @@ def _deliver(
         data = json.dumps(result.receipt, indent=2, ensure_ascii=False) + "\n"
         outputs.write_file(options["receipt"], data.encode("utf-8"))
     if options["as_json"]:
-        shown = {
-            name: outputs.described(value, places.get(name))
-            for name, value in result.items()
-            if name in places or not outputs.is_binary(value)
-        }
-        context.out(_json(result.model, shown, result.receipt))
+        shown = {name: outputs.described(value, places.get(name)) for name, value in result.items()}
+        context.out_json(_document(result.model, shown, result.receipt))
 
 
-def _json(
-    model: str,
+def _document(
+    model: str | None,
     shown: dict[str, Any] | None = None,
     receipt: dict[str, Any] | None = None,
-    error: MMError | KeyboardInterrupt | None = None,
-) -> str:
+    error: BaseException | None = None,
+) -> dict[str, Any]:
     outcome, described = outcome_of(error)
-    document = {
+    return {
         "version": JSON_VERSION,
         "model": model,
         "outcome": outcome,
@@ -271,4 +261,3 @@ def _json(
         "error": described,
         "receipt": receipt,
     }
-    return json.dumps(document, ensure_ascii=False)

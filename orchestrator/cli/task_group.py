@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.context import Context
+from orchestrator.cli.group import Group
 
 if TYPE_CHECKING:
     from orchestrator.workspace import Choice
 
 
-class TaskGroup(click.Group):
+class TaskGroup(Group):
     """A group with a command for each task and each model."""
 
     def build(self, name: str, choice: Choice) -> click.Command:
@@ -27,6 +28,7 @@ class TaskGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """Return the command of a task or model."""
         choice = ctx.ensure_object(Context).choose(cmd_name, ctx.meta.get("mm.model"))
+        ctx.meta["mm.chosen"] = choice.declared.name
         return self.build(cmd_name, choice)
 
     def resolve_command(

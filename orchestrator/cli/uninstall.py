@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from orchestrator.catalog.directories import user_directory
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.core.units import format_size
 from orchestrator.errors import EnvironmentFailure, UsageError
@@ -58,7 +59,10 @@ def command(context: Context, *, yes: bool) -> None:
         context.out(f"{format_size(size):>10}  {path}  {described}".rstrip())
     context.out(f"{'':>10}  {runtime}  sockets and records of live workers")
     context.out(f"{format_size(total):>10}  in all; files that uv's cache shares are freed there")
-    live = [record.model for record in context.runtime.records()]
+    own = user_directory(context.variables).parent
+    if own.exists():
+        context.out(f"{format_size(_size(own, set())):>10}  {own}  your own files, which stay")
+    live = [record.model for record in context.own_workers()]
     if live:
         raise EnvironmentFailure(
             f"workers are running ({', '.join(live)})", fix="run: mm stop --all"
@@ -68,8 +72,9 @@ def command(context: Context, *, yes: bool) -> None:
             context.say("nothing was removed; run: mm uninstall --yes")
             return
         click.confirm("Remove all of it?", abort=True, err=True)
-    for path in (root, runtime):
-        _remove(path)
+    _remove(root)
+    if not any(context.runtime.records()):  # of another MM_HOME
+        _remove(runtime)
     context.say(
         "removed; the package goes with what installed it, as in: uv tool uninstall mm-orchestrator"
     )

@@ -30,6 +30,9 @@ SOCKET_PATH_LIMIT = 103
 
 SOCKET_NAME_LENGTH = len("/0123456789ab.sock")
 
+PATH_LIMIT = SOCKET_PATH_LIMIT - SOCKET_NAME_LENGTH
+"""Bytes of the path of the directory."""
+
 SUFFIXES = (".sock", ".json", ".state", ".end", ".tmp", ".new")
 
 ENDS_KEPT = 3600.0
@@ -224,7 +227,7 @@ def runtime_directory(variables: Mapping[str, str]) -> RuntimeDirectory:
     Raises:
         UsageError: When it is not a directory of this user's alone, or its path is too long.
     """
-    path = _choose(variables)
+    path = chosen_directory(variables)
     _check_length(path)
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -245,7 +248,7 @@ def look_at_runtime_directory(variables: Mapping[str, str]) -> RuntimeDirectory 
     Raises:
         UsageError: When `runtime_directory` would refuse it.
     """
-    path = _choose(variables)
+    path = chosen_directory(variables)
     _check_length(path)
     try:
         found = path.lstat()
@@ -255,11 +258,14 @@ def look_at_runtime_directory(variables: Mapping[str, str]) -> RuntimeDirectory 
     return RuntimeDirectory(path)
 
 
+def _fits(path: Path) -> bool:
+    return len(os.fsencode(path)) <= PATH_LIMIT
+
+
 def _check_length(path: Path) -> None:
-    room = SOCKET_PATH_LIMIT - SOCKET_NAME_LENGTH
-    if len(os.fsencode(path)) > room:
+    if not _fits(path):
         raise UsageError(
-            f"the path is longer than the {room} bytes that a socket's name leaves",
+            f"the path is longer than the {PATH_LIMIT} bytes that a socket's name leaves",
             where=str(path),
             fix="set MM_RUNTIME_DIR to a shorter one",
         )
@@ -275,12 +281,17 @@ def _check_rights(path: Path, found: os.stat_result) -> None:
         )
 
 
-def _choose(variables: Mapping[str, str]) -> Path:
+def chosen_directory(variables: Mapping[str, str]) -> Path:
+    """Return the path of the directory, which may be missing or unfit."""
     if chosen := variables.get("MM_RUNTIME_DIR"):
         return Path(chosen).expanduser().absolute()
     if users := variables.get("XDG_RUNTIME_DIR"):
         directory = Path(users)
         # Left over from another login (`su`, `sudo`), it is not ours to use.
-        if directory.is_dir() and directory.stat().st_uid == os.getuid():
+        ours = directory.is_dir() and directory.stat().st_uid == os.getuid()
+        if ours and _fits(directory / "mm"):
             return directory / "mm"
-    return Path(tempfile.gettempdir()) / f"mm-{os.getuid()}"
+    name = f"mm-{os.getuid()}"
+    path = Path(tempfile.gettempdir()) / name
+    # Of a long TMPDIR no socket can be made; the same place then for every command.
+    return path if _fits(path) else Path("/tmp", name)  # noqa: S108 - its owner is checked

@@ -92,7 +92,7 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     dependencies: tuple[str, ...]
     """What the model needs, as requirements: torch==2.6.0. No URLs."""
     platforms: tuple[Platform, ...] = ()
-    """Where the lock must install. By default this machine's platform."""
+    """Where the lock must install. By default all of them."""
     overrides: tuple[str, ...] = ()
     """Requirements that replace what packages ask of each other."""
     build: tuple[str, ...] = ()

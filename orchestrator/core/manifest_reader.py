@@ -82,7 +82,10 @@ def _names(manifest: Manifest) -> Iterator[Problem]:
         name = getattr(manifest, key)
         if name != manifest.name and (problem := name_problem(name)):
             yield Problem((key,), problem)
-    if manifest.name in KNOWN_TASKS or manifest.name == manifest.task:
+    if manifest.name == manifest.task:
+        what = f"{manifest.name!r} is the model's own name, and a task needs another"
+        yield Problem(("task",), what, "rename the task or the model")
+    elif manifest.name in KNOWN_TASKS:
         yield Problem(("name",), f"{manifest.name!r} is the name of a task", "choose another")
     for key in ("name", "task"):
         if (name := getattr(manifest, key)) in BUILT_IN_STEPS:

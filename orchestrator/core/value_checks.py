@@ -13,8 +13,8 @@ import msgspec
 
 from orchestrator.core.paths import given_path
 from orchestrator.errors import OutputError, UsageError
-from orchestrator.worker import sound
-from orchestrator.worker.encoding import MAX_NUMBER, check_json
+from orchestrator.worker import frames, sound
+from orchestrator.worker.encoding import MAX_NUMBER, as_json, own_scalar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +31,12 @@ PLAIN: dict[str, Any] = {
 
 BOOLEAN = ("boolean", "json")
 """The types that a truth value may have, which Python counts among the whole numbers."""
+
+MAX_INPUTS = frames.MAX_MESSAGE - (1 << 20)
+"""Bytes of the inputs that are no files, as JSON; what else the message says takes far less."""
+
+SMALL = 1 << 16
+"""Characters of a text that is not measured."""
 
 MAX_DIMENSIONS = 64
 """As many as NumPy 2 allows."""
@@ -90,7 +96,27 @@ def check_inputs(manifest: Takes, given: Mapping[str, Any]) -> dict[str, Any]:
                 f"{manifest.name} needs the input {name!r}",
                 fix=f"run: mm run {manifest.name} --help",
             )
+    _check_size({name: each for name, each in values.items() if inputs[name].type in PLAIN})
     return values
+
+
+def _check_size(values: Mapping[str, Any]) -> None:
+    """Check that values fit into one message, before anything is built or loaded for them."""
+    sizes = {
+        name: len(value) if isinstance(value, str) and len(value) < SMALL else _size(value)
+        for name, value in values.items()
+        if isinstance(value, (str, list, tuple, dict))
+    }
+    if (size := sum(sizes.values())) > MAX_INPUTS:
+        raise UsageError(
+            f"text and JSON of {size:,} bytes, and a job takes {MAX_INPUTS:,}",
+            where=f"input {max(sizes, key=lambda name: sizes[name])!r}",
+            fix="give it in several jobs",
+        )
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def _check_list(name: str, declared: Input, value: Any) -> Any:
@@ -101,6 +127,8 @@ def _check_list(name: str, declared: Input, value: Any) -> Any:
 
 def _check_one(name: str, declared: Input, value: Any) -> Any:
     kind = declared.type
+    if kind in PLAIN:
+        value = own_scalar(value)
     if kind in ("text", "choice"):
         _check_text(name, declared, value)
     elif kind in ("image", "file", "audio"):
@@ -113,7 +141,7 @@ def _check_one(name: str, declared: Input, value: Any) -> Any:
     elif kind in ("integer", "number"):
         _check_number(name, declared, value)
     elif kind == "json":
-        _check_json(name, value)
+        return _checked_json(name, value)
     return value
 
 
@@ -128,9 +156,9 @@ def _check_text(name: str, declared: Input, value: Any) -> None:
         )
 
 
-def _check_json(name: str, value: Any) -> None:
+def _checked_json(name: str, value: Any) -> Any:
     try:
-        check_json(value)
+        return as_json(value)
     except (TypeError, ValueError) as error:
         raise UsageError(f"input {name!r} is not JSON: {error}") from error
 

@@ -35,11 +35,13 @@ class PreparedModel(msgspec.Struct, frozen=True):
         manifest: The model's manifest.
         worker: What its workers are started from, on this machine or on the node of a cluster.
         produced_by: Returns the part of a receipt that does not depend on the inputs.
+        load_timeout: Seconds that its load may take, instead of the manifest's `timeouts.load`.
     """
 
     manifest: Manifest
     worker: WorkerSpec | RemoteWorkerSpec
     produced_by: Callable[[], Mapping[str, Any]]
+    load_timeout: float | None = None
 
     @property
     def name(self) -> str:
@@ -54,7 +56,7 @@ class PreparedModel(msgspec.Struct, frozen=True):
     @property
     def load_seconds(self) -> float:
         """How long its load may take."""
-        return self.manifest.timeouts.load
+        return self.manifest.timeouts.load if self.load_timeout is None else self.load_timeout
 
     def run_seconds(self, job: Job) -> float:
         """Return how long `job` may run, from its turn on."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from orchestrator.core.devices import AUTO
-from orchestrator.core.units import timeout_problem
+from orchestrator.core.units import MAX_SECONDS, timeout_problem
 from orchestrator.errors import UsageError
 from orchestrator.system.waiting import ENDLESS, Deadline
 
@@ -48,6 +49,7 @@ class Job(msgspec.Struct, frozen=True):
         device: "auto", or one that the manifest lists.
         dtype: "auto", or one that the manifest lists for the device.
         timeout: Seconds that the run may take, instead of the manifest's `timeouts.run`.
+        load_timeout: Seconds that the load may take, instead of `timeouts.load`.
         deadline: What ends it wherever it stands: every wait for others, the load and the run. Its
             clock is stopped while the job's own environment is built.
         cancellation: Asks the job to stop.
@@ -68,6 +70,7 @@ class Job(msgspec.Struct, frozen=True):
     device: str = AUTO
     dtype: str = AUTO
     timeout: float | None = None
+    load_timeout: float | None = None
     deadline: Deadline = ENDLESS
     cancellation: Cancellation | None = None
     grace: float = GRACE
@@ -83,7 +86,9 @@ class Job(msgspec.Struct, frozen=True):
         Raises:
             UsageError: When no job can have them.
         """
-        if self.timeout is not None and (problem := timeout_problem(self.timeout)):
-            raise UsageError(f"the time-out {problem}")
-        if self.keep_alive is not None and not self.keep_alive >= 0:
+        for what, seconds in (("time-out", self.timeout), ("load time-out", self.load_timeout)):
+            if seconds is not None and (problem := timeout_problem(seconds)):
+                raise UsageError(f"the {what} {problem}")
+        stay = self.keep_alive
+        if stay is not None and not (0 <= stay <= MAX_SECONDS or stay == math.inf):
             raise UsageError(f"a worker cannot stay for {self.keep_alive} seconds")

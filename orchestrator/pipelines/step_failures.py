@@ -17,12 +17,12 @@ LONGEST_WORD = 200
 """Characters of a text that still go on a command line."""
 
 
-def failure_summary(failures: Sequence[StepFailure]) -> str:
-    """Return what failed, as one clause."""
+def failure_summary(failures: Sequence[StepFailure], *, reason: bool = True) -> str:
+    """Return what failed, as one clause; `reason` says why as well, where it is one item."""
     if len(failures) == 1:
         one = failures[0]
         at = f" on {one.label}" if one.label else ""
-        return f"{one.step} failed{at}: {one.error.what}"
+        return f"{one.step} failed{at}" + (f": {one.error.what}" if reason else "")
     steps = ", ".join(dict.fromkeys(one.step for one in failures))
     return f"{len(failures)} items failed ({steps})"
 

@@ -198,8 +198,8 @@ def read_record(path: Path, kind: type[T]) -> T | None:
 def json_line(value: Any) -> bytes:
     """Return `value` as JSON without a line break; readable text where that can be.
 
-    The name of a file may be no text (its bytes are no UTF-8): then everything beyond ASCII is
-    escaped.
+    The name of a file, or the words of an error, may be no text (half a surrogate pair): then
+    everything beyond ASCII is escaped.
     """
     try:
         return json.dumps(value, ensure_ascii=False).encode("utf-8")

@@ -33,6 +33,9 @@ MAX_NUMBER = sys.float_info.max
 LEAVES = frozenset((str, float, bool, type(None)))
 """Types of JSON values that hold no others, and whose range the encoder checks."""
 
+BUILT_IN = frozenset((int, dict, list, tuple))
+"""Types of the other JSON values, where they are Python's own."""
+
 PATHS = ("image", "file")
 AUDIO_FORMATS = {"f": "<f4", "h": "<i2"}
 
@@ -180,19 +183,31 @@ def encode(name: str, kind: str, value: Any, buffers: list[memoryview]) -> Any:
         except (TypeError, ValueError) as error:
             raise OutputMismatch(f"output {name!r} is {error}, and must be an array") from None
     try:
-        check_json(value)
+        return as_json(value)
     except (TypeError, ValueError) as error:
         raise OutputMismatch(f"output {name!r} is not JSON: {error}") from None
-    return value
 
 
-def check_json(value: Any) -> None:
-    """Check that `value` is JSON that the other side can read.
+def own_scalar(value: Any) -> Any:
+    """Return a scalar of NumPy, torch or their like as Python's own; anything else as it is."""
+    if value.__class__ in LEAVES or not hasattr(value, "item"):
+        return value
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if not isinstance(shape, tuple) or shape or getattr(dtype, "kind", "") in ("m", "M"):
+        return value  # a date would become a number of nanoseconds
+    own = value.item()
+    # The item of a type that Python lacks, such as long double, is the scalar itself.
+    return float(own) if own.__class__ is value.__class__ and hasattr(own, "__float__") else own
+
+
+def as_json(value: Any) -> Any:
+    """Return `value` as JSON that the other side can read, with scalars as Python's own.
 
     Raises:
         TypeError, ValueError: When it is not.
     """
     level = [value]
+    foreign = False
     # By hand, and before the encoder: its own limit on depth is the interpreter's, and a model may
     # move that beyond what the stack holds.
     for _ in range(MAX_DEPTH + 1):
@@ -201,16 +216,29 @@ def check_json(value: Any) -> None:
             raise ValueError(f"a number in it is beyond {MAX_NUMBER:g}")
         # Each once, however often it is there: what holds itself would be there without end.
         nested = {id(each): each for each in rest if isinstance(each, (dict, list, tuple))}
+        foreign = foreign or any(each.__class__ not in BUILT_IN for each in rest)
         if not nested:
-            json.dumps(value, allow_nan=False)
-            return
+            own = _own_scalars(value) if foreign else value
+            json.dumps(own, allow_nan=False)
+            return own
         level = []
         for each in nested.values():
+            if isinstance(each, dict):
+                foreign = foreign or any(key.__class__ is not str for key in each)
             level += each.values() if isinstance(each, dict) else each
     raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
 
 
+def _own_scalars(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {own_scalar(key): _own_scalars(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_own_scalars(each) for each in value]
+    return own_scalar(value)
+
+
 def _encode_scalar(name: str, kind: str, value: Any) -> Any:
+    value = own_scalar(value)
     if not isinstance(value, SCALARS[kind]) or (isinstance(value, bool) and kind != "boolean"):
         raise _mismatch(name, "text" if kind == "choice" else kind, value)
     if isinstance(value, (int, float)) and not -MAX_NUMBER <= value <= MAX_NUMBER:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -50,7 +51,7 @@ class LoadContext:
 
     def log(self, text: object) -> None:
         """Send one line to the client that waits for the load."""
-        self._send("log", {"text": truncate(text)})
+        _log(text, self._send)
 
 
 class RunningJob:
@@ -95,7 +96,7 @@ class RunningJob:
 
     def log(self, text: object) -> None:
         """Send one line to the client that waits for the job."""
-        self._send("log", {"text": truncate(text)})
+        _log(text, self._send)
 
     def warn(self, text: object) -> None:
         """Report in one line why the result may not be what was asked for.
@@ -135,6 +136,19 @@ def truncate(text: object) -> str:
     """Return text of a runner, cut to what fits into a message: no job fails for it."""
     whole = str(text)
     return whole if len(whole) <= TEXT_LIMIT else f"{whole[:TEXT_LIMIT]}…"
+
+
+def write_log(text: str) -> None:
+    """Write to the log, unless the runner has closed or replaced it, or the disk is full."""
+    with contextlib.suppress(BaseException):
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the log is our output
+
+
+def _log(text: object, send: Send) -> None:
+    """Send a line to the client, and write it to the log, where `mm logs` finds it later."""
+    line = truncate(text)
+    write_log(line)
+    send("log", {"text": line})
 
 
 def use_threads(count: int | None) -> None:

@@ -97,12 +97,6 @@ def wrong_parameter(method: str, params: dict[str, Any]) -> str:
     return ""
 
 
-def log(text: str) -> None:
-    """Write to the log, unless the runner has closed or replaced it, or the disk is full."""
-    with contextlib.suppress(BaseException):
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 - the log is our output
-
-
 class Client:
     """One connection, and the process at its other end."""
 
@@ -388,7 +382,7 @@ class Server:
             if isinstance(error, SystemExit):
                 status = error.code if isinstance(error.code, int) else int(error.code is not None)
             elif error is not None:
-                log(runner.traceback_of(error))
+                runner_api.write_log(runner.traceback_of(error))
             for stream in (sys.stdout, sys.stderr):
                 with contextlib.suppress(OSError, ValueError, AttributeError):
                     stream.flush()
@@ -421,5 +415,5 @@ class Server:
             request.fail(frames.MISMATCH, runner.text_of(error))
         else:
             trace = runner.traceback_of(error)
-            log(trace)
+            runner_api.write_log(trace)
             request.fail(frames.FAILED, runner.last_line(error), trace)

@@ -126,6 +126,23 @@ def test_how_long_it_stays_is_the_word_of_the_last_who_said_one(run):
     )
 
 
+def test_load_has_a_worker_ready_before_its_first_job(run):
+    loaded = run("load", "keeps")
+    assert (loaded.code, loaded.out) == (0, "")
+    (worker,) = workers(run)
+    assert (worker["model"], worker["state"], worker["jobs"]) == ("keeps", "idle", 0)
+    assert run("load", "try-keeps", "-q").err == ""
+    assert run("run", "keeps", "--text", "a").out.strip() == str(worker["pid"])
+    (worker,) = workers(run)
+    assert worker["jobs"] == 1
+
+
+def test_load_is_refused_where_nothing_would_stay(run):
+    refused = run("load", "keeps", "--keep-alive", "0")
+    assert (refused.code, workers(run)) == (2, [])
+    assert "would end at once; add --keep-alive 10m" in refused.sentence
+
+
 def test_stop_ends_what_is_named_and_nothing_else(run):
     run("run", "keeps", "--text", "a")
     assert run("stop").code == 2

@@ -46,6 +46,8 @@ RUNNERS = {
                 os.kill(os.getpid(), signal.SIGSEGV)
             if text == "fail":
                 raise ValueError("it is no day for that")
+            if text == "log":
+                job.log("a word of mine")
             if text == "refuse":
                 job.reject("not that word")
             return {"text": text}
@@ -255,7 +257,8 @@ def test_after_a_rejection_no_one_is_advised_to_do_the_same_again(pipeline, batc
     crashed, refused = (pipeline("run", "use-moody", *words(one)) for one in ("crash", "refuse"))
     assert "run the same command to try again" in crashed.sentence
     assert "alone: mm run moody --text crash" in crashed.err
-    assert "not that word; run: mm pipeline report" in refused.sentence
+    assert "try failed on item 1; run: mm pipeline report" in refused.sentence
+    assert refused.err.count("not that word") == 1
     assert "alone: " not in refused.err
     for name in ("refuse", "fail"):
         (tmp_path / f"{name}.txt").write_text(name)
@@ -267,6 +270,12 @@ def test_after_a_rejection_no_one_is_advised_to_do_the_same_again(pipeline, batc
         "mm: 2 items failed, 1 of them rejected; to try the others again, add --resume"
     )
     assert both.err.count("alone: ") == 1
+
+
+def test_what_a_runner_logs_shows_in_a_batch_and_stays_in_the_log(batch, mm, manifests, tmp_path):
+    (tmp_path / "log.txt").write_text("log")
+    assert "mm: moody: a word of mine\n" in batch("moody", "log.txt", "-o", "a.jsonl").err
+    assert "a word of mine\n" in mm("logs", "moody", "--manifests", manifests).out
 
 
 def test_without_keep_going_the_first_failure_is_the_last(pipeline):

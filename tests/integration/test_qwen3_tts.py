@@ -331,7 +331,7 @@ def test_a_recording_that_does_not_serve_is_refused(session, recording, seconds,
 def test_what_is_no_recording_is_refused(session, tmp_path):
     path = tmp_path / "text.wav"
     path.write_text("No sound at all.\n" * 100)
-    with pytest.raises(Rejected, match=r"text\.wav cannot be read as sound"):
+    with pytest.raises(Rejected, match="reference: cannot be read as sound"):
         session.run("qwen3-tts-clone", text="Hi.", reference=path)
 
 

@@ -30,6 +30,21 @@ def test_a_job_goes_to_the_engine_with_what_the_manifest_says(world):
     assert not world.environments.held
 
 
+def test_a_job_may_limit_its_load(world):
+    with FakeSession(world) as mm:
+        for limit in (None, 3, None):
+            mm.execute(Job("echo", {"text": "a"}, load_timeout=limit))
+        assert [model.load_seconds for model in mm.engine.models] == [7, 3, 7]
+    with pytest.raises(UsageError, match="the load time-out must be more than 0 seconds"):
+        Job("echo", load_timeout=0)
+
+
+@pytest.mark.parametrize("seconds", [-1, 10**400, float("nan")])
+def test_no_worker_stays_for_such_a_time(seconds):
+    with pytest.raises(UsageError, match="a worker cannot stay for"):
+        Job("echo", keep_alive=seconds)
+
+
 def test_building_an_environment_costs_a_job_nothing_of_its_time(world):
     with FakeSession(world) as mm:
         deadline = Deadline(60)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from orchestrator.cli.terminal import write_result
 from orchestrator.errors import UsageError
 from orchestrator.jobs.results import Artifact
 from orchestrator.pipelines.outcome import Items
+from orchestrator.system.home import json_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -49,28 +49,36 @@ def deliver(outcome: Outcome, graph: Graph, places: Mapping[str, str]) -> dict[s
         place = places.get(name)
         if value is None:
             continue  # its failure is in the summary
-        if isinstance(value, Items):
+        if place == STANDARD_OUTPUT:
+            if isinstance(value, Items):
+                _print_list(value)
+            else:
+                outputs.print_output(_plain(value))
+        elif isinstance(value, Items):
             shown[name] = _deliver_list(value, kind, place)
-        elif place == STANDARD_OUTPUT:
-            outputs.print_output(_plain(value))
         else:
             if place is not None:
                 outputs.write_file(place, outputs.as_bytes(_plain(value)))
             shown[name] = outputs.described(_plain(value), place)
-    return {name: each for name, each in shown.items() if each is not None}
+    return shown
 
 
-def _deliver_list(items: Items, kind: Kind, place: str | None) -> list[Any] | None:
-    """Write the items of a list: numbered files in a directory, or a JSON value on each line."""
-    if place is None:
-        if kind.type in BINARY_TYPES:
-            return None
-        return [None if value is None else value.data for value in items.values()]
-    if place == STANDARD_OUTPUT:
-        for value in items.values():
-            data = None if value is None else value.data
-            write_result(f"{json.dumps(data, ensure_ascii=False)}\n")
-        return None
+def _print_list(items: Items) -> None:
+    """Write a JSON value on each line."""
+    for value in items.values():
+        write_result(json_line(None if value is None else value.data) + b"\n")
+
+
+def _deliver_list(items: Items, kind: Kind, place: str | None) -> list[Any]:
+    """Write the items of a list: numbered files in a directory, or one JSON file."""
+    if place is None or (outputs.is_json(place) and kind.type not in BINARY_TYPES):
+        data = [
+            None if each is None else outputs.described(_plain(each), None)
+            for each in items.values()
+        ]
+        if place is not None:
+            outputs.write_file(place, outputs.as_bytes(data))
+        return data
     digits = max(4, len(str(len(items))))
 
     def numbered() -> Iterator[tuple[Path, Any]]:

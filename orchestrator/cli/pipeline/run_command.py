@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,8 +12,10 @@ import click
 from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.error_exit import outcome_of
+from orchestrator.cli.group import Group
+from orchestrator.cli.job_display import print_log
 from orchestrator.cli.path_type import GivenPath
-from orchestrator.errors import ItemsFailed, MMError, UsageError
+from orchestrator.errors import ItemsFailed, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Takes
@@ -58,7 +61,7 @@ OPTIONS = (
 )
 
 
-class Pipelines(click.Group):
+class Pipelines(Group):
     """A group whose commands are the pipelines of the manifests in use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -157,9 +160,11 @@ def _run(
             _explain(context, graph, given, settings)
         else:
             _execute(context, graph, given, settings, options)
-    except (MMError, KeyboardInterrupt) as error:
+    except BrokenPipeError:
+        raise  # no one reads the JSON
+    except (Exception, KeyboardInterrupt) as error:
         if options["as_json"] and not isinstance(error, ItemsFailed):
-            context.out(_json(declaration.name, None, {}, error))
+            context.out_json(_document(declaration.name, None, {}, error))
         raise
 
 
@@ -184,35 +189,26 @@ def _execute(
     keep_inputs([*places.values(), options["trace"]], declaration, given, context.cwd)
     with Session(workspace=context, **shared.session_arguments(options)) as session:
         values = collect(declaration, given, session.spool())
-        outcome = execute(graph, session, values, settings, _print_logs(context))
+        outcome = execute(graph, session, values, settings, partial(print_log, context.reporter))
         shown = deliver(outcome, graph, places)
         if options["trace"]:
             _write_trace(context, outcome.run, options["trace"])
         _summary(context, graph, outcome)
-        failed = _failed(outcome) if outcome.failures else None
+        failed = _failed(outcome, reason=context.quiet) if outcome.failures else None
         if as_json:
-            context.out(_json(graph.declaration.name, outcome, shown, failed))
+            context.out_json(_document(graph.declaration.name, outcome, shown, failed))
         if failed:
             raise failed
 
 
-def _failed(outcome: Outcome) -> ItemsFailed:
+def _failed(outcome: Outcome, *, reason: bool) -> ItemsFailed:
     from orchestrator.pipelines.step_failures import failure_summary, is_rejection
 
     again = "run the same command to try again, or "
     if any(map(is_rejection, outcome.failures)):
         again = ""  # it would be rejected again
-    return ItemsFailed(
-        failure_summary(outcome.failures), fix=f"{again}run: mm pipeline report {outcome.run}"
-    )
-
-
-def _print_logs(context: Context) -> Callable[[str, Any], None]:
-    def on_event(model: str, event: Any) -> None:
-        if event.kind == "log":
-            context.say(f"{model}: {event.params.get('text')}")
-
-    return on_event
+    what = failure_summary(outcome.failures, reason=reason)
+    return ItemsFailed(what, fix=f"{again}run: mm pipeline report {outcome.run}")
 
 
 def _write_trace(context: Context, run: str, path: str) -> None:
@@ -225,7 +221,7 @@ def _write_trace(context: Context, run: str, path: str) -> None:
 
 
 def _summary(context: Context, graph: Graph, outcome: Outcome) -> None:
-    """Say what each step did, what failed, and how to repeat it."""
+    """Say what each step did, and how to repeat what failed."""
     for name in graph.nodes:
         counts = outcome.counts[name]
         parts = [f"{counts.done} done"] if counts.done else []
@@ -236,8 +232,8 @@ def _summary(context: Context, graph: Graph, outcome: Outcome) -> None:
         context.say(f"{name}: {', '.join(parts) or 'nothing done'}")
     for failure, command in zip(outcome.failures, outcome.alone, strict=True):
         at = f" on {failure.label}" if failure.label else ""
-        alone = f"\n    alone: {command}" if command else ""
-        context.say(f"failed: {failure.step}{at}: {failure.error}{alone}")
+        if command:
+            context.say(f"{failure.step}{at} alone: {command}")
 
 
 def _explain(context: Context, graph: Graph, given: dict[str, Any], settings: RunOptions) -> None:
@@ -268,16 +264,16 @@ def _plan_lines(plan: StepPlan, *, mapped: bool) -> Iterable[str]:
         yield f"  {why}: {', '.join(labels[:LABELS_SHOWN])}{more}"
 
 
-def _json(
+def _document(
     name: str,
     outcome: Outcome | None,
     shown: dict[str, Any],
-    error: MMError | KeyboardInterrupt | None,
-) -> str:
+    error: BaseException | None,
+) -> dict[str, Any]:
     ended, described = outcome_of(error)
     failures = outcome.failures if outcome is not None else ()
     alone = outcome.alone if outcome is not None else ()
-    document = {
+    return {
         "version": JSON_VERSION,
         "pipeline": name,
         "outcome": ended,
@@ -289,4 +285,3 @@ def _json(
         "error": described,
         "run": outcome.run if outcome is not None else None,
     }
-    return json.dumps(document, ensure_ascii=False)

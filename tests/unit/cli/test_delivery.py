@@ -1,9 +1,11 @@
 """Lists of a pipeline's outputs: numbered files that take the place of no other."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
 
+from orchestrator.cli import outputs
 from orchestrator.cli.pipeline.delivery import deliver
 from orchestrator.core.pipelines import Kind
 from orchestrator.errors import UsageError
@@ -23,6 +25,21 @@ def test_items_are_numbered_and_those_that_failed_leave_a_gap(tmp_path):
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "0001.txt": "a\n", "0003.txt": "c\n",
     }  # fmt: skip
+
+
+def test_one_json_file_is_written_where_one_is_asked_for(tmp_path):
+    place = tmp_path / "texts.json"
+    outputs.check_place("texts", "text", str(place), as_json=True, many=True)
+    assert deliver_texts(place, "a", None, "c") == {"texts": ["a", None, "c"]}
+    assert json.loads(place.read_text()) == ["a", None, "c"]
+
+
+def test_files_that_go_nowhere_are_in_the_json_without_a_path(tmp_path):
+    values = [Value("image", None, tmp_path / "a.png"), None]
+    outcome = SimpleNamespace(value=lambda name: Items(len(values), values.__getitem__))
+    graph = SimpleNamespace(outputs={"pages": (None, Kind("image", many=True))})
+    page = {"path": None, "media_type": "image/png"}
+    assert deliver(outcome, graph, {}) == {"pages": [page, None]}
 
 
 def test_the_same_again_completes_what_was_missing(tmp_path):

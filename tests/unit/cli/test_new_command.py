@@ -91,7 +91,7 @@ def test_a_link_that_leads_nowhere_is_not_written_through(user):
         (["mine", "--task", "a b"], "'a b' is not a name"),
         (["ocr"], "'ocr' is the name of a task; choose another"),
         (["plain-text"], "'plain-text' is the name of a built-in step; choose another"),
-        (["same", "--task", "same"], "'same' is the name of a task; choose another"),
+        (["same", "--task", "same"], "'same' is the model's own name, and a task needs another"),
     ],
 )
 def test_names_that_cannot_be_used(user, arguments, message):

@@ -50,6 +50,7 @@ def test_the_directory_of_a_list_is_made_and_nothing_else(tmp_path):
     [
         ("text", "-", {"as_json": True}, "--json has standard output for itself"),
         ("audio", "-", {"many": True}, "is a list of audio and is not written to standard output"),
+        ("image", "it.json", {"many": True}, "a list of image does not fit into JSON; name a dir"),
         ("audio", "it.mp3", {}, "it.mp3: sound is written as WAV; name it it.wav"),
     ],
 )
@@ -75,4 +76,5 @@ def test_every_form_of_an_output_as_a_file_and_as_json(tmp_path):
         assert outputs.as_bytes(value) == data
         assert outputs.suffix_of(value) == suffix
         assert outputs.described(value, "x") == json.loads(json.dumps(shown))
-        assert outputs.described(value, None) == (None if outputs.is_binary(value) else shown)
+        nowhere = {**shown, "path": None} if outputs.is_binary(value) else shown
+        assert outputs.described(value, None) == nowhere

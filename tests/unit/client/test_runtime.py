@@ -2,12 +2,20 @@
 
 import os
 import stat
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.client.runtime import ENDS_KEPT, RuntimeDirectory, WorkerRecord, runtime_directory
+from orchestrator.client.runtime import (
+    ENDS_KEPT,
+    RuntimeDirectory,
+    WorkerRecord,
+    chosen_directory,
+    runtime_directory,
+)
 from orchestrator.client.supervisors import start_time
 from orchestrator.errors import UsageError
 from orchestrator.worker import state
@@ -112,3 +120,26 @@ def test_a_link_to_a_directory_is_refused(tmp_path):
 def test_a_path_too_long_for_a_socket_is_refused(tmp_path):
     with pytest.raises(UsageError, match="shorter"):
         runtime_directory({"MM_RUNTIME_DIR": str(tmp_path / ("x" * 100))})
+
+
+def test_a_long_temporary_directory_is_passed_over(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(long_directory(tmp_path)))
+    short = Path("/tmp", f"mm-{os.getuid()}")
+    for variables in ({}, {"XDG_RUNTIME_DIR": str(long_directory(tmp_path))}):
+        assert chosen_directory(variables) == short
+
+
+def test_a_short_temporary_directory_is_taken(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/short")
+    assert chosen_directory({}) == Path("/short", f"mm-{os.getuid()}")
+
+
+def test_a_long_directory_that_was_asked_for_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="set MM_RUNTIME_DIR to a shorter one"):
+        runtime_directory({"MM_RUNTIME_DIR": str(long_directory(tmp_path))})
+
+
+def long_directory(root):
+    path = root / ("x" * 100)
+    path.mkdir(exist_ok=True)
+    return path

@@ -252,7 +252,13 @@ def test_names_have_a_limit():
     [
         ("ocr", "m.yaml:1: name: 'ocr' is the name of a task; choose another"),
         ("tts-clone", "m.yaml:1: name: 'tts-clone' is the name of a task; choose another"),
-        ("read", "m.yaml:1: name: 'read' is the name of a task; choose another"),
+        (
+            "read",
+            (
+                "m.yaml:2: task: 'read' is the model's own name, and a task needs another; "
+                "rename the task or the model"
+            ),
+        ),
         (
             "plain-text",
             "m.yaml:1: name: 'plain-text' is the name of a built-in step; choose another",

@@ -3,13 +3,21 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.core.manifest import Environment, Input, Manifest, Output
-from orchestrator.core.value_checks import AudioValue, FileValue, check_inputs, check_output
+from orchestrator.core.value_checks import (
+    MAX_INPUTS,
+    AudioValue,
+    FileValue,
+    check_inputs,
+    check_output,
+)
 from orchestrator.errors import OutputError, UsageError
+from orchestrator.worker.frames import MAX_MESSAGE, encode
 from tests.unit.worker.test_frames import EXAMPLES, values
 
 MANIFEST = Manifest(
@@ -33,6 +41,33 @@ MANIFEST = Manifest(
 def test_defaults_are_filled_in_and_what_has_none_is_left_out():
     assert check_inputs(MANIFEST, {"text": "a"}) == {"text": "a", "mode": "a", "b": False}
     assert check_inputs(MANIFEST, {"text": "a", "n": None})["text"] == "a"
+
+
+@pytest.mark.parametrize(
+    "given_",
+    [
+        {"text": "a" * MAX_INPUTS},
+        {"text": "\n" * (MAX_INPUTS // 2)},
+        {"text": "é" * (MAX_INPUTS // 2)},
+        {"text": "a", "j": ["a" * 1000] * (MAX_INPUTS // 1000)},
+        {"text": "a" * (MAX_INPUTS // 2), "j": "a" * (MAX_INPUTS // 2)},
+    ],
+    ids=["letters", "escapes", "accents", "json", "together"],
+)
+def test_inputs_that_fit_into_no_message_are_refused_before_anything_is_done(given_):
+    with pytest.raises(UsageError, match=r"^input '(text|j)': .*, and a job takes 15,728,640"):
+        check_inputs(MANIFEST, given_)
+
+
+def test_inputs_that_are_just_small_enough_fit_into_a_message():
+    text = "a" * (MAX_INPUTS - 100)
+    assert len(encode({"params": check_inputs(MANIFEST, {"text": text})})) <= MAX_MESSAGE
+
+
+def test_scalars_of_numpy_are_taken_for_what_they_are():
+    given_ = {"text": "a", "n": np.int64(3), "x": np.float32(0.5), "j": {np.int8(1): np.bool_(0)}}
+    checked = check_inputs(MANIFEST, given_)
+    assert repr([checked[name] for name in "nxj"]) == "[3, 0.5, {1: False}]"
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,8 @@ def test_what_is_no_whole_image_is_refused_in_a_sentence(tmp_path, content, said
     path.write_bytes(content(damaged(tmp_path)))
     with pytest.raises(Rejection) as refused:
         runner.open_image(path, Job())
-    assert str(refused.value).startswith(f"{path}: {said}")
+    assert str(refused.value).startswith(f"image: {said}")
+    assert str(tmp_path) not in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -133,3 +134,15 @@ def test_an_image_beyond_the_limit_is_refused_with_the_limit(tmp_path):
     Image.new("1", (20_000, 20_000)).save(tmp_path / "x.png")
     with pytest.raises(Rejection, match="are 400 megapixels and the limit is 100"):
         runner.open_image(tmp_path / "x.png", Job())
+
+
+@pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1), (10, 20_001)])
+def test_a_strip_that_would_vanish_when_reduced_is_refused(tmp_path, size):
+    Image.new("1", size).save(tmp_path / "x.png")
+    with pytest.raises(Rejection, match=r"^image: \d+ x \d+ pixels are too narrow to hold text"):
+        runner.check(Job(), image=tmp_path / "x.png", min_score=0.5)
+
+
+def test_a_check_reads_the_header_alone(tmp_path):
+    (tmp_path / "x.png").write_bytes(damaged(tmp_path)[:600])
+    runner.check(Job(), image=tmp_path / "x.png")

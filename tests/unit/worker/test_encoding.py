@@ -198,11 +198,74 @@ def nested(depth, value=0):
     return value
 
 
+class Tensor:
+    """What torch has for one number: it has no dimensions, an item, and is no number itself."""
+
+    shape = ()
+    dtype = object()
+
+    def __init__(self, number):
+        self.number = number
+
+    def item(self):
+        return self.number
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "own"),
+    [
+        ("number", np.float32(0.5), 0.5),
+        ("number", np.float16(0.5), 0.5),
+        ("number", np.longdouble(0.5), 0.5),
+        ("number", np.int64(3), 3),
+        ("number", np.array(0.5), 0.5),
+        ("number", Tensor(0.5), 0.5),
+        ("integer", np.uint8(3), 3),
+        ("integer", Tensor(3), 3),
+        ("boolean", np.bool_(True), True),
+        ("boolean", Tensor(False), False),
+        ("text", np.str_("a"), "a"),
+        ("json", np.int8(1), 1),
+        ("json", {"a": [np.float32(0.5)]}, {"a": [0.5]}),
+        ("json", [{np.int64(1): "a"}], [{1: "a"}]),
+        (
+            "json",
+            {np.int64(1): [np.float32(0.5), (Tensor(2),)], "b": {np.str_("c"): np.bool_(False)}},
+            {1: [0.5, [2]], "b": {"c": False}},
+        ),
+    ],
+    ids=str,
+)
+def test_scalars_of_numpy_and_torch_are_taken_for_what_they_are(kind, value, own):
+    encoded = encoding.encode("x", kind, value, [])
+    assert repr(encoded) == repr(own)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("integer", np.float32(3)),
+        ("integer", np.bool_(True)),
+        ("number", np.float32("nan")),
+        ("number", np.complex64(1)),
+        ("number", np.ones(1)),
+        ("integer", np.datetime64("2026-01-01", "ns")),
+        ("json", [np.float32("inf")]),
+        ("json", [np.ones(2)]),
+        ("json", {np.datetime64("2026-01-01", "ns"): 1}),
+    ],
+    ids=str,
+)
+def test_scalars_that_do_not_fit_are_refused_as_pythons_own(kind, value):
+    with pytest.raises(OutputMismatch):
+        encoding.encode("x", kind, value, [])
+
+
 def test_json_may_nest_so_deep_and_no_deeper():
-    encoding.check_json(nested(encoding.MAX_DEPTH))
+    encoding.as_json(nested(encoding.MAX_DEPTH))
     for depth in (encoding.MAX_DEPTH + 1, 3000, 100_000):
         with pytest.raises(ValueError, match=f"nested more than {encoding.MAX_DEPTH} deep"):
-            encoding.check_json(nested(depth))
+            encoding.as_json(nested(depth))
 
 
 @pytest.mark.parametrize("read", [frames.parse, fast_json.parse], ids=["worker", "client"])
@@ -217,7 +280,7 @@ def test_what_holds_itself_is_nested_without_end():
     loop[0].extend([loop, loop])
     loop[1]["a"] = loop[1]["b"] = loop
     with pytest.raises(ValueError, match="nested more than"):
-        encoding.check_json(loop)
+        encoding.as_json(loop)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,18 @@ def test_a_line_without_end_is_cut(job, sent):
     assert short == {"text": "short"}
 
 
+def test_a_line_stands_in_the_log_as_well(job, sent, capsys):
+    job.log("page 1")
+    LoadContext({"device": "cpu", "dtype": "float32", "options": {}}, lambda *_: None).log("loads")
+    assert capsys.readouterr().err == "page 1\nloads\n"
+
+
+def test_a_line_is_sent_where_the_log_is_closed(job, sent, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    job.log("page 1")
+    assert sent == [("log", {"text": "page 1"})]
+
+
 def test_warnings_are_lines_of_a_bounded_number_and_length(job, sent):
     job.warn("cut off\nat its limit")
     for _ in range(1000):
