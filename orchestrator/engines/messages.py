@@ -99,7 +99,7 @@ def run_in_worker(
         outputs = _decode_outputs(
             model.manifest, result.get("outputs"), message.buffers, request.directory
         )
-        warnings = _warnings(model.name, result.get("warnings", []))
+        warnings = _warnings(model.name, result["warnings"]) if "warnings" in result else ()
         if made and not keep:
             keep = any(isinstance(value, Artifact) for value in outputs.values())
     finally:
@@ -184,10 +184,10 @@ def _decode_outputs(
 ) -> dict[str, Any]:
     if not isinstance(sent, dict) or manifest.primary_output not in sent:
         raise OutputError("the worker sent no outputs", where=manifest.name)
-    return {
-        name: decode_output(manifest, name, value, buffers, directory)
-        for name, value in sent.items()
-    }
+    outputs = {}
+    for name, value in sent.items():
+        outputs[name] = decode_output(manifest, name, value, buffers, directory)
+    return outputs
 
 
 def decode_output(
@@ -236,4 +236,8 @@ def _warnings(model: str, sent: Any) -> tuple[str, ...]:
 
 def _any_large(*parts: list[memoryview]) -> bool:
     """Return whether any buffer may have gone as a file in the job's directory."""
-    return any(len(part) >= THRESHOLD for each in parts for part in each)
+    for each in parts:  # a generator would cost a small call more than the rest of this function
+        for part in each:
+            if len(part) >= THRESHOLD:
+                return True
+    return False

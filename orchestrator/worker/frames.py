@@ -8,7 +8,7 @@ and then the raw bytes of each inline buffer that the object's member `buffers` 
 An integer is a buffer of that many bytes behind the JSON; `memory` is a sealed memory file of that
 size whose descriptor was sent with the frame; `file` is a file in the job's directory.
 
-Everything that arrives is checked here before anybody believes it: sizes, JSON, nesting.
+Everything that arrives is checked here before it is used: sizes, JSON, nesting.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def parse(data: bytes | memoryview) -> dict[str, Any]:
         except StopIteration:
             end = -1
         if end != len(text):
-            body = _decoder.decode(text)  # white space around it, or an error to tell
+            body = _decoder.decode(text)  # white space around it, or an error to report
     except RecursionError:
         raise ProtocolError("JSON nested too deeply") from None
     except ValueError as error:

@@ -156,7 +156,7 @@ class Server:
                 soon = False
                 continue
             if request.method == "shutdown":
-                self._set_state(WorkerState.ENDING, GRACE, 0)
+                self._set_state(state.ENDING, GRACE, 0)
                 request.answer({})
                 return
             if request.cancelled:
@@ -167,7 +167,7 @@ class Server:
                 self._run(request)
             soon = True  # one job is often followed by another
         # No client is connected; one that connects now is refused and starts another worker.
-        self._set_state(WorkerState.ENDING, GRACE, 0)
+        self._set_state(state.ENDING, GRACE, 0)
         self._listener.close()
 
     def _idle_seconds_left(self) -> float | None:
@@ -310,7 +310,7 @@ class Server:
         params = request.params
         try:
             seconds = float(params.get("seconds", state.FOREVER))
-            self._set_state(WorkerState.LOADING, seconds + SLACK, request.client)
+            self._set_state(state.LOADING, seconds + SLACK, request.client)
             self._apply_settings(params)
             loaded = runner.import_runner(params["runner"], params["source"])
             self._check = getattr(loaded, "check", None)
@@ -327,10 +327,10 @@ class Server:
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer
             if self._forked:
                 self._leave_fork(error)
-            self._set_state(WorkerState.NEW, state.FOREVER, 0)
+            self._set_state(state.NEW, state.FOREVER, 0)
             self._report(request, error)
             return
-        self._set_state(WorkerState.IDLE, state.FOREVER, 0)
+        self._set_state(state.IDLE, state.FOREVER, 0)
         request.answer({})
 
     def _run(self, request: QueuedRequest) -> None:
@@ -340,7 +340,7 @@ class Server:
             return
         try:
             seconds = float(params.get("seconds", state.FOREVER))
-            self._set_state(WorkerState.BUSY, seconds + SLACK, request.client)
+            self._set_state(state.BUSY, seconds + SLACK, request.client)
             self._apply_settings(params)
             job = runner_api.RunningJob(
                 params["directory"], self._outputs, self._threads, request.report
@@ -391,9 +391,9 @@ class Server:
 
     def _finish_job(self) -> None:
         # Before the answer, so that a client which has it sees an idle worker.
-        if self._state[state.STATE] == WorkerState.BUSY:
+        if self._state[state.STATE] == state.BUSY:
             self._state[state.JOBS] += 1
-            self._set_state(WorkerState.IDLE, state.FOREVER, 0)
+            self._set_state(state.IDLE, state.FOREVER, 0)
 
     def _apply_settings(self, params: dict[str, Any]) -> None:
         """Apply what a request sets: the threads, and how long to stay."""

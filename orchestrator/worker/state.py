@@ -51,6 +51,9 @@ class WorkerState(enum.IntEnum):
         return self.name.lower()
 
 
+NEW, LOADING, IDLE, BUSY, ENDING = WorkerState
+"""The members by themselves: before Python 3.12 the class is slow to look one up."""
+
 FOREVER = float("inf")
 
 
