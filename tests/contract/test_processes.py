@@ -68,6 +68,7 @@ def test_a_tool_that_does_not_answer_is_ended():
     with pytest.raises(ProcessError, match=r"ended with|no answer") as caught:
         run(command("import time; time.sleep(60)"), variables={}, timeout=0.2)
     assert "no answer within 0.2 seconds" in caught.value.detail
+    assert caught.value.returncode == -signal.SIGTERM
 
 
 @pytest.fixture
