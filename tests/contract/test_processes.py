@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from orchestrator.client.supervisors import is_alive, start_time
+from orchestrator.client.supervisors import ForeignProcess, is_alive, start_time
 from orchestrator.errors import Cancelled
 from orchestrator.system.processes import Children, ProcessError, run, run_logged, stop
 
@@ -58,10 +58,17 @@ def test_a_child_that_has_ended_is_sent_nothing(child):
     assert process.returncode == 3
 
 
+def test_so_is_the_supervisor_of_another_client(child):
+    process = child(STUBBORN + WAIT)
+    ForeignProcess(process.pid, start_time(process.pid)).end()
+    assert process.wait(SOON) == -signal.SIGKILL
+
+
 def test_a_tool_that_does_not_answer_is_ended():
     with pytest.raises(ProcessError, match=r"ended with|no answer") as caught:
         run(command("import time; time.sleep(60)"), variables={}, timeout=0.2)
     assert "no answer within 0.2 seconds" in caught.value.detail
+    assert caught.value.returncode == -signal.SIGTERM
 
 
 @pytest.fixture
