@@ -64,7 +64,7 @@ class Session:
             in, "local" for one that is started here and ends with the session. By default the one
             that this machine is in, else a local one.
         model_dirs: Directories on the cluster's nodes that hold the files of models, by model.
-        reporter: Who hears notes and progress of environments that are built.
+        reporter: Receives notes and progress of environments that are built.
         workspace: What the session stands on, made already; replaces `manifests` and `home`.
 
     Raises:

@@ -34,7 +34,7 @@ class Workspace:
         cwd: The working directory, where the search for `manifests/` begins.
         manifests: Directories of manifests that were named, which come first.
         root: A home that was named instead of `MM_HOME`.
-        reporter: Who hears notes and progress.
+        reporter: Receives notes and progress.
     """
 
     variables: Mapping[str, str]
@@ -149,7 +149,7 @@ class Workspace:
 
     @cached_property
     def memory(self) -> Mapping[str, int | None]:
-        """Bytes of memory by kind of device of this machine; None where nobody knows."""
+        """Bytes of memory by kind of device of this machine; None where that is not known."""
         from orchestrator.system import machine
 
         total = machine.total_memory()

@@ -142,8 +142,8 @@ class Catalog(msgspec.Struct, frozen=True):
     def select(self, task: str, facts: Facts, chosen: str | None = None) -> tuple[Declared, str]:
         """Return the model that stands for `task`, and why, as one line for the user.
 
-        A model found by walking up stands for it only when `chosen`, or where nobody else has the
-        task: a cloned repository must not take over a task.
+        A model found by walking up stands for it only when `chosen`, or where no other model has
+        the task: a cloned repository must not take over a task.
 
         Args:
             task: The task's name.

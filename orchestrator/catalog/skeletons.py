@@ -55,7 +55,7 @@ environment:
   dependencies: [ftfy>=6.3]
   probe: [ftfy]
 inputs:
-  text: {type: text, required: true, help: Text to mend}
+  text: {type: text, required: true, help: Text to tidy}
   quotes: {type: boolean, default: true, help: Make curly quotes straight}
 outputs:
   text: {type: text, primary: true}
@@ -74,7 +74,7 @@ def load(context):
 def run(model, job, *, text, quotes):
     """Called for each job; its keywords are the manifest's inputs."""
     if not text.strip():
-        job.reject("there is no text to mend")
+        job.reject("there is no text to tidy")
     return {"text": model(text, uncurl_quotes=quotes)}
 ''',
     "--text 'schÃ¶n'",

@@ -51,7 +51,7 @@ def inspect_tree(
         bytecode: Whether `__pycache__` counts, which an installer adds to the same sources.
 
     Raises:
-        ManifestError: When it cannot be trusted: it belongs to somebody else, holds a link, is too
+        ManifestError: When it cannot be trusted: it belongs to another user, holds a link, is too
             large, or cannot be read.
     """
     root = directory.path.parent

@@ -25,7 +25,7 @@ MISFIT: Any = object()
 
 
 class Report(Protocol):
-    """Takes one problem: the path of the value, what is wrong, and how to mend it."""
+    """Takes one problem: the path of the value, what is wrong, and how to fix it."""
 
     def __call__(self, path: Path, what: str, fix: str = "") -> None:
         """Take the problem."""

@@ -59,13 +59,13 @@ def choose_dtype(
     """Return the data type: the one asked for, or the best that is listed for `device`.
 
     The best is the first listed that fits into memory and that the processor computes in hardware,
-    else the first that fits, else the smallest, whose want of memory is then told with figures.
+    else the first that fits, else the smallest, and the error then gives the figures of its memory.
 
     Args:
         manifest: The model's manifest.
         device: The device that was chosen.
         asked: "auto", or a data type.
-        memory: Bytes of memory of the device in all; None where nobody knows.
+        memory: Bytes of memory of the device in all; None where that is not known.
         native: The data types beside float32 that are fast on a CPU.
 
     Raises:

@@ -1,6 +1,6 @@
 """Which model stands for a task: the ready one with the highest preference, or the user's choice.
 
-Pure: whether weights are there and what the machine has are told by the caller.
+Pure: whether weights are there and what the machine has come from the caller.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _comparison(model: str, ready: Sequence[str], hosts: Sequence[Manifest]) -> 
 
 
 def _none_ready(task: str, problems: Sequence[MMError]) -> MMError:
-    """Return the error to raise: the obstacle that is easiest to remove, told for the task."""
+    """Return the error to raise: the obstacle that is easiest to remove, worded for the task."""
     for kind in (SourceError, MemoryRefused, UsageError):
         for problem in problems:
             if isinstance(problem, kind):

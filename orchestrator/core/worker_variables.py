@@ -71,7 +71,7 @@ def worker_variables(
 
 
 def wanted_threads(users: Mapping[str, str], declared: Mapping[str, str]) -> int | None:
-    """Return how many threads the user wants, else the manifest; None where nobody says.
+    """Return how many threads the user wants, else the manifest; None where neither says.
 
     OpenMP takes a list, one number for each level of nesting; the first is meant. What is no
     number says nothing.

@@ -58,7 +58,7 @@ _ADVICE = (
     ("cannot start any token", "quote a value that begins with a special character"),
     ("mapping values are not allowed", "quote a value that holds a colon and a space"),
 )
-"""What usually mends the parser's commonest complaints."""
+"""What usually fixes the parser's commonest complaints."""
 
 
 class Document(msgspec.Struct, frozen=True):

@@ -196,7 +196,7 @@ def _for_gpus(name: str) -> bool:
 
 def first_time(home: Home, subject: str) -> bool:
     """Return whether `subject` was never noted in this home, and keep that it is noted now."""
-    file = home.root / "told.json"
+    file = home.root / "notices.json"
     kept = read_json(file)
     known = [one for one in kept if isinstance(one, str)] if isinstance(kept, list) else []
     if subject in known:

@@ -1,4 +1,4 @@
-"""The record of one job, from whoever asks for it to the connection of its worker."""
+"""The record of one job, from the caller to the connection of its worker."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Home:
 
     @property
     def locks(self) -> Path:
-        """Files for `flock`; never removed, because a removed lock file locks nobody out."""
+        """Files for `flock`; never removed, because a removed lock file locks no one out."""
         return self.root / "locks"
 
     @property
@@ -74,7 +74,7 @@ class Home:
 
     @property
     def jobs(self) -> Path:
-        """Directories of running jobs, swept when whoever made them is gone."""
+        """Directories of running jobs, swept when the process that made them is gone."""
         return self.root / "jobs"
 
     @property

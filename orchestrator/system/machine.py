@@ -92,7 +92,7 @@ def was_killed_for_memory(pid: int, log: Path = Path("/dev/kmsg")) -> bool:
 
 
 def resident_memory(pid: int, root: Path = ROOT) -> int | None:
-    """Return the bytes of memory that the process `pid` has now; None where nobody says."""
+    """Return the bytes of memory that the process `pid` has now; None where that is not known."""
     fields = _text(root / "proc" / str(pid) / "statm").split()
     if len(fields) < 2:
         return None
@@ -121,7 +121,7 @@ class Memory(Protocol):
     """Says how much memory is free."""
 
     def free(self, device: str) -> int | None:
-        """Return the bytes that are free on a kind of device; None where nobody knows."""
+        """Return the bytes that are free on a kind of device; None where that is not known."""
 
 
 class MachineMemory:
@@ -135,7 +135,7 @@ class MachineMemory:
         self._variables = variables
 
     def free(self, device: str) -> int | None:
-        """Return the bytes that are free on a kind of device; None where nobody knows."""
+        """Return the bytes that are free on a kind of device; None where that is not known."""
         if device == "cuda":
             from orchestrator.system import nvml
 

@@ -1,7 +1,7 @@
 """The one module that starts processes.
 
 Always argument lists, never a shell string; always a whole environment, never the parent's by
-accident. Nobody else imports `subprocess`.
+accident. No other module imports `subprocess`.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def run_logged(
             pass_fds=tuple(keep),
         )
 
-    # Unbuffered: whoever follows the log sees what the tool has said so far.
+    # Unbuffered, so that a reader of the log sees what the tool has said so far.
     with log.open("ab", buffering=0) as sink, family.add(start) as process:
         assert process.stdout is not None
         try:

@@ -51,7 +51,7 @@ class Scratch:
         return path
 
     def reserve(self) -> str:
-        """Return the path of a directory for one job, which whoever needs it makes."""
+        """Return the path of a directory for one job, which its user makes when needed."""
         return f"{self._prefix}{next(self._jobs)}"
 
     def discard(self, job: str) -> None:

@@ -24,8 +24,8 @@ def snapshot() -> Mapping[str, str]:
 def during(variables: Mapping[str, str]) -> Iterator[None]:
     """Let a library that starts processes by itself start them with `variables` on top.
 
-    The one exception to the rule that a child's environment is data: such a library asks nobody.
-    What the user has set himself stays.
+    The one exception to the rule that a child's environment is data: such a library takes no
+    argument. Variables that the user has set stay as they are.
     """
     added = {name: value for name, value in variables.items() if name not in os.environ}
     os.environ.update(added)

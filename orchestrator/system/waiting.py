@@ -82,7 +82,7 @@ class Wait:
     Args:
         subject: The model that it is for.
         what: What is waited for, such as "another mm, which builds its environment"; it may change.
-        reporter: Told of it after a second.
+        reporter: Receives a line about it after a second.
         deadline: What ends it.
         stopped: Whether the caller was asked to stop.
     """

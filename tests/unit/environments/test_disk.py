@@ -122,5 +122,5 @@ def test_a_thing_is_noted_once(tmp_path):
     assert first_time(home, "cpu-build")
     assert not first_time(home, "cpu-build")
     assert first_time(home, "another")
-    (tmp_path / "told.json").write_text("{")
+    (tmp_path / "notices.json").write_text("{")
     assert first_time(home, "cpu-build")
