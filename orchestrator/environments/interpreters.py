@@ -225,16 +225,15 @@ def _versions(folder: Path, origin: str) -> Iterator[Candidate]:
 def _pythons(folder: Path) -> list[Path]:
     """Return the interpreters of one `bin` directory whose names say Python 3.9 or later."""
     try:
-        names = sorted(path.name for path in folder.iterdir())
+        names = os.listdir(folder)  # noqa: PTH208 - thousands of names, and a `Path` for none of them
     except OSError:
         return []
-    matched = ((name, _NAME.fullmatch(name)) for name in names)
+    matched = filter(None, map(_NAME.fullmatch, sorted(names)))
     return [
-        folder / name
-        for name, match in matched
-        if match is not None
-        and (match[1] is None or int(match[1]) >= _OLDEST_MINOR)
-        and not _asks_for_apple_tools(folder / name)
+        folder / match[0]
+        for match in matched
+        if (match[1] is None or int(match[1]) >= _OLDEST_MINOR)
+        and not _asks_for_apple_tools(folder / match[0])
     ]
 
 
