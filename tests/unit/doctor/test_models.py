@@ -278,6 +278,13 @@ def test_a_table_that_is_broken_hides_no_failure(model):
     assert line.startswith("no hint: ")
 
 
+def test_the_place_of_a_failure_is_the_innermost_of_the_models_own_code(model):
+    frame = '  File "/models/mini/modeling_x.py", line 9, in forward\n    x = x.cuda()\n'
+    text = TRACES["cuda-assumed"].replace("AssertionError", f"{frame}AssertionError")
+    (found,) = explain(text, table(), model.subject())
+    assert found.where.where == "/models/mini/modeling_x.py:9"
+
+
 def test_what_the_model_does_not_confirm_is_said_in_general(model):
     text = TRACES["input-and-weight-dtypes"]
     (found,) = explain(text, table(), model.subject())
