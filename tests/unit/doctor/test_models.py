@@ -10,7 +10,7 @@ from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.lockfile import render_lock, shape_digest
 from orchestrator.doctor import CheckOptions, Layer, examine, explain, hint
 from orchestrator.doctor.gather import model_subject
-from orchestrator.doctor.smallest import blank_image, silence, smallest_inputs
+from orchestrator.doctor.smallest import smallest_inputs, write_image, write_silence
 from orchestrator.environments import Environments
 from orchestrator.environments.interpreters import Interpreters
 from orchestrator.errors import JobFailed, UsageError
@@ -323,13 +323,12 @@ def test_an_input_that_nobody_can_make_up(model, tmp_path):
 
 
 def test_the_image_and_the_sound_are_what_they_say(tmp_path):
-    import io
     import wave
 
     from PIL import Image
 
-    with Image.open(io.BytesIO(blank_image())) as image:
-        assert image.size == (64, 64)
+    with Image.open(write_image(tmp_path / "image.png")) as image:
+        assert (image.format, image.size) == ("PNG", (64, 64))
         assert sorted(color for _, color in image.getcolors()) == [(0, 0, 0), (255, 255, 255)]
-    with wave.open(io.BytesIO(silence())) as sound:
+    with wave.open(str(write_silence(tmp_path / "sound.wav"))) as sound:
         assert (sound.getnchannels(), sound.getnframes(), sound.getframerate()) == (1, 16000, 16000)
