@@ -15,10 +15,10 @@ def _rule(name: str, finding: str) -> Rule:
     return Rule(
         Layer.CACHES,
         name,
-        Effect.RISK,
         finding,
         "without mm, transformers may import the copy; jobs of mm have a cache for each overlay",
         "remove {folders}",
+        Effect.RISK,
     )
 
 
@@ -32,10 +32,10 @@ FOREIGN = _rule(
 SAME_NAME = Rule(
     Layer.CACHES,
     "same-name",
-    Effect.RISK,
     "{others} has the same name as {directory}",
     "without mm, transformers keeps the code of both in one folder of its module cache",
     "rename one of the directories",
+    Effect.RISK,
 )
 
 

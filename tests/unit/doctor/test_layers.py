@@ -693,7 +693,7 @@ def test_code_that_is_nested_too_deep(mini):
     terms = " + ".join(["x"] * 800)
     before(mini, f"x = ({terms}).to(torch.bfloat16)")
     assert {each.finding for each in mini.look().findings} == {
-        "the code is nested too deep to be looked at here"
+        "the code is nested too deep to be checked"
     }
 
 
