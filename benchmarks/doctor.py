@@ -19,10 +19,10 @@ from pathlib import Path
 from orchestrator.catalog.directories import ManifestDirectory, Origin, builtin_directory
 from orchestrator.core.patching import Conditions
 from orchestrator.doctor import Layer, examine, load_tables
-from orchestrator.doctor.model_files import read_weights
 from orchestrator.doctor.rules.packages import Answer
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.site_packages import packages_of
+from orchestrator.doctor.subject_files import read_weights
 
 TENSORS, SIZE = 2700, 7_000_000_000
 

@@ -319,7 +319,6 @@ def _lines(data: bytes) -> list[str]:
 
 def _stale(context: Context, directory: Path, names: Sequence[str], *, clear: bool) -> None:
     """Name the copies of the unpatched code in transformers' module cache, or remove them."""
-    from orchestrator.doctor import module_cache
     from orchestrator.sources import inplace
 
     files = {
@@ -327,7 +326,7 @@ def _stale(context: Context, directory: Path, names: Sequence[str], *, clear: bo
         for name in names
         if name.endswith(".py") and (data := inplace.read_inside(directory, name)) is not None
     }
-    stale = inplace.stale_copies(module_cache(context.variables), directory, files)
+    stale = inplace.stale_copies(inplace.module_cache(context.variables), directory, files)
     if clear:
         inplace.clear(stale)
     for path in stale:

@@ -4,7 +4,6 @@ Nothing here changes anything: no file is written, no cache made, no package imp
 gathered is checked by the rules of `orchestrator.doctor.rules`, which do no work on the machine.
 """
 
-from orchestrator.doctor.caches import module_cache
 from orchestrator.doctor.drafting import check_command, draft, write_draft
 from orchestrator.doctor.examine import examine
 from orchestrator.doctor.explain import Explanation, explain, hint
@@ -37,7 +36,6 @@ __all__ = [
     "find_subject",
     "hint",
     "load_tables",
-    "module_cache",
     "run_smallest",
     "shortened",
     "slug",

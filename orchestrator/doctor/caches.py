@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from orchestrator.doctor.model_files import read_limited
 from orchestrator.doctor.rules.findings import Effect, Evidence, Finding, Layer, Rule, listed
 from orchestrator.doctor.rules.subject import Subject
+from orchestrator.doctor.subject_files import read_limited
 from orchestrator.sources.inplace import spellings, stale_copies
-
-FOLDER = "transformers_modules"
 
 
 def _rule(name: str, finding: str) -> Rule:
     return Rule(
         Layer.CACHES,
         name,
-        Effect.RISK,
         finding,
         "without mm, transformers may import the copy; jobs of mm have a cache for each overlay",
         "remove {folders}",
+        Effect.RISK,
     )
 
 
@@ -34,20 +32,11 @@ FOREIGN = _rule(
 SAME_NAME = Rule(
     Layer.CACHES,
     "same-name",
-    Effect.RISK,
     "{others} has the same name as {directory}",
     "without mm, transformers keeps the code of both in one folder of its module cache",
     "rename one of the directories",
+    Effect.RISK,
 )
-
-
-def module_cache(variables: Mapping[str, str]) -> Path:
-    """Return the folder of transformers' module cache, as the user's variables place it."""
-    get = variables.get
-    home = get("HOME") or "~"
-    cache = get("XDG_CACHE_HOME") or f"{home}/.cache"
-    hub = get("HF_HOME") or f"{cache}/huggingface"
-    return Path(get("HF_MODULES_CACHE") or f"{hub}/modules").expanduser() / FOLDER
 
 
 def check_caches(subject: Subject) -> Iterator[Finding]:

@@ -43,10 +43,10 @@ def _too_deep(layer: Layer) -> Finding:
     return Rule(
         layer,
         "{layer}-too-deep",
-        Effect.RISK,
-        "the code is nested too deep to be looked at here",
+        "the code is nested too deep to be checked",
         "nothing more is known of this layer",
         "look at the code by hand",
+        Effect.RISK,
     ).matched(layer=layer.value)
 
 

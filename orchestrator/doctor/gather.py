@@ -17,8 +17,6 @@ from orchestrator.core import patching
 from orchestrator.core.devices import AUTO, choose_device, choose_dtype
 from orchestrator.core.patching import Conditions
 from orchestrator.core.patching.conditions import problem
-from orchestrator.doctor.caches import module_cache
-from orchestrator.doctor.model_files import list_files, read_limited, read_weights
 from orchestrator.doctor.rules.config import COMPUTED, dtype_named, json_object
 from orchestrator.doctor.rules.findings import Effect, Finding, Layer
 from orchestrator.doctor.rules.packages import Packages
@@ -26,7 +24,9 @@ from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import Table, merged, read_table
 from orchestrator.doctor.rules.weight_rules import main_dtype
 from orchestrator.doctor.site_packages import packages_of
+from orchestrator.doctor.subject_files import list_files, read_limited, read_weights
 from orchestrator.errors import EnvironmentFailure, ManifestError, MMError, SourceError, UsageError
+from orchestrator.sources.inplace import module_cache
 from orchestrator.sources.patchsets import load_patch_sets
 from orchestrator.system import machine
 from orchestrator.system.processor import native_dtypes

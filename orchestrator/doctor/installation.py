@@ -45,83 +45,80 @@ _rule = partial(Rule, Layer.INSTALLATION)
 
 NO_INTERPRETER = _rule(
     "no-interpreter",
-    Effect.RISK,
     "no interpreter here fits {models}",
     "these models cannot be built",
     "install one, or run: mm env sync MODEL --install-python",
+    Effect.RISK,
 )
 NO_UV = _rule(
     "no-uv",
-    Effect.STOPS,
     "the uv that belongs to mm does not run: {error}",
     "no environment can be built with it",
     "run: pip install --force-reinstall uv; or build with --backend virtualenv",
 )
 HOME_READ_ONLY = _rule(
     "home-read-only",
-    Effect.STOPS,
     "{home} cannot be written",
     "no environment can be built",
     "set MM_HOME to a directory of yours",
 )
 DISK = _rule(
     "disk",
-    Effect.RISK,
     "{free} are free on the disk of {home}",
     "environments of models with torch take several GB",
     "run: mm env prune; or set MM_HOME to a larger disk",
+    Effect.RISK,
 )
 CACHE_LINKS = _rule(
     "cache-links",
-    Effect.RISK,
     "uv's cache {cache} cannot share files with {home}: {reason}",
     "every environment takes a full copy of its packages",
     "set UV_CACHE_DIR (or MM_HOME) to a directory on the same file system",
+    Effect.RISK,
 )
 UNFINISHED = _rule(
     "unfinished",
-    Effect.RISK,
     "{count} of the environments: never finished ({names})",
     "what is there takes room and is not used",
     "run: mm env prune",
+    Effect.RISK,
 )
 NO_PYTHON = _rule(
     "no-python",
-    Effect.RISK,
     "{count} of the environments: without its interpreter ({names})",
     "what is there takes room and is not used",
     "run: mm env sync",
+    Effect.RISK,
 )
 SOCKETS = _rule(
     "sockets",
-    Effect.STOPS,
     "{error.where}: {error.what}",
     "no worker can be started",
     "{error.fix}",
 )
 STALE_WORKERS = _rule(
     "stale-workers",
-    Effect.NOTE,
     "{count} records of workers whose supervisor was killed ({models})",
     "nothing: they are cleared away when workers are looked for",
     "run: mm ps",
+    Effect.NOTE,
 )
 GPU = _rule(
     "gpu",
-    Effect.RISK,
     "there is an NVIDIA driver, and it does not answer",
     "--device auto chooses cuda, and torch may find no GPU",
     "look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu",
+    Effect.RISK,
 )
 MEMORY_KILLS = _rule(
     "memory-kills",
-    Effect.NOTE,
     "{count} processes of this control group were killed for want of memory",
     "a job that ended so is reported as crashed",
     "give the container more memory",
+    Effect.NOTE,
 )
 MANIFEST = _rule(
-    "manifest", Effect.RISK, "{error}", "the model cannot be used", "run: mm manifest check"
+    "manifest", "{error}", "the model cannot be used", "run: mm manifest check", Effect.RISK
 )
 
 

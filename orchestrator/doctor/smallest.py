@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Mapping
+import wave
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ SIDE = 64
 """Pixels of the image's side."""
 
 RATE = 16000
-"""Samples a second of the sound, and their number: one second."""
+"""Samples a second of the sound."""
 
 FEW = 8
 """What an optional bound, such as `max_tokens`, is set to."""
@@ -121,21 +119,20 @@ def smallest_inputs(manifest: Manifest, directory: Path) -> dict[str, Any]:
 def _made_up(model: str, name: str, spec: Input, directory: Path) -> Any:
     if spec.default is not msgspec.UNSET:
         return spec.default
-    path = directory / name
     if spec.type == "image":
-        return _written(path.with_suffix(".png"), blank_image())
+        return write_image(directory / f"{name}.png")
     if spec.type == "audio":
-        return _written(path.with_suffix(".wav"), silence())
+        return write_silence(directory / f"{name}.wav")
+    if spec.type == "choice":
+        return spec.choices[0]
     low = spec.minimum if spec.minimum is not None else 1
-    values: Mapping[str, Any] = {
+    values = {
         "text": "Hello.",
         "integer": int(low),
         "number": float(low),
         "boolean": False,
         "json": {},
     }
-    if spec.type == "choice":
-        return spec.choices[0]
     if spec.type not in values:
         raise UsageError(
             f"no {spec.type} can be made up for the input {name} of {model}",
@@ -144,29 +141,21 @@ def _made_up(model: str, name: str, spec: Input, directory: Path) -> Any:
     return values[spec.type]
 
 
-def blank_image(side: int = SIDE) -> bytes:
-    """Return a white PNG with a black line, `side` pixels wide and high."""
+def write_image(path: Path) -> Path:
+    """Write a white image with a black line, `SIDE` pixels wide and high, and return its path."""
+    from PIL import Image
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        check = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
-
-    rows = b"".join(
-        b"\0" + (b"\0" if row == side // 2 else b"\xff") * (3 * side) for row in range(side)
-    )
-    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    parts = [chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+    image = Image.new("RGB", (SIDE, SIDE), "white")
+    image.paste("black", (0, SIDE // 2, SIDE, SIDE // 2 + 1))
+    image.save(path)
+    return path
 
 
-def silence(samples: int = RATE, rate: int = RATE) -> bytes:
-    """Return a WAV file of silence: 16 bits, one channel."""
-    data = b"\0\0" * samples
-    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, 1,
-                       rate, 2 * rate, 2, 16)  # fmt: skip
-    return head + struct.pack("<4sI", b"data", len(data)) + data
-
-
-def _written(path: Path, data: bytes) -> Path:
-    path.write_bytes(data)
+def write_silence(path: Path) -> Path:
+    """Write a second of silence, 16 bits and one channel at `RATE`, and return its path."""
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(RATE)
+        sound.writeframes(bytes(2 * RATE))
     return path

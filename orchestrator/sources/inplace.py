@@ -130,6 +130,16 @@ def load(directory: Path) -> Record | None:
         ) from error
 
 
+def module_cache(variables: Mapping[str, str]) -> Path:
+    """Return the folder of transformers' module cache, as the user's variables place it."""
+    get = variables.get
+    home = get("HOME") or "~"
+    cache = get("XDG_CACHE_HOME") or f"{home}/.cache"
+    hub = get("HF_HOME") or f"{cache}/huggingface"
+    modules = Path(get("HF_MODULES_CACHE") or f"{hub}/modules")
+    return modules.expanduser() / "transformers_modules"
+
+
 def stale_copies(modules: Path, directory: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Return the copies of Python files that transformers made from `directory` and that differ.
 

@@ -127,7 +127,6 @@ _device_rule = partial(
 DEVICE_RULES = (
     _device_rule(
         id="device-call-{file}",
-        effect=Effect.STOPS,
         finding="{file} calls .cuda() {times}, in {functions}; {at_hand}",
         consequence="torch raises where it was built without CUDA or finds no GPU, and the model "
         "is to run on {device}",
@@ -136,7 +135,6 @@ DEVICE_RULES = (
     ),
     _device_rule(
         id="device-device-{file}",
-        effect=Effect.STOPS,
         finding='{file} names the device "cuda" {times}, in {functions}; {at_hand}',
         consequence="torch raises where it was built without CUDA or finds no GPU, and the model "
         "is to run on {device}",
@@ -155,7 +153,6 @@ DEVICE_RULES = (
     ),
     _device_rule(
         id="device-torch.cuda-{file}",
-        effect=Effect.STOPS,
         finding="{file} calls torch.cuda {times}, in {functions}; {at_hand}",
         consequence="torch raises where it finds no GPU, and the model is to run on {device}",
         match=_torch_cuda,
@@ -259,7 +256,6 @@ def _attribute_rule(api: RemovedApi) -> CodeRule:
     return CodeRule(
         layer=Layer.API,
         id=f"gone-{api.name}-{{file}}",
-        effect=Effect.STOPS,
         finding="{file} uses {api.of}.{api.name}, which {api.package} has no more from {api.since} "
         "on, and here it is {version}",
         consequence="AttributeError: '{api.of}' object has no attribute '{api.name}', when it is "

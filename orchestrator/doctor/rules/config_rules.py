@@ -52,35 +52,32 @@ _rule = partial(Rule, Layer.CONFIGURATION)
 
 NOT_JSON = _rule(
     "json-{file}",
-    Effect.STOPS,
     "{file} is {problem}",
     "the loader cannot read it",
     "fetch the file again",
 )
 UNKNOWN_DTYPE = _rule(
     "dtype-{path}",
-    Effect.STOPS,
     "{file} names the dtype {dtype}, {why}",
     "a loader that takes the dtype from there fails",
     "a patch that sets {path} to {to}",
 )
 HALF_ON_CPU = _rule(
     "dtype-{path}",
-    Effect.RISK,
     "{file} names the dtype float16, and the model is to run on cpu",
     "on a CPU some operations have no float16, and the others are slow",
     "a patch that sets {path} to {to}",
+    Effect.RISK,
 )
 MIXED_DTYPES = _rule(
     "dtype-{path}",
-    Effect.RISK,
     "{file} names {dtype} inside {part}, and {to} for the whole",
     "that part is made in another dtype than the rest; torch raises where they meet",
     "a patch that sets {path} to {to}",
+    Effect.RISK,
 )
 NEEDS_A_GPU = _rule(
     "quantised-{method}",
-    Effect.STOPS,
     "{file} says that the weights are quantised by {method}, which needs CUDA, and the model is to "
     "run on {device}",
     "the loader refuses the model, or has no kernels for it",
@@ -93,21 +90,18 @@ WANTS_A_GPU = replace(
 )
 ATTENTION = _rule(
     "attention-{path}",
-    Effect.STOPS,
     "{file} asks for {value}, and {lacks}",
     "ImportError: FlashAttention2 has been toggled on, but it cannot be used",
     "a patch that sets {path} to {to} (or sdpa, where the class has it)",
 )
 NO_CODE = _rule(
     "auto-map-{key}",
-    Effect.STOPS,
     "{file} takes {what} from {named.file}, which is not there",
     "the loader looks for the file and fails",
     "fetch the file: it belongs to the model (source.include of the manifest)",
 )
 OTHER_REPOSITORY = _rule(
     "auto-map-{key}",
-    Effect.STOPS,
     "{file} takes {key} from another repository, {named.repository}",
     "its code is fetched when the model is loaded, in whatever state it is then; jobs run with the "
     "hub offline, and fail",

@@ -97,20 +97,20 @@ class Rule:
     Attributes:
         layer: Where the fault lies.
         id: The finding's id, made a slug once it is filled in.
-        effect: What the fault does to the model.
         finding: What was found.
         consequence: What happens because of it.
         remedy: What fixes it.
+        effect: What the fault does to the model.
         patched: What fixes it where a patch fits; by default the same.
         why: The reason of the patch.
     """
 
     layer: Layer
     id: str
-    effect: Effect
     finding: str
     consequence: str
     remedy: str
+    effect: Effect = Effect.STOPS
     patched: str = ""
     why: str = ""
 

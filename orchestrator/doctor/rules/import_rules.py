@@ -40,45 +40,41 @@ _rule = partial(Rule, Layer.ENVIRONMENT)
 
 NO_NAME = _rule(
     "gone-{missing.name}",
-    Effect.STOPS,
     "transformers {version} has no {missing.name} in {missing.module}",
     "ImportError: cannot import name '{missing.name}'{called}",
     "{remedies}",
 )
 NO_ENVIRONMENT = _rule(
     "no-environment",
-    Effect.RISK,
     "no environment that is built has every name: in transformers {version} {names} missing",
     "the code cannot be imported in any of them",
     "lock a release of transformers that has them{pin}",
+    Effect.RISK,
 )
 NO_MODULE = _rule(
     "module-{top}",
-    Effect.STOPS,
     "nothing in the environment brings the module {top}",
     "{error}",
     "add {brings} to the manifest's dependencies and lock it again",
 )
 NO_FILE = _rule(
     "file-{name}",
-    Effect.STOPS,
     "{file} imports {name}, which is not there",
     "the loader looks for the file and fails",
     "fetch the file: it belongs to the model",
 )
 NO_DOT = _rule(
     "dot-{top}-{file}",
-    Effect.STOPS,
     "{file} imports its neighbour {top}.py as if it were a package",
     "transformers looks for a package {top} and does not find it",
     "write a dot before it: from .{top} import …",
 )
 OTHER_VERSION = _rule(
     "requirement-{asked.name}",
-    Effect.RISK,
     "the model asks for {asked.name}{asked.specifier}, and {version} is locked",
     "the code was written for another release than the one that runs it",
     "pin what it asks for, or prove by a patch set that {version} is right",
+    Effect.RISK,
 )
 
 MISSING, GUARDED, UNKNOWN = (

@@ -25,24 +25,22 @@ _rule = partial(Rule, Layer.PATCHES)
 
 CONFLICT = _rule(
     "conflict-{outcome.patch.id}",
-    Effect.STOPS,
     "the patch set {outcome.set_name} does not fit: {outcome.sentence}",
     "a job is refused before it begins, and nothing is patched",
     "change the patch, or use the files that it was written for: mm patch check {model}",
 )
 UNPROVED = _rule(
     "unproved",
-    Effect.STOPS,
     "{reason}",
     "a job is refused: the answers may be wrong in silence",
     "pin what was proved, and lock it again: mm env lock {model}",
 )
 DRIFT = _rule(
     "drift",
-    Effect.RISK,
     "{drift.file} is not the file of {drift.commit:.12} that {set} was written for",
     "the patches may fit and still not do what they are for",
     "{fetch}",
+    Effect.RISK,
 )
 
 

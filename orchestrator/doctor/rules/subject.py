@@ -18,7 +18,7 @@ from orchestrator.core.patching import Conditions, Patched, PatchSet
 from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.doctor.rules.code import Code, read_code
 from orchestrator.doctor.rules.config import CONFIGS, modules_named
-from orchestrator.doctor.rules.findings import Effect, Evidence, Finding, Layer, Rule
+from orchestrator.doctor.rules.findings import Evidence, Finding, Layer, Rule
 from orchestrator.doctor.rules.imports import ImportedName, imports_of
 from orchestrator.doctor.rules.packages import Packages
 from orchestrator.doctor.rules.safetensors import Header
@@ -30,7 +30,6 @@ MAX_TEXT = 16 << 20
 UNREADABLE = Rule(
     Layer.ENVIRONMENT,
     "unreadable-{file}",
-    Effect.STOPS,
     "{file} cannot be read, or has more than {limit} MiB",
     "it is no file of code or configuration, and the loader fails",
     "fetch the file again",
@@ -38,7 +37,6 @@ UNREADABLE = Rule(
 NOT_PYTHON = Rule(
     Layer.ENVIRONMENT,
     "python-{file}",
-    Effect.STOPS,
     "{file} is {problem}",
     "Python cannot import it (as Python {python} reads it)",
     "fetch the file again, or correct it",

@@ -59,7 +59,7 @@ def _rule(
     effect: Effect = Effect.STOPS,
 ) -> Rule:
     where = f"weights-{name}-{{file}}"
-    return Rule(Layer.WEIGHTS, where, effect, f"{{file}} {finding}", consequence, remedy)
+    return Rule(Layer.WEIGHTS, where, f"{{file}} {finding}", consequence, remedy, effect)
 
 
 LFS_POINTER = _rule(
@@ -92,7 +92,7 @@ IS_PICKLED = _rule(
     "{are} pickled",
     "loading it runs whatever its author put in; newer releases of transformers refuse it",
     "use weights as .safetensors, from the same author where there are any",
-    effect=Effect.RISK,
+    Effect.RISK,
 )
 ABSENT = _rule("absent", "is here, and no weights are", "the loader finds nothing to load")
 

@@ -171,6 +171,17 @@ def test_a_draft_has_a_patch_for_each_finding_and_mends_them(mm, mini):
     assert [each.name for each in mini.workspace.cwd.iterdir()] == ["draft.yaml"]
 
 
+def test_patches_of_a_draft_have_names_of_their_own(mm, mini):
+    for name in ("config.json", "part/config.json"):
+        write(mini.directory, {name: '{"dtype": "bfloat32"}'})
+    _, out = mm("patch", "new", mini.directory, "-o", "-")
+    made = read_patch_set(out.encode(), file="mini-draft.yaml", stem="mini-draft")
+    assert [(patch.id, patch.file) for patch in made.patches] == [
+        ("dtype-dtype", "config.json"),
+        ("dtype-dtype-2", "part/config.json"),
+    ]
+
+
 def test_a_draft_of_long_and_odd_expressions(mm, mini):
     text = "'a: b # c', \"d\", {1: [2]}, " + ", ".join(f"some_long_name_{n}" for n in range(20))
     statement = f"        x = torch.zeros({text}, device='cuda')\n"

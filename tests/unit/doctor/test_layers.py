@@ -85,6 +85,13 @@ def test_a_directory_whose_names_no_environment_has(mini, another_environment):
     assert mini.findings() == []
 
 
+def test_two_environments_with_one_transformers_are_one_fact(mini, another_environment):
+    another_environment("4.57.3", GONE, "one")
+    another_environment("4.57.3", GONE, "two")
+    versions = [fact.split("transformers ")[1] for fact in facts(mini.look(), "environment")]
+    assert [version.split()[0] for version in versions] == ["4.46.3", "4.57.3"]
+
+
 def test_a_pin_is_offered_where_an_environment_has_every_name(mini, another_environment):
     mini.edit("modeling_x.py", "import torch\n", f"import torch\n{LLAMA}")
     another_environment("4.46.3", TRANSFORMERS)
@@ -311,6 +318,11 @@ def before(mini, statement):
         ),
         ("d = torch.device('cuda')", "torch.device('cuda')", "self.device"),
         (
+            "x = torch.zeros(1, device=torch.device('cuda'))",
+            "torch.zeros(1, device=torch.device('cuda'))",
+            "torch.zeros(1, device=self.device)",
+        ),
+        (
             "torch.cuda.synchronize()",
             "torch.cuda.synchronize()",
             "torch.cuda.is_available() and torch.cuda.synchronize()",
@@ -321,7 +333,8 @@ def test_a_gpu_that_is_assumed(mini, statement, old, new):
     before(mini, statement)
     found = mini.only("device")
     assert found.effect is Effect.STOPS
-    assert "in XModel.forward; self is at hand" in found.finding
+    assert "once, in XModel.forward; self is at hand" in found.finding
+    assert found.patch.id == found.id
     assert found.patch.python.replace == {old: new}
     assert mini.findings("cuda") == []
 
@@ -441,6 +454,8 @@ def test_a_configuration_that_does_not_fit(mini, keys, said, path, value):
     found = mini.only("configuration")
     assert said in found.finding
     assert found.patch.json.set == {path: value}
+    # A dtype of the whole is wrong on this device alone.
+    assert found.patch.when == ({"device": "cpu"} if path in ("torch_dtype", "dtype") else {})
     assert found.evidence[0].line > 1
     assert found.evidence[0].quote.startswith(f'"{path.rpartition(".")[2]}": ')
 
@@ -537,6 +552,17 @@ def test_an_index_and_a_file_that_disagree(mini, mapping, said, effect):
     found = mini.only("weights")
     assert said in found.finding
     assert found.effect.value == effect
+
+
+def test_numbered_parts_that_an_index_misses_are_found_once(mini):
+    (mini.directory / "model.safetensors").rename(
+        mini.directory / "model-00001-of-00002.safetensors"
+    )
+    first = dict.fromkeys(
+        ["part.line.weight", "part.line.bias"], "model-00001-of-00002.safetensors"
+    )
+    index(mini, {**first, "b": "model-00002-of-00002.safetensors"})
+    assert "names model-00002-of-00002.safetensors" in mini.only("weights").finding
 
 
 def test_an_index_that_is_none(mini):
@@ -667,7 +693,7 @@ def test_code_that_is_nested_too_deep(mini):
     terms = " + ".join(["x"] * 800)
     before(mini, f"x = ({terms}).to(torch.bfloat16)")
     assert {each.finding for each in mini.look().findings} == {
-        "the code is nested too deep to be looked at here"
+        "the code is nested too deep to be checked"
     }
 
 

@@ -10,7 +10,7 @@ from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.lockfile import render_lock, shape_digest
 from orchestrator.doctor import CheckOptions, Layer, examine, explain, hint
 from orchestrator.doctor.gather import model_subject
-from orchestrator.doctor.smallest import blank_image, silence, smallest_inputs
+from orchestrator.doctor.smallest import smallest_inputs, write_image, write_silence
 from orchestrator.environments import Environments
 from orchestrator.environments.interpreters import Interpreters
 from orchestrator.errors import JobFailed, UsageError
@@ -278,6 +278,13 @@ def test_a_table_that_is_broken_hides_no_failure(model):
     assert line.startswith("no hint: ")
 
 
+def test_the_place_of_a_failure_is_the_innermost_of_the_models_own_code(model):
+    frame = '  File "/models/mini/modeling_x.py", line 9, in forward\n    x = x.cuda()\n'
+    text = TRACES["cuda-assumed"].replace("AssertionError", f"{frame}AssertionError")
+    (found,) = explain(text, table(), model.subject())
+    assert found.where.where == "/models/mini/modeling_x.py:9"
+
+
 def test_what_the_model_does_not_confirm_is_said_in_general(model):
     text = TRACES["input-and-weight-dtypes"]
     (found,) = explain(text, table(), model.subject())
@@ -316,13 +323,12 @@ def test_an_input_that_nobody_can_make_up(model, tmp_path):
 
 
 def test_the_image_and_the_sound_are_what_they_say(tmp_path):
-    import io
     import wave
 
     from PIL import Image
 
-    with Image.open(io.BytesIO(blank_image())) as image:
-        assert image.size == (64, 64)
+    with Image.open(write_image(tmp_path / "image.png")) as image:
+        assert (image.format, image.size) == ("PNG", (64, 64))
         assert sorted(color for _, color in image.getcolors()) == [(0, 0, 0), (255, 255, 255)]
-    with wave.open(io.BytesIO(silence())) as sound:
+    with wave.open(str(write_silence(tmp_path / "sound.wav"))) as sound:
         assert (sound.getnchannels(), sound.getnframes(), sound.getframerate()) == (1, 16000, 16000)

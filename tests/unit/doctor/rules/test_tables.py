@@ -52,6 +52,7 @@ def test_a_good_table_is_read():
         (".length({0})", ".length(", "gone[0].replacement:"),
         ("replacement: New", "replacement: a.b", "'a.b' is not an identifier"),
         ("remedy:", "cure:", "failures[0].cure: unknown key; the keys here are id, pattern"),
+        ("    instead: length()\n", "", "gone[0].instead: this key is missing"),
     ],
 )
 def test_a_broken_table_is_refused_with_its_line(old, new, said):
