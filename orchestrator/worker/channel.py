@@ -71,7 +71,7 @@ class Channel:
             directory: The job's directory, for systems where large buffers go as files.
 
         Raises:
-            OSError: When the peer is gone, or leaves too much unread.
+            OSError: When the peer is gone.
             ValueError, TypeError, RecursionError: When the message is too large or not JSON, or
                 there is no room for its buffers.
         """

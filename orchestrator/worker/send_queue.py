@@ -1,7 +1,8 @@
 """What goes to one peer: written at once where the peer reads, else kept and sent by a thread.
 
 So no one who sends waits for a peer that is stopped or slow: a worker's answer to one client costs
-the others nothing, and a client's deadline holds while it sends. What is kept has a limit.
+the others nothing, and a client's deadline holds while it sends. Who sends without end waits for
+room (`await_room`), so that what is kept has a limit.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ LOOK = 1.0
 closed here, and its number be another's by now."""
 
 MAX_UNREAD = 64 * 1024 * 1024
-"""Bytes beyond which no more is kept for a peer; memory files that travel along count."""
+"""Bytes that may be kept when one event more is sent; memory files that travel along count."""
 
 # A plain number: the enumeration's own operators cost more than the system call.
 DONT_WAIT = int(socket.MSG_DONTWAIT)
@@ -56,7 +57,7 @@ class SendQueue:
         """Send a frame without buffers, or keep what the peer does not take within a moment.
 
         Raises:
-            OSError: When the connection is broken, or too much is kept for the peer already.
+            OSError: When the connection is broken.
         """
         with self._lock:
             sent = 0
@@ -132,8 +133,6 @@ class SendQueue:
         return bool(poller.poll(seconds * 1000))
 
     def _keep(self, frame: _Frame) -> None:
-        if self.unread > self._most:
-            raise TimeoutError(f"{self.unread} bytes are left unread")
         frame.copy()
         self._kept.append(frame)
         self.unread += frame.size
@@ -153,11 +152,13 @@ class SendQueue:
                 self._drop()
                 return
             with self._moved:
-                self.unread -= before - frame.size
+                taken = before - frame.size
+                self.unread -= taken
                 if whole:
                     self._kept.popleft()
                 kept = bool(self._kept)
-                self._moved.notify_all()
+                if taken:
+                    self._moved.notify_all()
 
     def _drop(self) -> None:
         self.hang_up()

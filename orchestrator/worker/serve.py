@@ -20,7 +20,7 @@ from .channel import Channel
 from .frames import Message
 from .poller import Poller
 from .request_queue import BEFORE, QueuedRequest, RequestQueue, reply, send_error
-from .send_queue import DONT_WAIT
+from .send_queue import DONT_WAIT, MAX_UNREAD
 from .state import WorkerState
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
@@ -95,6 +95,18 @@ def wrong_parameter(method: str, params: dict[str, Any]) -> str:
         elif required:
             return name
     return ""
+
+
+def _check_request(channel: Channel, identity: Any) -> None:
+    """Check that a client may make a request.
+
+    Raises:
+        ProtocolError: When it may not.
+    """
+    if isinstance(identity, bool) or not isinstance(identity, (int, str)):
+        raise frames.ProtocolError("a request without an id")
+    if channel.unread > MAX_UNREAD:
+        raise frames.ProtocolError(f"{channel.unread} bytes are left unread")
 
 
 class Client:
@@ -259,8 +271,7 @@ class Server:
             if "id" in params:
                 self._queue.cancel(channel, params["id"])
             return
-        if isinstance(identity, bool) or not isinstance(identity, (int, str)):
-            raise frames.ProtocolError("a request without an id")
+        _check_request(channel, identity)
         if method == "hello":
             self._hello(client, identity, params)
         elif not client.greeted:

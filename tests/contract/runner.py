@@ -180,6 +180,13 @@ def do_big(model, job, n, array, path):
     return "x" * int(n)
 
 
+def do_flood(model, job, n, array, path):
+    """Stream `n` chunks of a mebibyte, and answer at once."""
+    job.log("flood")
+    for _ in range(int(n)):
+        job.emit("text", "x" * (1 << 20))
+
+
 def do_directory(model, job, n, array, path):
     with open(os.path.join(job.directory, "file.txt"), "w") as stream:
         stream.write("made by the job")

@@ -2,8 +2,12 @@
 
 import time
 
-from orchestrator.client.connection import Event
+import pytest
+
+from orchestrator.client.connection import ConnectionLost, Event
 from orchestrator.worker import state
+from orchestrator.worker.frames import ProtocolError
+from orchestrator.worker.send_queue import MAX_UNREAD
 
 MIB = 1 << 20
 SOON = 30.0
@@ -40,6 +44,25 @@ def test_an_answer_that_is_not_read_waits_for_its_client_and_nobody_waits_with_i
     assert workers.run(first, "count", seconds=SOON) == "2"
     assert answer(stopped) == (["x" * 5 * MIB], "x" * 5 * MIB)
     assert workers.run(stopped, "count") == "3"
+
+
+def test_a_stream_that_is_not_read_is_kept_with_its_answer(workers):
+    first = workers.start()
+    chunks = MAX_UNREAD // MIB + 1  # the most that a job may send without a wait
+    stopped = begin(workers, first, "flood", n=chunks)
+    assert workers.run(first, "count", seconds=SOON) == "2"
+    received, text = answer(stopped)
+    assert (len(received), text) == (chunks, "done")
+
+
+def test_a_client_that_leaves_too_much_unread_may_ask_for_nothing_more(workers):
+    first = workers.start()
+    stopped = begin(workers, first, "flood", n=MAX_UNREAD // MIB + 1)
+    assert workers.run(first, "count", seconds=SOON) == "2"
+    stopped.connection.send("status", {})
+    with pytest.raises((ConnectionLost, ProtocolError)):
+        answer(stopped)
+    assert workers.run(first, "count") == "3"
 
 
 def test_a_client_that_is_lost_before_it_has_its_answer_leaves_nothing_behind(workers):

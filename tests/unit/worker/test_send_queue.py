@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from orchestrator.worker.send_queue import SendQueue
+from orchestrator.worker.send_queue import LOOK, SendQueue
 
 MOST = 1 << 20
 SOON = 30.0
@@ -32,18 +32,13 @@ def senders():
     return [thread for thread in threading.enumerate() if thread.name == "mm-sender"]
 
 
-def test_a_peer_that_leaves_too_much_unread_is_dropped(ends):
+def test_an_answer_is_kept_however_much_is_unread(ends):
     queue, _, peer = ends
     fill(queue)
-    with pytest.raises(TimeoutError, match="unread"):
-        queue.send(b"more")
-    with pytest.raises(OSError, match=r"unread|pipe"):
-        queue.send(b"more")
-    for thread in senders():
-        thread.join(SOON)
-    left = b"."
-    while left:
-        left = peer.recv(MOST)  # what was on its way, and then the end
+    queue.send(b"the answer")
+    received = b""
+    while not received.endswith(b"the answer"):
+        received = received[-10:] + peer.recv(MOST)
 
 
 def test_who_sends_much_waits_for_a_peer_that_reads(ends):
@@ -63,8 +58,10 @@ def test_a_peer_that_reads_nothing_more_is_not_waited_for(ends):
     queue, _, _ = ends
     fill(queue)
     with pytest.raises(TimeoutError, match="nothing was read"):
-        queue.await_room(0.01)
-    with pytest.raises(OSError, match=r"unread|pipe"):
+        queue.await_room(LOOK * 1.2)  # the thread has looked again by then
+    for thread in senders():
+        thread.join(SOON)
+    with pytest.raises(BrokenPipeError):
         queue.send(b"more")
 
 
