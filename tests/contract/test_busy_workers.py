@@ -54,11 +54,11 @@ class Crowd(World):
         """Begin a job in a thread, and return its future once the job runs."""
         begun = threading.Event()
 
-        def hear(event):
+        def on_event(event):
             if event.kind == "log":
                 begun.set()
 
-        job = self.job(what, keys={"on_event": hear, **keys})
+        job = self.job(what, keys={"on_event": on_event, **keys})
         future = self.threads.submit(self.client().run, *job)
         assert begun.wait(SOON)
         return future
@@ -107,7 +107,7 @@ def test_a_request_to_stop_ends_that_wait_too(crowd):
     assert crowd.runtime.status(crowd.record.id).working
 
 
-def test_whoever_waits_for_it_keeps_no_one_from_starting_another(crowd):
+def test_a_client_that_waits_for_it_keeps_no_one_from_starting_another(crowd):
     crowd.begin("hold on")
     waiting = crowd.threads.submit(crowd.client().run, *crowd.job())
     other = replace(crowd.spec, dtype="float16")

@@ -38,7 +38,7 @@ def appears(path):
     return path.exists()
 
 
-def test_an_answer_that_is_not_read_waits_for_its_client_and_nobody_waits_with_it(workers):
+def test_an_answer_that_is_not_read_waits_for_its_client_and_no_one_waits_with_it(workers):
     first = workers.start()
     stopped = begin(workers, first, "big", n=5 * MIB)
     assert workers.run(first, "count", seconds=SOON) == "2"

@@ -1,4 +1,4 @@
-"""What is kept for a peer that does not read, how much of it, and what becomes of it."""
+"""What is kept for a peer that does not read, how much of it, and when it goes."""
 
 import contextlib
 import os
