@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.value_checks import check_inputs
-from orchestrator.errors import Cancelled, EnvironmentFailure, MMError, UsageError
+from orchestrator.errors import Cancelled, MMError, UsageError
 from orchestrator.jobs.input_files import resolve_files
 from orchestrator.pipelines.in_flight import InFlightJobs
 from orchestrator.pipelines.outcome import Outcome
@@ -22,7 +21,7 @@ from orchestrator.pipelines.run_state import RunState
 from orchestrator.pipelines.scheduler import Scheduler
 from orchestrator.pipelines.step_executor import step_executors
 from orchestrator.pipelines.step_values import Values, given
-from orchestrator.system.flock import try_lock
+from orchestrator.system.waiting import Wait, take_lock
 
 if TYPE_CHECKING:
     from orchestrator.core.pipelines import Graph, Node
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.pipelines.run_context import RunOptions
     from orchestrator.session import Session
     from orchestrator.system.flock import Held
-    from orchestrator.system.home import Home
+    from orchestrator.workspace import Workspace
 
 
 def execute(
@@ -59,7 +58,7 @@ def execute(
     workspace = session.workspace
     home = workspace.home
     values = checked_values(graph, inputs)
-    with _results_in_use(home):
+    with _hold_results(graph, workspace):
         store = ResultStore(home.results if options.cache else session.spool())
         record = RunRecord(home.runs, graph.document(), values, options.document())
         run_state = RunState(graph, values, store)
@@ -91,7 +90,7 @@ def explain(
         built = not node.signature.model or session.is_built(node.signature.name)
         return "" if built else "its environment is not built"
 
-    with _results_in_use(home):
+    with _hold_results(graph, session.workspace):
         store = ResultStore(home.results)
         context = RunContext(session, store, session.spool, options, InFlightJobs())
         run_state = RunState(graph, values, store)
@@ -135,13 +134,9 @@ def _run_recorded(scheduler: Scheduler, record: RunRecord, observer: RunObserver
         record.close(outcome, {name: vars(each) for name, each in observer.counted.items()})
 
 
-@contextlib.contextmanager
-def _results_in_use(home: Home) -> Iterator[Held]:
+def _hold_results(graph: Graph, workspace: Workspace) -> Held:
+    """Hold the kept results as in use, once no other process removes any."""
+    home = workspace.home
     home.prepare()
-    held = try_lock(home.locks / LOCK, shared=True)
-    if held is None:
-        raise EnvironmentFailure(
-            "results are being removed by another mm", fix="wait for mm pipeline clean to end"
-        )
-    with held:
-        yield held
+    wait = Wait(graph.declaration.name, "another mm, which removes results", workspace.reporter)
+    return take_lock(home.locks / LOCK, wait, shared=True)

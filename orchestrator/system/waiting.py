@@ -143,15 +143,15 @@ class Wait:
             nap()
 
 
-def take_lock(path: Path, wait: Wait) -> Held:
-    """Take the lock `path`, which others may hold meanwhile.
+def take_lock(path: Path, wait: Wait, *, shared: bool = False) -> Held:
+    """Take the lock `path`, which others may hold meanwhile; `shared` as for `flock.wait_lock`.
 
     Raises:
         EnvironmentFailure: As `flock.try_lock`.
         TimedOut, Cancelled: As `Wait.look`.
     """
     with wait:
-        return wait_lock(path, pause=wait.pause)
+        return wait_lock(path, shared=shared, pause=wait.pause)
 
 
 def too_late(subject: str, what: str, deadline: Deadline) -> TimedOut:

@@ -22,6 +22,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 KILL_EVERY = 1.0
+LATER = (".end", ".tmp")
+"""Files of workers that the next start of one removes, an hour after they were written."""
+
 SETTLE = 15.0
 """Seconds that killed clients' workers have to end."""
 
@@ -184,7 +187,7 @@ class Soak:
         found += [] if run.returncode == 0 else [f"the last run: {run.stderr}"]
         for place in ("home/jobs", "run"):
             found += [
-                str(path) for path in (self.directory / place).glob("*") if path.suffix != ".end"
+                str(path) for path in (self.directory / place).glob("*") if path.suffix not in LATER
             ]
         mine = str(self.directory)
         for entry in Path("/proc").glob("[0-9]*"):
