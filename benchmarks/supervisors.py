@@ -63,8 +63,7 @@ def main(*arguments):
                 python=Path(python),
                 environment="e" * 64,
                 variables={"PATH": os.defpath, "HOME": directory},
-                runner=root / "runner.py",
-                source=RUNNER,
+                runner={"runner.py": RUNNER},
             )
             runtime = RuntimeDirectory(root / "run")
             runtime.path.mkdir(mode=0o700)

@@ -10,6 +10,7 @@ from orchestrator.catalog.directories import (
 )
 from orchestrator.catalog.files import check_file, manifest_files, shown_path
 from orchestrator.catalog.loading import load_catalog
+from orchestrator.catalog.runners import runner_digest, runner_path
 from orchestrator.catalog.trust import Contents, inspect_tree
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "inspect_tree",
     "load_catalog",
     "manifest_files",
+    "runner_digest",
+    "runner_path",
     "shown_path",
     "user_directory",
 ]

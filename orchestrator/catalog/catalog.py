@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.catalog.directories import ManifestDirectory, Origin
+from orchestrator.catalog.runners import read_runner, runner_path
 from orchestrator.core.binding import did_you_mean
 from orchestrator.core.selection import select
 from orchestrator.errors import ManifestError, UsageError
@@ -49,28 +50,21 @@ class Declared(msgspec.Struct, frozen=True):
 
     @property
     def runner(self) -> Path:
-        """The program that loads and runs the model, inside its environment."""
-        return self.env_directory / "runner.py"
+        """The program that loads and runs the model, inside its environment: a file or a folder."""
+        return runner_path(self.env_directory)
 
     @property
     def lock(self) -> Path:
         """Every package of its environment, pinned."""
         return self.env_directory / "requirements.lock"
 
-    def read_runner(self) -> str:
-        """Return the text of the runner.
+    def read_runner(self) -> dict[str, str]:
+        """Return the texts of the runner's files by their paths, the one that is executed first.
 
         Raises:
-            ManifestError: When it cannot be read.
+            ManifestError: When it cannot be read, or holds what is no Python file.
         """
-        try:
-            return self.runner.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ManifestError(
-                f"the runner of {self.name} cannot be read ({error})",
-                where=str(self.runner),
-                fix=f"write it beside {self.lock.name}",
-            ) from error
+        return read_runner(self.env_directory)
 
 
 class Broken(msgspec.Struct, frozen=True):

@@ -194,8 +194,8 @@ def _is_copy(found: ManifestDirectory, builtin: Path, user: int | None) -> bool:
     shipped = ManifestDirectory(builtin, Origin.BUILT_IN)
     owner = builtin.stat().st_uid
     try:
-        here = inspect_tree(found, user, bytecode=False)
-        return here.digest == inspect_tree(shipped, owner, bytecode=False).digest
+        here = inspect_tree(found, user)
+        return here.digest == inspect_tree(shipped, owner).digest
     except ManifestError:
         return False
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from orchestrator.catalog.runners import BYTECODE
 from orchestrator.core.canonical import digest, digest_bytes
 from orchestrator.errors import ManifestError
 
@@ -40,15 +41,15 @@ class Contents(msgspec.Struct, frozen=True):
     digest: str
 
 
-def inspect_tree(
-    directory: ManifestDirectory, user: int | None = None, *, bytecode: bool = True
-) -> Contents:
+def inspect_tree(directory: ManifestDirectory, user: int | None = None) -> Contents:
     """Return what `directory` and the `envs/` beside it hold now.
+
+    Not what is in a `__pycache__`: runners are executed from their texts, and bytecode comes and
+    goes with whatever else imports them.
 
     Args:
         directory: The manifests.
         user: The uid that they must belong to, by default that of this process.
-        bytecode: Whether `__pycache__` counts, which an installer adds to the same sources.
 
     Raises:
         ManifestError: When it cannot be trusted: it belongs to another user, holds a link, is too
@@ -59,8 +60,6 @@ def inspect_tree(
     room = MAX_BYTES
     try:
         for path in _files(directory, user):
-            if not bytecode and "__pycache__" in path.relative_to(root).parts:
-                continue
             data = path.read_bytes()
             entries.append((path.relative_to(root).as_posix(), digest_bytes(data)))
             room -= len(data)
@@ -90,7 +89,8 @@ def _below(directory: Path) -> Iterator[Path]:
     for path in directory.iterdir():
         mode = path.lstat().st_mode
         if stat.S_ISDIR(mode):
-            yield from _below(path)
+            if path.name != BYTECODE:
+                yield from _below(path)
         elif stat.S_ISREG(mode):
             yield path
         else:

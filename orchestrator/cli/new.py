@@ -30,6 +30,7 @@ def command(context: Context, model: str, task: str, directory: Path | None) -> 
     The default place needs no trust: your edits take effect at once. Models in a manifests/ above
     the working directory are trusted by their content: there every edit needs trust again.
     """
+    from orchestrator.catalog import runner_path
     from orchestrator.catalog.skeletons import skeleton
 
     parts = skeleton(model, task)
@@ -42,7 +43,12 @@ def command(context: Context, model: str, task: str, directory: Path | None) -> 
     if model in context.catalog.tasks:
         raise UsageError(f"{model!r} is the name of a task", fix="choose another name")
     manifest = manifests / f"{model}.yaml"
-    runner = manifests.parent / "envs" / model / "runner.py"
+    folder = manifests.parent / "envs" / model
+    if runner_path(folder).exists():
+        raise ManifestError(
+            "is there already", where=str(runner_path(folder)), fix="choose another name"
+        )
+    runner = folder / "runner.py"
     _write({runner: parts.runner, manifest: parts.manifest})
     context.out(str(manifest))
     context.out(str(runner))

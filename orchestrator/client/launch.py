@@ -53,9 +53,9 @@ class WorkerSpec(msgspec.Struct, frozen=True, dict=True):
     """The environment's digest; the worker repeats it in its answer to `hello`."""
     variables: Mapping[str, str]
     """The worker's whole environment, but for the number of threads."""
-    runner: Path
-    source: str
-    """The runner's text. It is sent, so that what runs is what was digested."""
+    runner: Mapping[str, str]
+    """The texts of the runner's files by path, the one that is executed first. They are sent, so
+    that what runs is what was digested."""
     device: str = "cpu"
     dtype: str = "float32"
     model_dir: Path | None = None
@@ -91,8 +91,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, dict=True):
                 "lock": self.lock,
                 "manifest": self.manifest,
                 "variables": dict(self.variables),
-                "runner": str(self.runner),
-                "source": self.source,
+                "runner": dict(self.runner),
                 "device": self.device,
                 "dtype": self.dtype,
                 "model_dir": str(self.model_dir),
@@ -104,8 +103,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, dict=True):
     def load_parameters(self) -> dict[str, Any]:
         """Return the parameters of the `load` request."""
         return {
-            "runner": str(self.runner),
-            "source": self.source,
+            "runner": dict(self.runner),
             "model_dir": str(self.model_dir) if self.model_dir else None,
             "device": self.device,
             "dtype": self.dtype,

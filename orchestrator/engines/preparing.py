@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
+from orchestrator.catalog import runner_digest
 from orchestrator.client.launch import WorkerSpec
-from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.units import parse_size
 from orchestrator.core.worker_variables import wanted_threads, worker_variables
@@ -132,8 +132,7 @@ class LocalPreparer:
                 ),
                 **(overlay.variables if overlay else {}),
             },
-            runner=declared.runner,
-            source=declared.read_runner(),
+            runner=declared.read_runner(),
             device=device,
             dtype=dtype,
             model_dir=overlay.path if overlay else None,
@@ -187,7 +186,7 @@ def produced_by(
     return {
         "model": declared.manifest.name,
         "manifest": declared.digest,
-        "runner": digest_bytes(worker.source.encode("utf-8")),
+        "runner": runner_digest(worker.runner),
         "environment": environment.digest,
         "lock": environment.lock_digest,
         "own_lock": environment.mine,

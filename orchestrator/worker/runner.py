@@ -7,27 +7,114 @@ asks it for may raise anything. What can be shown of it is shown, and nothing es
 from __future__ import annotations
 
 import contextlib
+import errno
+import importlib.machinery
+import os.path
 import sys
-import types
+
+TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
+if TYPE_CHECKING:
+    import types
+    from typing import Any
+
+NAME = "mm_runner"
+"""The runner's name as a module; the files of a folder are modules below it."""
 
 
-def import_runner(path: str, source: str) -> types.ModuleType:
-    """Execute `source`, the text of the runner at `path`, as a module, and return it.
+class RunnerLoader(importlib.machinery.SourceFileLoader):
+    """Executes one module of a runner from its text, without a look at the file or bytecode.
 
-    The text comes from the client and is not read again, so that what runs is what the client took
-    the digest of; nothing is written beside it.
+    Python leaves the frames of its own loaders out of tracebacks, and shows the lines of
+    `get_source`.
+    """
+
+    def __init__(self, name: str, path: str, text: str) -> None:
+        super().__init__(name, path)
+        self._text = text
+
+    def path_stats(self, path: str) -> Any:
+        """Say that there is no file, so that no bytecode is read or written."""
+        raise OSError(errno.ENOENT, "a runner is in memory", path)
+
+    def get_data(self, path: str) -> bytes:
+        """Return the text."""
+        if path != self.path:
+            raise OSError(errno.ENOENT, "a runner's folder holds nothing but modules", path)
+        return self._text.encode("utf-8")
+
+    def source_to_code(  # type: ignore[override]
+        self, _data: Any, path: Any, **_options: Any
+    ) -> types.CodeType:
+        """Compile the text; it is decoded already, whatever its first line says."""
+        return compile(self._text, path, "exec", dont_inherit=True)
+
+    def get_source(self, _name: str) -> str:
+        """Return the text."""
+        return self._text
+
+
+class RunnerFinder:
+    """Finds the modules of a runner among texts that the client has sent.
+
+    So what runs is what the client took the digest of, and nothing is written beside the files.
+
+    Args:
+        files: Texts by path. The first is the runner itself; where it is an `__init__.py`, the
+            others are its submodules, by their places in its folder.
+    """
+
+    def __init__(self, files: dict[str, str]) -> None:
+        self.files = files
+        first = next(iter(files))
+        self._loaders = {
+            (name := _module_name(first, path)): RunnerLoader(name, path, text)
+            for path, text in files.items()
+        }
+
+    def find_spec(
+        self, name: str, _path: Any = None, _target: Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Return the spec of a module of the runner, and None for every other."""
+        loader = self._loaders.get(name)
+        if loader is None:
+            return None
+        package = loader.is_package(name)
+        spec = importlib.machinery.ModuleSpec(name, loader, origin=loader.path, is_package=package)
+        spec.has_location = True
+        return spec
+
+
+def _module_name(first: str, path: str) -> str:
+    inner = os.path.relpath(path, os.path.dirname(first))
+    parts = os.path.splitext(inner)[0].split(os.sep)
+    if path == first or parts[-1] == "__init__":
+        parts.pop()
+    return ".".join([NAME, *parts])
+
+
+def import_runner(files: dict[str, str]) -> types.ModuleType:
+    """Execute the runner whose texts by path are `files`, the first of them itself; return it.
 
     Raises:
-        TypeError: When it does not define `load` and `run`.
+        TypeError: When it does not define `load` and `run`, or `files` are no texts.
     """
-    module = types.ModuleType("mm_runner")
-    module.__file__ = path
-    sys.modules["mm_runner"] = module
-    exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102 - running it is our purpose
+    if not files or not all(isinstance(text, str) for text in files.values()):
+        raise TypeError("the files of a runner are texts, at least one")
+    _forget()
+    sys.meta_path.insert(0, RunnerFinder(files))
+    # Not `importlib.import_module`, which leaves the frames of Python's own import in tracebacks.
+    module: types.ModuleType = __import__(NAME)
     for name in ("load", "run"):
         if not callable(getattr(module, name, None)):
-            raise TypeError(f"{path} defines no function {name}")
+            raise TypeError(f"{next(iter(files))} defines no function {name}")
     return module
+
+
+def _forget() -> None:
+    """Undo an import that failed, so that the next `load` begins anew."""
+    sys.meta_path[:] = [each for each in sys.meta_path if not isinstance(each, RunnerFinder)]
+    for name in [name for name in sys.modules if name == NAME or name.startswith(NAME + ".")]:
+        del sys.modules[name]
 
 
 LINE_LIMIT = 2000
@@ -59,15 +146,19 @@ def _name(error: BaseException) -> str:
 
 
 def traceback_of(error: BaseException) -> str:
-    """Return the traceback of what a runner raised, without our own frame."""
+    """Return the traceback of what a runner raised, without our own frames before it."""
     import linecache
     import traceback
 
     tb = vars(BaseException)["__traceback__"].__get__(error)
     tb = tb and tb.tb_next
-    with contextlib.suppress(BaseException):
-        # The lines shown are those of the file; it may have been edited since.
-        linecache.checkcache(sys.modules["mm_runner"].__file__)
+    while tb and tb.tb_frame.f_code.co_filename == __file__:
+        tb = tb.tb_next
+    for finder in sys.meta_path:
+        if isinstance(finder, RunnerFinder):
+            for path, text in finder.files.items():
+                # Without a time it stands for what was executed, whatever the file holds by now.
+                linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
     with contextlib.suppress(BaseException):
         return "".join(traceback.format_exception(type(error), error, tb))
     frames = []

@@ -59,8 +59,7 @@ OR_NULL = type(None)
 
 PARAMETERS: dict[str, tuple[tuple[str, tuple[type, ...], bool], ...]] = {
     "load": (
-        ("runner", (str,), True),
-        ("source", (str,), True),
+        ("runner", (dict,), True),
         ("device", (str,), True),
         ("dtype", (str,), True),
         ("options", (dict,), True),
@@ -323,7 +322,7 @@ class Server:
             seconds = float(params.get("seconds", state.FOREVER))
             self._set_state(state.LOADING, seconds + SLACK, request.client)
             self._apply_settings(params)
-            loaded = runner.import_runner(params["runner"], params["source"])
+            loaded = runner.import_runner(params["runner"])
             self._check = getattr(loaded, "check", None)
             if self._check is not None and "first" in params:
                 # A job with bad inputs is rejected before a model is loaded for it.

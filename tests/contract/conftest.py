@@ -120,8 +120,7 @@ def workers(request, portable_package, tmp_path):
         python=pythons()[version],
         environment="e" * 64,
         variables={"PATH": os.defpath, "HOME": str(tmp_path)},
-        runner=RUNNER,
-        source=RUNNER.read_text(encoding="utf-8"),
+        runner={str(RUNNER): RUNNER.read_text(encoding="utf-8")},
     )
     large = None
     if kind == "portable":

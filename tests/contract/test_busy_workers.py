@@ -42,7 +42,7 @@ class Crowd(World):
 
     def __init__(self, root):
         super().__init__(root, "kept")
-        self.spec = replace(self.spec, source=HOLDS)
+        self.spec = replace(self.spec, runner={"runner.py": HOLDS})
         self.threads = ThreadPoolExecutor()
 
     def client(self, patience=SOON):

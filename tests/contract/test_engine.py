@@ -134,8 +134,7 @@ class World:
             variables={
                 "PATH": os.defpath, "HOME": str(self.root), "LOADS": str(self.root / "loads"),
             },
-            runner=self.root / "runner.py",
-            source=SOURCE,
+            runner={str(self.root / "runner.py"): SOURCE},
         )  # fmt: skip
 
     def new_engine(self):
@@ -317,7 +316,7 @@ def test_a_change_never_meets_a_stale_worker(here, change):
 
 def test_an_edit_never_meets_a_stale_worker(world):
     first = world.run()
-    assert world.run(spec=replace(world.spec, source=SOURCE + "# edited")) != first
+    assert world.run(spec=replace(world.spec, runner={"runner.py": SOURCE + "# edited"})) != first
     assert world.run() == first
 
 
@@ -355,7 +354,9 @@ def test_a_model_that_was_prepared_is_there_for_the_first_job(world):
 
 
 def test_what_cannot_be_loaded_cannot_be_prepared(world):
-    broken = replace(world.spec, source=SOURCE.replace("return os.getpid()", "return 1 / 0"))
+    broken = replace(
+        world.spec, runner={"runner.py": SOURCE.replace("return os.getpid()", "return 1 / 0")}
+    )
     with pytest.raises(JobFailed, match="while loading: ZeroDivisionError"):
         world.engine.load(*world.job(spec=broken))
 
@@ -454,7 +455,10 @@ def test_a_job_that_runs_when_its_session_ends_is_cancelled(local, what):
     if what == "load":
         spec = replace(
             spec,
-            source="import time\ndef load(c):\n c.log(0)\n time.sleep(600)\ndef run(m, j): 0\n",
+            runner={
+                "runner.py": "import time\ndef load(c):\n c.log(0)\n time.sleep(600)\n"
+                "def run(m, j): 0\n"
+            },
         )
     job, model = local.job("wait", spec=spec, keys={"on_event": lambda _: begun.set()})
 
@@ -486,7 +490,7 @@ def run(model, job, *, what): return {}
 
 def test_workers_that_never_begin_are_not_replaced_for_ever(here):
     with pytest.raises(Crashed, match="before they begin"):
-        here.run(spec=replace(here.spec, source=LIAR))
+        here.run(spec=replace(here.spec, runner={"runner.py": LIAR}))
 
 
 def requesting(cancellation, times=1):
@@ -629,7 +633,9 @@ def test_the_last_word_on_how_long_it_stays_counts(kept):
 
 
 def test_a_client_whose_model_is_loaded_by_one_that_dies_loads_it_itself(kept):
-    slow = replace(kept.spec, source=SOURCE.replace("time.sleep(0.5)", "time.sleep(600)"))
+    slow = replace(
+        kept.spec, runner={"runner.py": SOURCE.replace("time.sleep(0.5)", "time.sleep(600)")}
+    )
     first, second = replace(slow, options={"slow": True}), kept.new_engine()
     errors = []
 

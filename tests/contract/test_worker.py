@@ -156,7 +156,7 @@ def test_a_model_finds_the_interpreter_as_one_of_its_own_would_be(workers):
     (packages / "sitecustomize.py").write_text("import sys; sys.from_custom = 1\n")
     command = [python, "-I", "-X", "utf8", "-c", FACTS + "print(facts())"]
     alone = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    worker = workers.start(python=python, source=FACTS + f"FACTS = {FACTS!r}" + SEEN)
+    worker = workers.start(python=python, runner={"runner.py": FACTS + f"FACTS = {FACTS!r}" + SEEN})
     assert json.loads(workers.run(worker, "here")) == json.loads(alone)
     assert json.loads(workers.run(worker, "spawned")) == json.loads(alone)
 
@@ -182,7 +182,7 @@ def test_a_log_that_is_too_long_is_cut_when_its_worker_ends(workers):
         "import os\ndef load(c): pass\ndef run(m, j, *, what):\n"
         "    os.write(1, b'x' * 15_000_000 + b'\\nthe end')\n    os._exit(3)"
     )
-    worker = workers.start(source=source)
+    worker = workers.start(runner={"runner.py": source})
     with pytest.raises(Crashed, match="exit status 3") as caught:
         workers.run(worker, "x")
     assert caught.value.detail.endswith("x\nthe end")
@@ -269,7 +269,7 @@ ODD = (
 
 @pytest.mark.every_python
 def test_whatever_a_job_raises_says_or_returns_fails_that_job_alone(workers):
-    worker = workers.start(source=ODD_RUNNER.read_text(encoding="utf-8"))
+    worker = workers.start(runner={"runner.py": ODD_RUNNER.read_text(encoding="utf-8")})
     for what, said in ODD:
         with pytest.raises((JobFailed, OutputError)) as caught:
             workers.run(worker, what, n=3000)
@@ -284,7 +284,7 @@ def test_whatever_a_job_raises_says_or_returns_fails_that_job_alone(workers):
 
 
 def test_a_result_for_which_there_is_no_room_is_a_failure_and_not_a_silence(workers):
-    worker = workers.start(source=ODD_RUNNER.read_text(encoding="utf-8"))
+    worker = workers.start(runner={"runner.py": ODD_RUNNER.read_text(encoding="utf-8")})
     with pytest.raises(OutputError, match="no room for 2097152 bytes"):
         workers.run(worker, "no_room")
     assert workers.run(worker, "room") == "2"
@@ -303,16 +303,32 @@ def test_a_result_for_which_there_is_no_room_is_a_failure_and_not_a_silence(work
 )
 def test_a_runner_that_cannot_be_loaded(workers, source, kind, said):
     worker = workers.start(load=False)
-    spec = replace(workers.spec, source=source)
+    spec = replace(workers.spec, runner={"runner.py": source})
     with pytest.raises(kind, match=said):
         worker.load(workers.load_call(spec))
     assert not worker.alive
     assert gone(worker.record.supervisor)
 
 
+@pytest.mark.every_python
+def test_a_runner_of_many_modules_is_executed_from_memory(workers, tmp_path):
+    folder = tmp_path / "runner"
+    worker = workers.start(
+        runner={
+            str(folder / "__init__.py"): "from . import words\ndef load(c): return words\n"
+            "def run(model, job, *, what): return {'text': model.say(what)}",
+            str(folder / "words.py"): "def say(what):\n    return what.upper() + what.strange\n",
+        }
+    )
+    with pytest.raises(JobFailed, match="'str' object has no attribute 'strange'") as caught:
+        workers.run(worker, "x")
+    assert "return what.upper() + what.strange" in caught.value.detail
+    assert not folder.exists()
+
+
 def test_a_runner_that_returns_what_was_not_agreed(workers):
     source = "def load(c): return 0\ndef run(m, j, *, what): return {'text': 3}"
-    worker = workers.start(source=source)
+    worker = workers.start(runner={"runner.py": source})
     with pytest.raises(OutputError, match="must be text"):
         workers.run(worker, "x")
     assert worker.alive
@@ -460,7 +476,7 @@ def test_a_deadline_is_a_request_to_stop_and_told_as_such(workers):
 def test_a_load_that_takes_too_long_is_ended(workers):
     worker = workers.start(load=False)
     source = "import time\ntime.sleep(600)\ndef load(c): pass\ndef run(m, j): pass"
-    call = workers.load_call(replace(workers.spec, source=source))
+    call = workers.load_call(replace(workers.spec, runner={"runner.py": source}))
     with pytest.raises(TimedOut, match="to load"):
         worker.load(replace(call, seconds=0.2))
     assert gone(worker.pid)
@@ -480,7 +496,7 @@ def run(model, job, *, what, **others):
 
 
 def test_inputs_are_checked_before_a_model_is_loaded_for_them_and_before_each_run(workers):
-    spec = replace(workers.spec, source=CHECKS)
+    spec = replace(workers.spec, runner={"runner.py": CHECKS})
     worker = workers.start(load=False)
     call = workers.load_call(replace(spec, options={"fail": True}))
     call.params["first"] = {"what": "bad"}

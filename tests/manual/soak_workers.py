@@ -84,7 +84,7 @@ def cancelled_job(world):
 def main(jobs=10_000, cancelled=1_000, killed=200):
     with tempfile.TemporaryDirectory(prefix="mm-soak-") as directory:
         world = World(Path(directory), "local")
-        world.spec = replace(world.spec, source=SOURCE)
+        world.spec = replace(world.spec, runner={"runner.py": SOURCE})
         pid = int(world.run()["text"])
         for _ in range(200):
             world.run("print")

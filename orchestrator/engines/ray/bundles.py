@@ -10,7 +10,7 @@ import secrets
 import shutil
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -55,7 +55,10 @@ def pack(declared: Declared) -> Bundle:
     for name in manifest.patches:
         files[f"manifests/patches/{name}.yaml"] = _read(patch_set_path(declared, name))
     folder = f"envs/{manifest.env}"
-    files[f"{folder}/{declared.runner.name}"] = declared.read_runner().encode("utf-8")
+    for path, text in declared.read_runner().items():
+        files[f"{folder}/{PurePath(path).relative_to(declared.env_directory).as_posix()}"] = (
+            text.encode("utf-8")
+        )
     if not declared.lock.is_file():
         raise EnvironmentFailure(
             f"{declared.name} has no lock",

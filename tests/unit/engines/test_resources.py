@@ -67,7 +67,7 @@ class World:
 
     def make(self, need, begin=None, find=lambda: None, **keys):
         spec = WorkerSpec(
-            model="wants", python=None, environment="", variables={}, runner=None, source="",
+            model="wants", python=None, environment="", variables={}, runner={},
             need=need, device=keys.pop("device", "cpu"),
         )  # fmt: skip
         model = PreparedModel(self.manifest, spec, dict)

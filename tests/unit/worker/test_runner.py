@@ -1,5 +1,9 @@
 """What is told of a runner's errors, whatever they are made of."""
 
+import importlib
+import inspect
+import os
+
 import pytest
 
 from orchestrator.worker import runner
@@ -116,3 +120,62 @@ def test_a_line_is_cut_and_a_text_is_not():
     error = ValueError("x" * 10_000_000)
     assert len(runner.last_line(error)) < 10_000
     assert len(runner.text_of(error)) == 10_000_000
+
+
+PACKAGE = {
+    "/models/m/runner/__init__.py": (
+        "from .lines import upper\n"
+        "from .deep.table import NAMES\n"
+        "def load(context): return NAMES\n"
+        "def run(model, job, *, text): return upper(text)\n"
+    ),
+    "/models/m/runner/lines.py": (
+        "# -*- coding: latin-1 -*-\ndef upper(text):\n    return text.upper() + 'é'\n"
+    ),
+    "/models/m/runner/deep/__init__.py": "",
+    "/models/m/runner/deep/table.py": "from ..lines import upper\nNAMES = [upper('a')]\n",
+}
+
+
+@pytest.fixture
+def imported():
+    yield runner.import_runner
+    runner._forget()
+
+
+def test_a_folder_is_a_package_that_is_executed_from_its_texts(imported):
+    module = imported(PACKAGE)
+    assert module.load(None) == ["Aé"]
+    assert module.run(None, None, text="b") == "Bé"
+    assert module.__file__ == "/models/m/runner/__init__.py"
+    assert inspect.getsource(module.upper).startswith("def upper(text):")
+
+
+def test_a_second_import_has_nothing_of_the_first(imported):
+    with pytest.raises(ModuleNotFoundError, match=r"mm_runner\.lines"):
+        imported({"/m/runner/__init__.py": PACKAGE["/models/m/runner/__init__.py"]})
+    assert imported(PACKAGE).load(None) == ["Aé"]
+    assert imported({"/m/runner.py": "load = run = print"}).__file__ == "/m/runner.py"
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("mm_runner.lines")
+
+
+def test_a_traceback_shows_the_text_that_was_executed_and_no_frame_of_ours(imported, tmp_path):
+    folder = tmp_path / "runner"
+    folder.mkdir()
+    broken = folder / "lines.py"
+    broken.write_text("edited = 'since'\n" * 3)
+    files = {str(folder / "__init__.py"): "from . import lines\n", str(broken): "\n\n1 / 0\n"}
+    with pytest.raises(ZeroDivisionError) as caught:
+        imported(files)
+    trace = runner.traceback_of(caught.value)
+    assert "1 / 0" in trace
+    assert "since" not in trace
+    assert [line.split('"')[1] for line in trace.splitlines() if "File" in line] == list(files)
+    assert sorted(os.listdir(folder)) == ["lines.py"]
+
+
+@pytest.mark.parametrize("files", [{}, {"/m/runner.py": 3}])
+def test_files_that_are_no_texts_are_refused(imported, files):
+    with pytest.raises(TypeError, match="texts"):
+        imported(files)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from orchestrator.catalog import Declared, Origin
+from orchestrator.catalog import Declared, Origin, runner_digest
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.manifest_reader import read_manifest
 from orchestrator.engines.ray.bundles import Bundle, pack, unpack
@@ -46,6 +46,17 @@ def test_the_same_model_comes_out_with_the_same_digests(declared, tmp_path):
     assert there.runner.read_bytes() == b"# the runner\n"
     assert (there.file.parent / "patches" / "set.yaml").read_bytes() == b"name: set\n"
     assert pack(there).digest == bundle.digest
+
+
+def test_a_runner_of_many_files_travels_whole(declared, tmp_path):
+    declared.runner.unlink()
+    folder = declared.env_directory / "runner"
+    for name in ("__init__.py", "deep/__init__.py", "deep/a.py"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"# {name}")
+    there = unpack(pack(declared), tmp_path / "there")
+    assert list(there.read_runner().values()) == list(declared.read_runner().values())
+    assert runner_digest(there.read_runner()) == runner_digest(declared.read_runner())
 
 
 def test_it_is_laid_out_once(declared, tmp_path):

@@ -12,7 +12,7 @@ GIB = 1 << 30
 
 
 def worker(**changes):
-    return WorkerSpec("m", "python", "e", {}, "runner.py", "", **changes)
+    return WorkerSpec("m", "python", "e", {}, {}, **changes)
 
 
 class Fixed(Cluster):
