@@ -154,4 +154,38 @@ def run(model, job, *, text):
     "--text 'hello' -o hello.wav",
 )
 
-_BY_TASK = {"ocr": _OCR, "tts": _TTS}
+_ASR = (
+    """\
+summary: Say how long a sound is (put your recogniser in its place)
+environment:
+  python: ">=3.10"
+  dependencies: [soundfile>=0.13]
+  probe: [soundfile]
+inputs:
+  audio: {type: audio, required: true, help: Sound to recognise}
+outputs:
+  text: {type: text, primary: true}
+""",
+    '''\
+"""Runs in the environment of NAME, whose packages are all that it can import."""
+
+import soundfile
+
+
+def load(context):
+    """Called once. Load the weights here; what is returned goes to each `run`."""
+    return None
+
+
+def run(model, job, *, audio):
+    """Called for each job; its keywords are the manifest's inputs."""
+    try:
+        samples, rate = soundfile.read(audio)
+    except soundfile.LibsndfileError as error:
+        job.reject(f"audio: not a sound that can be read: {error}")
+    return {"text": f"{len(samples) / rate:.1f} seconds of sound"}
+''',
+    "--audio hello.wav",
+)
+
+_BY_TASK = {"ocr": _OCR, "tts": _TTS, "asr": _ASR}

@@ -75,7 +75,8 @@ def pull(context: Context, models: tuple[str, ...], *, update: bool) -> None:
     """
     for declared in [context.catalog.model(name) for name in models]:
         record = context.sources.pull(declared, update=update)
-        context.say(f"{declared.name}: whole, at {record.commit[:12]}")
+        at = f", at {record.commit[:12]}" if record.commit else ""
+        context.say(f"{declared.name}: whole{at}")
 
 
 @command.command("add")
@@ -165,8 +166,10 @@ def _weights(context: Context, declared: Declared) -> str:
     if source is None:
         return NOTHING_NEEDED
     record = context.sources.record(declared.name)
+    if record is None and declared.manifest.is_embedded:
+        return f"fetched at first use ({source.size})"
     if record is None:
         return f"not pulled ({source.size})" if source.size else "not pulled"
     if not context.sources.has_weights(declared.manifest):
         return "gone"
-    return "pulled" if record.repo else "added"
+    return "pulled" if record.pulled else "added"

@@ -18,6 +18,7 @@ from orchestrator.system.removal import remove
 DESCRIPTIONS = {
     "envs": "built environments",
     "models": "overlays of models",
+    "archives": "files of models from archives",
     "home": "what workers keep as their HOME",
     "logs": "logs",
     "locks": "lock files",

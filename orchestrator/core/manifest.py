@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from orchestrator.core.names import (
     IDENTIFIER_PATTERN,
+    LANGUAGE_PATTERN,
     MAX_NAME_LENGTH,
     NAME_PATTERN,
     VARIABLE_PATTERN,
@@ -46,7 +47,12 @@ Name = Annotated[str, Meta(pattern=f"^{NAME_PATTERN}$", max_length=MAX_NAME_LENG
 Identifier = Annotated[str, Meta(pattern=f"^{IDENTIFIER_PATTERN}$")]
 Variable = Annotated[str, Meta(pattern=f"^(?!PYTHON){VARIABLE_PATTERN}$")]
 Size = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?([kKMGT]i?)?B$")]
+Language = Annotated[str, Meta(pattern=f"^({LANGUAGE_PATTERN})$")]
 Seconds = Annotated[float, Meta(gt=0)]
+
+
+VOICE_INPUTS = frozenset({"voice", "speaker"})
+"""The inputs that choose a voice."""
 
 
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -105,17 +111,44 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Names of your own environment variables that the worker may see."""
 
 
+class Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Files from an archive elsewhere, pinned by its hash."""
+
+    files: Annotated[dict[str, str], Meta(min_length=1)]
+    """What is taken: the name in the archive, and the name that the runner finds. "." is the whole
+    of a file that is no archive."""
+    npm: str = ""
+    """A package of npm, from the registry that your npm settings name: name@version."""
+    url: Annotated[str, Meta(pattern="^https?://")] = ""
+    """Where a zip or tar archive, or a single file, lies."""
+    integrity: Annotated[str, Meta(pattern="^sha(256|384|512)-")] = ""
+    """The hash of a package, as npm has it: sha512-..."""
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] = ""
+    """The hash of what lies at the URL."""
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return self.npm or self.url
+
+
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where the weights come from, when no package carries them."""
 
-    repo: str
+    repo: str = ""
     """The repository of the weights: owner/name."""
-    revision: str
+    revision: str = ""
     """The commit to use. A branch is resolved at the first download and recorded."""
+    archives: tuple[Archive, ...] = ()
+    """Files from elsewhere, beside those of the repository or instead of one."""
     include: tuple[str, ...] = ()
     """Patterns of the files to download. By default all of them."""
     size: Size = ""
     """The size of the download, which is said before it begins: 6.8 GB."""
+
+
+EMBEDDED_LIMIT = 100_000_000
+"""Bytes of archives up to which a model counts as embedded: fetched like its packages."""
 
 
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -152,6 +185,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Where the model is described."""
     source: Source | None = None
     """Where the weights come from. Absent where a package carries them."""
+    languages: tuple[Language, ...] = ()
+    """The languages that the model reads, speaks or recognises: en, zh, pt-BR, or any for all."""
+    voices: dict[Identifier, Language] = {}
+    """The voices that are ready, with their languages. They are the choices of the input voice or
+    speaker."""
     patches: tuple[str, ...] = ()
     """Patch sets for the model's own code, applied in this order."""
     preference: int = 0
@@ -169,9 +207,13 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """How long a worker stays after its last job: "90s", "5m", "1h30m", "0" or "forever"."""
 
     def __post_init__(self) -> None:
-        """Name the environment for the model where the manifest names none."""
+        """Name the environment for the model where the manifest names none; fill in voices."""
         if not self.env:
             msgspec.structs.force_setattr(self, "env", self.name)
+        for name in VOICE_INPUTS & set(self.inputs) if self.voices else ():
+            given = self.inputs[name]
+            if given.type == "choice" and not given.choices:
+                self.inputs[name] = msgspec.structs.replace(given, choices=tuple(self.voices))
 
     @cached_property
     def primary_output(self) -> str:
@@ -180,6 +222,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             if output.primary:
                 return name
         return next(iter(self.outputs))
+
+    @cached_property
+    def is_embedded(self) -> bool:
+        """Whether the model needs no pull: its packages carry it, or small archives do."""
+        source = self.source
+        return source is None or (not source.repo and parse_size(source.size) <= EMBEDDED_LIMIT)
 
     @cached_property
     def takes_paths(self) -> bool:

@@ -6,18 +6,22 @@ manifests (names of tasks, shared environments) is checked by `orchestrator.cata
 
 from __future__ import annotations
 
+import binascii
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from orchestrator.core.input_rules import RESERVED_OPTIONS, input_problems
-from orchestrator.core.manifest import Environment, Manifest, Source, option_name
+from orchestrator.core.manifest import VOICE_INPUTS, Environment, Manifest, Source, option_name
 from orchestrator.core.names import (
     BUILT_IN_STEPS,
+    LANGUAGE_PATTERN,
     VARIABLE_PATTERN,
     identifier_problem,
     name_problem,
     variable_problem,
 )
+from orchestrator.core.paths import is_inside
 from orchestrator.core.record_reader import (
     Problem,
     examine_record,
@@ -31,6 +35,7 @@ from orchestrator.core.units import parse_duration, parse_size, timeout_problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from orchestrator.core.manifest import Archive
     from orchestrator.core.yaml_document import Path
     from orchestrator.errors import ManifestError
 
@@ -40,12 +45,19 @@ RUNNER_PARAMETERS = frozenset({"model", "job"})
 TASK_SHAPES: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "ocr": (("image", "image"), ("text", "text")),
     "tts": (("text", "text"), ("audio", "audio")),
+    "asr": (("audio", "audio"), ("text", "text")),
 }
 """What each model of a well-known task takes and returns, so that one can stand for another."""
 
-KNOWN_TASKS = frozenset({"ocr", "tts", "tts-design", "tts-clone"})
+KNOWN_TASKS = frozenset({"ocr", "tts", "asr", "tts-design", "tts-clone"})
 """Tasks that commands and pipelines may count on, whatever models are there."""
 
+_HASH_SIZES = {"sha256": 32, "sha384": 48, "sha512": 64}
+"""Bytes of the hashes that npm pins packages with."""
+
+_LANGUAGE = re.compile(LANGUAGE_PATTERN, re.ASCII)
+_NPM = re.compile(r"(?:@[a-z0-9][\w.~-]*/)?[a-z0-9][\w.~-]*@[0-9][\w.+-]*", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _MODULE = re.compile(rf"{VARIABLE_PATTERN}(?:\.{VARIABLE_PATTERN})*", re.ASCII)
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9](?:[\w/-]|\.(?!\.))*", re.ASCII)
@@ -74,6 +86,7 @@ def _problems(manifest: Manifest) -> Iterator[Problem]:
     yield from nested(("inputs",), _inputs(manifest))
     yield from nested(("outputs",), _outputs(manifest))
     yield from _task_shape(manifest)
+    yield from _languages(manifest)
     yield from _resources(manifest)
 
 
@@ -122,13 +135,69 @@ def _environment(environment: Environment) -> Iterator[Problem]:
 
 
 def _source(source: Source) -> Iterator[Problem]:
-    if not _REPOSITORY.fullmatch(source.repo):
-        yield Problem(("repo",), f"{source.repo!r} is not a repository such as owner/name")
-    if not _REVISION.fullmatch(source.revision):
-        yield Problem(("revision",), f"{source.revision!r} is neither a commit nor a branch")
+    if source.repo or not source.archives:
+        yield from _repository(source)
+    else:
+        for key in ("revision", "include"):
+            if getattr(source, key):
+                yield Problem((key,), "belongs to a repository, and there is none", "write repo")
+        if not source.size:
+            what = "is missing, and there is no repository to ask"
+            yield Problem(("size",), what, "write the size of all archives, such as 27 MB")
     if source.size:
         yield from _unit(("size",), source.size, parse_size)
+    taken: set[str] = set()
+    for index, archive in enumerate(source.archives):
+        yield from nested(("archives", index), _archive(archive))
+        yield from nested(("archives", index, "files"), _picked(archive, taken))
+
+
+def _repository(source: Source) -> Iterator[Problem]:
+    if not source.repo:
+        yield Problem(("repo",), "this key is missing")
+    elif not _REPOSITORY.fullmatch(source.repo):
+        yield Problem(("repo",), f"{source.repo!r} is not a repository such as owner/name")
+    if not source.revision:
+        yield Problem(("revision",), "this key is missing")
+    elif not _REVISION.fullmatch(source.revision):
+        yield Problem(("revision",), f"{source.revision!r} is neither a commit nor a branch")
     yield from nested(("include",), item_problems(source.include, _inside_problem))
+
+
+def _archive(archive: Archive) -> Iterator[Problem]:
+    if bool(archive.npm) == bool(archive.url):
+        yield Problem((), "an archive has a package of npm or a URL", "write npm or url")
+    elif archive.npm:
+        if not _NPM.fullmatch(archive.npm):
+            yield Problem(("npm",), f"{archive.npm!r} is not a package such as name@1.2.3")
+        if archive.sha256 or not _is_integrity(archive.integrity):
+            what = "a package of npm is pinned by its integrity"
+            yield Problem(("integrity",), what, "write what `npm view NAME dist.integrity` prints")
+    else:
+        parts = urlsplit(archive.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            yield Problem(("url",), "is not an http or https URL without credentials")
+        if archive.integrity or not _SHA256.fullmatch(archive.sha256):
+            yield Problem(("sha256",), "what lies at a URL is pinned by 64 hexadecimal digits")
+
+
+def _picked(archive: Archive, taken: set[str]) -> Iterator[Problem]:
+    if not archive.files:
+        yield Problem((), "nothing is taken from it")
+    for member, name in archive.files.items():
+        if not is_inside(name):
+            yield Problem((member,), f"{name!r} does not stay inside the model's folder")
+        elif name in taken:
+            yield Problem((member,), f"{name} is taken from two places")
+        taken.add(name)
+
+
+def _is_integrity(text: str) -> bool:
+    kind, _, value = text.partition("-")
+    try:
+        return len(binascii.a2b_base64(value.encode())) == _HASH_SIZES[kind]
+    except (KeyError, ValueError):
+        return False
 
 
 def _inputs(manifest: Manifest) -> Iterator[Problem]:
@@ -178,6 +247,24 @@ def _task_shape(manifest: Manifest) -> Iterator[Problem]:
     elif made.type != returned_type:
         what = f"in the task {manifest.task} it is {returned_type}"
         yield Problem(("outputs", returned, "type"), what)
+
+
+def _languages(manifest: Manifest) -> Iterator[Problem]:
+    yield from nested(("languages",), item_problems(manifest.languages, _language_problem))
+    spoken = {tag.partition("-")[0] for tag in manifest.languages}
+    for voice, tag in manifest.voices.items():
+        if problem := identifier_problem(voice) or _language_problem(tag):
+            yield Problem(("voices", voice), problem)
+        elif not spoken & {tag.partition("-")[0], "any"}:
+            yield Problem(("voices", voice), f"languages does not have {tag!r}", f"add {tag} to it")
+    if manifest.voices and not VOICE_INPUTS & set(manifest.inputs):
+        yield Problem(("voices",), "no input chooses one", "declare an input voice: {type: choice}")
+
+
+def _language_problem(tag: str) -> str | None:
+    if _LANGUAGE.fullmatch(tag):
+        return None
+    return f"{tag!r} is not a language such as en, zh or pt-BR"
 
 
 def _resources(manifest: Manifest) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import msgspec
 
 from orchestrator.core.manifest import (
+    Archive,
     Device,
     DType,
     Environment,
@@ -30,11 +31,11 @@ if TYPE_CHECKING:
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-RECORDS = (Manifest, Environment, Source, Timeouts, Input, Output)
+RECORDS = (Manifest, Environment, Source, Archive, Timeouts, Input, Output)
 
 REFINEMENTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "Manifest": {
-        "task": {"examples": ["ocr", "tts"]},
+        "task": {"examples": ["ocr", "tts", "asr"]},
         "keep_alive": {"examples": ["5m", "1h30m", "0", "forever"]},
         "patches": {"uniqueItems": True},
         "devices": {"uniqueItems": True},
@@ -48,7 +49,7 @@ REFINEMENTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 
 _CHOICES = {
     "if": {"properties": {"type": {"const": "choice"}}, "required": ["type"]},
-    "then": {"required": ["choices"], "properties": {"choices": {"minItems": 1}}},
+    "then": {"properties": {"choices": {"minItems": 1}}},
     "else": {"properties": {"choices": {"maxItems": 0}}},
 }
 

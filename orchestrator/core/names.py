@@ -10,6 +10,9 @@ NAME_PATTERN = r"[a-z0-9]+(?:-+[a-z0-9]+|\.[a-z0-9]+)*"
 
 MAX_NAME_LENGTH = 64
 
+LANGUAGE_PATTERN = "any|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*"
+"""Languages as BCP 47 tags: the language by two or three letters, then script or region."""
+
 IDENTIFIER_PATTERN = r"[A-Za-z][A-Za-z0-9_]*"
 """Names of inputs and outputs: keywords of the runner, options, references in pipelines."""
 

@@ -26,6 +26,12 @@ def given_path(given: str | os.PathLike[str], where: str) -> Path:
     return Path(given)
 
 
+def is_inside(name: str) -> bool:
+    """Return whether a name from elsewhere (with `/`) stays below the directory it is joined to."""
+    parts = name.split("/")
+    return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
+
+
 def page_in(path: Path) -> tuple[Path, int | None]:
     """Return the file and the page, counted from 1, that `doc.pdf#page=3` names.
 

@@ -96,7 +96,7 @@ def obstacle(manifest: Manifest, facts: Facts) -> MMError | None:
             f"{name} needs {format_size(manifest.smallest_memory(device), binary=True)} of memory "
             f"and this machine has {format_size(has, binary=True)}"
         )
-    if manifest.source is not None and not facts.has_weights(manifest):
+    if not manifest.is_embedded and not facts.has_weights(manifest):
         return SourceError(f"{name} needs its weights", fix=f"run: mm model pull {name}")
     return None
 

@@ -110,7 +110,7 @@ def model_subject(
     subject.fetch = f"run: mm model verify {name}; then: mm model pull {name}"
     if record is not None:
         subject.root, subject.repo, subject.commit = Path(record.path), record.repo, record.commit
-        if not record.repo:
+        if not record.pulled:
             subject.fetch = f"run: mm model verify {name}; then restore the files in {record.path}"
     if site is not None:
         subject.own = packages_of("its own environment", versions, site)
@@ -192,7 +192,7 @@ def _others(workspace: Workspace, own: Path | None) -> list[Packages]:
 def _local_models(workspace: Workspace, but: str) -> list[Path]:
     """Return the user's own directories of models, but for the model `but`."""
     records = (workspace.sources.record(name) for name in workspace.catalog.models if name != but)
-    return [Path(record.path) for record in records if record is not None and not record.repo]
+    return [Path(record.path) for record in records if record is not None and not record.pulled]
 
 
 def _chosen(

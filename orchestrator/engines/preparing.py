@@ -76,9 +76,9 @@ class LocalPreparer:
         self._held: dict[str, Held] = {}
 
     def check(self, declared: Declared) -> None:
-        """Look whether the model's files are there and as they were."""
+        """Look whether the model's files are there and as they were; fetch small ones."""
         if declared.manifest.source is not None:
-            self._workspace.sources.ready(declared)
+            self._workspace.sources.fetched(declared)
 
     def prepare(
         self, declared: Declared, device: str, dtype: str, deadline: Deadline = ENDLESS
@@ -190,8 +190,7 @@ def produced_by(
         "environment": environment.digest,
         "lock": environment.lock_digest,
         "own_lock": environment.mine,
-        "commit": (overlay.marker.commit or None) if overlay else None,
-        "source": overlay.marker.source if overlay else None,
+        "source": dict(overlay.marker.files) if overlay else None,
         "patches": dict(overlay.marker.sets) if overlay else None,
         "device": worker.device,
         "dtype": worker.dtype,

@@ -16,20 +16,17 @@ import zipfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
-from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 
 from orchestrator.core.toml import parse_toml
 from orchestrator.environments.sizes_file import WheelSize
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.system.downloads import open_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 DEFAULT_REQUIREMENTS = ("setuptools>=40.8.0",)
 """What PEP 518 has a package without `[build-system]` need."""
-
-PATIENCE = 60.0
-"""Seconds that a server may stay silent."""
 
 _LIMIT = 1 << 30
 """Bytes of the largest source, or end of a wheel, that is read."""
@@ -97,8 +94,7 @@ def wheel_size(url: str, variables: Mapping[str, str]) -> WheelSize:
 
 def _fetch_tail(url: str, length: int, variables: Mapping[str, str]) -> tuple[int, bytes]:
     """Return the size of a file on a server, and at most its last `length` bytes."""
-    request = Request(url, headers={"Range": f"bytes=-{length}"})  # noqa: S310 - of http, checked
-    with _opener(variables).open(request, timeout=PATIENCE) as answer:
+    with open_url(url, variables, {"Range": f"bytes=-{length}"}) as answer:
         whole = answer.headers.get("Content-Range", "").rpartition("/")[2]
         if answer.status != 206 or not whole.isdigit():
             raise OSError("its server sends no parts of files")
@@ -171,24 +167,12 @@ def _top(names: Iterable[str]) -> str | None:
 
 
 def _fetch(url: str, variables: Mapping[str, str]) -> bytes:
-    if urlsplit(url).scheme not in ("http", "https", "file"):
-        raise EnvironmentFailure(f"{url} is not a place to fetch from", fix="check the index")
     try:
-        with _opener(variables).open(url, timeout=PATIENCE) as answer:
+        with open_url(url, variables) as answer:
             data: bytes = answer.read(_LIMIT)
             return data
-    except OSError as error:  # urllib's errors are among them
+    except (OSError, ValueError) as error:  # urllib's errors are among them
         name = unquote(urlsplit(url).path.rpartition("/")[2])
         raise EnvironmentFailure(
             f"{name} could not be fetched ({error})", fix="check the network, then run it again"
         ) from error
-
-
-def _opener(variables: Mapping[str, str]) -> OpenerDirector:
-    """Return what fetches URLs with the proxies that `variables` name."""
-    proxies = {
-        scheme: value
-        for scheme in ("http", "https")
-        if (value := variables.get(f"{scheme}_proxy") or variables.get(f"{scheme.upper()}_PROXY"))
-    }
-    return build_opener(ProxyHandler(proxies))

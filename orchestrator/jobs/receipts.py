@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-VERSION = 1
-"""The version of the receipt's form."""
+VERSION = 2
+"""The version of the receipt's form. Version 1 named a commit where 2 has the files' hashes."""
 
 
 def receipt(

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from orchestrator.core.paths import is_inside
 from orchestrator.errors import SourceError
-from orchestrator.sources.model_files import git_blob_of, is_inside, sha256_of, wanted
+from orchestrator.sources.model_files import git_blob_of, sha256_of, wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

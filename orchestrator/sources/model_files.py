@@ -41,6 +41,8 @@ class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     modified: int
     """Nanoseconds since the epoch, as the file system has it."""
+    directory: str = ""
+    """Where it lies, if it is not in the directory of the others."""
 
 
 class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +58,13 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the manifest asked for."""
     commit: str = ""
     """What that was when it was pulled."""
+    archives: str = ""
+    """The digest of what the manifest asked for from archives, when it was fetched."""
+
+    @property
+    def pulled(self) -> bool:
+        """Whether the files were fetched; else they are in a directory that the user added."""
+        return bool(self.repo or self.archives)
 
     @property
     def size(self) -> int:
@@ -69,7 +78,7 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     def file(self, name: str) -> Path:
         """Return the path of one of the files."""
-        return Path(self.path, *name.split("/"))
+        return Path(self.files[name].directory or self.path, *name.split("/"))
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a file, or None where there is no such file."""
@@ -149,12 +158,6 @@ def system_errors(what: str, where: Path, *, fix: str = "") -> Iterator[None]:
 def wanted(name: str, include: Sequence[str]) -> bool:
     """Return whether the file `name` (with `/`) fits one of the patterns, where there are any."""
     return not include or any(fnmatchcase(name, pattern) for pattern in include)
-
-
-def is_inside(name: str) -> bool:
-    """Return whether a name from elsewhere stays below the directory that it is joined to."""
-    parts = name.split("/")
-    return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
 
 
 def find_files(directory: Path, include: Sequence[str]) -> list[str]:

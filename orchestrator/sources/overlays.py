@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.system.home import Home
 
 MARKER = "overlay.json"
-FORMAT = 2
+FORMAT = 3
 
 MODEL, MODULES = "model", "modules"
 """The directories in an overlay."""
@@ -52,6 +52,8 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     """Where the source lies."""
     source: str
     """The digest of the source's files."""
+    files: dict[str, str]
+    """The hash of each of the source's files."""
     sets: dict[str, str]
     """The digest of each patch set, by name."""
     patches: dict[str, str]
@@ -240,6 +242,7 @@ def _make(
             commit=record.commit,
             path=record.path,
             source=record.digest,
+            files={name: each.sha256 for name, each in record.files.items()},
             sets={each.name: each.digest for each in sets},
             patches={f"{o.set_name}/{o.patch.id}": o.state.value for o in patched.outcomes},
             real=real,

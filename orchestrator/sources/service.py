@@ -7,8 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.core.units import format_size
+from msgspec.structs import replace
+
+from orchestrator.core.units import format_size, parse_size
 from orchestrator.errors import SourceError, UsageError
+from orchestrator.sources.archives import Archives, archives_digest
 from orchestrator.sources.model_files import (
     SourceRecord,
     check_patterns,
@@ -28,7 +31,7 @@ from orchestrator.system.reporter import progress
 from orchestrator.system.waiting import Wait, take_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Manifest, Source
@@ -57,6 +60,11 @@ class Sources:
         self._variables = variables
 
     @cached_property
+    def archives(self) -> Archives:
+        """What is taken from archives."""
+        return Archives(self.home, self._variables)
+
+    @cached_property
     def hub(self) -> Hub:
         """Where files are pulled from; few commands need it."""
         from orchestrator.sources.hub import Hub
@@ -72,6 +80,30 @@ class Sources:
         record = self.record(manifest.name)
         return record is not None and record.dangling() is None
 
+    def fetched(self, declared: Declared) -> SourceRecord:
+        """Return the record of a model, as `ready` does; what an embedded one lacks is fetched.
+
+        Raises:
+            SourceError: When files are missing, with the command that brings them.
+        """
+        if declared.manifest.is_embedded:
+            record = self.record(declared.name)
+            if record is None or (record.pulled and _differs(record, _source(declared))):
+                return self.pull(declared)
+            if record.pulled and next(record.differing(), None) is not None:
+                return self.pull(declared)
+        return self.ready(declared)
+
+    def fetch_embedded(self, models: Iterable[Declared]) -> None:
+        """Fetch what the embedded models among `models` lack.
+
+        Raises:
+            SourceError: As `fetched`.
+        """
+        for declared in models:
+            if declared.manifest.source is not None and declared.manifest.is_embedded:
+                self.fetched(declared)
+
     def ready(self, declared: Declared) -> SourceRecord:
         """Return the record of a model whose files are all there and as they were.
 
@@ -82,15 +114,9 @@ class Sources:
         record = self.record(name)
         if record is None:
             raise SourceError(f"{name} needs its weights", fix=f"run: mm model pull {name}")
-        source = _source(declared)
-        pulled = (record.repo, record.revision)
-        if record.repo and pulled != (source.repo, source.revision):
-            raise SourceError(
-                f"{name} was pulled from {record.repo} at {record.revision}, and its manifest asks "
-                f"for {source.repo} at {source.revision}",
-                fix=f"run: mm model pull {name}",
-            )
-        again = f"pull {name}" if record.repo else f"add {name} {record.path}"
+        if record.pulled and (what := _differs(record, _source(declared))):
+            raise SourceError(f"{name} was pulled from {what}", fix=f"run: mm model pull {name}")
+        again = f"pull {name}" if record.pulled else f"add {name} {record.path}"
         what, file = "is not there any more", record.dangling()
         if file is None:
             what = "changed since it was pulled or added"
@@ -163,10 +189,41 @@ class Sources:
             if known and same and not update:
                 revision = known.commit
             revision = commit or revision
-            with progress(self._reporter, declared.name, f"asking for {source.repo}"):
-                return self._pull(declared, source, revision)
+            record = SourceRecord(path="", files={})
+            if source.repo:
+                with progress(self._reporter, declared.name, f"asking for {source.repo}"):
+                    record = self._pull(declared, source, revision)
+            if source.archives:
+                record = self._fetch(declared, source, record, wait)
+            save_record(self.home, declared.name, record)
+            return record
+
+    def _fetch(
+        self, declared: Declared, source: Source, record: SourceRecord, wait: Wait
+    ) -> SourceRecord:
+        """Return `record` with the files of the model's archives, fetched where they are not."""
+        name = declared.name
+        found = self.archives.find(source.archives)
+        if found is None:
+            places = ", ".join(archive.where for archive in source.archives)
+            total = 0 if source.repo or not source.size else parse_size(source.size)
+            size = f"{source.size} from " if total else "files from "
+            self._reporter.note(f"{name}: {size}{places}")
+            count = Count(self._reporter, name, total)
+            with progress(self._reporter, name, f"asking for {places}"):
+                found = self.archives.fetch(source.archives, count.add, wait.pause)
+        directory, files = found
+        if record.files:
+            files = {n: replace(each, directory=str(directory)) for n, each in files.items()}
+        return replace(
+            record,
+            path=record.path or str(directory),
+            files={**record.files, **files},
+            archives=archives_digest(source.archives),
+        )
 
     def _pull(self, declared: Declared, source: Source, revision: str) -> SourceRecord:
+        """Return the record of the files of the model's repository, fetched where they are not."""
         name = declared.name
         listing = self.hub.list(source.repo, revision, source.include)
         where = f"{source.repo} at {listing.commit[:12]}"
@@ -188,15 +245,13 @@ class Sources:
             directory = directory or path.parents[file.name.count("/")]
         assert directory is not None
         check_shards(directory, kept)
-        record = SourceRecord(
+        return SourceRecord(
             path=str(directory),
             files=kept,
             repo=source.repo,
             revision=source.revision,
             commit=listing.commit,
         )
-        save_record(self.home, name, record)
-        return record
 
     def _check_room(self, repo: str, commit: str, total: int) -> None:
         """Check that the disk has room for what is not in the cache yet."""
@@ -226,6 +281,9 @@ class Sources:
             raise UsageError("not a directory", where=str(directory))
         directory = directory.resolve()
         names = find_files(directory, source.include)
+        wanted = [name for archive in source.archives for name in archive.files.values()]
+        check_patterns(names, wanted, str(directory))
+        names = sorted({*names, *wanted}) if source.repo else sorted(wanted)
         check_shards(directory, names)
         self.home.prepare()
         paths = {name: directory / name for name in names}
@@ -272,10 +330,23 @@ class Sources:
         remove_overlays(self.home, model)
         if download and record is not None and record.commit:
             freed = self.hub.remove(record.commit)
+        if record is not None and record.archives:
+            freed += self._discard_archives(model, record)
         record_path(self.home, model).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # what is in it is not ours
             (self.home.models / model).rmdir()
         return freed
+
+    def _discard_archives(self, model: str, record: SourceRecord) -> int:
+        """Remove what `record` has from archives, unless other models have the same."""
+        for directory in self.home.models.iterdir():
+            other = self.record(directory.name) if directory.name != model else None
+            if other is not None and other.archives == record.archives:
+                return 0
+        places = {each.directory or record.path for each in record.files.values()}
+        return sum(
+            self.archives.discard(Path(each)) for each in places if self.archives.is_ours(each)
+        )
 
 
 class Count:
@@ -296,6 +367,19 @@ class Count:
         self.done = done
         text = f"{format_size(done)} of {format_size(self._total)}"
         self._reporter.progress(self._key, text, done, self._total)
+
+
+def _differs(record: SourceRecord, source: Source) -> str:
+    """Return in words from where files were pulled, if the manifest asks for others by now."""
+    if (record.repo, record.revision) != (source.repo, source.revision):
+        return (
+            f"{record.repo} at {record.revision}, and its manifest asks for {source.repo} at "
+            f"{source.revision}"
+        )
+    wanted = archives_digest(source.archives) if source.archives else ""
+    if record.archives != wanted:
+        return "other archives than its manifest asks for"
+    return ""
 
 
 def _source(declared: Declared) -> Source:

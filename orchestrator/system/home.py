@@ -43,6 +43,11 @@ class Home:
         return self.root / "models"
 
     @property
+    def archives(self) -> Path:
+        """Files of models that were taken from archives: `archives/<digest12>/`."""
+        return self.root / "archives"
+
+    @property
     def worker_home(self) -> Path:
         """What workers see as HOME."""
         return self.root / "home"

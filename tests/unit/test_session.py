@@ -24,7 +24,7 @@ def test_a_job_goes_to_the_engine_with_what_the_manifest_says(world):
         assert (model.load_seconds, model.run_seconds(job), model.keep_alive(job)) == (7, 9, 180)
         assert model.spec.manifest == world.declared.digest
         assert model.spec.lock == "ll"
-        assert model.spec.source == "# the runner\n"
+        assert list(model.spec.runner.values()) == ["# the runner\n"]
         assert world.environments.held
     assert mm.engine.closed == 1
     assert not world.environments.held

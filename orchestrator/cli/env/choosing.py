@@ -50,7 +50,7 @@ def syncable(
     return [
         declared
         for declared in catalog.models.values()
-        if (declared.manifest.source is None and declared.origin is not Origin.FOUND)
+        if (declared.manifest.is_embedded and declared.origin is not Origin.FOUND)
         or (declared.manifest.source is not None and has_weights(declared.manifest))
         or _is_built(declared, environments)
     ]

@@ -73,6 +73,7 @@ def sync(
         for step in environments.plan(chosen):
             context.out(_line(step))
     if not dry_run:
+        context.sources.fetch_embedded(chosen)
         environments.sync(chosen, jobs or DEFAULT_JOBS)
 
 

@@ -46,7 +46,7 @@ _WORDS = {
     "code": "the code of the step changed",
     "runner": "the runner changed",
     "manifest": "the manifest changed",
-    "commit": "the model's commit changed",
+    "source": "the model's files changed",
     "patches": "the patch set changed",
     "device": "the device is another",
     "dtype": "the dtype is another",

@@ -284,6 +284,39 @@ def one_input(declaration: str) -> str:
     return changed(inputs=f"inputs:\n  x: {{{declaration}}}")
 
 
+INTEGRITY = "sha512-" + "A" * 86 + "=="
+
+
+def archived(*, size="1 MB", revision="", **keys: str) -> str:
+    """Return SMALL with a source of one archive of npm; `keys` replace or add its keys."""
+    keys = {"npm": "a@1", "integrity": INTEGRITY, "files": "{a: b}", **keys}
+    archive = ", ".join(
+        f"{key}: {value if key == 'files' else repr(value)}" for key, value in keys.items() if value
+    )
+    more = "".join(f", {k}: {v}" for k, v in {"size": size, "revision": revision}.items() if v)
+    return changed(source=f"source: {{archives: [{{{archive}}}]{more}}}")
+
+
+def test_small_archives_are_embedded_and_large_ones_and_repositories_are_not():
+    assert read(SMALL).is_embedded
+    assert read(archived(size="100 MB")).is_embedded
+    assert not read(archived(size="101 MB")).is_embedded
+    repository = "source: {repo: a/b, revision: main, size: 1 MB}"
+    assert not read(changed(source=repository)).is_embedded
+
+
+def test_voices_are_the_choices_of_the_input_that_chooses_one():
+    manifest = read(
+        changed(
+            languages="languages: [en, zh]",
+            voices="voices: {anna: en-GB, li: zh}",
+            inputs="inputs:\n  voice: {type: choice, default: li}",
+        )
+    )
+    assert manifest.inputs["voice"].choices == ("anna", "li")
+    assert manifest.voices == {"anna": "en-GB", "li": "zh"}
+
+
 REFUSED = [
     (changed(task="task: Read it"), "2: task: 'Read it' is not a name"),
     (changed(env="env: ../other"), "11: env: '../other' is not a name"),
@@ -356,6 +389,41 @@ REFUSED = [
         "11: source.include[0]: '/etc/x' does not stay inside the repository",
     ),
     (changed(source="source: {repo: a/b}"), "11: source.revision: this key is missing"),
+    (changed(source="source: {revision: main}"), "11: source.repo: this key is missing"),
+    (archived(size=""), "11: source.size: is missing, and there is no repository"),
+    (archived(revision="main"), "11: source.revision: belongs to a repository"),
+    (archived(url="https://x/y"), "11: source.archives[0]: an archive has a package of npm or"),
+    (archived(npm="a"), "11: source.archives[0].npm: 'a' is not a package such as"),
+    (archived(npm="../a@1"), "11: source.archives[0].npm: '../a@1' is not a package such as"),
+    (archived(integrity="sha512-AAAA"), "11: source.archives[0].integrity: a package of npm is"),
+    (archived(integrity="md5-AAAA"), "11: source.archives[0].integrity: a package of npm is"),
+    (archived(files="{}"), "11: source.archives[0].files: nothing is taken"),
+    (archived(files="{a: ../b}"), "11: source.archives[0].files.a: '../b' does not stay inside"),
+    (archived(files="{a: /b}"), "11: source.archives[0].files.a: '/b' does not stay inside"),
+    (archived(files="{a: b, c: b}"), "11: source.archives[0].files.c: b is taken from two places"),
+    (
+        archived(npm="", url="ftp://x/y", sha256="0" * 64, integrity=""),
+        "11: source.archives[0].url: is not an http or https URL",
+    ),
+    (
+        archived(npm="", url="https://user:word@x/y", sha256="0" * 64, integrity=""),
+        "11: source.archives[0].url: is not an http or https URL without credentials",
+    ),
+    (
+        archived(npm="", url="https://x/y", sha256="0", integrity=""),
+        "11: source.archives[0].sha256: what lies at a URL",
+    ),
+    # Languages.
+    (changed(languages="languages: [english]"), "11: languages[0]: 'english' is not a language"),
+    (changed(languages="languages: [en, en]"), "11: languages[1]: 'en' stands here twice"),
+    (
+        changed(voices="voices: {a: en}", inputs="inputs:\n  speaker: {type: text}"),
+        "11: voices.a: languages does not have 'en'",
+    ),
+    (
+        changed(languages="languages: [en]", voices="voices: {a: en-GB}"),
+        "12: voices: no input chooses one",
+    ),
     # Inputs.
     (
         changed(inputs="inputs:\n  a-b: {type: text}"),

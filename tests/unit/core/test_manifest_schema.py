@@ -39,7 +39,7 @@ def test_required_keys():
         "name", "task", "summary", "environment", "inputs", "outputs"
     }  # fmt: skip
     assert set(records["Environment"]["required"]) == {"python", "dependencies"}
-    assert set(records["Source"]["required"]) == {"repo", "revision"}
+    assert set(records["Archive"]["required"]) == {"files"}
 
 
 @pytest.mark.parametrize(
