@@ -12,11 +12,21 @@ from orchestrator.errors import ManifestError
 
 @dataclass(frozen=True)
 class Skeleton:
-    """The two files of a model, and the inputs of a first `mm run`."""
+    """The files of a model, and the inputs of a first `mm run`.
+
+    Attributes:
+        manifest: Its YAML.
+        runner: Its program.
+        example: The options of a first `mm run`.
+        test: A test of pytest, for a folder that is shared.
+        readme: What others do with such a folder.
+    """
 
     manifest: str
     runner: str
     example: str
+    test: str
+    readme: str
 
 
 def skeleton(name: str, task: str) -> Skeleton:
@@ -28,13 +38,28 @@ def skeleton(name: str, task: str) -> Skeleton:
     for word in (name, task):
         if problem := name_problem(word):
             raise ManifestError(problem)
-    body, runner, example = _BY_TASK.get(task, _TEXT)
+    body, runner, example, test = _BY_TASK.get(task, _TEXT)
     manifest = f"{_HEAD}name: {_yaml(name)}\ntask: {_yaml(task)}\n{body}"
     try:
         read_manifest(manifest.encode("utf-8"), file=f"{name}.yaml", stem=name)
     except ManifestError as error:  # reserved names; the file it would name is not there
         raise ManifestError(error.what, fix=error.fix) from error
-    return Skeleton(manifest, runner.replace("NAME", name), example)
+    return Skeleton(
+        manifest,
+        runner.replace("NAME", name),
+        example,
+        _test(name, test),
+        _README.replace("NAME", name).replace("EXAMPLE", example),
+    )
+
+
+def _test(name: str, body: str) -> str:
+    function = name.replace("-", "_").replace(".", "_")
+    text = _TEST.replace("test_NAME", f"test_{function}").replace("BODY", body)
+    text = text.replace("NAME", name)
+    if "wave." in body:
+        return text.replace("from pathlib", "import wave\nfrom pathlib")
+    return text if "tmp_path" in body else text.replace("(tmp_path)", "()")
 
 
 def _yaml(name: str) -> str:
@@ -45,6 +70,37 @@ def _yaml(name: str) -> str:
 _HEAD = """\
 # A model for mm. What each key means: `mm manifest schema`, or docs/manifest.md.
 # After an edit: `mm manifest check`, and `mm env lock` where `environment` has changed.
+"""
+
+_TEST = '''\
+"""Runs NAME once. With mm-orchestrator and pytest installed: pytest"""
+
+from pathlib import Path
+
+import orchestrator
+
+MANIFESTS = Path(__file__).parent / "manifests"
+
+
+def test_NAME(tmp_path):
+    with orchestrator.Session(manifests=[MANIFESTS]) as mm:
+BODY
+'''
+
+_README = """\
+# NAME
+
+A model for [mm](https://pypi.org/project/mm-orchestrator/). Read the programs in `envs/` first:
+they run with your rights. Then:
+
+```sh
+mm manifest trust .
+mm run NAME EXAMPLE
+```
+
+`manifests/` says what the models need and take; `envs/` has their programs, and their packages
+pinned with hashes. After an edit: `mm manifest check`, and `mm env lock NAME` if the packages
+changed.
 """
 
 _TEXT = (
@@ -78,6 +134,8 @@ def run(model, job, *, text, quotes):
     return {"text": model(text, uncurl_quotes=quotes)}
 ''',
     "--text 'schÃ¶n'",
+    """\
+        assert mm.run("NAME", text="schÃ¶n")["text"] == "schön\"""",
 )
 
 _OCR = (
@@ -113,6 +171,10 @@ def run(model, job, *, image):
     return {"text": f"an image of {page.width} x {page.height} pixels"}
 ''',
     "--image page.png",
+    """\
+        page = tmp_path / "page.ppm"
+        page.write_bytes(b"P6 2 1 255 " + bytes(6))  # an image of two black pixels
+        assert mm.run("NAME", image=page)["text"] == "an image of 2 x 1 pixels\"""",
 )
 
 _TTS = (
@@ -152,6 +214,8 @@ def run(model, job, *, text):
     return {"audio": (samples.astype("float32"), RATE)}
 ''',
     "--text 'hello' -o hello.wav",
+    """\
+        assert mm.run("NAME", text="hello")["audio"].duration > 0.5""",
 )
 
 _ASR = (
@@ -186,6 +250,12 @@ def run(model, job, *, audio):
     return {"text": f"{len(samples) / rate:.1f} seconds of sound"}
 ''',
     "--audio hello.wav",
+    """\
+        sound = tmp_path / "silence.wav"
+        with wave.open(str(sound), "wb") as stream:
+            stream.setparams((1, 2, 8000, 0, "NONE", ""))
+            stream.writeframes(bytes(2 * 8000))
+        assert mm.run("NAME", audio=sound)["text"] == "1.0 seconds of sound\"""",
 )
 
 _BY_TASK = {"ocr": _OCR, "tts": _TTS, "asr": _ASR}

@@ -17,11 +17,13 @@ from orchestrator.errors import ManifestError, UsageError
 @click.argument("model")
 @click.option("--task", default="text", show_default=True, help="What the model does: ocr, tts, …")
 @click.option(
-    "--directory",
+    "--dir",
+    "directory",
     metavar="DIR",
     type=GivenPath(path_type=Path),
-    help="Where to make manifests/ and envs/.  [default: the first of --manifests and "
-    "MM_MANIFESTS, else your own configuration, where mm finds the model from anywhere]",
+    help="A folder to share with others: it gets manifests/, envs/, a test, and a README.md if it "
+    "has none.  [default: the first of --manifests and MM_MANIFESTS, else your own configuration, "
+    "where mm finds the model from anywhere]",
 )
 @pass_context
 def command(context: Context, model: str, task: str, directory: Path | None) -> None:
@@ -49,9 +51,16 @@ def command(context: Context, model: str, task: str, directory: Path | None) -> 
             "is there already", where=str(runner_path(folder)), fix="choose another name"
         )
     runner = folder / "runner.py"
-    _write({runner: parts.runner, manifest: parts.manifest})
-    context.out(str(manifest))
-    context.out(str(runner))
+    files = {manifest: parts.manifest, runner: parts.runner}
+    if directory is not None:
+        test = f"test_{model.replace('-', '_').replace('.', '_')}.py"
+        files[manifests.parent / test] = parts.test
+        readme = manifests.parent / "README.md"
+        if not readme.exists():
+            files[readme] = parts.readme
+    _write(files)
+    for path in files:
+        context.out(str(path))
     mm = "mm"
     if all(manifests.resolve() != each.path for each in context.catalog.directories):
         mm = f"mm --manifests {shlex.quote(str(manifests))}"
@@ -78,7 +87,7 @@ def _make(directory: Path) -> None:
         raise ManifestError(
             f"cannot be made ({error.strerror})",
             where=str(directory),
-            fix="choose another --directory",
+            fix="choose another --dir",
         ) from error
 
 
@@ -101,5 +110,5 @@ def _write(files: dict[Path, str]) -> None:
             raise ManifestError(
                 f"cannot be written ({error.strerror})",
                 where=str(path),
-                fix="choose another --directory",
+                fix="choose another --dir",
             ) from error

@@ -13,7 +13,7 @@ def files(root):
     return [root / "manifests" / "mine.yaml", root / "envs" / "mine" / "runner.py"]
 
 
-@pytest.mark.parametrize("task", ["text", "ocr", "tts", "anything-else"])
+@pytest.mark.parametrize("task", ["text", "ocr", "tts", "asr", "anything-else"])
 def test_the_skeleton_is_sound_and_its_runner_takes_its_inputs(user, task):
     manifest_file, runner_file = user.mm("new", "mine", "--task", task)
     with open(manifest_file, "rb") as stream:
@@ -55,20 +55,36 @@ def test_it_goes_where_manifests_come_from(user):
 
 
 def test_elsewhere_the_next_commands_say_where(user):
-    created = user.mm("new", "mine", "--directory", "my models")
+    created = user.mm("new", "mine", "--dir", "my models")
     root = user.root / "project" / "my models"
-    assert created == [str(each) for each in files(root)]
+    more = [root / "test_mine.py", root / "README.md"]
+    assert created == [str(each) for each in [*files(root), *more]]
     assert user.notes[-2] == f"next: mm --manifests '{root}/manifests' env lock mine"
+
+
+@pytest.mark.parametrize("task", ["text", "ocr", "tts", "asr"])
+def test_a_folder_to_share_has_a_test_and_a_readme(user, task):
+    user.mm("new", "my-1.model", "--task", task, "--dir", "shared")
+    folder = user.root / "project" / "shared"
+    tree = ast.parse((folder / "test_my_1_model.py").read_text())
+    (test,) = (each for each in tree.body if isinstance(each, ast.FunctionDef))
+    assert test.name == "test_my_1_model"
+    assert any(isinstance(each, ast.Assert) for each in ast.walk(test))
+    readme = folder / "README.md"
+    assert "mm manifest trust .\nmm run my-1.model --" in readme.read_text()
+    readme.write_text("mine")
+    user.mm("new", "other", "--task", task, "--dir", "shared")
+    assert readme.read_text() == "mine"
 
 
 @pytest.mark.parametrize("kept", [0, 1])
 def test_nothing_is_overwritten(user, kept):
-    user.mm("new", "mine", "--directory", ".")
+    user.mm("new", "mine", "--dir", ".")
     paths = files(user.root / "project")
     paths[kept].write_text("mine own")
     paths[1 - kept].unlink()
     with pytest.raises(ManifestError, match="is there already; choose another name"):
-        user.mm("new", "mine", "--directory", ".")
+        user.mm("new", "mine", "--dir", ".")
     assert paths[kept].read_text() == "mine own"
     assert not paths[1 - kept].exists()
 
@@ -79,7 +95,7 @@ def test_a_link_that_leads_nowhere_is_not_written_through(user):
     runner.parent.mkdir(parents=True)
     runner.symlink_to(target)
     with pytest.raises(ManifestError, match="is there already"):
-        user.mm("new", "mine", "--directory", ".")
+        user.mm("new", "mine", "--dir", ".")
     assert not target.exists()
 
 
@@ -114,11 +130,11 @@ def test_names_that_are_taken(user):
         ("copying", "'copying' is the name of a task"),
     ):
         with pytest.raises(UsageError, match=message):
-            user.mm("new", name, "--directory", ".", manifests=[manifests])
+            user.mm("new", name, "--dir", ".", manifests=[manifests])
     assert list((user.root / "project").iterdir()) == []
 
 
 def test_a_place_that_cannot_be_made(user):
     (user.root / "project" / "file").write_text("")
-    with pytest.raises(ManifestError, match=r"cannot be made .*; choose another --directory"):
-        user.mm("new", "mine", "--directory", "file")
+    with pytest.raises(ManifestError, match=r"cannot be made .*; choose another --dir"):
+        user.mm("new", "mine", "--dir", "file")
