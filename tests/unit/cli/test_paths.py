@@ -33,7 +33,7 @@ from orchestrator.errors import UsageError
         "doctor --error @",
         "manifest check @",
         "manifest trust @",
-        "new mine --directory @",
+        "new mine --dir @",
         "env lock --mine hibari --find-links @",
         "env sync hibari --python @",
     ],
