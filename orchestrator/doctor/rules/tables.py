@@ -8,7 +8,7 @@ and line.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -23,6 +23,7 @@ from orchestrator.doctor.rules.findings import Layer
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 """In `means` and `remedy`: a group of the pattern, or `model`."""
 
+_VERSION = re.compile(r"[0-9]+(\.[0-9]+)*")
 _PARTS = re.compile(r"\{(receiver|\d)\}")
 
 
@@ -63,11 +64,34 @@ class RemovedApi(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One file of either or both."""
+    """One file of any of these."""
 
     name: str
     failures: tuple[KnownFailure, ...] = ()
     removed: tuple[RemovedApi, ...] = msgspec.field(name="gone", default=())
+    implemented: dict[str, dict[str, tuple[str, ...]]] = {}
+    """The models that packages implement: by package, then by the first version that has them."""
+
+    def implementations(self, names: Collection[str]) -> dict[str, tuple[str, str]]:
+        """Return which packages implement a model, with the version and their name for it.
+
+        Args:
+            names: What the model's configuration calls it, such as DeepseekOCR2ForCausalLM. Only
+                letters and digits count, and nothing from the last "For" on.
+        """
+        wanted = {_plain_name(name) for name in names}
+        found: dict[str, tuple[str, str]] = {}
+        for package, versions in self.implemented.items():
+            for version, models in versions.items():
+                for model in models:
+                    if _plain_name(model) in wanted:
+                        found.setdefault(package, (version, model))
+        return found
+
+
+def _plain_name(name: str) -> str:
+    stem = re.sub(r"For[A-Z]\w*$|Model$", "", name)
+    return re.sub(r"[^a-z0-9]", "", stem.lower())
 
 
 def read_table(data: bytes, *, file: str, stem: str) -> Table:
@@ -88,12 +112,28 @@ def merged(tables: list[Table]) -> Table:
             failures.setdefault(failure.id, failure)
         for api in table.removed:
             removed.setdefault((api.module, api.of, api.name), api)
-    return Table(name="all", failures=tuple(failures.values()), removed=tuple(removed.values()))
+    implemented: dict[str, dict[str, tuple[str, ...]]] = {}
+    for table in tables:
+        for package, versions in table.implemented.items():
+            implemented.setdefault(package, versions)
+    return Table(
+        name="all",
+        failures=tuple(failures.values()),
+        removed=tuple(removed.values()),
+        implemented=implemented,
+    )
 
 
 def _table_problems(table: Table) -> Iterator[Problem]:
-    if not table.failures and not table.removed:
-        yield Problem((), "a table has failures or gone")
+    if not (table.failures or table.removed or table.implemented):
+        yield Problem((), "a table has failures, gone or implemented")
+    for package, versions in table.implemented.items():
+        if not is_package_name(package):
+            yield Problem(("implemented", package), f"{package!r} is not the name of a package")
+        for version in versions:
+            if not _VERSION.fullmatch(version):
+                what = f"{version!r} is not a version such as 4.57.3"
+                yield Problem(("implemented", package, version), what)
     seen: set[str] = set()
     for position, failure in enumerate(table.failures):
         path = ("failures", position)
