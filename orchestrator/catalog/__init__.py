@@ -8,7 +8,7 @@ from orchestrator.catalog.directories import (
     given_directories,
     user_directory,
 )
-from orchestrator.catalog.files import check_file, manifest_files, shown_path
+from orchestrator.catalog.files import check_file, check_runner, manifest_files, shown_path
 from orchestrator.catalog.loading import load_catalog
 from orchestrator.catalog.runners import runner_digest, runner_path
 from orchestrator.catalog.trust import Contents, inspect_tree
@@ -23,6 +23,7 @@ __all__ = [
     "Origin",
     "builtin_directory",
     "check_file",
+    "check_runner",
     "given_directories",
     "inspect_tree",
     "load_catalog",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
-from orchestrator.catalog.directories import SUFFIX
+from orchestrator.catalog.directories import DIRECTORY, ENVIRONMENTS, SUFFIX
+from orchestrator.catalog.runners import read_runner, runner_path
 from orchestrator.core.manifest_reader import examine
 from orchestrator.core.yaml_document import MAX_BYTES
 from orchestrator.errors import ManifestError
@@ -78,3 +80,31 @@ def check_file(path: Path, shown: str) -> list[ManifestError]:
     except ManifestError as error:
         return [error]
     return examine(data, file=shown, stem=path.name.removesuffix(SUFFIX))[1]
+
+
+def check_runner(path: Path, shown: str) -> list[ManifestError]:
+    """Return every problem of the runner of the manifest in the file `path`, which is sound.
+
+    A model that has no runner yet has no problem here.
+    """
+    from orchestrator.core.runner_check import runner_problems  # `ast` is for this alone
+
+    manifest = examine(read_plain(path, shown), file=shown, stem=path.name.removesuffix(SUFFIX))[0]
+    if manifest is None:
+        return []
+    folder = path.parent.parent / ENVIRONMENTS / manifest.env
+    prefix = shown.removesuffix(str(Path(DIRECTORY, path.name)))
+    if not runner_path(folder).exists():
+        return []
+    try:
+        files = read_runner(folder)
+    except ManifestError as error:
+        return [error]
+    return [
+        ManifestError(
+            problem.what,
+            where=problem.where.replace(str(path.parent.parent) + os.sep, prefix, 1),
+            fix=problem.fix,
+        )
+        for problem in runner_problems(manifest, files)
+    ]

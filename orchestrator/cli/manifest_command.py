@@ -27,11 +27,11 @@ def command() -> None:
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=GivenPath(path_type=Path))
 @pass_context
 def check(context: Context, files: tuple[Path, ...]) -> None:
-    """Print every problem of the given manifests, or of all that are in use.
+    """Print every problem of the given manifests and their runners, or of all that are in use.
 
     One line for each, with its file, line and key; the exit code is 2 when there are any.
     """
-    from orchestrator.catalog import check_file, manifest_files, shown_path
+    from orchestrator.catalog import check_file, check_runner, manifest_files, shown_path
 
     catalog = context.catalog
     if files:
@@ -45,7 +45,8 @@ def check(context: Context, files: tuple[Path, ...]) -> None:
         problems = check_file(file, shown)
         # Problems between manifests: a shared environment, the name of a task.
         other = across.get(file.resolve())
-        for problem in problems or ([other] if other else []):
+        problems = problems or ([other] if other else check_runner(file, shown))
+        for problem in problems:
             context.out(str(problem))
             count += 1
     for directory in () if files else catalog.directories:

@@ -38,7 +38,9 @@ def write_model(
     (manifests / f"{name}.yaml").write_text(text + more)
     runner = root / "envs" / name / "runner.py"
     runner.parent.mkdir(parents=True, exist_ok=True)
-    runner.write_text("def run(model, job, *, text): return {'text': text}\n")
+    runner.write_text(
+        "def load(context): pass\ndef run(model, job, *, text, **others): return {'text': text}\n"
+    )
     return manifests
 
 

@@ -24,6 +24,17 @@ def test_manifests_without_a_problem(user):
     assert user.notes[-1].endswith(", no problem")
 
 
+def test_a_runner_is_checked_with_its_manifest(user):
+    write_model(user.root / "project" / "sub", "one")
+    runner = user.root / "project" / "sub" / "envs" / "one" / "runner.py"
+    runner.write_text("def load(context): pass\ndef run(model, job, *, wrong): pass\n")
+    with pytest.raises(ManifestError, match="2 problems in 1 manifest"):
+        user.mm("manifest", "check", "sub/manifests/one.yaml")
+    assert user.out[0].startswith("sub/envs/one/runner.py:2: run does not take the input 'text'")
+    runner.unlink()
+    user.mm("manifest", "check", "sub/manifests/one.yaml")
+
+
 def test_every_problem_of_every_file_in_use_is_printed(user):
     manifests = write_model(user.root / "a", "one", more="x: 1\ny: 2\n")
     write_model(user.root / "a", "two", more="keep_alive: soon\n")
