@@ -195,7 +195,8 @@ def _names(context: Context, manifest: Manifest, words: tuple[str, ...], out: Pa
 def _lines(
     stack: contextlib.ExitStack, manifest: Manifest, out: str, *, resume: bool, mix: bool
 ) -> JsonLines:
-    from orchestrator.cli.outputs import BINARY_TYPES, STANDARD_OUTPUT
+    from orchestrator.cli.outputs import STANDARD_OUTPUT
+    from orchestrator.jobs.output_files import BINARY_TYPES
     from orchestrator.pipelines.json_lines import JsonLines
 
     if mix and not resume:

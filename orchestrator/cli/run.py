@@ -121,6 +121,7 @@ def _places(
 ) -> dict[str, str]:
     """Return where the outputs go, after checking that they can and may go there."""
     from orchestrator.cli import outputs
+    from orchestrator.jobs.output_files import BINARY_TYPES
 
     primary, as_json = manifest.primary_output, options["as_json"]
     places = outputs.parse_places(options["out"], manifest.outputs, primary)
@@ -128,7 +129,7 @@ def _places(
         places[primary] = outputs.STANDARD_OUTPUT
     for name, path in places.items():
         outputs.check_place(name, manifest.outputs[name].type, path, as_json=as_json)
-    if as_json and primary not in places and manifest.outputs[primary].type in outputs.BINARY_TYPES:
+    if as_json and primary not in places and manifest.outputs[primary].type in BINARY_TYPES:
         raise UsageError(f"the output {primary!r} does not fit into JSON", fix="add -o PATH for it")
     if options["receipt"]:
         outputs.check_writable(options["receipt"])

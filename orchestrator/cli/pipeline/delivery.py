@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli import outputs
-from orchestrator.cli.outputs import BINARY_TYPES, STANDARD_OUTPUT
+from orchestrator.cli.outputs import STANDARD_OUTPUT
 from orchestrator.cli.terminal import write_result
 from orchestrator.errors import UsageError
-from orchestrator.jobs.output_files import pieces, suffix_of
+from orchestrator.jobs.output_files import BINARY_TYPES, pieces, suffix_of
 from orchestrator.jobs.results import Artifact
 from orchestrator.pipelines.outcome import Items
 from orchestrator.system.home import json_line
