@@ -124,7 +124,6 @@ class Batch:
         in_flight = InFlightJobs()
         runner = JobRunner(self.jobs, self.job, self.retries, in_flight)
         run = _BatchRun(self, lines, progress, report, in_flight, runner)
-        lines.begin()
         try:
             run.all(items)
         except KeyboardInterrupt:
@@ -162,6 +161,7 @@ class _BatchRun:
         batch = self.batch
         running = 0
         for item in items:
+            self.lines.begin()  # not before it is known that there is anything to run
             # One item more than workers: its input is made, here, while they all run.
             while running > batch.workers:
                 self.write_next()

@@ -67,6 +67,7 @@ class JsonLines:
         self._kept: set[str] = set()
         self._dropped: set[int] = set()
         self._found: IO[bytes] | None = None
+        self._begun = False
         self._stack = contextlib.ExitStack()
 
     @classmethod
@@ -143,11 +144,14 @@ class JsonLines:
     def begin(self) -> None:
         """Take out the lines of items that run again: they failed, were cut off, or lost a file.
 
+        It does nothing when it is called again.
+
         Raises:
             UsageError: When the file cannot be written.
         """
-        if self.path is None or self._found is None:
+        if self.path is None or self._found is None or self._begun:
             return
+        self._begun = True
         stream = self._found
         try:
             if self._dropped:

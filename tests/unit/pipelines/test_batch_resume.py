@@ -36,6 +36,7 @@ class World:
         self.producer = PRODUCER
         self.ran = []
         self.fail = set()
+        self.meanwhile = lambda: None
         self.jobs = itertools.count()
         self.manifest = msgspec.structs.replace(
             model(root, "m").manifest,
@@ -58,11 +59,12 @@ class World:
 
     def execute(self, job):
         values = resolve_files(self.manifest, check_inputs(self.manifest, job.inputs))
-        page = values["page"]
+        page = self.root / values["page"]
         self.ran.append(page.name)
+        described = describe_inputs(self.manifest, values)
+        self.meanwhile()
         if page.name in self.fail:
             raise JobFailed("no")
-        described = describe_inputs(self.manifest, values)
         copy = self.scratch() / "copy.TXT"
         copy.write_bytes(page.read_bytes())
         return Result(
@@ -88,7 +90,7 @@ class World:
             resumption.refuse()
             rest = listed(map(json.dumps, given), self.root, self.manifest, more, self.out)
             batch = Batch(Job("m"), self.manifest, self, self.scratch, lambda path: None)
-            batch.run([*left, *resumption.left(rest)], lines, progress)
+            batch.run(itertools.chain(left, resumption.left(rest)), lines, progress)
         self.lost = lines.lost
         return resumption
 
@@ -242,6 +244,33 @@ def test_a_file_counts_by_its_content(world, text, keep_time, same, objects):
         assert world.ran == ["c.txt"]
     else:
         assert world.refused(*names, **more) == "a.txt changed"
+
+
+@pytest.mark.parametrize("rest", [(), ("b.txt", "c.txt")], ids=["alone", "first"])
+def test_of_items_that_come_one_by_one_none_runs_after_a_difference(world, rest):
+    world.fail = {"b.txt"}
+    world.batch("a.txt", "b.txt", resume=False)
+    (world.root / "a.txt").write_text("another")
+    assert world.refused(given=["a.txt", *rest]) == "a.txt changed"
+
+
+def test_a_text_that_is_read_from_a_file_counts_by_the_file(world, tmp_path):
+    inputs = {**world.manifest.inputs, "page": Input(type="text", required=True)}
+    world.manifest = msgspec.structs.replace(world.manifest, inputs=inputs)
+    (tmp_path / "page.txt").write_text("a.txt")
+    world.batch("page.txt", resume=False)
+    (line,) = world.lines()
+    assert line["inputs"]["page"]["size"] == 5
+    assert world.refused("page.txt", speed=2.0) == "the input speed changed (1.0, now 2.0)"
+    (tmp_path / "page.txt").write_text("b.txt")
+    os.utime(tmp_path / "page.txt", ns=(0, 0))
+    assert world.refused("page.txt") == "page.txt changed"
+
+
+def test_a_file_that_changes_while_its_item_runs_is_another_afterwards(world, tmp_path):
+    world.meanwhile = lambda: rewrite(tmp_path / "a.txt", "page A.txt", keep_time=False)
+    world.batch("a.txt", resume=False)
+    assert world.refused("a.txt") == "a.txt changed"
 
 
 def test_a_file_that_was_not_touched_is_not_read(world):
