@@ -26,6 +26,8 @@ PRODUCER = {
     "patches": {"code": "3"}, "options": {"top": 1}, "versions": {"mm": "1"},
 }  # fmt: skip
 
+NAMES = ("a.txt", "b.txt", "c.txt", "d.txt", "e.txt", "f.txt")
+
 
 class World:
     """A model `m`, which copies a file, and its batches into `out.jsonl`."""
@@ -48,7 +50,7 @@ class World:
             },
             outputs={"text": Output(type="text"), "copy": Output(type="file")},
         )
-        for name in ("a.txt", "b.txt", "c.txt"):
+        for name in NAMES:
             (root / name).write_text(f"page {name}")
 
     def produced_by(self, job):
@@ -138,10 +140,11 @@ def test_the_same_batch_goes_on_and_retries_what_failed(world):
     world.fail = {"b.txt"}
     world.batch("a.txt", "b.txt", resume=False)
     world.fail = set()
-    resumption = world.batch("a.txt", "b.txt", "c.txt")
-    assert world.ran == ["b.txt", "c.txt"]
+    resumption = world.batch(*NAMES)
+    assert world.ran == list(NAMES[1:])
     assert resumption.progress.skipped == 1
-    assert [line["status"] for line in world.lines()] == ["ok"] * 3
+    assert [line["input"] for line in world.lines()] == list(NAMES)
+    assert {line["status"] for line in world.lines()} == {"ok"}
 
 
 @pytest.mark.parametrize(
