@@ -30,13 +30,13 @@ def is_binary(value: Any) -> bool:
 
 
 def pieces(value: Any) -> Iterator[bytes | memoryview]:
-    """Yield an output as the bytes of a file, text with a line end."""
+    """Yield an output, or bytes, as the bytes of a file; text with a line end."""
     if isinstance(value, Artifact):
         with value.path.open("rb") as stream:
             while chunk := stream.read(CHUNK):
                 yield chunk
-    elif isinstance(value, Audio):
-        yield value.read()
+    elif isinstance(value, (Audio, bytes)):
+        yield value.read() if isinstance(value, Audio) else value
     elif is_binary(value):
         yield from npy_parts(value)
     else:

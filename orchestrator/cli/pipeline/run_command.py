@@ -209,7 +209,7 @@ def _write_trace(context: Context, run: str, path: str) -> None:
     from orchestrator.pipelines.chrome_trace import trace
     from orchestrator.pipelines.run_history import find_run
 
-    write_file(path, json_line(trace(find_run(context.home.runs, run))).decode("utf-8"))
+    write_file(path, json_line(trace(find_run(context.home.runs, run))))
 
 
 def _summary(context: Context, graph: Graph, outcome: Outcome) -> None:

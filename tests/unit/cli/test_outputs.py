@@ -90,3 +90,8 @@ def test_every_form_of_an_output_as_a_file_and_as_json(tmp_path):
         assert outputs.described(value, "x") == json.loads(json.dumps(shown))
         nowhere = {**shown, "path": None} if is_binary(value) else shown
         assert outputs.described(value, None) == nowhere
+
+
+def test_bytes_are_a_file_as_they_are(tmp_path):
+    outputs.write_file(str(tmp_path / "page.html"), b"<p>\xff")
+    assert (tmp_path / "page.html").read_bytes() == b"<p>\xff"

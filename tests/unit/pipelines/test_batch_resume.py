@@ -19,6 +19,7 @@ from orchestrator.pipelines.batch_items import item_of, listed
 from orchestrator.pipelines.batch_resume import Resumption
 from orchestrator.pipelines.batch_run import Batch, Progress
 from orchestrator.pipelines.json_lines import JsonLines
+from orchestrator.system.removal import remove
 from tests.models import model
 
 PRODUCER = {
@@ -48,7 +49,11 @@ class World:
                 "prompt": Input(type="text"),
                 "voice": Input(type="file"),
             },
-            outputs={"text": Output(type="text"), "copy": Output(type="file")},
+            outputs={
+                "text": Output(type="text"),
+                "copy": Output(type="file"),
+                "other": Output(type="file"),
+            },
         )
         for name in NAMES:
             (root / name).write_text(f"page {name}")
@@ -67,10 +72,12 @@ class World:
         self.meanwhile()
         if page.name in self.fail:
             raise JobFailed("no")
-        copy = self.scratch() / "copy.TXT"
+        copy = self.scratch() / "copy.TXT"  # both in the job's directory, which goes
+        other = copy.with_name("other")
         copy.write_bytes(page.read_bytes())
+        other.write_text("other")
         return Result(
-            {"text": "read", "copy": Artifact(copy)}, "m", "text",
+            {"text": "read", "copy": Artifact(copy), "other": Artifact(other)}, "m", "text",
             lambda: receipt(self.producer, described, {}), {"run": 0.1},
         )  # fmt: skip
 
@@ -83,7 +90,7 @@ class World:
         """Run a batch over files, or over the objects `given`; return what is known of it."""
         self.ran.clear()
         progress = Progress()
-        files = {"copy"}
+        files = {"copy", "other"}
         with JsonLines.open(self.out, resume=resume, files=files) as lines:
             resumption = Resumption(lines, self.manifest, progress, mix)
             resumption.compare_producer(self.produced_by(None))
@@ -91,7 +98,7 @@ class World:
             left = list(resumption.pending(items))
             resumption.refuse()
             rest = listed(map(json.dumps, given), self.root, self.manifest, more, self.out)
-            batch = Batch(Job("m"), self.manifest, self, self.scratch, lambda path: None)
+            batch = Batch(Job("m"), self.manifest, self, self.scratch, remove)
             batch.run(itertools.chain(left, resumption.left(rest)), lines, progress)
         self.lost = lines.lost
         return resumption
@@ -134,6 +141,7 @@ def test_a_line_says_what_its_inputs_were_and_the_receipt_lies_beside(world):
     copy = line["outputs"]["copy"]
     assert (copy["path"].partition("/")[0], copy["media_type"]) == ("out.jsonl.files", "text/plain")
     assert (world.root / copy["path"]).read_text() == "page a.txt"
+    assert (world.root / line["outputs"]["other"]["path"]).read_text() == "other"
 
 
 def test_the_same_batch_goes_on_and_retries_what_failed(world):
