@@ -203,7 +203,7 @@ def _lines(
         raise UsageError("--mix is for a file that is continued", fix="add --resume")
     if out != STANDARD_OUTPUT:
         files = {name for name, one in manifest.outputs.items() if one.type in BINARY_TYPES}
-        return stack.enter_context(JsonLines.open(Path(out), resume=resume, files=files))
+        return stack.enter_context(JsonLines.open(Path(out), resume=resume, outputs=files))
     if resume:
         raise UsageError("standard output cannot be continued", fix="give -o a file")
     primary = manifest.primary_output

@@ -14,7 +14,7 @@ from orchestrator.errors import UsageError
 from orchestrator.jobs.input_files import describe_inputs
 from orchestrator.pipelines.batch_sources import changed_files, short_value, sources_of
 from orchestrator.pipelines.json_lines import key_digest
-from orchestrator.system.home import json_line, read_json
+from orchestrator.system.home import json_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,8 +55,8 @@ class Resumption:
         """
         now = Recipe(producer, {})
         for identity in sorted(self.lines.receipts - {now.identity}):
-            before = read_json(self.lines.producer_file(identity))
-            if isinstance(before, dict):
+            before = self.lines.files.producer(identity) if self.lines.files is not None else None
+            if before is not None:
                 self._note(differences(Recipe(before, {}, identity), now))
                 self._another_model |= before.get("model") != producer.get("model")
             else:

@@ -228,7 +228,8 @@ class _BatchRun:
         """Write the files of a result; return its line, or the error that ends the batch."""
         try:
             receipt = result.receipt
-            self.lines.keep_producer(receipt)
+            if self.lines.files is not None:
+                self.lines.files.keep_producer(receipt)
             described = described_inputs(sources, inputs, receipt.get("inputs", {}))
             return _Ended(item, self.line(item, result, described))
         except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
@@ -253,11 +254,10 @@ class _BatchRun:
         for name, value in result.items():
             if self.batch.manifest.outputs[name].type not in BINARY_TYPES:
                 shown[name] = value
-            elif self.lines.path is not None:
+            elif self.lines.files is not None:
                 file = f"{file_name(item)}.{name}{suffix_of(value)}"
-                self.lines.keep_output(file, value)
-                where = f"{self.lines.folder.name}/{file}"
-                shown[name] = {"path": where, "media_type": media_type(value)}
+                path = self.lines.files.keep(file, value)
+                shown[name] = {"path": path, "media_type": media_type(value)}
         for value in result.values():
             if isinstance(value, Artifact):
                 self.batch.discard(value.path.parent)

@@ -15,9 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from orchestrator.core.canonical import short
 from orchestrator.errors import UsageError
-from orchestrator.jobs.output_files import write_output
+from orchestrator.pipelines.batch_files import BatchFiles
 from orchestrator.system.home import json_line
 
 OK, FAILED = "ok", "failed"
@@ -45,9 +44,10 @@ class JsonLines:
     Args:
         path: The file; None for `write_line` alone.
         write_line: Writes a line where there is no file.
-        files: The outputs that are files.
+        outputs: The outputs that are files.
 
     Attributes:
+        files: The files that lines name; None where there is no file of lines.
         receipts: The receipts of the items that are done.
         lost: How many items were done whose files are gone; they run again.
     """
@@ -56,15 +56,14 @@ class JsonLines:
         self,
         path: Path | None,
         write_line: Callable[[bytes], object] = lambda _: None,
-        files: Container[str] = (),
+        outputs: Container[str] = (),
     ) -> None:
         self.path = path
+        self.files = BatchFiles(path, outputs) if path is not None else None
         self.receipts: set[str] = set()
         self.lost = 0
         self._write_line = write_line
-        self._files = files
         self._done: dict[bytes, list[tuple[int, int]]] = {}
-        self._kept: set[str] = set()
         self._dropped: set[int] = set()
         self._found: IO[bytes] | None = None
         self._begun = False
@@ -72,7 +71,7 @@ class JsonLines:
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, path: Path, *, resume: bool, files: Container[str] = ()) -> Iterator[JsonLines]:
+    def open(cls, path: Path, *, resume: bool, outputs: Container[str] = ()) -> Iterator[JsonLines]:
         """Open the file, and read what is done.
 
         A file that holds anything else than records of a batch is refused. It stays as it is until
@@ -81,53 +80,16 @@ class JsonLines:
         Args:
             path: The file.
             resume: Whether it may be there already.
-            files: The outputs that are files.
+            outputs: The outputs that are files.
 
         Raises:
             UsageError: When it is there and not to be gone on with, is no file of records, or
                 another process writes it.
         """
-        lines = cls(path, files=files)
+        lines = cls(path, outputs=outputs)
         with lines._stack:
             lines._open(path, resume=resume)
             yield lines
-
-    @property
-    def folder(self) -> Path:
-        """The directory of the files that lines name; no other file of results has the same."""
-        assert self.path is not None
-        return self.path.with_name(f"{self.path.name}.files")
-
-    def producer_file(self, identity: str) -> Path:
-        """Return the file of what made results: the part of their receipts before the inputs.
-
-        Args:
-            identity: Its digest, which is in the lines.
-        """
-        return self.folder / f"receipt-{short(identity)}.json"
-
-    def keep_producer(self, receipt: Mapping[str, Any]) -> None:
-        """Write what made a result, once.
-
-        Raises:
-            UsageError: When the file cannot be written.
-        """
-        identity = receipt.get("identity")
-        if self.path is not None and identity is not None and identity not in self._kept:
-            self.keep_output(self.producer_file(identity).name, receipt["produced_by"])
-            self._kept.add(identity)
-
-    def keep_output(self, name: str, value: Any) -> None:
-        """Write an output, which ends with its job, to a file in the directory of files.
-
-        Raises:
-            UsageError: When the file cannot be written.
-        """
-        try:
-            self.folder.mkdir(exist_ok=True)
-            write_output(self.folder / name, value, ours=True)
-        except OSError as error:
-            raise _unwritable(self.folder / name, error) from error
 
     def take(self, mark: bytes) -> dict[str, Any] | None:
         """Return the record of an item that is done, each record once; None where there is none.
@@ -199,22 +161,13 @@ class JsonLines:
                 )
             if found is None or found["status"] != OK or not line.endswith(b"\n"):
                 self._dropped.add(start)
-            elif not self._has_files(found):
+            elif self.files is not None and not self.files.has_all(found["outputs"]):
                 self._dropped.add(start)
                 self.lost += 1
             else:
                 place = (start, len(line))
                 self._done.setdefault(key_digest(input_key(found["input"])), []).append(place)
                 self.receipts.add(str(found["receipt"]))
-
-    def _has_files(self, found: Mapping[str, Any]) -> bool:
-        """Return whether the files that a record names are there."""
-        assert self.path is not None
-        return all(
-            (self.path.parent / str(value.get("path"))).is_file()
-            for name, value in found["outputs"].items()
-            if name in self._files and isinstance(value, dict)
-        )
 
     def _replaced(self, path: Path, old: IO[bytes]) -> IO[bytes]:
         """Put a file with only the good lines of `old` in its place; held before it is there."""

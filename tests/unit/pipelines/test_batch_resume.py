@@ -91,7 +91,7 @@ class World:
         self.ran.clear()
         progress = Progress()
         files = {"copy", "other"}
-        with JsonLines.open(self.out, resume=resume, files=files) as lines:
+        with JsonLines.open(self.out, resume=resume, outputs=files) as lines:
             resumption = Resumption(lines, self.manifest, progress, mix)
             resumption.compare_producer(self.produced_by(None))
             items = (item_of(name, self.root, self.manifest, more) for name in names)

@@ -215,7 +215,7 @@ def test_an_item_whose_file_is_gone_runs_again(tmp_path, gone):
     (tmp_path / "out.jsonl.files").mkdir()
     if not gone:
         (tmp_path / "out.jsonl.files" / "a.wav").touch()
-    with JsonLines.open(path, resume=True, files={"sound"}) as lines:
+    with JsonLines.open(path, resume=True, outputs={"sound"}) as lines:
         assert (taken(lines, "a") is None, lines.lost) == (gone, gone)
         lines.begin()
     assert names_in(path) == ([] if gone else ["a"])
@@ -223,4 +223,4 @@ def test_an_item_whose_file_is_gone_runs_again(tmp_path, gone):
 
 def test_no_two_files_of_results_share_a_directory(tmp_path):
     names = ("out.jsonl", "out.json", "out", "out.jsonl.bak")
-    assert len({JsonLines(tmp_path / name).folder for name in names}) == len(names)
+    assert len({JsonLines(tmp_path / name).files.folder for name in names}) == len(names)
