@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -17,12 +17,14 @@ from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.job_display import print_log
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.cli.task_group import TaskGroup
+from orchestrator.cli.terminal import write_result
 from orchestrator.core.units import counted
 from orchestrator.errors import ItemsFailed, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
     from orchestrator.pipelines.batch_items import Item
+    from orchestrator.pipelines.batch_resume import Resumption
     from orchestrator.pipelines.batch_run import Batch, Progress
     from orchestrator.pipelines.json_lines import JsonLines
     from orchestrator.workspace import Choice
@@ -41,6 +43,12 @@ OPTIONS = (
         ["--resume"],
         is_flag=True,
         help="Continue FILE: run the items that it lacks and those that failed.",
+    ),
+    click.Option(
+        ["--mix"],
+        is_flag=True,
+        help="With --resume: also if another model, other options or other files made what is "
+        "there.",
     ),
     click.Option(
         ["--workers"],
@@ -106,7 +114,9 @@ def _run(
     from orchestrator.cli.input_options import collect
     from orchestrator.jobs.input_files import named_files, refuse_input
     from orchestrator.jobs.job import Job
-    from orchestrator.pipelines.batch_run import Batch, Progress, identity_of
+    from orchestrator.pipelines.batch_items import STANDARD_INPUT, item_of, listed
+    from orchestrator.pipelines.batch_resume import Resumption
+    from orchestrator.pipelines.batch_run import Batch, Progress
     from orchestrator.session import Session
 
     with contextlib.ExitStack() as stack:
@@ -116,8 +126,11 @@ def _run(
         out = context.cwd / options["out"]
         refuse_input(out, named_files(manifest, given, context.cwd))
         more = collect(manifest, given, session.spool())
-        items, total = _items(context, manifest, words, more, out)
-        lines = _lines(stack, manifest, options["out"], resume=options["resume"])
+        item = partial(item_of, cwd=context.cwd, manifest=manifest, more=more)
+        names = _names(context, manifest, words, out)
+        lines = _lines(
+            stack, manifest, options["out"], resume=options["resume"], mix=options["mix"]
+        )
         job = Job(
             manifest.name,
             device=options["device"],
@@ -127,10 +140,6 @@ def _run(
             workers=options["workers"],
             on_event=partial(print_log, context.reporter, manifest.name),
         )
-        if lines.receipts and lines.receipts != {identity_of(session, job)}:
-            context.say(
-                f"some results in {lines.path} were made by another model, environment or device"
-            )
         batch = Batch(
             job=job,
             manifest=manifest,
@@ -140,47 +149,67 @@ def _run(
             workers=options["workers"],
             retries=options["retries"],
         )
-        progress = Progress(total=total)
+        progress = Progress()
+        resumption = Resumption(lines, manifest, progress, mix=options["mix"])
+        if lines.receipts:
+            resumption.compare_producer(session.produced_by(job))
+        rest = None
+        if STANDARD_INPUT in words:
+            rest = listed(sys.stdin, context.cwd, manifest, more, out)
+        else:
+            progress.total = len(names)
+        items = _left(context, resumption, names, item, rest)
         _run_batch(context, batch, items, lines, progress)
         _conclude(context, manifest, progress, options)
 
 
-def _items(
-    context: Context, manifest: Manifest, words: tuple[str, ...], more: dict[str, Any], out: Path
-) -> tuple[Iterable[Item], int]:
-    """Return the items and how many there are; 0 where the number is not known yet."""
+def _left(
+    context: Context,
+    resumption: Resumption,
+    names: list[str],
+    item: Callable[[str], Item],
+    rest: Iterator[Item] | None,
+) -> Iterator[Item]:
+    """Return the items that are not done, once those that are have been found to be the same."""
+    left = [one.name for one in resumption.pending(map(item, names))]
+    resumption.refuse()
+    if resumption.differences:
+        context.say(f"{resumption.lines.path} mixes experiments: {resumption}")
+    items: Iterator[Item] = map(item, left)
+    return items if rest is None else chain(items, resumption.left(rest))
+
+
+def _names(context: Context, manifest: Manifest, words: tuple[str, ...], out: Path) -> list[str]:
+    """Return the names of the items that the command line gives."""
     from orchestrator.jobs.input_files import file_named, refuse_input
-    from orchestrator.pipelines.batch_items import (
-        STANDARD_INPUT,
-        expand,
-        filled_input,
-        item_of,
-        listed,
-    )
+    from orchestrator.pipelines.batch_items import STANDARD_INPUT, expand, filled_input
 
     named = [word for word in words if word != STANDARD_INPUT]
-    names: list[str] = []
-    if named:
-        names = expand(named, context.cwd, manifest.inputs[filled_input(manifest)].type)
-        refuse_input(out, (file_named(name, context.cwd) for name in names))
-    items: Iterator[Item] = (item_of(name, context.cwd, manifest, more) for name in names)
-    if len(named) == len(words):
-        return items, len(names)
-    return chain(items, listed(sys.stdin, context.cwd, manifest, more, out)), 0
+    if not named:
+        return []
+    names = expand(named, context.cwd, manifest.inputs[filled_input(manifest)].type)
+    refuse_input(out, (file_named(name, context.cwd) for name in names))
+    return names
 
 
-def _lines(stack: contextlib.ExitStack, manifest: Manifest, out: str, *, resume: bool) -> JsonLines:
-    from orchestrator.cli.outputs import BINARY_TYPES, STANDARD_OUTPUT
+def _lines(
+    stack: contextlib.ExitStack, manifest: Manifest, out: str, *, resume: bool, mix: bool
+) -> JsonLines:
+    from orchestrator.cli.outputs import STANDARD_OUTPUT
+    from orchestrator.jobs.output_files import BINARY_TYPES
     from orchestrator.pipelines.json_lines import JsonLines
 
+    if mix and not resume:
+        raise UsageError("--mix is for a file that is continued", fix="add --resume")
     if out != STANDARD_OUTPUT:
-        return stack.enter_context(JsonLines.open(Path(out), resume=resume))
+        files = {name for name, one in manifest.outputs.items() if one.type in BINARY_TYPES}
+        return stack.enter_context(JsonLines.open(Path(out), resume=resume, outputs=files))
     if resume:
         raise UsageError("standard output cannot be continued", fix="give -o a file")
     primary = manifest.primary_output
     if manifest.outputs[primary].type in BINARY_TYPES:
         raise UsageError(f"the output {primary!r} does not fit into JSON", fix="give -o a file")
-    return JsonLines(None, sys.stdout.buffer)
+    return JsonLines(None, write_result)
 
 
 def _run_batch(
@@ -206,7 +235,8 @@ def _run_batch(
     finally:
         context.reporter.finish(key)
         before = f", {progress.skipped} were done before" if progress.skipped else ""
-        context.say(f"{progress.done} done, {len(progress.failed)} failed{before}")
+        gone = f"; {counted(lines.lost, 'result')} had lost a file" if lines.lost else ""
+        context.say(f"{progress.done} done, {len(progress.failed)} failed{before}{gone}")
 
 
 def _conclude(

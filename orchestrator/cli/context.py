@@ -20,11 +20,18 @@ def _reporter() -> TerminalReporter:
 
 @dataclass
 class Context(Workspace):
-    """One run of `mm`. Results go through `out`, everything else through `say`."""
+    """One run of `mm`. Results go through `out`, everything else through `say`.
+
+    Attributes:
+        failure: What the command's JSON has in addition when the command fails.
+        json_printed: Whether it has printed its JSON object.
+    """
 
     reporter: TerminalReporter = field(default_factory=_reporter)
     debug: bool = False
     quiet: bool = False
+    failure: dict[str, Any] = field(default_factory=dict)
+    json_printed: bool = False
 
     def out(self, text: str) -> None:
         """Write a result and a newline to standard output."""
@@ -32,6 +39,7 @@ class Context(Workspace):
 
     def out_json(self, document: dict[str, Any]) -> None:
         """Write one JSON object and a newline to standard output."""
+        self.json_printed = True
         write_result(json_line(document) + b"\n")
 
     def say(self, text: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.terminal import discard_output, plain
+from orchestrator.cli.terminal import discard_output, visible
 from orchestrator.errors import Cancelled, JobFailed, MMError, UsageError
 
 if TYPE_CHECKING:
@@ -17,10 +18,35 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
+JSON_VERSION = 1
+"""The version of the objects of `--json` of a job, a pipeline and an error."""
+
 
 def conclude(error: BaseException, context: Context, arguments: Sequence[str]) -> int:
-    """Report `error` on standard error and return its exit code."""
+    """Report `error` on standard error, and in JSON where that was asked for; return its exit code.
+
+    Args:
+        error: What ended the command.
+        context: The command's.
+        arguments: The command line.
+    """
     context.close()
+    quiet = (BrokenPipeError, click.exceptions.Exit)  # no one reads it, or nothing is wrong
+    if _asks_for_json(arguments) and not context.json_printed and not isinstance(error, quiet):
+        try:
+            outcome, described = outcome_of(error)
+            context.out_json(
+                {
+                    "version": JSON_VERSION,
+                    **context.failure,
+                    "outcome": outcome,
+                    "error": described,
+                }
+            )
+        except BrokenPipeError:
+            discard_output()
+        except UsageError as unwritable:
+            _write(f"mm: {unwritable}")
     if isinstance(error, MMError):
         return _ours(error, context)
     if isinstance(error, click.exceptions.Exit):
@@ -40,11 +66,18 @@ def conclude(error: BaseException, context: Context, arguments: Sequence[str]) -
     return _unknown(error, context, arguments)
 
 
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    """Return whether `--json` is for `mm`, whether or not the command line is right otherwise."""
+    words = list(takewhile(lambda word: word != "--", arguments))
+    program = [word for word in words if not word.startswith("-")][:2] == ["env", "exec"]
+    return "--json" in words and not program
+
+
 def outcome_of(error: BaseException | None) -> tuple[str, dict[str, Any] | None]:
     """Return the `outcome` and the `error` of a document of `--json`."""
     if error is None:
         return "done", None
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
         known: MMError = Cancelled("interrupted")
     elif isinstance(error, click.ClickException):
         known = UsageError(error.format_message().rstrip("."))
@@ -108,4 +141,4 @@ def _traceback(error: BaseException) -> str:
 
 
 def _write(text: str) -> None:
-    click.echo(plain(text), err=True)
+    click.echo(visible(text), err=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -61,6 +63,7 @@ def _logs(context: Context, model: str) -> Iterator[Path]:
 
 def _print(log: Path, writer: WorkerRecord | None, tail: int | None) -> None:
     """Print a log, or its last lines; with a `writer`, follow the log until that worker ends."""
+    decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
     with log.open("rb") as stream:
         if tail is not None:
             stream.seek(_start_of_last(stream, tail))
@@ -70,7 +73,8 @@ def _print(log: Path, writer: WorkerRecord | None, tail: int | None) -> None:
             if stream.tell() > os.fstat(stream.fileno()).st_size:
                 stream.seek(0, os.SEEK_END)  # its supervisor has truncated it
             while data := stream.read(CHUNK):
-                write_result(data)
+                # A character may be in two reads; a terminal gets it whole.
+                write_result(decode(data) if sys.stdout.isatty() else data)
             if ended:
                 return
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import sys
@@ -13,16 +12,13 @@ from orchestrator.cli.terminal import write_result
 from orchestrator.core.paths import given_path
 from orchestrator.errors import UsageError
 from orchestrator.jobs.input_files import named_files, refuse_input
-from orchestrator.jobs.npy import npy_bytes
-from orchestrator.jobs.results import Artifact, Audio
-from orchestrator.system.home import write_atomically
+from orchestrator.jobs.output_files import BINARY_TYPES, is_binary, pieces, write_output
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
     from orchestrator.core.manifest import Takes
 
-BINARY_TYPES = frozenset({"image", "file", "audio", "array"})
 STANDARD_OUTPUT = "-"
 AUDIO_SUFFIXES = ("", ".wav", ".wave")
 
@@ -46,10 +42,21 @@ def parse_places(words: Sequence[str], names: Container[str], primary: str) -> d
         if name in places:
             raise UsageError(f"two places for the output {name!r}", fix="give -o once for each")
         given_path(path, f"-o {word}".rstrip())
+        for other, taken in places.items():
+            if STANDARD_OUTPUT not in (path, taken) and _same_place(path, taken):
+                what = f"the outputs {other!r} and {name!r} go to one place"
+                raise UsageError(what, where=path, fix="give each a place of its own")
         places[name] = path
     if list(places.values()).count(STANDARD_OUTPUT) > 1:
         raise UsageError("two outputs for standard output", fix="give one of them a path")
     return places
+
+
+def _same_place(one: str, other: str) -> bool:
+    """Return whether two paths are one file or directory; a device takes any number of outputs."""
+    path = Path(one).resolve()
+    device = path.exists() and not (path.is_file() or path.is_dir())
+    return path == Path(other).resolve() and not device
 
 
 def printed_output(places: Mapping[str, str]) -> str:
@@ -142,33 +149,6 @@ def keep_inputs(
             refuse_input(cwd / place, named_files(manifest, given, cwd))
 
 
-def is_binary(value: Any) -> bool:
-    """Return whether a value is bytes of a file, which do not fit into JSON."""
-    return isinstance(value, (Audio, Artifact, memoryview)) or hasattr(value, "dtype")
-
-
-def as_bytes(value: Any) -> bytes:
-    """Return an output as the bytes of a file."""
-    if isinstance(value, (Audio, Artifact)):
-        return value.read()
-    if isinstance(value, str):
-        return (value if value.endswith("\n") else value + "\n").encode("utf-8")
-    if is_binary(value):
-        return npy_bytes(value)
-    return (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode("utf-8")
-
-
-def suffix_of(value: Any) -> str:
-    """Return the suffix of a file of `as_bytes(value)`."""
-    if isinstance(value, Artifact):
-        return value.path.suffix
-    if isinstance(value, Audio):
-        return ".wav"
-    if is_binary(value):
-        return ".npy"
-    return ".txt" if isinstance(value, str) else ".json"
-
-
 def described(value: Any, place: str | None) -> Any:
     """Return an output as `--json` shows it: the value, or where its file is; null for nowhere."""
     if not is_binary(value):
@@ -177,12 +157,18 @@ def described(value: Any, place: str | None) -> Any:
 
 
 def print_output(value: Any) -> None:
-    """Write an output to standard output, text with a line end."""
-    write_result(f"{value}\n" if isinstance(value, str) else as_bytes(value))
+    """Write an output to standard output, as a file has it."""
+    for piece in pieces(value):
+        write_result(piece)
 
 
-def write_file(path: str, data: bytes) -> None:
-    """Write `data` to `path`, whole or not at all; a pipe or device is written straight.
+def write_file(path: str, value: Any, *, ours: bool = False) -> None:
+    """Write an output to `path`, whole or not at all; a pipe or device is written straight.
+
+    Args:
+        path: The file.
+        value: The output.
+        ours: As for `copy_file`, where the output is a file.
 
     Raises:
         UsageError: When it cannot be written.
@@ -190,10 +176,12 @@ def write_file(path: str, data: bytes) -> None:
     target = Path(path)
     try:
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            target.write_bytes(data)
+            with target.open("wb") as stream:
+                for piece in pieces(value):
+                    stream.write(piece)
             return
         # A link stays a link: what it points to is replaced.
-        write_atomically(target.resolve(), data, mode=None)
+        write_output(target.resolve(), value, ours=ours)
     except OSError as error:
         raise UsageError(
             f"cannot be written ({error.strerror})", where=path, fix="choose another place with -o"

@@ -6,15 +6,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.cli.outputs import (
-    STANDARD_OUTPUT,
-    as_bytes,
-    is_binary,
-    suffix_of,
-    write_file,
-)
+from orchestrator.cli.outputs import STANDARD_OUTPUT, write_file
+from orchestrator.jobs.output_files import is_binary, suffix_of, write_output
 from orchestrator.jobs.results import Audio
-from orchestrator.system.home import make_private, write_atomically
+from orchestrator.system.home import make_private
 from orchestrator.system.removal import remove_oldest
 
 if TYPE_CHECKING:
@@ -52,9 +47,9 @@ def save(
         if planned == STANDARD_OUTPUT or path.exists():
             when = time.strftime("%Y%m%d-%H%M%S")
             path = _spare(home, f"{model}-{name}-{when}{suffix_of(whole)}")
-            write_atomically(path, as_bytes(whole), mode=0o600)
+            write_output(path, whole, mode=0o600, ours=True)
         else:
-            write_file(str(path), as_bytes(whole))
+            write_file(str(path), whole, ours=True)
         written.append(str(path))
     return written
 

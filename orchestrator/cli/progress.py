@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from orchestrator.cli.terminal import plain
+from orchestrator.cli.terminal import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -52,7 +52,7 @@ class TerminalReporter:
             if not self._stream.isatty():
                 self._quiet_line(key, text)
                 return
-            text = plain(text)
+            text = visible(text)
             bars = self._display()
             if key not in self._tasks:
                 self._tasks[key] = bars.add_task(key, total=None, text=text)
@@ -105,7 +105,7 @@ class TerminalReporter:
     def _write(self, line: str) -> None:
         if self.quiet:
             return
-        line = plain(line)
+        line = visible(line)
         if self._bars is not None:
             self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:

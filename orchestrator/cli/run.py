@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.error_exit import outcome_of
+from orchestrator.cli.error_exit import JSON_VERSION
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.cli.task_group import TaskGroup
+from orchestrator.cli.terminal import write_result
 from orchestrator.errors import Crashed, EnvironmentFailure, JobFailed, MMError, UsageError
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
     from orchestrator.jobs.results import Result
     from orchestrator.workspace import Choice
-
-JSON_VERSION = 1
 
 OPTIONS = (
     click.Option(
@@ -61,21 +58,15 @@ class RunGroup(TaskGroup):
         return _command(name, choice)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Note before the model and its options are known whether JSON is wanted."""
-        ctx.meta["mm.json"] = "--json" in args[: args.index("--") if "--" in args else None]
+        """Note what an error's JSON has in addition, before the model and its options are known."""
+        ctx.ensure_object(Context).failure = {"model": None, "outputs": {}, "receipt": None}
         return super().parse_args(ctx, args)
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; where JSON is wanted, every error prints its one object."""
-        try:
-            return super().invoke(ctx)
-        except (BrokenPipeError, click.exceptions.Exit):
-            raise  # no one reads it, or nothing ran
-        except (Exception, KeyboardInterrupt) as error:
-            if ctx.meta["mm.json"]:
-                model = ctx.meta.get("mm.chosen")
-                ctx.ensure_object(Context).out_json(_document(model, error=error))
-            raise
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Return the command of a task or model, and note the model."""
+        found = super().get_command(ctx, cmd_name)
+        ctx.ensure_object(Context).failure["model"] = ctx.meta["mm.chosen"]
+        return found
 
 
 @click.group(cls=RunGroup, subcommand_metavar="TASK|MODEL [INPUTS]...")
@@ -130,6 +121,7 @@ def _places(
 ) -> dict[str, str]:
     """Return where the outputs go, after checking that they can and may go there."""
     from orchestrator.cli import outputs
+    from orchestrator.jobs.output_files import BINARY_TYPES
 
     primary, as_json = manifest.primary_output, options["as_json"]
     places = outputs.parse_places(options["out"], manifest.outputs, primary)
@@ -137,7 +129,7 @@ def _places(
         places[primary] = outputs.STANDARD_OUTPUT
     for name, path in places.items():
         outputs.check_place(name, manifest.outputs[name].type, path, as_json=as_json)
-    if as_json and primary not in places and manifest.outputs[primary].type in outputs.BINARY_TYPES:
+    if as_json and primary not in places and manifest.outputs[primary].type in BINARY_TYPES:
         raise UsageError(f"the output {primary!r} does not fit into JSON", fix="add -o PATH for it")
     if options["receipt"]:
         outputs.check_writable(options["receipt"])
@@ -174,7 +166,7 @@ def _execute(
         # A job that may run again must not write anything before it ends.
         may_stream = printed and not options["retries"]
         if may_stream and should_stream(manifest.outputs[printed].type, options["out"]):
-            display.stream = Stream(printed, sys.stdout.buffer, cancellation.request)
+            display.stream = Stream(printed, write_result, cancellation.request)
         job = Job(
             manifest.name,
             collect(manifest, given, session.spool()),
@@ -231,7 +223,7 @@ def _deliver(
         if name not in result:
             context.say(f"{result.model} gave no {name!r} this time")
         elif path != outputs.STANDARD_OUTPUT:
-            outputs.write_file(path, outputs.as_bytes(result[name]))
+            outputs.write_file(path, result[name], ours=True)
     printed = outputs.printed_output(places)
     if printed in result:
         if stream is not None and stream.began:
@@ -239,25 +231,16 @@ def _deliver(
         else:
             outputs.print_output(result[printed])
     if options["receipt"]:
-        data = json.dumps(result.receipt, indent=2, ensure_ascii=False) + "\n"
-        outputs.write_file(options["receipt"], data.encode("utf-8"))
+        outputs.write_file(options["receipt"], result.receipt)
     if options["as_json"]:
         shown = {name: outputs.described(value, places.get(name)) for name, value in result.items()}
-        context.out_json(_document(result.model, shown, result.receipt))
-
-
-def _document(
-    model: str | None,
-    shown: dict[str, Any] | None = None,
-    receipt: dict[str, Any] | None = None,
-    error: BaseException | None = None,
-) -> dict[str, Any]:
-    outcome, described = outcome_of(error)
-    return {
-        "version": JSON_VERSION,
-        "model": model,
-        "outcome": outcome,
-        "outputs": shown or {},
-        "error": described,
-        "receipt": receipt,
-    }
+        context.out_json(
+            {
+                "version": JSON_VERSION,
+                "model": result.model,
+                "outcome": "done",
+                "outputs": shown,
+                "error": None,
+                "receipt": result.receipt,
+            }
+        )

@@ -12,13 +12,12 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.cli.terminal import writing
 from orchestrator.errors import OutputError
 from orchestrator.jobs.results import Audio
+from orchestrator.system.home import text_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import BinaryIO
 
 
 STREAMED = frozenset({"text", "audio"})
@@ -48,19 +47,21 @@ def should_stream(kind: str, words: Sequence[str]) -> bool:
 
 
 class Stream:
-    """Writes the chunks of one output to `target`, and what is left at the end.
+    """Writes the chunks of one output, and what is left at the end.
 
     Args:
         name: The output.
-        target: Where to.
+        write: Writes bytes to standard output.
         on_broken: Called once, when the reader has closed the pipe.
     """
 
-    def __init__(self, name: str, target: BinaryIO, on_broken: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, write: Callable[[bytes], None], on_broken: Callable[[], None]
+    ) -> None:
         self.name = name
         self.began = False
         self.broken = False
-        self._target = target
+        self._write_out = write
         self._on_broken = on_broken
         self._parts: list[Any] = []
 
@@ -76,7 +77,7 @@ class Stream:
             raise OutputError(f"the chunks of {self.name!r} are not of one rate and shape")
         self.began = True
         self._parts.append(value)
-        self._write(value.pcm() if isinstance(value, Audio) else str(value).encode("utf-8"))
+        self._write(value.pcm() if isinstance(value, Audio) else text_bytes(str(value)))
 
     def end(self, whole: Any) -> None:
         """Write what was not streamed of the whole output.
@@ -92,7 +93,8 @@ class Stream:
         else:
             streamed = "".join(self._parts)
             begins = str(whole).startswith(streamed)
-            rest = f"{str(whole)[len(streamed) :]}\n".encode()
+            end = "" if str(whole).endswith("\n") else "\n"
+            rest = text_bytes(f"{str(whole)[len(streamed) :]}{end}")
         if not begins:
             raise OutputError(f"what was streamed of {self.name!r} is not how it begins")
         self._write(rest)
@@ -101,9 +103,7 @@ class Stream:
         if self.broken:
             return
         try:
-            with writing():
-                self._target.write(data)
-                self._target.flush()
+            self._write_out(data)
         except BrokenPipeError:
             self.broken = True
             self._on_broken()

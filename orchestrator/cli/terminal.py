@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
-import click
-
 from orchestrator.errors import UsageError
+from orchestrator.system.home import text_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONTROLS = {
-    number: "\ufffd"
-    for number in (*range(0x20), 0x7F, *range(0x80, 0xA0))
-    if chr(number) not in "\n\t"
-}
-"""Control characters, which a terminal obeys and does not show."""
+_STEERING = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\r(?!\n)"
+)
+"""What a terminal obeys and does not show: controls, and the marks that turn the order of text."""
 
 
-def plain(text: str) -> str:
-    """Return `text`, which may come from a model, without control sequences."""
-    return click.unstyle(text).translate(CONTROLS)
+def visible(text: str) -> str:
+    """Return `text`, which may come from a model, with what would steer a terminal escaped.
+
+    The escapes are those of JSON, so that JSON stays the same JSON.
+    """
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 @contextlib.contextmanager
@@ -48,10 +49,19 @@ def writing() -> Iterator[None]:
         ) from error
 
 
-def write_result(data: str | bytes) -> None:
-    """Write to standard output, all of it and now; errors are those of `writing`."""
+def write_result(data: str | bytes | memoryview) -> None:
+    """Write to standard output, all of it and now: text in UTF-8; to a terminal its visible form.
+
+    Raises:
+        BrokenPipeError, UsageError: As `writing`.
+    """
+    if sys.stdout.isatty():
+        text = data if isinstance(data, str) else bytes(data).decode("utf-8", "backslashreplace")
+        data = visible(text)
     with writing():
-        click.echo(data, nl=False)
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text_bytes(data) if isinstance(data, str) else data)
+        sys.stdout.buffer.flush()
 
 
 def discard_output() -> None:

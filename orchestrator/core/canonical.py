@@ -17,8 +17,8 @@ SHORT_DIGEST_LENGTH = 12
 def canonical_bytes(value: Any) -> bytes:
     """Return `value` (None, bool, int, float, str, list, tuple, dict with str keys) as JSON bytes.
 
-    Keys are sorted, there is no white space, and text is UTF-8. NaN and infinities are refused,
-    because JSON has no spelling for them.
+    Keys are sorted, there is no white space, and text is UTF-8, with half a surrogate pair as JSON
+    escapes it. NaN and infinities are refused, because JSON has no spelling for them.
 
     Raises:
         ValueError: For a NaN or an infinity.
@@ -27,7 +27,7 @@ def canonical_bytes(value: Any) -> bytes:
     text = json.dumps(
         value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
     )
-    return text.encode("utf-8")
+    return text.encode("utf-8", "backslashreplace")
 
 
 def digest(value: Any) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RESERVED_OPTIONS = frozenset(
     {"out", "json", "model", "device", "dtype", "keep-alive", "timeout", "receipt", "manifests"}
     | {"debug", "force", "retries", "workers", "backend", "engine", "help", "address", "model-dir"}
-    | {"load-timeout", "quiet"}
+    | {"load-timeout", "quiet", "resume", "mix"}
 )
 """The options of `mm` itself, which no input may bear."""
 

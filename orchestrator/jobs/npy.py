@@ -62,6 +62,11 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
 
 def npy_bytes(value: Any) -> bytes:
     """Return `value`, an array as `Result` holds it, as the bytes of an `.npy` file."""
+    return b"".join(npy_parts(value))
+
+
+def npy_parts(value: Any) -> tuple[bytes, memoryview]:
+    """Return the head of an `.npy` file of `value`, and the elements, which are not copied."""
     buffers: list[memoryview] = []
     wire = encode_array(value, buffers)
     described = wire["dtype"]
@@ -70,4 +75,4 @@ def npy_bytes(value: Any) -> bytes:
     text = repr({"descr": described, "fortran_order": False, "shape": tuple(wire["shape"])})
     room = -(len(MAGIC) + 2 + 2 + len(text) + 1) % ALIGNMENT
     header = (text + " " * room + "\n").encode("latin1")
-    return MAGIC + b"\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(buffers[0])
+    return MAGIC + b"\x01\x00" + len(header).to_bytes(2, "little") + header, buffers[0]

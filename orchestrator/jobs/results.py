@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +15,8 @@ from msgspec.structs import replace
 
 from orchestrator.core.value_checks import AUDIO_ITEM_SIZES
 from orchestrator.errors import OutputError
+from orchestrator.system.copying import copy_file
+from orchestrator.system.home import replacing
 from orchestrator.worker.encoding import array_view
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ class Artifact:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Copy it to `path`, which has it whole or not at all, and return that path."""
-        return _save(Path(path), lambda target: shutil.copyfile(self.path, target))
+        copy_file(self.path, Path(path))
+        return Path(path)
 
 
 class Audio:
@@ -178,12 +179,9 @@ class Audio:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it to `path` as a WAV file, whole or not at all, and return that path."""
-
-        def write(target: Path) -> None:
-            with target.open("wb") as stream:
-                self._write(stream)
-
-        return _save(Path(path), write)
+        with replacing(Path(path), mode=None) as temporary, temporary.open("wb") as stream:
+            self._write(stream)
+        return Path(path)
 
     def __repr__(self) -> str:
         return f"Audio({self.duration:.2f} s, {self.rate} Hz, {self.channels} channel(s))"
@@ -225,16 +223,3 @@ def array_result(name: str, value: ArrayValue) -> Any:
         return array_view(value.data, value.dtype, value.shape)
     except (TypeError, ValueError, OverflowError, MemoryError, SyntaxError) as error:
         raise OutputError(f"output {name!r} is no array ({error})") from error
-
-
-def _save(target: Path, write: Any) -> Path:
-    """Let `write` fill a file beside `target`, then put it in place."""
-    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
-    try:
-        write(temporary)
-        temporary.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    return target

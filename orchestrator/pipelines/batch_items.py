@@ -6,7 +6,7 @@ import glob
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,10 +39,12 @@ class Item:
     Attributes:
         name: What its line calls it: a path, `doc.pdf#page=3`, or an object of inputs.
         inputs: Makes what the model is given, with files in the directory.
+        given: What that is made from: values, and the files that are read for them.
     """
 
     name: Any
     inputs: Callable[[Path], Mapping[str, Any]]
+    given: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -144,7 +146,8 @@ def item_of(name: str, cwd: Path, manifest: Manifest, more: Mapping[str, Any]) -
     filled = filled_input(manifest)
     read = _readers(manifest.inputs[filled].type)
     path = cwd / Path(name).expanduser()
-    return Item(name, lambda directory: {**more, filled: read(path, directory)})
+    given = {**more, filled: path}
+    return Item(name, lambda directory: {**given, filled: read(path, directory)}, given)
 
 
 def _readers(kind: str) -> Callable[[Path, Path], Any]:
@@ -212,7 +215,8 @@ def listed(
                 yield item_of(name, cwd, manifest, more)
         elif isinstance(found, dict):
             refuse_input(out, named_files(manifest, found, cwd))
-            yield Item(found, partial(_inputs, manifest, cwd, {**more, **found}))
+            given = {**more, **found}
+            yield Item(found, partial(_inputs, manifest, cwd, given), given)
         else:
             raise UsageError("is neither a path nor an object", where=where)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,21 +19,22 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.canonical import digest, digest_bytes, short
+from orchestrator.core.canonical import digest_bytes, short
 from orchestrator.core.units import format_duration
 from orchestrator.errors import Cancelled, MMError
-from orchestrator.jobs.npy import npy_bytes
-from orchestrator.jobs.results import MEDIA_TYPES, Artifact, Audio
+from orchestrator.jobs.output_files import BINARY_TYPES, media_type, suffix_of
+from orchestrator.jobs.results import Artifact
+from orchestrator.pipelines.batch_sources import described_inputs, sources_of
 from orchestrator.pipelines.in_flight import InFlightJobs
 from orchestrator.pipelines.job_runner import JobRunner, ModelUnusable
-from orchestrator.pipelines.json_lines import FAILED, OK, key_digest
-from orchestrator.system.home import write_atomically
+from orchestrator.pipelines.json_lines import FAILED, OK
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
     from orchestrator.jobs.job import Job
     from orchestrator.jobs.results import Result
     from orchestrator.pipelines.batch_items import Item
+    from orchestrator.pipelines.batch_sources import Sources
     from orchestrator.pipelines.job_runner import Jobs
     from orchestrator.pipelines.json_lines import JsonLines
 
@@ -109,11 +109,11 @@ class Batch:
         progress: Progress,
         report: Callable[[], None] = lambda: None,
     ) -> None:
-        """Run every item that is not done yet, past failures.
+        """Run every item, past failures.
 
         Args:
             items: What to run; taken as needed.
-            lines: Where results go; what is done there is skipped.
+            lines: Where results go.
             progress: Counts.
             report: Called after each line.
 
@@ -157,23 +157,19 @@ class _BatchRun:
     ended: SimpleQueue[_Ended] = field(default_factory=SimpleQueue)
 
     def all(self, items: Iterable[Item]) -> None:
-        """Run every item that is not done yet."""
+        """Run every item."""
         batch = self.batch
-        done = Counter(self.lines.done)
         running = 0
         for item in items:
-            mark = key_digest(item.key)
-            if done[mark]:
-                done[mark] -= 1
-                self.progress.skipped += 1
-                continue
+            self.lines.begin()  # not before it is known that there is anything to run
             # One item more than workers: its input is made, here, while they all run.
             while running > batch.workers:
                 self.write_next()
                 running -= 1
             directory = batch.scratch()
+            sources = sources_of(batch.manifest, item.given)
             try:
-                work = partial(self.run_item, item, directory, item.inputs(directory))
+                work = partial(self.run_item, item, directory, sources, item.inputs(directory))
             except MMError as error:
                 batch.discard(directory)
                 self.ended.put(_failed(item, error, 0.0))
@@ -207,23 +203,40 @@ class _BatchRun:
             self.progress.done += 1
             self.progress.warnings += ((one.item, each) for each in one.line.get("warnings", ()))
 
-    def run_item(self, item: Item, directory: Path, inputs: Mapping[str, Any]) -> None:
+    def run_item(
+        self, item: Item, directory: Path, sources: Sources, inputs: Mapping[str, Any]
+    ) -> None:
         """Run one item, in a thread, and queue how it ended."""
         began = time.monotonic()
         try:
             self.runner.load()
-            ended = _Ended(item, self.line(item, self.runner.run(inputs)))
+            result = self.runner.run(inputs)
         except ModelUnusable as unusable:
             ended = _Ended(item, None, unusable.cause)
         except MMError as error:
             ended = _failed(item, error, time.monotonic() - began)
         except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
             ended = _Ended(item, None, error)
+        else:
+            ended = self.keep(item, result, sources, inputs)
         self.ended.put(ended)
         self.batch.discard(directory)
 
-    def line(self, item: Item, result: Result) -> dict[str, Any]:
-        """Return the line of an item that ended well."""
+    def keep(
+        self, item: Item, result: Result, sources: Sources, inputs: Mapping[str, Any]
+    ) -> _Ended:
+        """Write the files of a result; return its line, or the error that ends the batch."""
+        try:
+            receipt = result.receipt
+            if self.lines.files is not None:
+                self.lines.files.keep_producer(receipt)
+            described = described_inputs(sources, inputs, receipt.get("inputs", {}))
+            return _Ended(item, self.line(item, result, described))
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            return _Ended(item, None, error)
+
+    def line(self, item: Item, result: Result, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the line of an item that ended well; `inputs` is what it says of its inputs."""
         line = {
             "input": item.name,
             "status": OK,
@@ -231,6 +244,7 @@ class _BatchRun:
             "error": None,
             "seconds": round(sum(result.timings.values()), 3),
             "receipt": result.receipt.get("identity"),
+            "inputs": inputs,
         }
         return {**line, "warnings": list(result.warnings)} if result.warnings else line
 
@@ -238,21 +252,15 @@ class _BatchRun:
         """Return what a line says of the outputs; files are written beside the line's file."""
         shown: dict[str, Any] = {}
         for name, value in result.items():
-            kind = self.batch.manifest.outputs[name].type
-            if not isinstance(value, (Audio, Artifact)) and kind != "array":
+            if self.batch.manifest.outputs[name].type not in BINARY_TYPES:
                 shown[name] = value
-                continue
-            if self.lines.path is None:
-                continue
-            suffix = _suffix(value)
-            data = value.read() if isinstance(value, (Audio, Artifact)) else npy_bytes(value)
-            folder = self.lines.path.with_name(f"{self.lines.path.stem}.files")
-            path = folder / f"{file_name(item)}.{name}{suffix}"
-            write_atomically(path, data, mode=None)
+            elif self.lines.files is not None:
+                file = f"{file_name(item)}.{name}{suffix_of(value)}"
+                path = self.lines.files.keep(file, value)
+                shown[name] = {"path": path, "media_type": media_type(value)}
+        for value in result.values():
             if isinstance(value, Artifact):
                 self.batch.discard(value.path.parent)
-            media = MEDIA_TYPES.get(suffix, "application/octet-stream")
-            shown[name] = {"path": f"{folder.name}/{path.name}", "media_type": media}
         return shown
 
 
@@ -277,14 +285,3 @@ def file_name(item: Item) -> str:
     readable = item.name if isinstance(item.name, str) else "item"
     last = _UNSAFE.sub("-", readable.rpartition("/")[2])[-60:].strip(".-")
     return f"{last or 'item'}-{short(digest_bytes(item.key.encode('utf-8')))[:8]}"
-
-
-def identity_of(jobs: Jobs, job: Job) -> str:
-    """Return the receipts' identity that results would have now."""
-    return digest(dict(jobs.produced_by(job)))
-
-
-def _suffix(value: Any) -> str:
-    if isinstance(value, Audio):
-        return ".wav"
-    return value.path.suffix.lower() if isinstance(value, Artifact) else ".npy"

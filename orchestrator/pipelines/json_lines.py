@@ -10,12 +10,13 @@ import os
 import re
 import secrets
 import stat
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from orchestrator.errors import UsageError
+from orchestrator.pipelines.batch_files import BatchFiles
 from orchestrator.system.home import json_line
 
 OK, FAILED = "ok", "failed"
@@ -41,74 +42,116 @@ class JsonLines:
     """The file of results, held by one batch at a time.
 
     Args:
-        path: The file; None for `stream` alone.
-        stream: Where lines go when there is no file.
+        path: The file; None for `write_line` alone.
+        write_line: Writes a line where there is no file.
+        outputs: The outputs that are files.
+
+    Attributes:
+        files: The files that lines name; None where there is no file of lines.
+        receipts: The receipts of the items that are done.
+        lost: How many items were done whose files are gone; they run again.
     """
 
-    def __init__(self, path: Path | None, stream: IO[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        write_line: Callable[[bytes], object] = lambda _: None,
+        outputs: Container[str] = (),
+    ) -> None:
         self.path = path
-        self._stream = stream
-        self.done: Counter[bytes] = Counter()
+        self.files = BatchFiles(path, outputs) if path is not None else None
         self.receipts: set[str] = set()
+        self.lost = 0
+        self._write_line = write_line
+        self._done: dict[bytes, list[tuple[int, int]]] = {}
+        self._dropped: set[int] = set()
+        self._found: IO[bytes] | None = None
+        self._begun = False
+        self._stack = contextlib.ExitStack()
 
     @classmethod
     @contextlib.contextmanager
-    def open(cls, path: Path, *, resume: bool) -> Iterator[JsonLines]:
-        """Open the file for more lines.
+    def open(cls, path: Path, *, resume: bool, outputs: Container[str] = ()) -> Iterator[JsonLines]:
+        """Open the file, and read what is done.
 
-        Lines of items that failed, and one that was cut off, are taken out: they run again. A file
-        that holds anything else than records of a batch is refused, and stays as it is.
+        A file that holds anything else than records of a batch is refused. It stays as it is until
+        `begin`.
 
         Args:
             path: The file.
             resume: Whether it may be there already.
+            outputs: The outputs that are files.
 
         Raises:
             UsageError: When it is there and not to be gone on with, is no file of records, or
                 another process writes it.
         """
-        lines = cls(path)
-        with contextlib.ExitStack() as stack:
-            lines._open(stack, resume=resume)
+        lines = cls(path, outputs=outputs)
+        with lines._stack:
+            lines._open(path, resume=resume)
             yield lines
 
-    def _open(self, stack: contextlib.ExitStack, *, resume: bool) -> None:
-        assert self.path is not None
+    def take(self, mark: bytes) -> dict[str, Any] | None:
+        """Return the record of an item that is done, each record once; None where there is none.
+
+        Args:
+            mark: The digest of the item's key.
+        """
+        places = self._done.get(mark)
+        if not places or self._found is None:
+            return None
+        start, size = places.pop(0)
+        return _record(os.pread(self._found.fileno(), size, start))
+
+    def begin(self) -> None:
+        """Take out the lines of items that run again: they failed, were cut off, or lost a file.
+
+        It does nothing when it is called again.
+
+        Raises:
+            UsageError: When the file cannot be written.
+        """
+        if self.path is None or self._found is None or self._begun:
+            return
+        self._begun = True
+        stream = self._found
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (0 if resume else os.O_EXCL)
-            file = os.open(self.path, flags, 0o666)
-        except FileExistsError:
-            raise UsageError(
-                "is there already", where=str(self.path), fix="add --resume, or choose another -o"
-            ) from None
+            if self._dropped:
+                # A link stays a link: what it points to is replaced.
+                stream = self._replaced(self.path.resolve(), stream)
         except OSError as error:
             raise _unwritable(self.path, error) from error
+        stream.seek(0, os.SEEK_END)
+        self._write_line = partial(_append, stream)
+
+    def _open(self, path: Path, *, resume: bool) -> None:
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (0 if resume else os.O_EXCL)
+            file = os.open(path, flags, 0o666)
+        except FileExistsError:
+            raise UsageError(
+                "is there already", where=str(path), fix="add --resume, or choose another -o"
+            ) from None
+        except OSError as error:
+            raise _unwritable(path, error) from error
         if not stat.S_ISREG(os.fstat(file).st_mode):
             os.close(file)
             raise UsageError(
                 "is not a regular file",
-                where=str(self.path),
+                where=str(path),
                 fix="choose another -o; - is standard output",
             )
-        stream: IO[bytes] = stack.enter_context(os.fdopen(file, "r+b"))
-        _hold(stream, self.path)
-        if not self._read(stream):
-            try:
-                # A link stays a link: what it points to is replaced.
-                stream = stack.enter_context(_replaced(self.path.resolve(), stream))
-            except OSError as error:
-                raise _unwritable(self.path, error) from error
-        stream.seek(0, os.SEEK_END)
-        self._stream = stream
+        self._found = self._stack.enter_context(os.fdopen(file, "r+b"))
+        _hold(self._found, path)
+        self._read(self._found)
 
-    def _read(self, stream: IO[bytes]) -> bool:
-        """Note what is done; return whether every line is to be kept.
+    def _read(self, stream: IO[bytes]) -> None:
+        """Note what is done.
 
         Raises:
             UsageError: For a line that no batch has written.
         """
-        whole = True
-        for number, line in enumerate(_lines(stream), start=1):
+        for number, (start, line) in enumerate(_lines(stream), start=1):
             found = _record(line)
             if found is None and not _is_cut_off(line):
                 raise UsageError(
@@ -116,13 +159,32 @@ class JsonLines:
                     where=f"{self.path}:{number}",
                     fix="choose another -o",
                 )
-            if not _is_good(line, found):
-                whole = False
-                continue
-            assert found is not None
-            self.done[key_digest(input_key(found["input"]))] += 1
-            self.receipts.add(str(found["receipt"]))
-        return whole
+            if found is None or found["status"] != OK or not line.endswith(b"\n"):
+                self._dropped.add(start)
+            elif self.files is not None and not self.files.has_all(found["outputs"]):
+                self._dropped.add(start)
+                self.lost += 1
+            else:
+                place = (start, len(line))
+                self._done.setdefault(key_digest(input_key(found["input"])), []).append(place)
+                self.receipts.add(str(found["receipt"]))
+
+    def _replaced(self, path: Path, old: IO[bytes]) -> IO[bytes]:
+        """Put a file with only the good lines of `old` in its place; held before it is there."""
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        stream = self._stack.enter_context(temporary.open("x+b"))
+        try:
+            _hold(stream, path)
+            os.fchmod(stream.fileno(), stat.S_IMODE(os.fstat(old.fileno()).st_mode))
+            stream.writelines(line for start, line in _lines(old) if start not in self._dropped)
+            stream.flush()
+            os.fsync(stream.fileno())
+            temporary.replace(path)
+        except BaseException:
+            stream.close()
+            temporary.unlink(missing_ok=True)
+            raise
+        return stream
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append a line, whole.
@@ -130,14 +192,17 @@ class JsonLines:
         Raises:
             UsageError: When the file cannot be written.
         """
-        assert self._stream is not None
         try:
-            self._stream.write(json_line(line) + b"\n")
-            self._stream.flush()
+            self._write_line(json_line(line) + b"\n")
         except OSError as error:
             if self.path is None:
                 raise
             raise _unwritable(self.path, error) from error
+
+
+def _append(stream: IO[bytes], line: bytes) -> None:
+    stream.write(line)
+    stream.flush()
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
@@ -147,7 +212,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     ours = isinstance(found, dict) and found.keys() >= KEYS and found["status"] in (OK, FAILED)
-    return found if ours else None
+    return found if ours and isinstance(found["outputs"], dict) else None
 
 
 def _is_cut_off(line: bytes) -> bool:
@@ -163,16 +228,13 @@ def _is_cut_off(line: bytes) -> bool:
     return False  # whole, and something else
 
 
-def _is_good(line: bytes, found: dict[str, Any] | None) -> bool:
-    """Return whether a line is whole, and its item ended well."""
-    return found is not None and found["status"] == OK and line.endswith(b"\n")
-
-
-def _lines(stream: IO[bytes]) -> Iterator[bytes]:
-    """Yield the lines of an open file, from its beginning."""
+def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of an open file, from its beginning, each with where it begins."""
     with open(stream.fileno(), "rb", closefd=False) as reader:
-        reader.seek(0)
-        yield from reader
+        start = reader.seek(0)
+        for line in reader:
+            yield start, line
+            start += len(line)
 
 
 def _unwritable(path: Path, error: OSError) -> UsageError:
@@ -186,23 +248,3 @@ def _hold(stream: IO[bytes], path: Path) -> None:
         raise UsageError(
             "another mm writes to it", where=str(path), fix="wait for it, or choose another -o"
         ) from error
-
-
-def _replaced(path: Path, old: IO[bytes]) -> IO[bytes]:
-    """Put a file with only the good lines of `old` in its place; it is held before it is there."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    stream = temporary.open("x+b")
-    try:
-        _hold(stream, path)
-        os.fchmod(stream.fileno(), stat.S_IMODE(os.fstat(old.fileno()).st_mode))
-        for line in _lines(old):
-            if _is_good(line, _record(line)):
-                stream.write(line)
-        stream.flush()
-        os.fsync(stream.fileno())
-        temporary.replace(path)
-    except BaseException:
-        stream.close()
-        temporary.unlink(missing_ok=True)
-        raise
-    return stream

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,9 @@ from orchestrator.core.manifest import Input
 from orchestrator.core.paths import given_path
 from orchestrator.core.pipelines.step_signatures import ANY, Kind, Port
 from orchestrator.errors import UsageError
+from orchestrator.jobs.output_files import write_output
 from orchestrator.jobs.results import Artifact
 from orchestrator.steps.step import BuiltIn, Emit, signature
-from orchestrator.system.home import write_atomically
 
 
 def write(value: Any, path: Path) -> None:
@@ -28,12 +27,7 @@ def write(value: Any, path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(value, Path):
-            Artifact(value).save(path)
-            return
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
-        text = text if text.endswith("\n") else f"{text}\n"
-        write_atomically(path, text.encode("utf-8"), mode=None)
+        write_output(path, Artifact(value) if isinstance(value, Path) else value)
     except OSError as error:
         raise UsageError(f"cannot be written ({error.strerror})", where=str(path)) from error
 

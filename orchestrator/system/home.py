@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from orchestrator.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 T = TypeVar("T")
 
@@ -212,6 +212,11 @@ def json_line(value: Any) -> bytes:
         return json.dumps(value).encode("ascii")
 
 
+def text_bytes(text: str) -> bytes:
+    """Return text in UTF-8; half a surrogate pair, which has none, as JSON escapes it."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 def write_json(path: Path, value: Any, *, mode: int = 0o644) -> None:
     """Write `value` as JSON so that a reader sees the old file or the whole new one."""
     write_atomically(
@@ -225,22 +230,36 @@ def write_atomically(path: Path, data: bytes, *, mode: int | None = 0o644) -> No
     Args:
         path: The file; the directories above it are made.
         data: What it is to hold.
-        mode: Its permissions; None for those that the umask leaves to a new file of the user's.
+        mode: As for `replacing`.
 
     Raises:
         OSError: When the directory cannot be written; the temporary file is gone by then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, mode=mode) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, mode: int | None = 0o644) -> Iterator[Path]:
+    """Yield an empty file beside `path`, which takes its place, on disk, when the block ends well.
+
+    Args:
+        path: The file.
+        mode: Its permissions; None for those that the umask leaves to a new file of the user's.
+
+    Raises:
+        OSError: When the directory cannot be written; the temporary file is gone by then.
+    """
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o666 if mode is None else 0o600)
+    os.close(os.open(temporary, flags, 0o666 if mode is None else 0o600))
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
+        yield temporary
+        with temporary.open("rb") as stream:
             if mode is not None:
-                os.fchmod(descriptor, mode)
-            stream.flush()
-            os.fsync(descriptor)
+                os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -101,7 +101,7 @@ def test_every_type_of_input_arrives(parrot, tmp_path):
 
 
 def test_text_and_files_come_on_standard_input(parrot):
-    assert parrot("--text", "-", stdin="größer\n".encode()).out == "größer\n\n"
+    assert parrot("--text", "-", stdin="größer\n".encode()).out == "größer\n"
     ended = parrot("--text", "x", "--image", "-", "-o", "seen=-", "-o", "text.txt", stdin=b"abc")
     assert json.loads(ended.out)["image"]["bytes"] == 3
 
@@ -110,6 +110,41 @@ def test_standard_input_can_be_read_once(parrot):
     ended = parrot("--text", "-", "--image", "-")
     assert ended.code == 2
     assert "both --text and --image read standard input" in ended.sentence
+
+
+SAID = "\x1b[31mgr\u00fcn\x9b\x07 \u202eover\rwritten\r\n\x00end"
+
+
+def test_a_text_is_the_same_bytes_everywhere(parrot, tmp_path):
+    given = {"stdin": SAID.encode(), "binary": True}
+    expected = f"{SAID}\n".encode()
+    assert parrot("--text", "-", **given).out == expected
+    assert parrot("--text", "-", "-o", "-", **given).out == expected
+    assert parrot("--text", "-", "-o", "text.txt", **given).code == 0
+    assert (tmp_path / "text.txt").read_bytes() == expected
+    shown = json.loads(parrot("--text", "-", "--json", "-o", "sound=a.wav", **given).out)
+    assert shown["outputs"]["text"] == SAID
+
+
+@pytest.mark.parametrize("more", [(), ("-o", "-")], ids=["at once", "streamed"])
+def test_a_terminal_gets_a_text_that_does_not_steer_it(manifests, workplace, tmp_path, more):
+    ours, theirs = os.openpty()
+    (tmp_path / "said.txt").write_text(SAID, newline="")
+    with (tmp_path / "said.txt").open("rb") as said, os.fdopen(ours, "rb", buffering=0) as terminal:
+        ran = subprocess.run(
+            [*MM, "run", "parrot", "--text", "-", *more, "--manifests", manifests],
+            env={**os.environ, **workplace},
+            stdin=said,
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            timeout=120,
+            check=True,
+        )
+        os.close(theirs)
+        shown = terminal.read(4096).decode()
+    assert ran.returncode == 0
+    escaped = r"\u001b[31mgr|n\u009b\u0007 \u202eover\u000dwritten".replace("|", "\u00fc")
+    assert shown.replace("\r\r\n", "\r\n") == f"{escaped}\r\n\\u0000end\r\n"
 
 
 def test_standard_input_that_is_not_text_or_is_empty_is_said(parrot):

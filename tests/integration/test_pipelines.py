@@ -464,6 +464,58 @@ def test_a_batch_goes_past_failures_and_on_from_them(batch, texts, tmp_path):
     assert len(results) == 10
 
 
+def test_a_batch_goes_on_with_nothing_that_another_experiment_made(batch, texts, tmp_path):
+    out = tmp_path / "out.jsonl"
+    (texts / "t3.txt").unlink()
+    (texts / "t5.txt").unlink()
+    assert batch("moody", "texts", "-o", out).code == 0
+    before = out.read_bytes()
+    holds = f"mm: {out}: holds results of another experiment: "
+    mix = "; choose another -o, or add --mix to have both in one file"
+
+    other = batch("shouter", "texts", "-o", out, "--resume")
+    assert other.code == 2
+    assert other.sentence.startswith(f"{holds}the model is another (moody, now shouter)")
+    assert other.sentence.endswith(mix)
+    (texts / "t3.txt").write_text("new")
+    for number in range(1, 9):
+        (texts / f"t{number}.txt").touch()
+    (texts / "t8.txt").write_text("otherwise")
+    changed = batch("moody", "texts", "-", "-o", out, "--resume")
+    assert (changed.code, changed.sentence) == (2, f"{holds}texts/t8.txt changed{mix}")
+    listed = batch("moody", "-", "-o", out, "--resume", stdin=b'"texts/t1.txt"\n"texts/t8.txt"\n')
+    assert listed.sentence == changed.sentence
+    assert out.read_bytes() == before
+
+    mixed = batch("moody", "texts", "-o", out, "--resume", "--mix")
+    assert mixed.code == 0
+    assert f"{out} mixes experiments: texts/t8.txt changed\n" in mixed.err
+    assert "2 done, 0 failed, 8 were done before" in mixed.err
+    assert out.read_bytes().startswith(before)
+    alone = batch("moody", "texts", "-o", tmp_path / "new.jsonl", "--mix")
+    assert (alone.code, "add --resume" in alone.sentence) == (2, True)
+
+
+def test_a_result_whose_file_is_gone_is_made_again(batch, texts, tmp_path):
+    words = ("drawer", "texts/t1.txt", "texts/t2.txt")
+    assert batch(*words, "-o", "out.jsonl").code == 0
+    assert batch(*words, "-o", "out.json").code == 0
+    first, second = (
+        {
+            tmp_path / each["outputs"]["sound"]["path"]
+            for each in lines((tmp_path / name).read_text())
+        }
+        for name in ("out.jsonl", "out.json")
+    )
+    assert not first & second
+    lost = min(first)
+    lost.unlink()
+    ended = batch(*words, "-o", "out.jsonl", "--resume")
+    assert "1 done, 0 failed, 1 were done before; 1 result had lost a file" in ended.err
+    assert lost.exists()
+    assert count(tmp_path / "out.jsonl") == 2
+
+
 def test_globs_and_paths_are_items_once_each(batch, texts, tmp_path):
     ended = batch("moody", "texts/**/t1*.txt", "texts/t1.txt", "-o", "-")
     assert [each["input"] for each in lines(ended.out)] == ["texts/deep/t10.txt", "texts/t1.txt"]

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli import outputs
-from orchestrator.cli.outputs import BINARY_TYPES, STANDARD_OUTPUT
+from orchestrator.cli.outputs import STANDARD_OUTPUT
 from orchestrator.cli.terminal import write_result
 from orchestrator.errors import UsageError
+from orchestrator.jobs.output_files import BINARY_TYPES, pieces, suffix_of
 from orchestrator.jobs.results import Artifact
 from orchestrator.pipelines.outcome import Items
 from orchestrator.system.home import json_line
@@ -58,7 +59,7 @@ def deliver(outcome: Outcome, graph: Graph, places: Mapping[str, str]) -> dict[s
             shown[name] = _deliver_list(value, kind, place)
         else:
             if place is not None:
-                outputs.write_file(place, outputs.as_bytes(_plain(value)))
+                outputs.write_file(place, _plain(value))
             shown[name] = outputs.described(_plain(value), place)
     return shown
 
@@ -77,7 +78,7 @@ def _deliver_list(items: Items, kind: Kind, place: str | None) -> list[Any]:
             for each in items.values()
         ]
         if place is not None:
-            outputs.write_file(place, outputs.as_bytes(data))
+            outputs.write_file(place, data)
         return data
     digits = max(4, len(str(len(items))))
 
@@ -85,21 +86,23 @@ def _deliver_list(items: Items, kind: Kind, place: str | None) -> list[Any]:
         for number, value in enumerate(items.values(), start=1):
             if value is not None:
                 plain = _plain(value)
-                yield Path(place, f"{number:0{digits}}{outputs.suffix_of(plain)}"), plain
+                yield Path(place, f"{number:0{digits}}{suffix_of(plain)}"), plain
 
     for path, value in numbered():
-        _refuse_other(path, outputs.as_bytes(value))
+        _refuse_other(path, value)
     shown: list[Any] = [None] * len(items)
     for path, value in numbered():
-        outputs.write_file(str(path), outputs.as_bytes(value))
+        outputs.write_file(str(path), value)
         shown[int(path.stem) - 1] = outputs.described(value, str(path))
     return shown
 
 
-def _refuse_other(path: Path, data: bytes) -> None:
+def _refuse_other(path: Path, value: Any) -> None:
     """Refuse to overwrite a file whose name the user did not give, unless it holds the same."""
     try:
-        same = path.read_bytes() == data
+        with path.open("rb") as stream:
+            same = all(stream.read(len(piece)) == piece for piece in pieces(value))
+            same = same and not stream.read(1)
     except FileNotFoundError:
         return
     except OSError:

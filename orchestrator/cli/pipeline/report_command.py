@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +9,7 @@ import click
 from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.path_type import GivenPath
+from orchestrator.cli.terminal import write_result
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def report_command(context: Context, run: str, out: str | None, max_size: str, i
         check_writable(path)
     data = page(found, ResultStore(context.home.results), limits)
     if path == STANDARD_OUTPUT:
-        sys.stdout.buffer.write(data)
+        write_result(data)
         return
     write_file(path, data)
     context.say(f"run {found.id} of {found.pipeline}, {found.outcome}: {format_size(len(data))}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,11 +10,12 @@ import click
 
 from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.error_exit import outcome_of
+from orchestrator.cli.error_exit import JSON_VERSION, outcome_of
 from orchestrator.cli.group import Group
 from orchestrator.cli.job_display import print_log
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import ItemsFailed, UsageError
+from orchestrator.system.home import json_line
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Takes
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from orchestrator.pipelines.run_context import RunOptions
     from orchestrator.pipelines.run_plan import StepPlan
 
-JSON_VERSION = 1
 LABELS_SHOWN = 3
 
 OPTIONS = (
@@ -151,21 +150,15 @@ def _run(
         cache=not options["no_cache"],
         force=frozenset(options["force_step"]),
     )
-    try:
-        graph = graph_of(context, apply(declaration, options["settings"]), where)
-        for node in graph.nodes.values():
-            if node.signature.reason:
-                context.say(node.signature.reason)
-        if options["explain"]:
-            _explain(context, graph, given, settings)
-        else:
-            _execute(context, graph, given, settings, options)
-    except BrokenPipeError:
-        raise  # no one reads the JSON
-    except (Exception, KeyboardInterrupt) as error:
-        if options["as_json"] and not isinstance(error, ItemsFailed):
-            context.out_json(_document(declaration.name, None, {}, error))
-        raise
+    context.failure = {"pipeline": declaration.name, "outputs": {}, "failures": [], "run": None}
+    graph = graph_of(context, apply(declaration, options["settings"]), where)
+    for node in graph.nodes.values():
+        if node.signature.reason:
+            context.say(node.signature.reason)
+    if options["explain"]:
+        _explain(context, graph, given, settings)
+    else:
+        _execute(context, graph, given, settings, options)
 
 
 def _execute(
@@ -216,8 +209,7 @@ def _write_trace(context: Context, run: str, path: str) -> None:
     from orchestrator.pipelines.chrome_trace import trace
     from orchestrator.pipelines.run_history import find_run
 
-    data = json.dumps(trace(find_run(context.home.runs, run)), ensure_ascii=False)
-    write_file(path, data.encode("utf-8"))
+    write_file(path, json_line(trace(find_run(context.home.runs, run))))
 
 
 def _summary(context: Context, graph: Graph, outcome: Outcome) -> None:
@@ -265,14 +257,9 @@ def _plan_lines(plan: StepPlan, *, mapped: bool) -> Iterable[str]:
 
 
 def _document(
-    name: str,
-    outcome: Outcome | None,
-    shown: dict[str, Any],
-    error: BaseException | None,
+    name: str, outcome: Outcome, shown: dict[str, Any], error: BaseException | None
 ) -> dict[str, Any]:
     ended, described = outcome_of(error)
-    failures = outcome.failures if outcome is not None else ()
-    alone = outcome.alone if outcome is not None else ()
     return {
         "version": JSON_VERSION,
         "pipeline": name,
@@ -280,8 +267,8 @@ def _document(
         "outputs": shown,
         "failures": [
             {"step": one.step, "item": one.label, "error": str(one.error), "command": command}
-            for one, command in zip(failures, alone, strict=True)
+            for one, command in zip(outcome.failures, outcome.alone, strict=True)
         ],
         "error": described,
-        "run": outcome.run if outcome is not None else None,
+        "run": outcome.run,
     }

@@ -81,13 +81,16 @@ def differences(before: Recipe, now: Recipe) -> list[str]:
         elif name not in before.inputs:
             clauses.append(f"the input {name} is given now")
         elif before.inputs[name] != now.inputs[name]:
-            clauses.append(f"the input {name} changed")
+            clauses.append(
+                f"the input {name} changed{_values(before.inputs[name], now.inputs[name])}"
+            )
     return clauses
 
 
 def _values(one: Any, other: Any) -> str:
-    """Return the two values where both are short words, such as devices; digests tell nothing."""
-    if isinstance(one, str) and isinstance(other, str) and max(len(one), len(other)) < 40:
+    """Return the two values where both are short, such as devices; digests tell nothing."""
+    scalars = isinstance(one, (str, int, float)) and isinstance(other, (str, int, float))
+    if scalars and max(len(str(one)), len(str(other))) < 40:
         return f" ({one}, now {other})"
     return ""
 

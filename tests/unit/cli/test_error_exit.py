@@ -3,7 +3,6 @@
 import json
 import sys
 
-import click
 import pytest
 
 from orchestrator.cli import error_exit
@@ -49,19 +48,55 @@ def test_every_error_is_one_json_object(context, capfdbinary, error, outcome, co
 )
 def test_what_is_wrong_before_anything_runs_is_one_json_object(user, words, model, code):
     manifests = write_model(user.root / "a", "one")
-    with pytest.raises((MMError, click.ClickException)):
-        user.mm("run", *words, "--json", manifests=[manifests])
+    assert user.fails("run", *words, "--json", manifests=[manifests]) == code
     (line,) = user.out
     document = json.loads(line)
     assert document["model"] == model
     assert (document["outcome"], document["error"]["exit_code"]) == ("rejected", code)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ps", "extra", "--json"],
+        ["ps", "--json", "--nonsense"],
+        ["doctor", "--json", "none-such"],
+        ["model", "list", "--json", "extra"],
+        ["model", "show", "none-such", "--json"],
+        ["env", "list", "--json", "extra"],
+        ["env", "sync", "--json", "none-such"],
+        ["batch", "none-such", "x", "-o", "y", "--json"],
+        ["pipeline", "run", "none-such", "--json"],
+        ["none-such", "--json"],
+        ["--json"],
+    ],
+    ids=" ".join,
+)
+def test_whatever_fails_with_json_prints_one_object(user, words):
+    assert user.fails(*words) == 2
+    (line,) = user.out
+    document = json.loads(line)
+    assert (document["version"], document["outcome"]) == (1, "rejected")
+    assert document["error"]["exit_code"] == 2
+    assert document["error"]["message"]
+
+
+def test_a_pipeline_that_prints_its_object_prints_no_second_one(context, capsys):
+    context.out_json({"outcome": "failed"})
+    assert error_exit.conclude(MMError("1 item failed"), context, ["--json"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == 1
+    assert captured.err == "mm: 1 item failed\n"
+
+
 def test_without_a_wish_for_json_an_error_prints_none(user):
     manifests = write_model(user.root / "a", "one")
-    with pytest.raises(click.ClickException):
-        user.mm("run", "one", "--nonsense", "--", "--json", manifests=[manifests])
-    assert user.out == []
+    for words in (
+        ["run", "one", "--nonsense", "--", "--json"],
+        ["env", "exec", "no", "x", "--json"],
+    ):
+        assert user.fails(*words, manifests=[manifests]) == 2
+        assert user.out == []
 
 
 def test_the_log_of_a_fault_holds_what_is_no_unicode_text(context, capsys, tmp_path):

@@ -1,9 +1,12 @@
 """`mm logs`: which log is printed, and how much of it."""
 
+import io
 import os
+import sys
 
 import pytest
 
+from orchestrator.cli.logs import CHUNK
 from orchestrator.errors import UsageError
 from tests.unit.catalog.worlds import write_model
 
@@ -79,3 +82,20 @@ def test_a_name_without_a_log_is_refused(logs, name, sentence):
 def test_the_last_lines_alone(logs, user, capsys, text, lines, printed):
     (user.root / "mm-home" / "logs" / "workers" / "one.0.log").write_text(text)
     assert logs("one", "--tail", str(lines)) == printed.splitlines()
+
+
+def test_a_log_is_printed_byte_for_byte_and_a_terminal_obeys_none_of_it(logs, user, monkeypatch):
+    log = user.root / "mm-home" / "logs" / "workers" / "one.0.log"
+    said = b"\x1b[31mred \x9b\xc2\x9b " + b"x" * (CHUNK - 12) + "ü\n".encode()  # in two reads
+    log.write_bytes(said)
+    binary = io.BytesIO()
+    stream = io.TextIOWrapper(binary)
+    monkeypatch.setattr(sys, "stdout", stream)
+    logs("one")
+    assert binary.getvalue() == said
+    binary.truncate(0), binary.seek(0)
+    stream.isatty = lambda: True
+    logs("one")
+    shown = binary.getvalue().decode()
+    assert shown.startswith(r"\u001b[31mred \x9b\u009b x")
+    assert shown.endswith("xü\n")

@@ -9,6 +9,7 @@ from orchestrator.cli import outputs
 from orchestrator.core.value_checks import AudioValue
 from orchestrator.errors import UsageError
 from orchestrator.jobs.npy import npy_bytes
+from orchestrator.jobs.output_files import is_binary, pieces, suffix_of
 from orchestrator.jobs.results import Artifact, Audio
 
 NAMES = ("text", "boxes")
@@ -26,6 +27,10 @@ def test_a_place_is_for_the_primary_output_unless_it_names_another():
     [
         (["a", "text=b"], "two places for the output 'text'; give -o once for each"),
         (["-", "boxes=-"], "two outputs for standard output; give one of them a path"),
+        (
+            ["x/../a", "boxes=a"],
+            "a: the outputs 'text' and 'boxes' go to one place; give each a place of its own",
+        ),
         (["boxes="], "-o boxes=: the path is empty; name a file or a directory"),
     ],
 )
@@ -33,6 +38,11 @@ def test_places_that_contradict_each_other_are_refused(words, sentence):
     with pytest.raises(UsageError) as caught:
         outputs.parse_places(words, NAMES, "text")
     assert str(caught.value) == sentence
+
+
+def test_any_number_of_outputs_go_to_a_device():
+    places = outputs.parse_places(["/dev/null", "boxes=/dev/null"], NAMES, "text")
+    assert set(places.values()) == {"/dev/null"}
 
 
 def test_the_directory_of_a_list_is_made_and_nothing_else(tmp_path):
@@ -70,11 +80,18 @@ def test_every_form_of_an_output_as_a_file_and_as_json(tmp_path):
         (sound, sound.read(), ".wav", {"path": "x", "media_type": "audio/wav"}),
         (array, npy_bytes(array), ".npy", {"path": "x", "media_type": "application/x-npy"}),
         ("schön", "schön\n".encode(), ".txt", "schön"),
+        ("\x1b[1mhalf \ud83d\n", b"\x1b[1mhalf \\ud83d\n", ".txt", "\x1b[1mhalf \ud83d\n"),
+        (["\ud83d"], b'[\n  "\\ud83d"\n]\n', ".json", ["\ud83d"]),
         ([1], b"[\n  1\n]\n", ".json", [1]),
     ]
     for value, data, suffix, shown in forms:
-        assert outputs.as_bytes(value) == data
-        assert outputs.suffix_of(value) == suffix
+        assert b"".join(pieces(value)) == data
+        assert suffix_of(value) == suffix
         assert outputs.described(value, "x") == json.loads(json.dumps(shown))
-        nowhere = {**shown, "path": None} if outputs.is_binary(value) else shown
+        nowhere = {**shown, "path": None} if is_binary(value) else shown
         assert outputs.described(value, None) == nowhere
+
+
+def test_bytes_are_a_file_as_they_are(tmp_path):
+    outputs.write_file(str(tmp_path / "page.html"), b"<p>\xff")
+    assert (tmp_path / "page.html").read_bytes() == b"<p>\xff"

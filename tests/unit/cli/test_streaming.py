@@ -27,7 +27,7 @@ class Left(io.BytesIO):
 
 def streamed(*chunks, whole):
     target = io.BytesIO()
-    stream = Stream("out", target, lambda: None)
+    stream = Stream("out", target.write, lambda: None)
     for chunk in chunks:
         stream.chunk(chunk)
     stream.end(whole)
@@ -65,7 +65,7 @@ def test_chunks_that_are_not_the_beginning_are_a_fault_of_the_model(chunks, whol
 
 def test_a_reader_that_has_left_is_reported_once():
     reports = []
-    stream = Stream("out", Left(), lambda: reports.append(1))
+    stream = Stream("out", Left().write, lambda: reports.append(1))
     stream.chunk("a")
     stream.chunk("b")
     assert stream.broken

@@ -18,6 +18,13 @@ def record(name, status="ok", **more):
     }  # fmt: skip
 
 
+def taken(lines, name):
+    """Return the one record of an item that is done."""
+    found = lines.take(key_digest(input_key(name)))
+    assert lines.take(key_digest(input_key(name))) is None
+    return found
+
+
 def names_in(path):
     return [json.loads(line)["input"] for line in path.read_text("utf-8").splitlines()]
 
@@ -25,6 +32,7 @@ def names_in(path):
 def test_a_file_of_lines_goes_on_without_what_failed_or_was_cut_off(tmp_path):
     path = tmp_path / "out.jsonl"
     with JsonLines.open(path, resume=False) as lines:
+        lines.begin()
         lines.write(record("a"))
         lines.write(record("b", "failed"))
         lines.write(record({"text": "c"}, warnings=["a key of a later version"]))
@@ -38,8 +46,10 @@ def test_a_file_of_lines_goes_on_without_what_failed_or_was_cut_off(tmp_path):
     with pytest.raises(UsageError, match="is there already"), JsonLines.open(path, resume=False):
         pass
     with JsonLines.open(path, resume=True) as lines:
-        assert dict(lines.done) == {key_digest(input_key(name)): 1 for name in ("a", {"text": "c"})}
+        for name in ("a", {"text": "c"}):
+            assert taken(lines, name)["input"] == name
         assert lines.receipts == {"r"}
+        lines.begin()
         lines.write(record("d"))
     assert names_in(path) == ["a", {"text": "c"}, "d"]
 
@@ -50,7 +60,9 @@ def test_a_last_line_that_was_cut_off_anywhere_runs_again(tmp_path, tail):
     tail = json.dumps(record("b")) if tail == "whole" else tail
     path.write_text(f"{json.dumps(record('a'))}\n{tail}")
     with JsonLines.open(path, resume=True) as lines:
-        assert dict(lines.done) == {key_digest("a"): 1}
+        assert taken(lines, "a") == record("a")
+        assert taken(lines, "b") is None
+        lines.begin()
         lines.write(record("b"))
     assert names_in(path) == ["a", "b"]
 
@@ -93,6 +105,7 @@ def test_an_empty_file_is_begun(tmp_path):
     path = tmp_path / "out.jsonl"
     path.touch()
     with JsonLines.open(path, resume=True) as lines:
+        lines.begin()
         lines.write(record("a"))
     assert names_in(path) == ["a"]
 
@@ -118,12 +131,13 @@ def with_failures(tmp_path):
 
 
 def test_a_file_that_was_put_in_the_place_of_another_is_held_as_well(with_failures):
-    with (
-        JsonLines.open(with_failures, resume=True),
-        pytest.raises(UsageError, match="another mm writes to it"),
-        JsonLines.open(with_failures, resume=True),
-    ):
-        pass
+    with JsonLines.open(with_failures, resume=True) as lines:
+        lines.begin()
+        with (
+            pytest.raises(UsageError, match="another mm writes to it"),
+            JsonLines.open(with_failures, resume=True),
+        ):
+            pass
 
 
 def test_a_file_that_cannot_be_replaced_stays_as_it_is_and_alone(with_failures):
@@ -134,9 +148,9 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_is_and_alone(with_failures):
     with (
         just_before(os.fsync, fail),
         pytest.raises(UsageError, match="cannot be written"),
-        JsonLines.open(with_failures, resume=True),
+        JsonLines.open(with_failures, resume=True) as lines,
     ):
-        pass
+        lines.begin()
     assert with_failures.read_text() == before
     assert list(with_failures.parent.iterdir()) == [with_failures]
 
@@ -147,30 +161,66 @@ def test_a_link_stays_a_link_and_its_file_keeps_its_permissions(tmp_path):
     path.chmod(0o600)
     link.symlink_to("real.jsonl")
     with JsonLines.open(link, resume=True) as lines:
+        lines.begin()
         lines.write(record("b"))
     assert link.is_symlink()
     assert names_in(path) == ["a", "b"]
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-class Full:
-    """A stream on a full disk."""
-
-    def write(self, data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def full(line):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_full_disk_is_one_sentence(tmp_path):
     with pytest.raises(UsageError, match=r"cannot be written \(No space left on device"):
-        JsonLines(tmp_path / "out.jsonl", Full()).write(record("a"))
+        JsonLines(tmp_path / "out.jsonl", full).write(record("a"))
 
 
 def test_a_name_that_is_no_text_is_kept_and_known_again(tmp_path):
     path = tmp_path / "out.jsonl"
     names = ["bad\udcff.txt", {"text": "\ud800", "a": "é"}]
     with JsonLines.open(path, resume=False) as lines:
+        lines.begin()
         for name in names:
             lines.write(record(name))
     path.read_text("utf-8")
     with JsonLines.open(path, resume=True) as lines:
-        assert set(lines.done) == {key_digest(input_key(name)) for name in names}
+        for name in names:
+            assert taken(lines, name)["input"] == name
+
+
+def test_nothing_is_written_before_the_batch_begins(with_failures):
+    before = with_failures.read_bytes()
+    with JsonLines.open(with_failures, resume=True) as lines:
+        assert taken(lines, "a") == record("a")
+    assert with_failures.read_bytes() == before
+
+
+def test_records_are_read_from_what_was_there_also_when_it_has_been_replaced(with_failures):
+    with with_failures.open("a") as stream:
+        stream.write(json.dumps(record("c")) + "\n")
+    with JsonLines.open(with_failures, resume=True) as lines:
+        lines.begin()
+        lines.write(record("b"))
+        assert taken(lines, "c") == record("c")
+    assert names_in(with_failures) == ["a", "c", "b"]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_item_whose_file_is_gone_runs_again(tmp_path, gone):
+    path = tmp_path / "out.jsonl"
+    file, text = {"path": "out.jsonl.files/a.wav", "media_type": "audio/wav"}, {"path": "no file"}
+    path.write_text(json.dumps(record("a", outputs={"sound": file, "json": text})) + "\n")
+    (tmp_path / "out.jsonl.files").mkdir()
+    if not gone:
+        (tmp_path / "out.jsonl.files" / "a.wav").touch()
+    with JsonLines.open(path, resume=True, outputs={"sound"}) as lines:
+        assert (taken(lines, "a") is None, lines.lost) == (gone, gone)
+        lines.begin()
+    assert names_in(path) == ([] if gone else ["a"])
+
+
+def test_no_two_files_of_results_share_a_directory(tmp_path):
+    names = ("out.jsonl", "out.json", "out", "out.jsonl.bak")
+    assert len({JsonLines(tmp_path / name).files.folder for name in names}) == len(names)

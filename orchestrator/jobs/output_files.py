@@ -1,0 +1,80 @@
+"""Outputs as the bytes of files: text and JSON in UTF-8, sound as WAV, arrays as `.npy`.
+
+A file stays a file: whatever its size, it is copied without being read into memory.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.manifest import PATH_TYPES
+from orchestrator.jobs.npy import npy_parts
+from orchestrator.jobs.results import MEDIA_TYPES, Artifact, Audio
+from orchestrator.system.copying import copy_file
+from orchestrator.system.home import replacing, text_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BINARY_TYPES = PATH_TYPES
+"""The types of outputs that are bytes of a file and do not fit into JSON."""
+
+CHUNK = 1 << 20
+
+
+def is_binary(value: Any) -> bool:
+    """Return whether a value is bytes of a file, which do not fit into JSON."""
+    return isinstance(value, (Audio, Artifact, memoryview)) or hasattr(value, "dtype")
+
+
+def pieces(value: Any) -> Iterator[bytes | memoryview]:
+    """Yield an output, or bytes, as the bytes of a file; text with a line end."""
+    if isinstance(value, Artifact):
+        with value.path.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                yield chunk
+    elif isinstance(value, (Audio, bytes)):
+        yield value.read() if isinstance(value, Audio) else value
+    elif is_binary(value):
+        yield from npy_parts(value)
+    else:
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2)
+        yield text_bytes(text if text.endswith("\n") else f"{text}\n")
+
+
+def suffix_of(value: Any) -> str:
+    """Return the suffix of a file of `pieces(value)`."""
+    if isinstance(value, Artifact):
+        return value.path.suffix.lower()
+    if isinstance(value, Audio):
+        return ".wav"
+    if is_binary(value):
+        return ".npy"
+    return ".txt" if isinstance(value, str) else ".json"
+
+
+def media_type(value: Any) -> str:
+    """Return what a file of a binary output is."""
+    return MEDIA_TYPES.get(suffix_of(value), "application/octet-stream")
+
+
+def write_output(path: Path, value: Any, *, mode: int | None = None, ours: bool = False) -> None:
+    """Write an output to `path`, whole or not at all.
+
+    Args:
+        path: The file.
+        value: The output.
+        mode: Its permissions; None for those that the umask leaves to a new file of the user's.
+        ours: As for `copy_file`, where the output is a file.
+
+    Raises:
+        OSError: When it cannot be written.
+    """
+    if isinstance(value, Artifact):
+        copy_file(value.path, path, mode=mode, ours=ours)
+        return
+    with replacing(path, mode=mode) as temporary, temporary.open("wb") as stream:
+        for piece in pieces(value):
+            stream.write(piece)
