@@ -39,7 +39,8 @@ def write_model(
     runner = root / "envs" / name / "runner.py"
     runner.parent.mkdir(parents=True, exist_ok=True)
     runner.write_text(
-        "def load(context): pass\ndef run(model, job, *, text='', **others): return {'text': text}\n"
+        "def load(context): pass\n"
+        "def run(model, job, *, text='', **others): return {'text': text}\n"
     )
     return manifests
 
