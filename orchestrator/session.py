@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +28,7 @@ from orchestrator.jobs.job import Job
 from orchestrator.jobs.receipts import receipt
 from orchestrator.jobs.results import Result
 from orchestrator.jobs.retries import with_retries
+from orchestrator.session_models import SessionModels
 from orchestrator.system.reporter import Reporter, Silent
 from orchestrator.system.scratch import Scratch
 from orchestrator.system.userenv import snapshot
@@ -115,8 +115,7 @@ class Session:
         self._workers = workers
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
-        self._choices: dict[tuple[str, str | None], Declared] = {}
-        self._prepared: dict[tuple[str, str, str], PreparedModel] = {}
+        self._models = SessionModels(self.workspace, self._preparer)
         self._submitted: set[Cancellation] = set()
         self._cancelled = False
         self._closed = False
@@ -384,37 +383,14 @@ class Session:
         self.workspace.reporter.note(f"{error.what}; trying again ({left} left)")
 
     def _prepare(self, declared: Declared, job: Job) -> tuple[PreparedModel, float]:
-        """Return the job's model with all that it needs, and the seconds that this took."""
-        key = (declared.name, job.device, job.dtype)
-        model = self._prepared.get(key)
-        if model is not None:
-            return _limited(model, job), 0.0
-        began = time.perf_counter()
-        with job.deadline.paused():
-            model = self._preparer.prepare(declared, job.device, job.dtype, job.deadline)
-        self._prepared[key] = model
-        return _limited(model, job), time.perf_counter() - began
+        return self._models.prepare(declared, job)
 
     def _choose(self, job: Job) -> Declared:
-        key = (job.name, job.model)
-        known = self._choices.get(key)
-        if known is not None:
-            return known
-        choice = self.workspace.choose(job.name, job.model)
-        if choice.reason:
-            self.workspace.reporter.note(choice.reason)
-        self._preparer.check(choice.declared)  # before anything is built
-        self._choices[key] = choice.declared
-        return choice.declared
+        return self._models.choose(job)
 
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 """All of this process."""
-
-
-def _limited(model: PreparedModel, job: Job) -> PreparedModel:
-    limit = job.load_timeout
-    return model if limit is None else replace(model, load_timeout=limit)
 
 
 def _forked() -> None:

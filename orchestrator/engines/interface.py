@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import msgspec
 
 from orchestrator.errors import Crashed
+from orchestrator.system.file_stamps import FileStamps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,12 +37,14 @@ class PreparedModel(msgspec.Struct, frozen=True):
         worker: What its workers are started from, on this machine or on the node of a cluster.
         produced_by: Returns the part of a receipt that does not depend on the inputs.
         load_timeout: Seconds that its load may take, instead of the manifest's `timeouts.load`.
+        stamps: Of the files that this was derived from.
     """
 
     manifest: Manifest
     worker: WorkerSpec | RemoteWorkerSpec
     produced_by: Callable[[], Mapping[str, Any]]
     load_timeout: float | None = None
+    stamps: FileStamps = msgspec.field(default_factory=FileStamps)
 
     @property
     def name(self) -> str:
