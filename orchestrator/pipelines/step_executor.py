@@ -253,4 +253,5 @@ def _job(node: Node, context: RunContext) -> Job:
         timeout=step.timeout,
         workers=step.workers,
         on_event=ignore_event if on_event is None else partial(on_event, name),
+        models=context.models,
     )

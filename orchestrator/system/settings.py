@@ -79,7 +79,8 @@ def update_settings(home: Home, change: Callable[[Settings], Settings]) -> Setti
     try:
         with wait_lock(home.locks / "settings.lock"):
             changed = change(load_settings(home))
-            kept = msgspec.to_builtins(msgspec.structs.replace(changed, notes=()))
+            kept = msgspec.structs.asdict(changed)
+            del kept["notes"]
             write_json(home.settings, kept, mode=0o600)
     except OSError as error:
         raise EnvironmentFailure(

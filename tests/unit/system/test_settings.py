@@ -58,7 +58,7 @@ def test_notes_are_not_kept(home):
     home.settings.write_text('{"notes": ["forged"]}')
     assert load_settings(home).notes == ()
     update_settings(home, lambda settings: settings)
-    assert set(json.loads(home.settings.read_text())) == {"trusted", "uses"}
+    assert set(json.loads(home.settings.read_text())) == {"trusted", "contents", "uses"}
 
 
 def test_updates_at_once_lose_nothing(home):
