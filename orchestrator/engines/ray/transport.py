@@ -103,7 +103,7 @@ def encode_job(job: Job, manifest: Manifest, *, by_value: bool) -> tuple[Job, li
             if many
             else encode(declared.type, name, value)
         )
-    return replace(job, inputs=inputs, cancellation=None, on_event=ignore_event), blobs
+    return replace(job, inputs=inputs, cancellation=None, on_event=ignore_event, models=None), blobs
 
 
 def _file(value: Any, blobs: list[bytes], *, by_value: bool) -> FileRef:
