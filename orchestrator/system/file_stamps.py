@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 INTERVAL = 0.02
@@ -18,9 +18,17 @@ class FileStamps:
     """Inode, size and time of files and directories, and which paths were not there.
 
     A look costs a system call for each path, and every warm job pays for it.
+
+    Args:
+        clock: Returns the time in seconds; a port for tests, like the next.
+        interval: Stands for `INTERVAL`.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, interval: float = INTERVAL
+    ) -> None:
+        self._clock = clock
+        self._interval = interval
         self._present: dict[str, tuple[int, int, int]] = {}
         self._absent: list[str] = []
         self._settled = True
@@ -34,7 +42,7 @@ class FileStamps:
             paths: What was read, or would have been.
             began: `time.time_ns()` before the first of them was read. Where one has changed since,
                 no one can say which content was read, and `unchanged` says no from then on.
-            now_and_then: Whether a change may be found only `INTERVAL` after the last look.
+            now_and_then: Whether to look at them 50 times a second at most.
         """
         if now_and_then:
             self._others = FileStamps()
@@ -61,10 +69,10 @@ class FileStamps:
         for path in self._absent:
             if access(path, os.F_OK):  # cheaper than an exception
                 return False
-        if self._others is not None and (clock := time.monotonic()) >= self._next:
+        if self._others is not None and (time_ := self._clock()) >= self._next:
             if not self._others.unchanged():
                 return False
-            self._next = clock + INTERVAL
+            self._next = time_ + self._interval
         return self._settled
 
 
