@@ -167,6 +167,7 @@ class Workspace:
                 raise UsageError(
                     f"{model} does {declared.manifest.task}, not {name}",
                     fix=f"run: mm run {model} --help",
+                    fix_in_code=f"look at: Session.inputs({model!r})",
                 )
             return Choice(declared, stamps=stamps)
         if name in self.catalog.models or name not in self.catalog.tasks:

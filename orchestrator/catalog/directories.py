@@ -127,11 +127,14 @@ def missing_variables(variables: Mapping[str, str], cwd: Path) -> list[Path]:
 def _check_option(path: Path) -> None:
     if not path.is_dir():
         what = "not a directory" if path.exists() else "no such directory"
-        raise ManifestError(what, where=f"--manifests {path}")
+        raise ManifestError(what, where=str(path))
     inner = path / DIRECTORY
     if inner.is_dir() and not any(path.glob(f"*{SUFFIX}")):
         raise ManifestError(
-            "no manifest in it", where=f"--manifests {path}", fix=f"write --manifests {inner}"
+            "no manifest in it",
+            where=str(path),
+            fix=f"write --manifests {inner}",
+            fix_in_code=f"pass {str(inner)!r}",
         )
 
 

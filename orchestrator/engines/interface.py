@@ -25,7 +25,9 @@ ATTEMPTS = 10
 def never_began(model: str) -> Crashed:
     """Return the error of a job for which worker after worker ended before its turn."""
     return Crashed(
-        f"the workers of {model} end before they begin the job", fix=f"run: mm logs {model}"
+        f"the workers of {model} end before they begin the job",
+        fix=f"run: mm logs {model}",
+        fix_in_code="",
     )
 
 
@@ -80,6 +82,7 @@ class EngineResult(msgspec.Struct, frozen=True):
         produced_by: The receipt's part before the inputs, where only the worker's machine knows it.
         inputs: What the receipt says of the inputs, where that machine has read them.
         warnings: Why the result may not be what was asked for; a line each.
+        directories: What holds its files; those of the session's scratch directory.
     """
 
     outputs: dict[str, Any]
@@ -87,6 +90,7 @@ class EngineResult(msgspec.Struct, frozen=True):
     produced_by: Mapping[str, Any] | None = None
     inputs: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()
+    directories: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

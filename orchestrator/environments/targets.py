@@ -268,6 +268,7 @@ class Targets:
                 f"no Python here fits {wanted!r}, which {manifest.name} needs",
                 fix=f"install one, name one with --python, or run: "
                 f"mm env sync {manifest.name} --install-python",
+                fix_in_code=f"install one, or run: mm env sync {manifest.name} --install-python",
             )
         platforms = manifest.environment.platforms
         if platforms and fitting[0].platform not in platforms:

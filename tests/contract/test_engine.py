@@ -257,6 +257,16 @@ def test_files_go_there_and_back_and_stay_as_long_as_the_session(world, tmp_path
     assert artifact.path.exists()
 
 
+def test_what_holds_a_jobs_files_is_named(world, tmp_path):
+    (tmp_path / "in.txt").write_text("text")
+    ended = world.engine.run(*world.job("file", path=tmp_path / "in.txt"))
+    (directory,) = ended.directories
+    world.scratch.discard(directory)
+    assert not ended.outputs["file"].path.exists()
+    assert [path for path in world.scratch.path.iterdir() if path.is_dir()] == []
+    assert world.engine.run(*world.job()).directories == ()
+
+
 def test_a_file_outside_the_jobs_directory_is_not_followed(world):
     with pytest.raises(OutputError, match="no file in the job's directory"):
         world.run("outside")
