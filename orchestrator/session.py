@@ -64,7 +64,7 @@ def _addressing(
     """Have the errors of a method address the program that has made the session."""
 
     @wraps(method)
-    def call(self: Session, *args: P.args, **keywords: P.kwargs) -> T:
+    def call(self: Session, /, *args: P.args, **keywords: P.kwargs) -> T:
         try:
             return method(self, *args, **keywords)
         except MMError as error:

@@ -104,6 +104,9 @@ class Result(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._outputs)
 
+    def _repr_html_(self) -> str:
+        return _html(self)
+
     def __repr__(self) -> str:
         outputs = ", ".join(f"{name}={short(value)}" for name, value in self._outputs.items())
         return f"<Result of {self.model}: {outputs}>"
@@ -144,6 +147,9 @@ class Artifact:
         with self._there():
             copy_file(self.path, Path(path))
         return Path(path)
+
+    def _repr_html_(self) -> str:
+        return _html(self)
 
     @contextlib.contextmanager
     def _there(self) -> Iterator[None]:
@@ -234,6 +240,9 @@ class Audio:
             self._write(stream)
         return Path(path)
 
+    def _repr_html_(self) -> str:
+        return _html(self)
+
     def __repr__(self) -> str:
         return f"Audio({self.duration:.2f} s, {self.rate} Hz, {self.channels} channel(s))"
 
@@ -245,6 +254,12 @@ class Audio:
             writer.setsampwidth(2)
             writer.setframerate(self.rate)
             writer.writeframes(self.pcm())
+
+
+def _html(value: Result | Artifact | Audio) -> str:
+    from orchestrator.jobs.notebook import html  # only in a notebook
+
+    return html(value)
 
 
 def short(value: Any) -> str:

@@ -88,12 +88,10 @@ class Sources:
             return []
         from orchestrator.sources.patchsets import patch_set_path
 
+        sets = [patch_set_path(declared, name) for name in declared.manifest.patches]
         record = self.record(declared.name)
-        return [
-            self.record_path(declared.name),
-            *(record.file(name) for name in (record.files if record else ())),
-            *(patch_set_path(declared, name) for name in declared.manifest.patches),
-        ]
+        weights = [] if record is None else [record.file(name) for name in record.files]
+        return [self.record_path(declared.name), *weights, *sets]
 
     def has_weights(self, manifest: Manifest) -> bool:
         """Return whether the files of a model were pulled or added and are still there."""

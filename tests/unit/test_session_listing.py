@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 
 import orchestrator
+from orchestrator.catalog import ManifestDirectory, Origin, inspect_tree
 from orchestrator.errors import Cancelled, JobFailed, ManifestError, MMError, UsageError
+from orchestrator.jobs.job import Job
 from orchestrator.jobs.results import Artifact, Result
 from orchestrator.session import Session
+from orchestrator.session_models import SessionModels
+from orchestrator.system.settings import update_settings
+from orchestrator.workspace import Workspace
 from tests.fakes import FakeEngine
+from tests.models import Notes
 from tests.unit.catalog.worlds import write_model
 
 
@@ -126,9 +132,37 @@ def test_a_directory_that_is_ignored_is_warned_of_once(open_session, manifests, 
         session.run("odd")
 
 
-def test_a_session_with_a_reporter_warns_through_it(open_session, manifests):
-    from tests.models import Notes
+def test_a_session_no_longer_uses_what_lost_its_trust(tmp_path):
+    write_model(tmp_path, "one", task="answer")
+    notes = Notes()
+    workspace = Workspace({}, tmp_path, root=tmp_path / "home", reporter=notes)
+    found = ManifestDirectory(tmp_path / "manifests", Origin.FOUND)
+    contents = inspect_tree(found)
+    update_settings(
+        workspace.home,
+        lambda settings: settings.trusting(str(found.path), contents.digest, contents.files),
+    )
+    models = SessionModels(workspace, FakePreparer())
+    assert models.choose(Job("one")).name == "one"
+    runner = tmp_path / "envs" / "one" / "runner.py"
+    text = runner.read_text()
+    runner.write_text("import os\n")
+    for _ in range(2):
+        with pytest.raises(ManifestError, match=r"changed since it was trusted \(envs/one/runner"):
+            models.choose(Job("one"))
+    assert len([note for note in notes.notes if "envs/one/runner.py" in note]) == 1
+    runner.write_text(text)
+    assert models.choose(Job("one")).name == "one"
 
+
+class FakePreparer:
+    """Finds the files of every model."""
+
+    def check(self, declared):
+        pass
+
+
+def test_a_session_with_a_reporter_warns_through_it(open_session, manifests):
     (manifests / "odd.yaml").write_text("nam: odd\n")
     notes = Notes()
     session = open_session(reporter=notes)
