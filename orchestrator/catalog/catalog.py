@@ -168,6 +168,7 @@ class Catalog(msgspec.Struct, frozen=True):
         yield from self.places
         yield from (each.file for each in self.models.values())
         yield from (each.file for each in self.broken.values())
+        yield from self._trusted_files()
 
     def files_behind(self, name: str, declared: Declared) -> Iterator[Path]:
         """Yield the manifests and directories that make `declared` the model for `name`.
@@ -186,9 +187,14 @@ class Catalog(msgspec.Struct, frozen=True):
         else:
             yield from self.places[:-1]
             yield from (each.file for each in self.tasks.get(name, ()))
+        if declared.origin is Origin.FOUND:
+            yield from self._trusted_files()
+
+    def _trusted_files(self) -> Iterator[Path]:
+        """Yield what ends the trust in the directory above the working directory, if it changes."""
         for directory in self.directories:
-            if directory.origin is Origin.FOUND is declared.origin:
-                yield from tree(directory)  # any change in it ends the trust
+            if directory.origin is Origin.FOUND:
+                yield from tree(directory)
 
     def unknown(self, name: str) -> ManifestError | UsageError:
         """Return the error for a name that is neither a model nor a task, with the nearest ones."""
