@@ -465,6 +465,7 @@ class Session:
     def _prepare(self, declared: Declared, job: Job) -> tuple[PreparedModel, float]:
         return self._models.prepare(declared, job)
 
+    @_addressing
     def _choose(self, job: Job) -> Declared:
         return self._models.choose(job)
 

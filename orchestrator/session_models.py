@@ -6,6 +6,7 @@ job reads them again, as `mm run` does. A job that has begun ends with what it b
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ class SessionModels:
         self._choices: dict[tuple[str, str | None], Choice] = {}
         self._prepared: dict[tuple[str, str, str], tuple[Declared, PreparedModel]] = {}
         self._failed = False
+        self._lock = threading.Lock()
 
     def choose(self, job: Job) -> Declared:
         """Return the model that a job's name stands for.
@@ -77,8 +79,9 @@ class SessionModels:
 
     def _choose(self, job: Job, before: Choice | None) -> Choice:
         with self._reading():
-            self._workspace.refresh()
-            choice = self._workspace.choose(job.name, job.model)
+            with self._lock:  # the manifests are read by one thread
+                self._workspace.refresh()
+                choice = self._workspace.choose(job.name, job.model)
             if choice.reason and (before is None or choice.reason != before.reason):
                 self._workspace.reporter.note(choice.reason)
             self._preparer.check(choice.declared)  # before anything is built
@@ -88,10 +91,13 @@ class SessionModels:
     def _reading(self) -> Iterator[None]:
         """After an error, read everything anew: what was missing may be there now."""
         if self._failed:
+            self._failed = False
             self._workspace.refresh(everything=True)
-        self._failed = True
-        yield
-        self._failed = False
+        try:
+            yield
+        except BaseException:
+            self._failed = True
+            raise
 
 
 def _limited(model: PreparedModel, job: Job) -> PreparedModel:

@@ -94,7 +94,7 @@ class Workspace:
         """The merged manifests; what was ignored on the way is noted."""
         from orchestrator.catalog import load_catalog
 
-        self._read_at = time.time_ns()
+        began = time.time_ns()
         self.__dict__.pop("settings", None)  # read before, and not stamped then
         catalog = load_catalog(
             options=self.manifests,
@@ -103,8 +103,8 @@ class Workspace:
             settings=self.settings,
         )
         self._say(catalog.notes)
-        self._stamps = FileStamps()
-        self._stamps.add((self.home.settings, *catalog.files), self._read_at)
+        self._read_at, self._stamps = began, FileStamps()
+        self._stamps.add((self.home.settings, *catalog.files), began)
         return catalog
 
     def refresh(self, *, everything: bool = False) -> None:

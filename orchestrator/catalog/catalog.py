@@ -173,19 +173,19 @@ class Catalog(msgspec.Struct, frozen=True):
     def files_behind(self, name: str, declared: Declared) -> Iterator[Path]:
         """Yield the manifests and directories that make `declared` the model for `name`.
 
-        Without those of `files` that can matter only once they say something of another kind: a
-        manifest of another task, and the directory that comes with `mm`.
+        Without those of `files` that can matter only once something unlikely happens: another
+        manifest gets this task or name, a directory comes to exist, `mm` gets another model.
 
         Args:
             name: A model or a task.
             declared: The model that was found for it.
         """
         yield declared.file
-        own = declared.file.parent
+        before = [each.path for each in self.directories[:-1]]
         if name == declared.name:  # what comes before its directory may take the name
-            yield from takewhile(lambda place: place.resolve() != own, self.places[:-1])
+            yield from takewhile(lambda path: path != declared.file.parent, before)
         else:
-            yield from self.places[:-1]
+            yield from before
             yield from (each.file for each in self.tasks.get(name, ()))
         if declared.origin is Origin.FOUND:
             yield from self._trusted_files()

@@ -189,9 +189,11 @@ def files_read(declared: Declared, workspace: Workspace, began: int) -> FileStam
         workspace: The user's world.
         began: `time.time_ns()` before the first of them was read.
     """
-    locks = workspace.environments.targets.files(declared)
     stamps = FileStamps()
-    stamps.add((*declared.runner_places, *locks, *workspace.sources.files(declared)), began)
+    files = (*declared.runner_places, declared.lock, *workspace.sources.files(declared))
+    stamps.add(files, began)
+    locks = workspace.environments.targets.files(declared)  # one of the user's own takes seconds
+    stamps.add(locks, began, now_and_then=True)
     return stamps
 
 
