@@ -92,6 +92,7 @@ class SessionModels:
         """After an error, read everything anew: what was missing may be there now."""
         if self._failed:
             self._failed = False
+            self._choices.clear()
             self._workspace.refresh(everything=True)
         try:
             yield
