@@ -356,13 +356,12 @@ def test_every_graph_comes_to_its_end(tmp_path_factory, yaml, count, bad, keep_g
 
 
 def test_the_jobs_of_a_run_keep_their_models(tmp_path):
-    class Models(FakeModels):
-        kept = []
+    kept = []
 
+    class Models(FakeModels):
         def execute(self, job):
-            self.kept.append(job.models)
+            kept.append(job.models)
             return super().execute(job)
 
     chain(Models(a=shout, b=twice), tmp_path, words=["x"])
-    assert len(Models.kept) > 1
-    assert all(each is Models.kept[0] is not None for each in Models.kept)
+    assert kept[0] is kept[1] is not None
