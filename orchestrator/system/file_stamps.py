@@ -54,7 +54,9 @@ class FileStamps:
                 self._absent.append(path)
             else:
                 self._present[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
-                self._settled &= max(status.st_mtime_ns, status.st_ctime_ns) < began
+                # A time in the future, as an archive or another clock may give it, says nothing.
+                times = (status.st_mtime_ns, status.st_ctime_ns)
+                self._settled &= not any(began <= each <= time.time_ns() for each in times)
 
     def unchanged(self) -> bool:
         """Return whether every path is as it was."""

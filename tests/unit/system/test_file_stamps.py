@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 
 import pytest
 
@@ -51,6 +52,15 @@ def test_what_changed_while_it_was_read_is_not_known(tmp_path):
     stamps = FileStamps()
     stamps.add([path], path.stat().st_mtime_ns)
     assert not stamps.unchanged()
+
+
+def test_a_time_in_the_future_is_as_good_as_any(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    os.utime(path, ns=(0, 2 * time.time_ns()))
+    stamps = FileStamps()
+    stamps.add([path], time.time_ns() + 1)
+    assert stamps.unchanged()
 
 
 def test_other_files_are_looked_at_now_and_then(tmp_path):
