@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Session": "session",
-    "Result": "results",
-    "Artifact": "results",
-    "Audio": "results",
+    "Result": "jobs.results",
+    "Artifact": "jobs.results",
+    "Audio": "jobs.results",
     "Pipeline": "pipelines.pipeline",
     "Step": "core.pipelines",
     "Input": "core.manifest",
@@ -70,3 +70,7 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(f"orchestrator.{_HOMES.get(name, 'errors')}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__doc__", "__file__", "__name__", "__path__"]

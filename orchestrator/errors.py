@@ -9,6 +9,16 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+class Detail(Exception):
+    """What a worker or a tool said, in the traceback of a program, above the error that it led to.
+
+    Standard libraries show what happened in another process in this form as well.
+    """
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.args[0].rstrip()}\n"""'
+
+
 class MMError(Exception):
     """The root of the project's errors.
 
@@ -17,18 +27,36 @@ class MMError(Exception):
         where: The file, line, key or path at fault; empty where `what` names it.
         fix: The next command or action; empty where there is none.
         detail: The words of a tool beneath us, whole and unchanged.
+        fix_in_code: What a program is advised instead, where `fix` names options of the command
+            line; empty for nothing.
     """
 
     exit_code: ClassVar[int] = 1
     outcome: ClassVar[str] = "failed"
     """How a job that ends with this error is said to have ended."""
 
-    def __init__(self, what: str, *, where: str = "", fix: str = "", detail: str = "") -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        fix: str = "",
+        detail: str = "",
+        fix_in_code: str | None = None,
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.fix = fix
         self.detail = detail
+        self.fix_in_code = fix_in_code
+
+    def address_program(self) -> None:
+        """Advise what a program can do, and show `detail` in its traceback."""
+        if self.fix_in_code is not None:
+            self.fix = self.fix_in_code
+        if self.detail:
+            self.__cause__ = Detail(self.detail)
 
     def __str__(self) -> str:
         sentence = f"{self.where}: {self.what}" if self.where else self.what

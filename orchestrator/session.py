@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
+import warnings
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial, wraps
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from orchestrator.core.devices import AUTO
@@ -29,6 +30,7 @@ from orchestrator.jobs.job import Job
 from orchestrator.jobs.receipts import receipt
 from orchestrator.jobs.results import Result
 from orchestrator.jobs.retries import with_retries
+from orchestrator.session_models import SessionModels
 from orchestrator.system.reporter import Reporter, Silent
 from orchestrator.system.scratch import Scratch
 from orchestrator.system.userenv import snapshot
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
     from types import TracebackType
 
-    from orchestrator.catalog import Declared
+    from orchestrator.catalog import Catalog, Declared
     from orchestrator.engines import EngineFactory
     from orchestrator.engines.interface import Engine, PreparedModel
     from orchestrator.engines.preparing import Preparer
@@ -50,6 +52,27 @@ ENGINES = ("local", "ray")
 MAX_THREADS = 64
 """Jobs of one session that may be under way at once, unless it may have more than half as many
 workers; those beyond wait for a thread."""
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _addressing(
+    method: Callable[Concatenate[Session, P], T],
+) -> Callable[Concatenate[Session, P], T]:
+    """Have the errors of a method address the program that has made the session."""
+
+    @wraps(method)
+    def call(self: Session, /, *args: P.args, **keywords: P.kwargs) -> T:
+        try:
+            return method(self, *args, **keywords)
+        except MMError as error:
+            if self._program:
+                error.address_program()
+            raise
+
+    return call
 
 
 class Session:
@@ -94,6 +117,7 @@ class Session:
             manifests=tuple(given_path(path, "manifests") for path in manifests),
             root=given_path(home, "home") if home is not None else None,
             reporter=reporter or Silent(),
+            warn=reporter.note if reporter else _warn,
         )
         self._scratch = Scratch(self.workspace.home)
         self._engine: Engine
@@ -115,8 +139,8 @@ class Session:
         self._workers = workers
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
-        self._choices: dict[tuple[str, str | None], Declared] = {}
-        self._prepared: dict[tuple[str, str, str], PreparedModel] = {}
+        self._program = workspace is None  # a command words its own errors
+        self._models = SessionModels(self.workspace, self._preparer)
         self._submitted: set[Cancellation] = set()
         self._cancelled = False
         self._closed = False
@@ -319,6 +343,54 @@ class Session:
         directory = str(self._scratch.path)
         return decode_output(declared.manifest, name, value, event.buffers, directory)
 
+    def tasks(self) -> dict[str, list[str]]:
+        """Return the models of each task, the preferred ones first."""
+        catalog = self._catalog()
+        return {task: [each.name for each in models] for task, models in catalog.tasks.items()}
+
+    def models(self) -> dict[str, dict[str, Any]]:
+        """Return the task, the summary, the devices and the file of each model, by its name."""
+        return {
+            name: {
+                "task": one.manifest.task,
+                "summary": one.manifest.summary,
+                "devices": list(one.manifest.devices),
+                "manifest": str(one.file),
+            }
+            for name, one in self._catalog().models.items()
+        }
+
+    @_addressing
+    def inputs(self, name: str, /) -> dict[str, dict[str, Any]]:
+        """Return what `run(name, ...)` takes: the type of each input, whether it is required, help.
+
+        Where there are any, also the default, choices and limits.
+
+        Args:
+            name: A task or a model.
+
+        Raises:
+            MMError: As `run`, for a name that stands for nothing.
+        """
+        self.workspace.refresh()
+        declared = self.workspace.choose(name).declared.manifest.inputs
+        return {
+            each: {key: value for key, value in to_builtins(one).items() if value not in (None, ())}
+            for each, one in declared.items()
+        }
+
+    def _catalog(self) -> Catalog:
+        self.workspace.refresh()
+        return self.workspace.catalog
+
+    def __repr__(self) -> str:
+        state = ", closed" if self._closed else ""
+        engine = type(self._engine).__name__
+        return (
+            f"<Session: {engine} in {self.workspace.home.root}, {self._workers} worker(s){state}>"
+        )
+
+    @_addressing
     def execute(self, job: Job) -> Result:
         """Run one job with every option there is; `run` is the short form."""
         if self._forked:
@@ -353,8 +425,10 @@ class Session:
             make_receipt,
             timings,
             completed.warnings,
+            partial(self._discard, completed.directories),
         )
 
+    @_addressing
     def load(self, job: Job) -> None:
         """Build the environment and load a worker for `job`, before its first job needs one.
 
@@ -364,6 +438,7 @@ class Session:
         model, _ = self._prepare(self._choose(job), job)
         self._engine.load(job, model)
 
+    @_addressing
     def produced_by(self, job: Job) -> Mapping[str, Any]:
         """Return the part of a receipt that jobs such as `job` have in common.
 
@@ -380,41 +455,23 @@ class Session:
         """Remove a directory that `spool` made, or that of a job, before the session ends."""
         self._scratch.discard(str(directory))
 
+    def _discard(self, directories: Iterable[str]) -> None:
+        for directory in directories:
+            self._scratch.discard(directory)
+
     def _note_retry(self, error: MMError, left: int) -> None:
         self.workspace.reporter.note(f"{error.what}; trying again ({left} left)")
 
     def _prepare(self, declared: Declared, job: Job) -> tuple[PreparedModel, float]:
-        """Return the job's model with all that it needs, and the seconds that this took."""
-        key = (declared.name, job.device, job.dtype)
-        model = self._prepared.get(key)
-        if model is not None:
-            return _limited(model, job), 0.0
-        began = time.perf_counter()
-        with job.deadline.paused():
-            model = self._preparer.prepare(declared, job.device, job.dtype, job.deadline)
-        self._prepared[key] = model
-        return _limited(model, job), time.perf_counter() - began
+        return self._models.prepare(declared, job)
 
+    @_addressing
     def _choose(self, job: Job) -> Declared:
-        key = (job.name, job.model)
-        known = self._choices.get(key)
-        if known is not None:
-            return known
-        choice = self.workspace.choose(job.name, job.model)
-        if choice.reason:
-            self.workspace.reporter.note(choice.reason)
-        self._preparer.check(choice.declared)  # before anything is built
-        self._choices[key] = choice.declared
-        return choice.declared
+        return self._models.choose(job)
 
 
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 """All of this process."""
-
-
-def _limited(model: PreparedModel, job: Job) -> PreparedModel:
-    limit = job.load_timeout
-    return model if limit is None else replace(model, load_timeout=limit)
 
 
 def _forked() -> None:
@@ -423,6 +480,11 @@ def _forked() -> None:
 
 
 os.register_at_fork(after_in_child=_forked)
+
+
+def _warn(text: str) -> None:
+    # The level of the caller depends on what has read the manifests; the text names the file.
+    warnings.warn(text, stacklevel=2)
 
 
 def _check_workers(asked: int) -> None:

@@ -6,17 +6,19 @@ for.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
+from orchestrator.system.file_stamps import FileStamps
 from orchestrator.system.home import Home, home_directory
 from orchestrator.system.reporter import Reporter, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from orchestrator.catalog import Catalog, Declared
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
@@ -35,6 +37,8 @@ class Workspace:
         manifests: Directories of manifests that were named, which come first.
         root: A home that was named instead of `MM_HOME`.
         reporter: Receives notes and progress.
+        warn: Receives, once each, what is ignored of manifests and settings; by default the
+            reporter does.
     """
 
     variables: Mapping[str, str]
@@ -42,6 +46,11 @@ class Workspace:
     manifests: tuple[Path, ...] = ()
     root: Path | None = None
     reporter: Reporter = field(default_factory=Silent)
+    warn: Callable[[str], None] | None = None
+    _said: set[str] = field(default_factory=set, init=False, repr=False)
+    _stamps: FileStamps | None = field(default=None, init=False, repr=False)
+    """Of what `settings` and `catalog` were read from."""
+    _read_at: int = field(default=0, init=False, repr=False)
 
     @cached_property
     def home(self) -> Home:
@@ -77,8 +86,7 @@ class Workspace:
         from orchestrator.system.settings import load_settings
 
         settings = load_settings(self.home)
-        for note in settings.notes:
-            self.reporter.note(note)
+        self._say(settings.notes)
         return settings
 
     @cached_property
@@ -86,15 +94,35 @@ class Workspace:
         """The merged manifests; what was ignored on the way is noted."""
         from orchestrator.catalog import load_catalog
 
+        began = time.time_ns()
+        self.__dict__.pop("settings", None)  # read before, and not stamped then
         catalog = load_catalog(
             options=self.manifests,
             variables=self.variables,
             cwd=self.cwd,
             settings=self.settings,
         )
-        for note in catalog.notes:
-            self.reporter.note(note)
+        self._say(catalog.notes)
+        self._read_at, self._stamps = began, FileStamps()
+        self._stamps.add((self.home.settings, *catalog.files), began)
         return catalog
+
+    def refresh(self, *, everything: bool = False) -> None:
+        """Forget what was read from files that have changed since.
+
+        Args:
+            everything: Whether to forget it in any case, with the interpreters that were found.
+        """
+        if everything or (self._stamps is not None and not self._stamps.unchanged()):
+            for part in ("settings", "catalog", "environments", "sources"):
+                self.__dict__.pop(part, None)
+
+    def _say(self, notes: Iterable[str]) -> None:
+        """Report what the user should know of manifests and settings, each once."""
+        for note in notes:
+            if note not in self._said:
+                self._said.add(note)
+                (self.warn or self.reporter.note)(note)
 
     @cached_property
     def environments(self) -> Environments:
@@ -134,18 +162,37 @@ class Workspace:
 
         if model is not None:
             declared = self.catalog.model(model)
+            stamps = self._stamps_of(model, declared)
             if name not in (model, declared.manifest.task):
                 raise UsageError(
                     f"{model} does {declared.manifest.task}, not {name}",
                     fix=f"run: mm run {model} --help",
+                    fix_in_code=f"look at: Session.inputs({model!r})",
                 )
-            return Choice(declared)
+            return Choice(declared, stamps=stamps)
         if name in self.catalog.models or name not in self.catalog.tasks:
-            return Choice(self.catalog.model(name))
-        for problem in self.catalog.problems:
-            self.reporter.note(problem)
+            declared = self.catalog.model(name)
+            return Choice(declared, stamps=self._stamps_of(name, declared))
+        self._say(self.catalog.problems)
         facts = Facts(self.sources.has_weights, self.memory)
-        return Choice(*self.catalog.select(name, facts, self.settings.uses.get(name)))
+        began = time.time_ns()
+        declared, reason = self.catalog.select(name, facts, self.settings.uses.get(name))
+        stamps = self._stamps_of(name, declared)
+        candidates = self.catalog.tasks[name]
+        weights = (each.name for each in candidates if each.manifest.source is not None)
+        stamps.add(map(self.sources.record_path, weights), began)
+        return Choice(declared, reason, stamps)
+
+    def _stamps_of(self, name: str, declared: Declared) -> FileStamps:
+        """Return the stamps of the files that make `declared` the model for `name`."""
+        from orchestrator.catalog import Origin
+
+        stamps = FileStamps()
+        stamps.add(self.catalog.files_behind(name, declared), self._read_at)
+        if name != declared.name or declared.origin in (Origin.FOUND, Origin.USER):
+            stamps.add([self.home.settings], self._read_at)
+        stamps.add(self.catalog.files, self._read_at, now_and_then=True)
+        return stamps
 
     @cached_property
     def memory(self) -> Mapping[str, int | None]:
@@ -161,7 +208,11 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Choice:
-    """A model, and, where a task was asked for, why this one stands for it."""
+    """A model, and, where a task was asked for, why this one stands for it.
+
+    `stamps` are those of the files that decided it.
+    """
 
     declared: Declared
     reason: str = ""
+    stamps: FileStamps = field(default_factory=FileStamps)

@@ -6,18 +6,20 @@ mistake does not take the other models away.
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.catalog.directories import ManifestDirectory, Origin
-from orchestrator.catalog.runners import read_runner, runner_path
+from orchestrator.catalog.runners import read_runner, runner_path, runner_places
+from orchestrator.catalog.trust import tree
 from orchestrator.core.binding import did_you_mean
 from orchestrator.core.selection import select
 from orchestrator.errors import ManifestError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from orchestrator.core.manifest import Manifest
@@ -57,6 +59,11 @@ class Declared(msgspec.Struct, frozen=True):
     def lock(self) -> Path:
         """Every package of its environment, pinned."""
         return self.env_directory / "requirements.lock"
+
+    @property
+    def runner_places(self) -> list[Path]:
+        """The files of the runner, and the folders that hold them."""
+        return runner_places(self.env_directory)
 
     def read_runner(self) -> dict[str, str]:
         """Return the texts of the runner's files by their paths, the one that is executed first.
@@ -98,6 +105,7 @@ class Catalog(msgspec.Struct, frozen=True):
         tasks: The models of each task, the highest preference first, ties by name.
         broken: The files that cannot be used, by the model they are named for.
         directories: Those in use, in the order in which they win.
+        places: Where directories may be, those that are not there included.
         ignored: The directory above the working directory, where it is not trusted.
         notes: What the user should hear, one line each.
     """
@@ -106,6 +114,7 @@ class Catalog(msgspec.Struct, frozen=True):
     tasks: Mapping[str, tuple[Declared, ...]]
     broken: Mapping[str, Broken]
     directories: tuple[ManifestDirectory, ...]
+    places: tuple[Path, ...] = ()
     ignored: Ignored | None = None
     notes: tuple[str, ...] = ()
 
@@ -152,6 +161,40 @@ class Catalog(msgspec.Struct, frozen=True):
         manifests = [each.manifest for each in many]
         selection = select(task, manifests, facts, chosen=chosen, guests=guests)
         return self.models[selection.model], selection.reason
+
+    @property
+    def files(self) -> Iterator[Path]:
+        """The files and directories that all of this was read from."""
+        yield from self.places
+        yield from (each.file for each in self.models.values())
+        yield from (each.file for each in self.broken.values())
+        yield from self._trusted_files()
+
+    def files_behind(self, name: str, declared: Declared) -> Iterator[Path]:
+        """Yield the manifests and directories that make `declared` the model for `name`.
+
+        Without those of `files` that can matter only once something unlikely happens: another
+        manifest gets this task or name, a directory comes to exist, `mm` gets another model.
+
+        Args:
+            name: A model or a task.
+            declared: The model that was found for it.
+        """
+        yield declared.file
+        before = [each.path for each in self.directories[:-1]]
+        if name == declared.name:  # what comes before its directory may take the name
+            yield from takewhile(lambda path: path != declared.file.parent, before)
+        else:
+            yield from before
+            yield from (each.file for each in self.tasks.get(name, ()))
+        if declared.origin is Origin.FOUND:
+            yield from self._trusted_files()
+
+    def _trusted_files(self) -> Iterator[Path]:
+        """Yield what ends the trust in the directory above the working directory, if it changes."""
+        for directory in self.directories:
+            if directory.origin is Origin.FOUND:
+                yield from tree(directory)
 
     def unknown(self, name: str) -> ManifestError | UsageError:
         """Return the error for a name that is neither a model nor a task, with the nearest ones."""

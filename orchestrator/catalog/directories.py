@@ -91,8 +91,8 @@ def find_above(cwd: Path) -> Path | None:
 
 def search(
     options: Sequence[Path], variables: Mapping[str, str], cwd: Path, builtin: Path
-) -> list[ManifestDirectory]:
-    """Return the directories that exist, first those that win, each once.
+) -> list[tuple[Path, Origin]]:
+    """Return where manifests may be, first what wins, whether it exists or not.
 
     Raises:
         ManifestError: For a directory that `--manifests` names and that is none.
@@ -105,8 +105,11 @@ def search(
     users = user_directory(variables)
     if (found := find_above(cwd)) and not _is_one_of(found, (users, builtin)):
         reached.append((found, Origin.FOUND))
-    reached += [(users, Origin.USER), (builtin, Origin.BUILT_IN)]
+    return [*reached, (users, Origin.USER), (builtin, Origin.BUILT_IN)]
 
+
+def existing(reached: Iterable[tuple[Path, Origin]], builtin: Path) -> list[ManifestDirectory]:
+    """Return the directories that exist, by their real paths, each once."""
     directories: dict[Path, ManifestDirectory] = {}
     for path, origin in reached:
         if path.is_dir():
@@ -124,11 +127,14 @@ def missing_variables(variables: Mapping[str, str], cwd: Path) -> list[Path]:
 def _check_option(path: Path) -> None:
     if not path.is_dir():
         what = "not a directory" if path.exists() else "no such directory"
-        raise ManifestError(what, where=f"--manifests {path}")
+        raise ManifestError(what, where=str(path))
     inner = path / DIRECTORY
     if inner.is_dir() and not any(path.glob(f"*{SUFFIX}")):
         raise ManifestError(
-            "no manifest in it", where=f"--manifests {path}", fix=f"write --manifests {inner}"
+            "no manifest in it",
+            where=str(path),
+            fix=f"write --manifests {inner}",
+            fix_in_code=f"pass {str(inner)!r}",
         )
 
 

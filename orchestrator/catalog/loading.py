@@ -13,6 +13,7 @@ from orchestrator.catalog.directories import (
     ManifestDirectory,
     Origin,
     builtin_directory,
+    existing,
     missing_variables,
     search,
 )
@@ -68,7 +69,8 @@ def load_catalog(
         f"{VARIABLE}: ignored {path}: no such directory"
         for path in missing_variables(variables, cwd)
     ]
-    directories = search(options, variables, cwd, builtin)
+    reached = search(options, variables, cwd, builtin)
+    directories = existing(reached, builtin)
     found = next((each for each in directories if each.origin is Origin.FOUND), None)
     if found and _is_copy(found, builtin, user):
         # A checkout of `mm` itself, beside an installation of it: the same models twice.
@@ -87,7 +89,8 @@ def load_catalog(
             if directory.origin is Origin.OPTION:
                 raise
             notes.append(f"ignored {error}")
-    return merged.catalog(tuple(directories), ignored, notes)
+    places = tuple(path for path, _ in reached)
+    return merged.catalog(tuple(directories), places, ignored, notes)
 
 
 class _Merge(msgspec.Struct):
@@ -114,6 +117,7 @@ class _Merge(msgspec.Struct):
     def catalog(
         self,
         directories: tuple[ManifestDirectory, ...],
+        places: tuple[Path, ...],
         ignored: Ignored | None,
         notes: Sequence[str],
     ) -> Catalog:
@@ -131,6 +135,7 @@ class _Merge(msgspec.Struct):
             },
             broken=dict(sorted(self.broken.items())),
             directories=directories,
+            places=places,
             ignored=ignored,
             notes=(*notes, *self.notes),
         )
@@ -206,16 +211,19 @@ def _reason_to_ignore(
     command = f"run: mm manifest trust {shlex.quote(str(found.path))}"
     names = frozenset(names_in(found.path))
     kept = settings.trusted.get(str(found.path))
+    files = settings.contents.get(str(found.path), {})
     if not belongs_to(found.path, user):
         return Ignored(found.path, "belongs to another user", "", names)
     if kept is None:
         return Ignored(found.path, "is not trusted", command, names)
     try:
-        now = inspect_tree(found, user).digest
+        now = inspect_tree(found, user)
     except ManifestError as error:
         return Ignored(found.path, f"can no longer be trusted ({error})", "", names)
-    if now != kept:
-        return Ignored(found.path, "has changed since it was trusted", command, names)
+    if now.digest != kept:
+        changed = sorted({path for path, _ in files.items() ^ now.files.items()} if files else ())
+        which = f" ({changed[0]})" if changed else ""
+        return Ignored(found.path, f"has changed since it was trusted{which}", command, names)
     return None
 
 

@@ -73,6 +73,13 @@ def runner_files(env_directory: Path) -> list[Path]:
     return _python_files(runner) if runner.is_dir() else [runner]
 
 
+def runner_places(env_directory: Path) -> list[Path]:
+    """Return what `runner_files` does, with the folders in which there may be more."""
+    files = runner_files(env_directory)
+    folders = {path.parent for path in files} - {env_directory}
+    return [*files, *sorted(folders)]
+
+
 def _python_files(folder: Path) -> list[Path]:
     paths = []
     for root, folders, names in os.walk(folder, onerror=_cannot_list):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +19,6 @@ from orchestrator.errors import ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from orchestrator.catalog.directories import ManifestDirectory
 
@@ -33,11 +33,11 @@ class Contents(msgspec.Struct, frozen=True):
     """What a directory of manifests and the `envs/` beside it hold.
 
     Attributes:
-        files: Paths relative to the directory above both, sorted.
+        files: The SHA-256 of each, by its path relative to the directory above both, sorted.
         digest: SHA-256 over the paths and contents of all of them, in hexadecimal.
     """
 
-    files: tuple[str, ...]
+    files: dict[str, str]
     digest: str
 
 
@@ -75,7 +75,16 @@ def inspect_tree(directory: ManifestDirectory, user: int | None = None) -> Conte
             f"cannot be read ({error.strerror})", where=str(error.filename)
         ) from error
     entries.sort()
-    return Contents(tuple(path for path, _ in entries), digest(entries))
+    return Contents(dict(entries), digest(entries))
+
+
+def tree(directory: ManifestDirectory) -> Iterator[Path]:
+    """Yield the paths whose changes may end the trust in `directory`: its folders and files."""
+    for root in (directory.path, directory.environments):
+        for base, folders, files in os.walk(root):
+            folders[:] = [name for name in folders if name != BYTECODE]
+            yield Path(base)
+            yield from (Path(base, name) for name in files)
 
 
 def _files(directory: ManifestDirectory, user: int | None) -> Iterator[Path]:

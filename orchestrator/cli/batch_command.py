@@ -139,6 +139,7 @@ def _run(
             load_timeout=options["load_timeout"],
             workers=options["workers"],
             on_event=partial(print_log, context.reporter, manifest.name),
+            models={},
         )
         batch = Batch(
             job=job,

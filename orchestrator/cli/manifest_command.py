@@ -102,7 +102,8 @@ def trust(context: Context, directory: Path, *, revoke: bool) -> None:
     for file in contents.files:
         context.out(str(chosen.path.parent / file))
     update_settings(
-        context.home, lambda settings: settings.trusting(str(chosen.path), contents.digest)
+        context.home,
+        lambda settings: settings.trusting(str(chosen.path), contents.digest, contents.files),
     )
     files = counted(len(contents.files), "file")
     context.say(f"trusted {files} as they are now, sha256 {contents.digest}")

@@ -106,8 +106,12 @@ class PendingRequest(msgspec.Struct):
             return too_late(self.model, "its turn", deadline)
         whole = deadline.at <= time.monotonic()
         seconds = deadline.seconds if whole else self.request.seconds
-        option = "timeouts.load in its manifest" if self.method == "load" else "--timeout"
+        load = self.method == "load"
+        option, argument = (
+            ("timeouts.load in its manifest",) * 2 if load else ("--timeout", "timeout")
+        )
         return TimedOut(
             f"{self.model} took longer than {seconds:g} seconds to {self.method}",
             fix=deadline.fix if whole else f"allow more with {option}",
+            fix_in_code=None if whole else f"allow more with {argument}",
         )

@@ -301,6 +301,7 @@ class Worker:
         return JobFailed(
             f"{model} failed while {doing}: {text}",
             fix="run again with --debug for the traceback",
+            fix_in_code="",
             detail=error.traceback,
         )
 

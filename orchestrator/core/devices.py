@@ -42,10 +42,14 @@ def choose_device(
         )
     if asked not in listed:
         raise UsageError(
-            f"{manifest.name} does not run on {asked}", fix=f"choose --device {'|'.join(listed)}"
+            f"{manifest.name} does not run on {asked}",
+            fix=f"choose --device {'|'.join(listed)}",
+            fix_in_code=f"pass device={' or '.join(map(repr, listed))}",
         )
     if asked not in available:
-        raise UsageError(f"{place} has no {asked}", fix="choose --device auto")
+        raise UsageError(
+            f"{place} has no {asked}", fix="choose --device auto", fix_in_code='pass device="auto"'
+        )
     return asked
 
 
@@ -78,6 +82,7 @@ def choose_dtype(
             raise UsageError(
                 f"{manifest.name} has no {asked} on {device}",
                 fix=f"choose --dtype {'|'.join(listed)}",
+                fix_in_code=f"pass dtype={' or '.join(map(repr, listed))}",
             )
         return asked
     needs = {dtype: parse_size(size) for dtype, size in sizes.items()}

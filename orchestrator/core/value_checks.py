@@ -95,6 +95,7 @@ def check_inputs(manifest: Takes, given: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(
                 f"{manifest.name} needs the input {name!r}",
                 fix=f"run: mm run {manifest.name} --help",
+                fix_in_code=f"look at: Session.inputs({manifest.name!r})",
             )
     _check_size({name: each for name, each in values.items() if inputs[name].type in PLAIN})
     return values

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import msgspec
 
 from orchestrator.errors import Crashed
+from orchestrator.system.file_stamps import FileStamps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,7 +25,9 @@ ATTEMPTS = 10
 def never_began(model: str) -> Crashed:
     """Return the error of a job for which worker after worker ended before its turn."""
     return Crashed(
-        f"the workers of {model} end before they begin the job", fix=f"run: mm logs {model}"
+        f"the workers of {model} end before they begin the job",
+        fix=f"run: mm logs {model}",
+        fix_in_code="",
     )
 
 
@@ -36,12 +39,14 @@ class PreparedModel(msgspec.Struct, frozen=True):
         worker: What its workers are started from, on this machine or on the node of a cluster.
         produced_by: Returns the part of a receipt that does not depend on the inputs.
         load_timeout: Seconds that its load may take, instead of the manifest's `timeouts.load`.
+        stamps: Of the files that this was derived from.
     """
 
     manifest: Manifest
     worker: WorkerSpec | RemoteWorkerSpec
     produced_by: Callable[[], Mapping[str, Any]]
     load_timeout: float | None = None
+    stamps: FileStamps = msgspec.field(default_factory=FileStamps)
 
     @property
     def name(self) -> str:
@@ -77,6 +82,7 @@ class EngineResult(msgspec.Struct, frozen=True):
         produced_by: The receipt's part before the inputs, where only the worker's machine knows it.
         inputs: What the receipt says of the inputs, where that machine has read them.
         warnings: Why the result may not be what was asked for; a line each.
+        directories: What holds its files; those of the session's scratch directory.
     """
 
     outputs: dict[str, Any]
@@ -84,6 +90,7 @@ class EngineResult(msgspec.Struct, frozen=True):
     produced_by: Mapping[str, Any] | None = None
     inputs: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()
+    directories: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

@@ -51,6 +51,8 @@ class LocalEngine:
         self._idle: dict[str, list[Worker]] = {}
         self._all: set[Worker] = set()
         self._count: dict[str, int] = {}  # of those that live or are about to
+        self._current: dict[tuple[str, str, str], str] = {}  # by model, device and data type
+        self._outdated: set[str] = set()
         self._waiting = 0  # threads
         self._closed = False
 
@@ -70,13 +72,13 @@ class LocalEngine:
             except NotBegun:
                 continue  # it had died while it was idle
             finally:
-                self._give_back(key, worker)
+                self._give_back(key, worker, job)
         raise never_began(model.name)
 
     def load(self, job: Job, model: PreparedModel) -> None:
         """Have a worker of the model loaded, and idle unless others need it at once."""
         key = model.worker.digest
-        self._give_back(key, self._take(key, job, model, {}))
+        self._give_back(key, self._take(key, job, model, {}), job)
 
     @property
     def idle(self) -> list[WorkerRecord]:
@@ -135,6 +137,8 @@ class LocalEngine:
 
     def _start(self, job: Job, model: PreparedModel, timings: dict[str, float]) -> Worker:
         began = time.perf_counter()
+        if job.models is None:
+            self._end_outdated(model)
         worker = self._resources.start_when_fits(
             job,
             model,
@@ -154,6 +158,23 @@ class LocalEngine:
             raise
         timings["load"] = time.perf_counter() - began
         return worker
+
+    def _end_outdated(self, model: PreparedModel) -> None:
+        """End idle workers of what `model` was before its files were edited, and soon the others.
+
+        Those of jobs that keep it as it was may still be needed.
+        """
+        key, kind = model.spec.digest, (model.name, model.spec.device, model.spec.dtype)
+        with self._lock:
+            before = self._current.get(kind, key)
+            self._current[kind] = key
+            if before == key:
+                return
+            self._outdated.add(before)
+            self._outdated.discard(key)
+        while worker := self._take_idle(before):
+            self._end(worker)
+            self._drop(before)
 
     def _end(self, worker: Worker) -> None:
         worker.stop()
@@ -183,9 +204,10 @@ class LocalEngine:
         self._drop(key)
         return True
 
-    def _give_back(self, key: str, worker: Worker) -> None:
+    def _give_back(self, key: str, worker: Worker, job: Job) -> None:
         with self._lock:
-            if worker.alive and not self._closed:
+            current = key not in self._outdated or job.models is not None
+            if worker.alive and current and not self._closed:
                 self._idle.setdefault(key, []).append(worker)
                 if self._waiting:
                     self._changed.notify()

@@ -105,7 +105,8 @@ def run_in_worker(
     finally:
         if made and not keep:
             scratch.discard(request.directory)
-    return EngineResult(outputs, {"run": seconds}, warnings=warnings)
+    directories = (request.directory,) if made and keep else ()
+    return EngineResult(outputs, {"run": seconds}, warnings=warnings, directories=directories)
 
 
 def load_request(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.catalog import runner_digest
@@ -12,6 +13,7 @@ from orchestrator.core.units import parse_size
 from orchestrator.core.worker_variables import wanted_threads, worker_variables
 from orchestrator.engines.interface import PreparedModel
 from orchestrator.system import machine
+from orchestrator.system.file_stamps import FileStamps
 from orchestrator.system.home import make_private
 from orchestrator.system.processor import native_dtypes
 from orchestrator.system.waiting import ENDLESS, Deadline, Wait
@@ -84,10 +86,13 @@ class LocalPreparer:
         self, declared: Declared, device: str, dtype: str, deadline: Deadline = ENDLESS
     ) -> PreparedModel:
         """Build what is missing, and return what a worker is started from here."""
+        began = time.time_ns()
         environment = self._environment(declared, deadline)
         worker, overlay = self._worker_spec(declared, environment, device, dtype, deadline)
         producer = produced_by(declared, environment, worker, overlay)
-        return PreparedModel(declared.manifest, worker, lambda: producer)
+        # The environment and the overlay are held: no one removes or replaces them.
+        stamps = files_read(declared, self._workspace, began)
+        return PreparedModel(declared.manifest, worker, lambda: producer, stamps=stamps)
 
     def close(self) -> None:
         """Hold environments and overlays no longer."""
@@ -174,6 +179,22 @@ class LocalPreparer:
     def _wait(self, declared: Declared, doing: str, deadline: Deadline) -> Wait:
         what = f"another mm, which {doing}"
         return Wait(declared.name, what, self._workspace.reporter, deadline)
+
+
+def files_read(declared: Declared, workspace: Workspace, began: int) -> FileStamps:
+    """Return the stamps of the files, beside its manifest, that decide how a model is run.
+
+    Args:
+        declared: The model.
+        workspace: The user's world.
+        began: `time.time_ns()` before the first of them was read.
+    """
+    stamps = FileStamps()
+    files = (*declared.runner_places, declared.lock, *workspace.sources.files(declared))
+    stamps.add(files, began)
+    locks = workspace.environments.targets.files(declared)  # one of the user's own takes seconds
+    stamps.add(locks, began, now_and_then=True)
+    return stamps
 
 
 def produced_by(

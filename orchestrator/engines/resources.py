@@ -170,4 +170,5 @@ class Resources:
             f"{worker.model} needs {format_size(worker.need, binary=True)} of memory on "
             f"{worker.device} ({worker.dtype}), and {format_size(free, binary=True)} are free",
             fix=f"{advice}, or add --force",
+            fix_in_code=f"pass dtype={smaller[0]!r}" if smaller else advice,
         )

@@ -135,7 +135,9 @@ class Interpreters:
                 return found.interpreter
         raise self.missing(f"{name} is no Python interpreter that works")
 
-    def missing(self, what: str, *, fix: str = "") -> EnvironmentFailure:
+    def missing(
+        self, what: str, *, fix: str = "", fix_in_code: str | None = None
+    ) -> EnvironmentFailure:
         """Return the error that says `what` and lists the interpreters that were looked at."""
         looked = [
             f"  {one.version:<9} {one.path} ({one.origin})"
@@ -144,6 +146,7 @@ class Interpreters:
         return EnvironmentFailure(
             what,
             fix=fix or "install one, or name one with --python",
+            fix_in_code=fix_in_code,
             detail="looked at:\n" + ("\n".join(looked) or "  no interpreter at all"),
         )
 

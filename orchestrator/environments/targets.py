@@ -16,6 +16,7 @@ from orchestrator.core.identity import Interpreter, environment_digest
 from orchestrator.core.lockfile import Lock, LockError, Pin, applicable
 from orchestrator.environments.interpreters import Interpreters
 from orchestrator.environments.locks import (
+    BUILD_LOCK,
     UserLockOptions,
     load_build_lock,
     load_lock,
@@ -208,6 +209,12 @@ class Targets:
         """Return where a lock of the user's own for `declared` lies."""
         return self._home.mine / declared.manifest.env / "requirements.lock"
 
+    def files(self, declared: Declared) -> list[Path]:
+        """Return the files that decide what `all` returns, those that are not there included."""
+        locks = [declared.lock, self.user_lock(declared)]
+        build = declared.manifest.environment.build
+        return [*locks, *(path.with_name(BUILD_LOCK) for path in locks if build)]
+
     def _resolve(self, declared: Declared, *, mine: bool) -> list[Target]:
         user_lock = self.user_lock(declared) if mine else None
         lock = load_lock(declared, user_lock)
@@ -261,6 +268,7 @@ class Targets:
                 f"no Python here fits {wanted!r}, which {manifest.name} needs",
                 fix=f"install one, name one with --python, or run: "
                 f"mm env sync {manifest.name} --install-python",
+                fix_in_code=f"install one, or run: mm env sync {manifest.name} --install-python",
             )
         platforms = manifest.environment.platforms
         if platforms and fitting[0].platform not in platforms:

@@ -62,6 +62,8 @@ class Job(msgspec.Struct, frozen=True):
             starts it. Workers of a session stay as long as the session.
         force: Whether to load the model without asking whether the memory suffices.
         workers: How many workers of the model may live at once, where the session allows fewer.
+        models: Keeps the models of jobs that belong together: from the first of them on, they stay
+            as they are, whatever is edited meanwhile. By default each job sees every edit.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Job(msgspec.Struct, frozen=True):
     keep_alive: float | None = None
     force: bool = False
     workers: int = 1
+    models: dict[Any, Any] | None = None
 
     def __post_init__(self) -> None:
         """Check the times.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import reprlib
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,13 +16,18 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from orchestrator.core.value_checks import AUDIO_ITEM_SIZES
-from orchestrator.errors import OutputError
+from orchestrator.errors import OutputError, UsageError
 from orchestrator.system.copying import copy_file
 from orchestrator.system.home import replacing
 from orchestrator.worker.encoding import array_view
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from orchestrator.core.value_checks import ArrayValue, AudioValue
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
 
 PCM_FULL_SCALE = 32767
 """What a float sample of 1.0 becomes in 16-bit PCM."""
@@ -38,6 +45,9 @@ MEDIA_TYPES = {
 class Result(Mapping[str, Any]):
     """The outputs of one job, by name.
 
+    Files among them live as long as the session, or until `discard`. As a context manager, the
+    result discards them at its end.
+
     Attributes:
         model: The model that ran.
         primary: The name of the model's main output.
@@ -54,6 +64,7 @@ class Result(Mapping[str, Any]):
         receipt: Callable[[], dict[str, Any]],
         timings: dict[str, float],
         warnings: tuple[str, ...] = (),
+        discard: Callable[[], None] = lambda: None,
     ) -> None:
         self._outputs = outputs
         self.model = model
@@ -61,12 +72,28 @@ class Result(Mapping[str, Any]):
         self.timings = timings
         self.warnings = warnings
         self._make_receipt = receipt
+        self._discard = discard
 
     @cached_property
     def receipt(self) -> dict[str, Any]:
         """What made this result: environment, model, inputs, timings, warnings (plain data)."""
         # Made when it is asked for: its digest takes longer than a small job.
         return self._make_receipt()
+
+    def discard(self) -> None:
+        """Remove its files now; what is no file stays."""
+        self._discard()
+
+    def __enter__(self) -> Result:  # noqa: PYI034 - Self is typing's from 3.11 on
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.discard()
 
     def __getitem__(self, name: str) -> Any:
         return self._outputs[name]
@@ -77,13 +104,17 @@ class Result(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._outputs)
 
+    def _repr_html_(self) -> str:
+        return _html(self)
+
     def __repr__(self) -> str:
-        return f"Result(model={self.model!r}, outputs={self._outputs!r})"
+        outputs = ", ".join(f"{name}={short(value)}" for name, value in self._outputs.items())
+        return f"<Result of {self.model}: {outputs}>"
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """An output that is a file. It lives as long as the session; `save` keeps it.
+    """An output that is a file. It lives until its result is discarded; `save` keeps it.
 
     Attributes:
         path: Where it is now.
@@ -99,13 +130,39 @@ class Artifact:
             object.__setattr__(self, "media_type", kind)
 
     def read(self) -> bytes:
-        """Return its bytes."""
-        return self.path.read_bytes()
+        """Return its bytes.
+
+        Raises:
+            UsageError: When the file is gone.
+        """
+        with self._there():
+            return self.path.read_bytes()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Copy it to `path`, which has it whole or not at all, and return that path."""
-        copy_file(self.path, Path(path))
+        """Copy it to `path`, which has it whole or not at all, and return that path.
+
+        Raises:
+            UsageError: When the file is gone.
+        """
+        with self._there():
+            copy_file(self.path, Path(path))
         return Path(path)
+
+    def _repr_html_(self) -> str:
+        return _html(self)
+
+    @contextlib.contextmanager
+    def _there(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            if self.path.exists():
+                raise
+            raise UsageError(
+                "the file is gone: its result was discarded, or its session has ended",
+                where=str(self.path),
+                fix="save it before",
+            ) from None
 
 
 class Audio:
@@ -183,6 +240,9 @@ class Audio:
             self._write(stream)
         return Path(path)
 
+    def _repr_html_(self) -> str:
+        return _html(self)
+
     def __repr__(self) -> str:
         return f"Audio({self.duration:.2f} s, {self.rate} Hz, {self.channels} channel(s))"
 
@@ -194,6 +254,21 @@ class Audio:
             writer.setsampwidth(2)
             writer.setframerate(self.rate)
             writer.writeframes(self.pcm())
+
+
+def _html(value: Result | Artifact | Audio) -> str:
+    from orchestrator.jobs.notebook import html  # only in a notebook
+
+    return html(value)
+
+
+def short(value: Any) -> str:
+    """Return what a value is, in at most a line."""
+    if isinstance(value, memoryview):
+        return f"<memoryview {value.format} {value.shape}>"
+    if hasattr(value, "shape") and hasattr(value, "dtype"):  # NumPy's, which it may not be
+        return f"<array {value.dtype} {value.shape}>"
+    return _SHORT.repr(value)
 
 
 def _pcm16(value: AudioValue) -> bytes:

@@ -23,7 +23,6 @@ from orchestrator.core.canonical import digest_bytes, short
 from orchestrator.core.units import format_duration
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.jobs.output_files import BINARY_TYPES, media_type, suffix_of
-from orchestrator.jobs.results import Artifact
 from orchestrator.pipelines.batch_sources import described_inputs, sources_of
 from orchestrator.pipelines.in_flight import InFlightJobs
 from orchestrator.pipelines.job_runner import JobRunner, ModelUnusable
@@ -218,7 +217,8 @@ class _BatchRun:
         except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
             ended = _Ended(item, None, error)
         else:
-            ended = self.keep(item, result, sources, inputs)
+            with result:
+                ended = self.keep(item, result, sources, inputs)
         self.ended.put(ended)
         self.batch.discard(directory)
 
@@ -258,9 +258,6 @@ class _BatchRun:
                 file = f"{file_name(item)}.{name}{suffix_of(value)}"
                 path = self.lines.files.keep(file, value)
                 shown[name] = {"path": path, "media_type": media_type(value)}
-        for value in result.values():
-            if isinstance(value, Artifact):
-                self.batch.discard(value.path.parent)
         return shown
 
 

@@ -124,7 +124,9 @@ def _run_recorded(scheduler: Scheduler, record: RunRecord, observer: RunObserver
     except KeyboardInterrupt:
         outcome = "interrupted"
         raise Cancelled(
-            "interrupted; what is done is kept", fix="run the same command to go on"
+            "interrupted; what is done is kept",
+            fix="run the same command to go on",
+            fix_in_code="run it again to go on",
         ) from None
     except MMError as error:
         outcome = f"stopped: {error}"

@@ -79,7 +79,8 @@ class JobRunner:
 
     def __init__(self, jobs: Jobs, job: Job, retries: int, in_flight: InFlightJobs) -> None:
         self._jobs = jobs
-        self._job = job
+        # Its results are of one identity, whatever is edited while it runs.
+        self._job = job if job.models is not None else replace(job, models={})
         self._retries = retries
         self._in_flight = in_flight
         self._lock = threading.Lock()

@@ -142,10 +142,7 @@ class ResultStore:
         if isinstance(value, Audio):
             return self.keep_bytes(kind, value.read(), ".wav")
         if isinstance(value, Artifact):
-            kept = self.keep_file(kind, value.path)
-            with contextlib.suppress(OSError):  # the job's directory, unless it holds more
-                value.path.parent.rmdir()
-            return kept
+            return self.keep_file(kind, value.path)
         if kind == "array":
             from orchestrator.jobs.npy import npy_bytes
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ class RunContext:
         in_flight: The jobs that run now.
         on_event: Called with what happens in the run, from any thread.
         on_job_event: Called with a model's name and each event of its jobs, where wanted.
+        models: What `Job.models` is for every step.
     """
 
     jobs: Jobs
@@ -59,3 +60,4 @@ class RunContext:
     in_flight: InFlightJobs
     on_event: Callable[[RunEvent], None] = ignore_event
     on_job_event: Callable[[str, Event], None] | None = None
+    models: dict[Any, Any] = field(default_factory=dict)

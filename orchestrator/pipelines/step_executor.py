@@ -154,12 +154,13 @@ class StepExecutor:
             return _Made(outputs, {"run": timings.parts["run"]})
         self.prepare()
         timings.end("ready")
-        result = self._runner.run(arguments)
-        timings.end("wait", result.timings)
         kinds = self.node.signature.outputs
-        kept = {
-            name: self._store.keep_output(kinds[name].type, value) for name, value in result.items()
-        }
+        with self._runner.run(arguments) as result:
+            timings.end("wait", result.timings)
+            kept = {
+                name: self._store.keep_output(kinds[name].type, value)
+                for name, value in result.items()
+            }
         return _Made(kept, result.timings, result.warnings)
 
     def _skip(self, inputs: Mapping[str, Values], timings: Timings) -> _Made | None:
@@ -253,4 +254,5 @@ def _job(node: Node, context: RunContext) -> Job:
         timeout=step.timeout,
         workers=step.workers,
         on_event=ignore_event if on_event is None else partial(on_event, name),
+        models=context.models,
     )

@@ -75,6 +75,24 @@ class Sources:
         """Return what is known of the files of a model, or None."""
         return load_record(self.home, model)
 
+    def record_path(self, model: str) -> Path:
+        """Return where that is kept."""
+        return record_path(self.home, model)
+
+    def files(self, declared: Declared) -> list[Path]:
+        """Return the files that decide what `overlay` returns, those that are not there included.
+
+        Empty for a model without a source.
+        """
+        if declared.manifest.source is None:
+            return []
+        from orchestrator.sources.patchsets import patch_set_path
+
+        sets = [patch_set_path(declared, name) for name in declared.manifest.patches]
+        record = self.record(declared.name)
+        weights = [] if record is None else [record.file(name) for name in record.files]
+        return [self.record_path(declared.name), *weights, *sets]
+
     def has_weights(self, manifest: Manifest) -> bool:
         """Return whether the files of a model were pulled or added and are still there."""
         record = self.record(manifest.name)

@@ -14,7 +14,7 @@ from orchestrator.errors import EnvironmentFailure
 from orchestrator.system.home import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from orchestrator.system.home import Home
 
@@ -24,19 +24,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     trusted: dict[str, str] = {}
     """Directories of manifests, by their real path, with the digest that was trusted."""
+    contents: dict[str, dict[str, str]] = {}
+    """The digest of each file in them at that time, by directory and path; to say what changed."""
     uses: dict[str, str] = {}
     """The model that stands for a task, by the task."""
     notes: tuple[str, ...] = ()
     """What the user should hear about the file; never written to it."""
 
-    def trusting(self, directory: str, digest: str) -> Settings:
+    def trusting(self, directory: str, digest: str, files: Mapping[str, str]) -> Settings:
         """Return these settings with `directory` trusted as long as it has `digest`."""
-        return msgspec.structs.replace(self, trusted={**self.trusted, directory: digest})
+        return msgspec.structs.replace(
+            self,
+            trusted={**self.trusted, directory: digest},
+            contents={**self.contents, directory: dict(files)},
+        )
 
     def distrusting(self, directory: str) -> Settings:
         """Return these settings with `directory` not trusted."""
-        others = {known: digest for known, digest in self.trusted.items() if known != directory}
-        return msgspec.structs.replace(self, trusted=others)
+        trusted, contents = dict(self.trusted), dict(self.contents)
+        trusted.pop(directory, None)
+        contents.pop(directory, None)
+        return msgspec.structs.replace(self, trusted=trusted, contents=contents)
 
     def using(self, task: str, model: str | None) -> Settings:
         """Return these settings with `model` standing for `task`; None leaves it to preference."""
@@ -71,7 +79,8 @@ def update_settings(home: Home, change: Callable[[Settings], Settings]) -> Setti
     try:
         with wait_lock(home.locks / "settings.lock"):
             changed = change(load_settings(home))
-            kept = {"trusted": changed.trusted, "uses": changed.uses}
+            kept = msgspec.structs.asdict(changed)
+            del kept["notes"]
             write_json(home.settings, kept, mode=0o600)
     except OSError as error:
         raise EnvironmentFailure(

@@ -1,5 +1,6 @@
 """What every engine does with its workers: those of a session, those that are kept, on Ray."""
 
+import contextlib
 import math
 import os
 import shutil
@@ -256,6 +257,16 @@ def test_files_go_there_and_back_and_stay_as_long_as_the_session(world, tmp_path
     assert artifact.path.exists()
 
 
+def test_what_holds_a_jobs_files_is_named(world, tmp_path):
+    (tmp_path / "in.txt").write_text("text")
+    ended = world.engine.run(*world.job("file", path=tmp_path / "in.txt"))
+    (directory,) = ended.directories
+    world.scratch.discard(directory)
+    assert not ended.outputs["file"].path.exists()
+    assert [path for path in world.scratch.path.iterdir() if path.is_dir()] == []
+    assert world.engine.run(*world.job()).directories == ()
+
+
 def test_a_file_outside_the_jobs_directory_is_not_followed(world):
     with pytest.raises(OutputError, match="no file in the job's directory"):
         world.run("outside")
@@ -311,13 +322,47 @@ def test_a_worker_killed_while_idle_costs_no_job(world):
 def test_a_change_never_meets_a_stale_worker(here, change):
     first = here.run()
     assert here.run(spec=replace(here.spec, **change)) != first
-    assert here.run() == first
+    # What a session's own worker was before an edit ends; kept ones may be another's.
+    edited = here.kind == "local" and not change.keys() & {"device", "dtype"}
+    assert (here.run() == first) is not edited
 
 
 def test_an_edit_never_meets_a_stale_worker(world):
     first = world.run()
     assert world.run(spec=replace(world.spec, runner={"runner.py": SOURCE + "# edited"})) != first
-    assert world.run() == first
+
+
+def test_the_idle_worker_of_what_was_edited_ends(own):
+    pid = int(own.run()["text"])
+    started = start_time(pid)
+    own.run(spec=replace(own.spec, runner={"runner.py": SOURCE + "# edited"}))
+    assert wait_gone(pid, started, SOON)
+
+
+def test_a_busy_worker_of_what_was_edited_ends_after_its_job(local):
+    edited = replace(local.spec, runner={"runner.py": SOURCE + "# edited"})
+    waiting, begun = Cancellation(), threading.Event()
+    keys = {"cancellation": waiting, "on_event": lambda event: begun.set()}
+
+    def wait():
+        with contextlib.suppress(MMError):
+            local.run("wait", keys=keys)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    assert begun.wait(SOON)
+    new = local.run(spec=edited)
+    waiting.request()
+    thread.join(SOON)
+    assert len(local.engine.idle) == 1
+    assert local.run(spec=edited) == new
+
+
+def test_jobs_that_keep_their_model_keep_its_worker(local):
+    keys = {"keys": {"models": {}}}
+    first = local.run(**keys)
+    local.run(spec=replace(local.spec, manifest="edited"))
+    assert local.run(**keys) == first
 
 
 def test_threads_and_what_is_held_do_not_change_the_digest(world):

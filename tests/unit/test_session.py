@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.errors import Cancelled, Crashed, JobFailed, OutputError, UsageError
 from orchestrator.jobs.job import Event, Job
@@ -283,3 +284,24 @@ def test_threads_may_share_a_session(world):
         for thread in threads:
             thread.join()
     assert sorted(found) == sorted(f"T{n}" for n in range(16))
+
+
+def test_a_session_holds_the_files_of_results_that_are_not_discarded(world):
+    with FakeSession(world) as mm:
+        run = mm.engine.run
+
+        def run_with_a_file(job, model):
+            directory = mm.spool()
+            (directory / "file").touch()
+            return replace(run(job, model), directories=(str(directory),))
+
+        mm.engine.run = run_with_a_file
+        kept = mm.run("echo", text="a")
+        for _ in range(5):
+            with mm.run("echo", text="b") as result:
+                assert result["text"] == "B"
+        held = [path for path in mm.spool().parent.iterdir() if (path / "file").exists()]
+        assert len(held) == 1
+        kept.discard()
+        kept.discard()
+        assert not held[0].exists()

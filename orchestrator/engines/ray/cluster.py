@@ -204,6 +204,7 @@ class Cluster:
         raise MemoryRefused(
             f"{model} needs {demand} on one node of the cluster, and {has}",
             fix="add a larger node, or choose another --dtype or --device",
+            fix_in_code="add a larger node, or pass another dtype or device",
         )
 
     def free(self, demand: Demand) -> bool:
@@ -266,6 +267,7 @@ def _check_address(address: str) -> None:
         raise UsageError(
             f"{address} is an address of the Ray client, which passes no streams on",
             fix="run mm on a node of the cluster, with --address auto",
+            fix_in_code='run the program on a node of the cluster, with address="auto"',
         )
     host, _, port = address.rpartition(":")
     try:

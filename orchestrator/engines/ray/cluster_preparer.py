@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.worker_variables import wanted_threads
 from orchestrator.engines.interface import PreparedModel
-from orchestrator.engines.preparing import memory_need
+from orchestrator.engines.preparing import files_read, memory_need
 from orchestrator.engines.ray.bundles import pack
 from orchestrator.engines.ray.cluster import demand_of
 from orchestrator.engines.ray.remote_spec import RemoteWorkerSpec
@@ -63,6 +64,7 @@ class ClusterPreparer:
             ManifestError, EnvironmentFailure: When a file of the model is missing.
         """
         del deadline  # nothing is built on this machine
+        began = time.time_ns()
         manifest = declared.manifest
         chosen = choose_device(manifest, device, self._cluster.devices(), "the cluster")
         total = self._cluster.memory() if chosen == "cpu" else None
@@ -78,7 +80,12 @@ class ClusterPreparer:
             model_dir=self._model_dirs.get(manifest.name, ""),
         )
         self._cluster.check(manifest.name, demand_of(worker))
-        model = PreparedModel(manifest, worker, lambda: self._engine.produced_by(model))
+        model = PreparedModel(
+            manifest,
+            worker,
+            lambda: self._engine.produced_by(model),
+            stamps=files_read(declared, self._workspace, began),
+        )
         return model
 
     def close(self) -> None:

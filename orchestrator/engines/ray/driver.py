@@ -16,6 +16,7 @@ from orchestrator.engines.ray.slots import ActorLost, Slot, consume, get
 from orchestrator.engines.ray.transport import decode_event, decode_outputs, encode_job
 from orchestrator.errors import MMError
 from orchestrator.jobs.job import Job, ignore_event
+from orchestrator.jobs.results import Artifact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -127,6 +128,7 @@ class RayEngine:
             answer["produced_by"],
             answer["inputs"],
             answer["warnings"],
+            tuple(str(each.path.parent) for each in outputs.values() if isinstance(each, Artifact)),
         )
 
     def _call(

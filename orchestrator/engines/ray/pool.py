@@ -146,6 +146,8 @@ class Pool:
         demand = demand_of(model.worker)
         slot = Slot(key, model, job.force, demand, self._cluster.start(demand))
         self._slots.append(slot)
+        if job.models is None:
+            self._end_outdated(slot)
         self._free_resources(slot)
         thread = threading.Thread(
             target=self._start, args=(slot,), kwargs={"load": load}, name="mm-start", daemon=True
@@ -175,8 +177,17 @@ class Pool:
         if others and (waits or not self._cluster.free(slot.demand)):
             other = min(others, key=lambda each: each.idle_since)
             self._reporter.note(f"stopped the idle worker of {other.model.name} to make room")
-            self._remove(other)
-            threading.Thread(target=self._dismiss, args=(other,), daemon=True).start()
+            self._end_idle(other)
+
+    def _end_outdated(self, slot: Slot) -> None:
+        """End idle workers of what a model was before its files were edited. The lock is held."""
+        for other in list(self._idle):
+            if other.key != slot.key and other.kind == slot.kind:
+                self._end_idle(other)
+
+    def _end_idle(self, slot: Slot) -> None:
+        self._remove(slot)
+        threading.Thread(target=self._dismiss, args=(slot,), daemon=True).start()
 
     def _start(self, slot: Slot, *, load: bool) -> None:
         """See an actor through until its worker may take jobs. Runs in a thread of its own."""

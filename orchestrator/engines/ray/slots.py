@@ -63,6 +63,11 @@ class Slot:
     idle_since: float = 0.0
 
     @property
+    def kind(self) -> tuple[str, str, str]:
+        """What does not change by an edit of the model's files: its name, device and data type."""
+        return self.model.name, self.model.worker.device, self.model.worker.dtype
+
+    @property
     def state(self) -> str:
         """What `mm ps` says of it."""
         return "waiting" if not self.node else "ready" if self.ready else "starting"

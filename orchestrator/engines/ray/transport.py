@@ -103,7 +103,7 @@ def encode_job(job: Job, manifest: Manifest, *, by_value: bool) -> tuple[Job, li
             if many
             else encode(declared.type, name, value)
         )
-    return replace(job, inputs=inputs, cancellation=None, on_event=ignore_event), blobs
+    return replace(job, inputs=inputs, cancellation=None, on_event=ignore_event, models=None), blobs
 
 
 def _file(value: Any, blobs: list[bytes], *, by_value: bool) -> FileRef:
@@ -226,7 +226,7 @@ def decode_event(sent: tuple[str, dict[str, Any], list[bytes]], scratch: Scratch
     return Event(kind, params, [memoryview(part) for part in buffers])
 
 
-def encode_error(error: MMError) -> dict[str, str]:
+def encode_error(error: MMError) -> dict[str, Any]:
     """Return an error as plain data."""
     return {
         "kind": type(error).__name__,
@@ -234,14 +234,21 @@ def encode_error(error: MMError) -> dict[str, str]:
         "where": error.where,
         "fix": error.fix,
         "detail": error.detail,
+        "fix_in_code": error.fix_in_code,
     }
 
 
-def decode_error(sent: Mapping[str, str], node: str) -> MMError:
+def decode_error(sent: Mapping[str, Any], node: str) -> MMError:
     """Return the error that a node sent; it names the node if the cause is there."""
     found = getattr(errors, sent["kind"], None)
     kind = found if isinstance(found, type) and issubclass(found, MMError) else MMError
     where = sent["where"]
     if issubclass(kind, OF_A_NODE):
         where = f"node {node}: {where}" if where else f"node {node}"
-    return kind(sent["what"], where=where, fix=sent["fix"], detail=sent["detail"])
+    return kind(
+        sent["what"],
+        where=where,
+        fix=sent["fix"],
+        detail=sent["detail"],
+        fix_in_code=sent.get("fix_in_code"),
+    )

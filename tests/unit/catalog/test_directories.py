@@ -85,11 +85,11 @@ def test_a_directory_above_without_manifests_is_not_one(world):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("missing", "--manifests {root}/missing: no such directory"),
-        ("file", "--manifests {root}/file: not a directory"),
+        ("missing", "{root}/missing: no such directory"),
+        ("file", "{root}/file: not a directory"),
         (
             "project",
-            """--manifests {root}/project: no manifest in it; \
+            """{root}/project: no manifest in it; \
 write --manifests {root}/project/manifests""",
         ),
     ],

@@ -1,9 +1,11 @@
 """Directories above the working directory: used only when trusted, and never to take over."""
 
 import os
+import re
 import shutil
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.catalog import ManifestDirectory, Origin, inspect_tree
 from orchestrator.catalog import trust as trust_module
@@ -58,25 +60,35 @@ def test_naming_it_needs_no_trust(world, found):
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "file"),
     [
-        lambda root: (root / "manifests" / "mine.yaml").write_text("name: mine\n"),
-        lambda root: (root / "manifests" / "other.yaml").write_text(""),
-        lambda root: (root / "envs" / "mine" / "runner.py").write_text("import os\n"),
-        lambda root: (root / "envs" / "mine" / "helper.py").write_text(""),
-        lambda root: (root / "envs" / "mine" / "runner.py").unlink(),
-        lambda root: (root / "envs" / "mine" / "runner.py").rename(root / "envs" / "runner.py"),
-        lambda root: (
-            (root / "manifests" / "patches").mkdir()
-            or (root / "manifests" / "patches" / "p.yaml").write_text("")
-        ),
+        (lambda mine: (mine / "../../manifests/mine.yaml").write_text("x"), "manifests/mine.yaml"),
+        (lambda mine: (mine / "../../manifests/other.yaml").touch(), "manifests/other.yaml"),
+        (lambda mine: (mine / "../../manifests/patches").mkdir(), ""),
+        (lambda mine: (mine / "runner.py").write_text("import os\n"), "envs/mine/runner.py"),
+        (lambda mine: (mine / "helper.py").touch(), "envs/mine/helper.py"),
+        (lambda mine: (mine / "runner.py").unlink(), "envs/mine/runner.py"),
+        (lambda mine: (mine / "runner.py").rename(mine / "main.py"), "envs/mine/main.py"),
     ],
 )
-def test_any_change_ends_the_trust(world, found, change):
+def test_any_change_of_a_file_ends_the_trust(world, found, change, file):
     settings = world.trusting_the_project()
-    change(world.project)
+    change(world.project / "envs" / "mine")
     catalog = world.load(settings=settings)
+    if not file:
+        assert "mine" in catalog.models
+        return
     assert "mine" not in catalog.models
+    said = f"it has changed since it was trusted ({file}); run: mm manifest trust"
+    assert said in catalog.notes[0]
+    with pytest.raises(ManifestError, match=re.escape(file)):
+        catalog.model("mine")
+
+
+def test_a_trust_that_knows_no_files_ends_as_well(world, found):
+    settings = replace(world.trusting_the_project(), contents={})
+    (world.project / "envs" / "mine" / "runner.py").write_text("import os\n")
+    catalog = world.load(settings=settings)
     assert "it has changed since it was trusted; run: mm manifest trust" in catalog.notes[0]
 
 

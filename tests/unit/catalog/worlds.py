@@ -69,7 +69,8 @@ class World:
 
     def trusting_the_project(self) -> Settings:
         found = ManifestDirectory(self.project / "manifests", Origin.FOUND)
-        return Settings(trusted={str(found.path): inspect_tree(found).digest})
+        contents = inspect_tree(found)
+        return Settings().trusting(str(found.path), contents.digest, contents.files)
 
     def load(
         self,

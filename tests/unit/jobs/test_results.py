@@ -47,9 +47,12 @@ def test_a_file_is_saved_whole_or_not_at_all(tmp_path):
     (tmp_path / ".b.png.partial").write_bytes(b"of another program")
     assert artifact.media_type == "image/png"
     assert artifact.save(tmp_path / "b.png").read_bytes() == artifact.read() == b"pixels"
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        artifact.save(tmp_path / "nowhere" / "c.png")
     source.unlink()
-    with pytest.raises(FileNotFoundError):
-        artifact.save(tmp_path / "c.png")
+    for read in (artifact.read, lambda: artifact.save(tmp_path / "c.png")):
+        with pytest.raises(UsageError, match="the file is gone: its result was discarded"):
+            read()
     assert sorted(path.name for path in tmp_path.iterdir()) == [".b.png.partial", "b.png"]
 
 
@@ -62,6 +65,14 @@ def test_a_result_is_a_mapping_whose_receipt_is_made_once():
     assert made == []
     assert result.receipt is result.receipt
     assert made == [1]
+
+
+def test_a_result_discards_its_files_once_it_is_left():
+    gone = []
+    with Result({}, "m", "a", dict, {}, discard=lambda: gone.append(1)) as result:
+        assert gone == []
+    assert gone == [1]
+    result.discard()
 
 
 @pytest.mark.parametrize(

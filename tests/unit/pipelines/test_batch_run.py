@@ -176,3 +176,9 @@ def test_a_job_that_is_stopped_is_not_tried_again(world):
         world.run(jobs, ["slow", "bad"], workers=2, retries=3)
     assert sorted(jobs.ran) == ["bad", "slow"]
     assert world.written() == 0
+
+
+def test_the_jobs_of_a_batch_keep_their_model(world):
+    kept = []
+    world.run(Jobs(lambda job: kept.append(job.models) or "x"), ["a", "b"])
+    assert kept[0] is kept[1] is not None

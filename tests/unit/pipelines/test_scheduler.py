@@ -353,3 +353,15 @@ def test_every_graph_comes_to_its_end(tmp_path_factory, yaml, count, bad, keep_g
         assert all(state.whole for state in states)
         for state in states:
             assert run.output(f"o{state.node.id[1:]}") == (words if state.node.mapped else "x")
+
+
+def test_the_jobs_of_a_run_keep_their_models(tmp_path):
+    kept = []
+
+    class Models(FakeModels):
+        def execute(self, job):
+            kept.append(job.models)
+            return super().execute(job)
+
+    chain(Models(a=shout, b=twice), tmp_path, words=["x"])
+    assert kept[0] is kept[1] is not None

@@ -22,15 +22,15 @@ def test_nothing_is_settled_at_first(home):
 
 def test_what_is_settled_is_read_back(home):
     update_settings(home, lambda settings: settings.using("ocr", "a").using("tts", "b"))
-    update_settings(home, lambda settings: settings.trusting("/x", "1"))
-    update_settings(home, lambda settings: settings.trusting("/y", "2"))
+    update_settings(home, lambda settings: settings.trusting("/x", "1", {"a.yaml": "2"}))
+    update_settings(home, lambda settings: settings.trusting("/y", "2", {}))
     settings = load_settings(home)
     assert settings.uses == {"ocr": "a", "tts": "b"}
     assert settings.trusted == {"/x": "1", "/y": "2"}
 
 
 def test_what_is_taken_back_is_gone(home):
-    update_settings(home, lambda settings: settings.using("ocr", "a").trusting("/x", "1"))
+    update_settings(home, lambda settings: settings.using("ocr", "a").trusting("/x", "1", {}))
     update_settings(home, lambda settings: settings.using("ocr", None).distrusting("/x"))
     assert load_settings(home) == Settings()
 
@@ -58,7 +58,7 @@ def test_notes_are_not_kept(home):
     home.settings.write_text('{"notes": ["forged"]}')
     assert load_settings(home).notes == ()
     update_settings(home, lambda settings: settings)
-    assert set(json.loads(home.settings.read_text())) == {"trusted", "uses"}
+    assert set(json.loads(home.settings.read_text())) == {"trusted", "contents", "uses"}
 
 
 def test_updates_at_once_lose_nothing(home):

@@ -1,0 +1,106 @@
+"""What a session knows of its models, for as long as the files behind it stay as they are.
+
+A job of a model that is known costs the comparison of a few files' stamps; after an edit the next
+job reads them again, as `mm run` does. A job that has begun ends with what it began with.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.catalog import Declared
+    from orchestrator.engines.interface import PreparedModel
+    from orchestrator.engines.preparing import Preparer
+    from orchestrator.jobs.job import Job
+    from orchestrator.workspace import Choice, Workspace
+
+
+class SessionModels:
+    """Chooses and prepares models; called from several threads.
+
+    Args:
+        workspace: The user's world.
+        preparer: Prepares them.
+    """
+
+    def __init__(self, workspace: Workspace, preparer: Preparer) -> None:
+        self._workspace = workspace
+        self._preparer = preparer
+        self._choices: dict[tuple[str, str | None], Choice] = {}
+        self._prepared: dict[tuple[str, str, str], tuple[Declared, PreparedModel]] = {}
+        self._failed = False
+        self._lock = threading.Lock()
+
+    def choose(self, job: Job) -> Declared:
+        """Return the model that a job's name stands for.
+
+        Raises:
+            MMError: As `Workspace.choose` and `Preparer.check`.
+        """
+        key = (job.name, job.model)
+        if job.models is not None and key in job.models:
+            declared: Declared = job.models[key]
+            return declared
+        choice = self._choices.get(key)
+        if choice is None or not choice.stamps.unchanged():
+            choice = self._choices[key] = self._choose(job, choice)
+        if job.models is not None:
+            job.models.setdefault(key, choice.declared)
+        return choice.declared
+
+    def prepare(self, declared: Declared, job: Job) -> tuple[PreparedModel, float]:
+        """Return a job's model with all that it needs, and the seconds that this took.
+
+        Raises:
+            MMError: As `Preparer.prepare`.
+        """
+        key = (declared.name, job.device, job.dtype)
+        if job.models is not None and key in job.models:
+            return _limited(job.models[key], job), 0.0
+        known, model = self._prepared.get(key, (None, None))
+        seconds = 0.0
+        if model is None or known != declared or not model.stamps.unchanged():
+            began = time.perf_counter()
+            with job.deadline.paused(), self._reading():
+                model = self._preparer.prepare(declared, job.device, job.dtype, job.deadline)
+            self._prepared[key] = (declared, model)
+            seconds = time.perf_counter() - began
+        if job.models is not None:
+            model = job.models.setdefault(key, model)
+        return _limited(model, job), seconds
+
+    def _choose(self, job: Job, before: Choice | None) -> Choice:
+        with self._reading():
+            with self._lock:  # the manifests are read by one thread
+                self._workspace.refresh()
+                choice = self._workspace.choose(job.name, job.model)
+            if choice.reason and (before is None or choice.reason != before.reason):
+                self._workspace.reporter.note(choice.reason)
+            self._preparer.check(choice.declared)  # before anything is built
+        return choice
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """After an error, read everything anew: what was missing may be there now."""
+        if self._failed:
+            self._failed = False
+            self._choices.clear()
+            self._workspace.refresh(everything=True)
+        try:
+            yield
+        except BaseException:
+            self._failed = True
+            raise
+
+
+def _limited(model: PreparedModel, job: Job) -> PreparedModel:
+    limit = job.load_timeout
+    return model if limit is None else replace(model, load_timeout=limit)
