@@ -273,4 +273,4 @@ def _versions(pins: Iterable[Pin]) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     for pin in pins:
         found.setdefault(pin.name, []).append(pin.version)
-    return {name: ", ".join(dict.fromkeys(versions)) for name, versions in found.items()}
+    return {name: ", ".join(sorted(set(versions))) for name, versions in found.items()}

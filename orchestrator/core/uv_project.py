@@ -61,6 +61,7 @@ class Project(msgspec.Struct, frozen=True):
         build: Names of the only packages that are taken as source; None for whatever has no wheel.
         opaque: Names of packages whose own requirements are not looked at, so that none of them is
             built for those.
+        lenient: Whether uv may take versions without a wheel on one of the platforms.
     """
 
     python: str
@@ -70,6 +71,7 @@ class Project(msgspec.Struct, frozen=True):
     constraints: tuple[str, ...] = ()
     build: tuple[str, ...] | None = ()
     opaque: tuple[str, ...] = ()
+    lenient: bool = False
 
     @property
     def places(self) -> list[Place]:
@@ -88,15 +90,12 @@ class Project(msgspec.Struct, frozen=True):
             f"python_full_version {operator} '{version}'"
             for operator, version in _clauses(self.python)
         ]
+        systems = [
+            (f"sys_platform == '{facts.sys_platform}'", f"platform_machine == '{facts.machine}'")
+            for facts in map(PLATFORMS.__getitem__, self.platforms)
+        ]
         environments = [
-            " and ".join(
-                (
-                    f"sys_platform == '{PLATFORMS[platform].sys_platform}'",
-                    f"platform_machine == '{PLATFORMS[platform].machine}'",
-                    *bounds,
-                )
-            )
-            for platform in self.platforms
+            " and ".join((*system, *bounds)) for system in ([()] if self.lenient else systems)
         ]
         metadata = ", ".join(f"{{ name = {json.dumps(name)} }}" for name in self.opaque)
         return "\n".join(
@@ -142,6 +141,7 @@ def pinned_project(environment: Environment, pins: Iterable[Pin]) -> Project:
         ),
         build=None,
         opaque=tuple(dict.fromkeys(pin.name for pin in pins)),
+        lenient=True,
     )
 
 
@@ -251,7 +251,7 @@ def _conjuncts(marker: str) -> list[str]:
     for piece in re.split(r"( and | or |[()])", marker):
         depth += {"(": 1, ")": -1}.get(piece, 0)
         if depth == 0 and piece == " or ":
-            return [f"({marker})"]
+            return [marker]
         if depth == 0 and piece == " and ":
             parts.append("")
         else:

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from orchestrator.environments.resolver import Resolver
     from orchestrator.environments.targets import Target
 
-_GONE = re.compile(r"there is no version of ([A-Za-z0-9._-]+)==(\S+)")
-"""How uv says that the index does not have a version."""
+_GONE = re.compile(
+    r"there is no version of (\S+==[^\s,]+)|(\S+) was not found in the package registry"
+)
+"""How uv says that the index does not have what is pinned."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def check_lock(resolver: Resolver, declared: Declared) -> Finding | None:
 def _available(
     resolver: Resolver, environment: Environment, pins: Sequence[Pin]
 ) -> Mapping[tuple[str, str], Files]:
-    """Return the files that the index has of `pins`; a version that is not there has none.
+    """Return the files that the index has of `pins`; what is not there has none.
 
     Raises:
         ProcessError: When the index cannot be asked, or the pins cannot be had together.
@@ -95,8 +97,8 @@ def _available(
     try:
         return resolver.lock(pinned_project(environment, pins), hashed=True).files
     except ProcessError as error:
-        gone = set(_GONE.findall(error.detail))
-        left = [pin for pin in pins if (pin.name, pin.version) not in gone]
+        gone = {name for names in _GONE.findall(error.detail) for name in names}
+        left = [pin for pin in pins if not gone & {pin.name, f"{pin.name}=={pin.version}"}]
         if is_transient(error) or len(left) == len(pins):
             raise
         return _available(resolver, environment, left)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from zipfile import BadZipFile
 
+from msgspec.structs import replace
+
 from orchestrator.core.lockfile import (
     LockError,
     applicable,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.core.lockfile import Lock, Pin
     from orchestrator.core.manifest import Environment
+    from orchestrator.core.uv_project import Project
     from orchestrator.core.wheels import Files, Place
     from orchestrator.environments.resolver import Resolver
 
@@ -188,13 +191,14 @@ def _resolve(
     project = environment_project(declared.manifest.environment)
     arguments = [f"--upgrade-package={package}" for package in options.upgrade_packages]
     arguments += ["--upgrade"] if options.upgrade else []
-    subject = f"the dependencies of {declared.name} do not resolve"
     try:
         stepped = resolve_everywhere(resolver, project, *arguments, present=present_pins(present))
     except ProcessError as error:
         raise (
-            source_failure(declared, source_only(resolver, project, error), error.detail)
-            or _unresolved(error, declared.name, subject)
+            _lacking(resolver, declared, project, error)
+            or _unresolved(
+                error, declared.name, f"the dependencies of {declared.name} do not resolve"
+            )
         ) from error
     except LockError as error:
         raise _no_lock(declared.name, error) from error
@@ -203,6 +207,24 @@ def _resolve(
     for note in stepped.notes:
         resolver.reporter.note(note)
     return stepped.found
+
+
+def _lacking(
+    resolver: Resolver, declared: Declared, project: Project, error: ProcessError
+) -> EnvironmentFailure | None:
+    """Return the error that says which wheels a failed resolution lacks; None where it is not that.
+
+    uv names the first that it meets.
+    """
+    if names := source_only(resolver, project, error):
+        return source_failure(declared, names, error.detail)
+    if "wheels" not in error.detail:
+        return None
+    try:
+        missing = resolve_everywhere(resolver, replace(project, lenient=True)).missing
+    except ProcessError:
+        return None
+    return wheels_failure(declared, missing) if missing else None
 
 
 def _resolve_mine(

@@ -67,12 +67,8 @@ def wheels_failure(declared: Declared, missing: Sequence[Missing]) -> Environmen
     )
 
 
-def source_failure(
-    declared: Declared, names: Sequence[str], detail: str
-) -> EnvironmentFailure | None:
-    """Return the error for packages that come as source alone; None where there are none."""
-    if not names:
-        return None
+def source_failure(declared: Declared, names: Sequence[str], detail: str) -> EnvironmentFailure:
+    """Return the error for packages that come as source alone."""
     build = ", ".join(sorted({*declared.manifest.environment.build, *names}))
     return EnvironmentFailure(
         f"{', '.join(sorted(names))} come as source alone, and nothing is built that "
