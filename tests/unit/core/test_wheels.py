@@ -53,13 +53,20 @@ def test_a_wheel_fits_by_its_tags(tag, platform, minor, fits):
 
 
 def test_the_most_specific_wheel_is_best():
-    tags = ("py3-none-any", "cp310-abi3-manylinux_2_17_x86_64", "cp311-cp311-manylinux_2_17_x86_64")
+    tags = (
+        "py2.py3-none-any",
+        "cp310-abi3-manylinux_2_17_x86_64",
+        "cp311-cp311-manylinux_2_17_x86_64",
+    )
     for at in range(1, 4):
         assert best_wheel(map(wheel, tags[:at]), "linux-x86_64", "3.11") == wheel(tags[at - 1])
 
 
 def test_only_files_whose_hash_is_locked_count():
-    assert best_wheel([wheel("py3-none-any")], "linux-x86_64", "3.11", hashes=["sha256:x"]) is None
+    (found,) = missing_wheels(
+        [Pin("av", "1.0", hashes=("sha256:x",))], files("py3-none-any"), PLACES
+    )
+    assert found.places == set(PLACES)
 
 
 def test_files_that_are_no_wheels_are_passed_over():
@@ -87,6 +94,8 @@ def test_a_package_without_any_wheel_comes_as_source_alone():
     pin = Pin("av", "1.0")
     assert missing_wheels([pin], files(source=True), PLACES)[0].source_only
     assert not missing_wheels([pin], {}, PLACES)[0].source_only
+    one = files("cp310-cp310-manylinux2014_x86_64", source=True)
+    assert not missing_wheels([pin], one, PLACES)[0].source_only
     assert missing_wheels([pin], {}, PLACES)[0].places == set(PLACES)
 
 

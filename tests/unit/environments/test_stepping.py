@@ -4,6 +4,7 @@ import re
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -16,6 +17,7 @@ from orchestrator.system.processes import ProcessError
 ANYWHERE = ("py3-none-any",)
 ON_LINUX = ("cp310-abi3-manylinux_2_28_x86_64", "cp310-abi3-manylinux_2_28_aarch64")
 ON_INTEL = ON_LINUX[:1]
+ON_MAC = ("cp310-abi3-macosx_14_0_arm64",)
 
 
 class FakeResolver:
@@ -102,8 +104,7 @@ def test_all_that_lacks_wheels_steps_back_in_one_round():
 
 
 def test_a_version_whose_wheels_are_elsewhere_takes_a_further_round():
-    mac = ("cp310-abi3-macosx_14_0_arm64",)
-    packages = {"av": {"1": ANYWHERE, "2": mac, "3": ON_LINUX}}
+    packages = {"av": {"1": ANYWHERE, "2": ON_MAC, "3": ON_LINUX}}
     stepped = resolve_everywhere(FakeResolver(packages), project("av"))
     assert versions(stepped) == ["av==1"]
 
@@ -111,7 +112,7 @@ def test_a_version_whose_wheels_are_elsewhere_takes_a_further_round():
 def test_a_pin_forbids_stepping_back_and_the_others_still_do():
     packages = {
         "av": {"1": ANYWHERE, "2": ON_LINUX},
-        "dlib": {"7": ANYWHERE, "8": ON_INTEL},
+        "dlib": {"6": ON_MAC, "7": ANYWHERE, "7.1": ON_MAC, "8": ON_LINUX},
     }
     stepped = resolve_everywhere(FakeResolver(packages), project("av==2", "dlib"))
     assert versions(stepped) == ["av==2", "dlib==7"]
@@ -137,6 +138,26 @@ def test_a_bound_that_an_override_beats_ends():
     stepped = resolve_everywhere(FakeResolver(packages, ignoring=["av"]), project("av"))
     assert versions(stepped) == ["av==2"]
     assert len(stepped.missing) == 1
+
+
+def test_what_gives_way_on_one_platform_gives_way_on_all():
+    class Splitting(FakeResolver):
+        def lock(self, project, *arguments, present=()):
+            found = super().lock(project)
+            if project.constraints:
+                return found
+            older = super().lock(replace(project, constraints=("av<2",)))
+            marks = (" ; sys_platform == 'linux'", " ; sys_platform == 'darwin'")
+            bodies = (
+                body.replace(" \\", f"{mark} \\")
+                for mark, body in zip(marks, (found.body, older.body), strict=True)
+            )
+            return Resolution("".join(bodies), {**found.files, **older.files})
+
+    resolver = Splitting({"av": {"1": ANYWHERE, "2": ON_LINUX}})
+    stepped = resolve_everywhere(resolver, project("av"))
+    assert versions(stepped) == ["av==1"]
+    assert resolver.locked[-1].constraints == ("av<=1 ; sys_platform == 'linux'",)
 
 
 def test_what_is_built_needs_no_wheel():
