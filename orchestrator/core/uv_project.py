@@ -218,7 +218,7 @@ def lock_body(exported: str, project: Project) -> str:
         kept = f" ; {simplified[marker]}" if marker and simplified[marker] else ""
         return f"{match['pin']}{kept}{match['tail'] or ''}"
 
-    return _REQUIREMENT.sub(requirement, exported).replace(PROJECT, "-r the manifest")
+    return _REQUIREMENT.sub(requirement, exported).replace(PROJECT, "-r manifest.in")
 
 
 def simplified_marker(marker: str, places: Iterable[Mapping[str, str]]) -> str:
