@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.core.manifest import Platform
 
@@ -105,6 +105,13 @@ def lowest_python(specifier: str) -> str:
     if not releases:
         raise ValueError(f"no Python from {KNOWN_MINORS[0]} to {KNOWN_MINORS[-1]} fits {specifier}")
     return releases[0].removesuffix(".0")
+
+
+def specifier_of(minors: Sequence[str], specifier: str) -> str:
+    """Return the specifier of consecutive minor versions, which begins no lower than another."""
+    same = minors[0] == allowed_minors(specifier)[0]
+    above = int(minors[-1].partition(".")[2]) + 1
+    return f">={lowest_python(specifier) if same else minors[0]},<3.{above}"
 
 
 def marker_values(platform: Platform, minor: str) -> dict[str, str]:

@@ -129,12 +129,17 @@ def environment_project(environment: Environment) -> Project:
     )
 
 
-def pinned_project(environment: Environment, pins: Iterable[Pin]) -> Project:
-    """Return a project of exactly `pins`, of which uv asks nothing but which files there are."""
+def pinned_project(project: Project, pins: Iterable[Pin]) -> Project:
+    """Return a project of exactly `pins`, of which uv asks nothing but which files there are.
+
+    Args:
+        project: Whose platforms and Pythons count.
+        pins: What is asked for.
+    """
     pins = tuple(pins)
     return Project(
-        python=environment.python,
-        platforms=environment.platforms or tuple(PLATFORMS),
+        python=project.python,
+        platforms=project.platforms,
         dependencies=tuple(
             f"{pin.name}=={pin.version}" + (f" ; {pin.marker}" if pin.marker else "")
             for pin in pins
@@ -142,15 +147,6 @@ def pinned_project(environment: Environment, pins: Iterable[Pin]) -> Project:
         build=None,
         opaque=tuple(dict.fromkeys(pin.name for pin in pins)),
         lenient=True,
-    )
-
-
-def build_project(environment: Environment, requirements: Iterable[str]) -> Project:
-    """Return the project of what builds an environment's packages from source."""
-    return Project(
-        python=environment.python,
-        platforms=environment.platforms or tuple(PLATFORMS),
-        dependencies=tuple(requirements),
     )
 
 

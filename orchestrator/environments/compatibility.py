@@ -12,6 +12,7 @@ from orchestrator.core.requirement_tree import Difference, differences
 from orchestrator.core.uv_project import Project, environment_project, pinned_project
 from orchestrator.core.wheels import missing_wheels
 from orchestrator.environments.locks import load_build_lock, load_lock
+from orchestrator.environments.stepping import ELSEWHERE
 from orchestrator.environments.tool_failures import is_transient, tool_failure
 from orchestrator.environments.uncovered import lines_without, table
 from orchestrator.errors import EnvironmentFailure
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from orchestrator.catalog import Declared
     from orchestrator.core.lockfile import Pin
-    from orchestrator.core.manifest import Environment
     from orchestrator.core.wheels import Files
     from orchestrator.environments.resolver import Resolver
     from orchestrator.environments.targets import Target
@@ -68,8 +68,9 @@ def check_lock(resolver: Resolver, declared: Declared) -> Finding | None:
         return Finding(name, str(error))
     pins = [pin for pin in lock.pins if pin.name not in environment.build]
     asked = replace(resolver, indexes=resolver.indexes.shared())
+    project = environment_project(environment)
     try:
-        files = _available(asked, environment, pins)
+        files = _available(asked, project, pins)
     except ProcessError as error:
         if not is_transient(error):
             return Finding(name, "its packages cannot be had together", detail=error.detail)
@@ -77,7 +78,7 @@ def check_lock(resolver: Resolver, declared: Declared) -> Finding | None:
         command = f"mm env lock --check {name}"
         raise tool_failure(error, subject=subject, name=name, command=command) from error
     try:
-        missing = missing_wheels(pins, files, environment_project(environment).places)
+        missing = missing_wheels(pins, files, project.places)
     except LockError as error:
         return Finding(name, f"the lock {error.problem}")
     if not missing:
@@ -87,7 +88,7 @@ def check_lock(resolver: Resolver, declared: Declared) -> Finding | None:
 
 
 def _available(
-    resolver: Resolver, environment: Environment, pins: Sequence[Pin]
+    resolver: Resolver, project: Project, pins: Sequence[Pin]
 ) -> Mapping[tuple[str, str], Files]:
     """Return the files that the index has of `pins`; what is not there has none.
 
@@ -95,13 +96,24 @@ def _available(
         ProcessError: When the index cannot be asked, or the pins cannot be had together.
     """
     try:
-        return resolver.lock(pinned_project(environment, pins), hashed=True).files
+        return resolver.lock(pinned_project(project, pins), hashed=True).files
     except ProcessError as error:
         gone = {name for names in _GONE.findall(error.detail) for name in names}
-        left = [pin for pin in pins if not gone & {pin.name, f"{pin.name}=={pin.version}"}]
+        # Alone it is asked for without the other pins' markers, which have parted the platforms.
+        alone = set(ELSEWHERE.findall(error.detail)) if len(pins) > 1 else set()
+        left = [
+            pin
+            for pin in pins
+            if not gone & {pin.name, f"{pin.name}=={pin.version}"}
+            and (pin.name, pin.version) not in alone
+        ]
         if is_transient(error) or len(left) == len(pins):
             raise
-        return _available(resolver, environment, left)
+        there = dict(_available(resolver, project, left))
+        for pin in pins:
+            if (pin.name, pin.version) in alone:
+                there.update(_available(resolver, project, [pin]))
+        return there
 
 
 @dataclass(frozen=True)
@@ -145,11 +157,11 @@ def _conflict(resolver: Resolver, first: Declared, second: Declared) -> str:
             f"{first.name} needs Python {ours.python} and "
             f"{second.name} needs Python {theirs.python}: no Python is both"
         )
-    platforms = [
+    platforms = tuple(
         one
         for one in environment_project(ours).platforms
         if one in environment_project(theirs).platforms
-    ]
+    )
     if not platforms:
         return f"{first.name} and {second.name} have no platform in common"
     project = Project(

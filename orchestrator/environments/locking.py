@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from zipfile import BadZipFile
 
-from msgspec.structs import replace
-
 from orchestrator.core.lockfile import (
     LockError,
     applicable,
@@ -24,13 +22,13 @@ from orchestrator.core.lockfile import (
     shape_digest,
 )
 from orchestrator.core.platforms import PLATFORMS, allowed_minors, marker_values
-from orchestrator.core.uv_project import build_project, environment_project, pinned_project
+from orchestrator.core.uv_project import Project, environment_project, pinned_project
 from orchestrator.core.wheels import best_wheel
 from orchestrator.environments.locks import BUILD_LOCK, UserLockOptions
 from orchestrator.environments.package_files import build_requirements, wheel_size
 from orchestrator.environments.resolver import Resolution
 from orchestrator.environments.sizes_file import SIZES, VERSION, WheelSize, load_sizes
-from orchestrator.environments.stepping import resolve_everywhere, source_only
+from orchestrator.environments.stepping import missing_pins, resolve_everywhere, source_only
 from orchestrator.environments.tool_failures import tool_failure
 from orchestrator.environments.uncovered import source_failure, wheels_failure
 from orchestrator.errors import EnvironmentFailure
@@ -45,7 +43,6 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.core.lockfile import Lock, Pin
     from orchestrator.core.manifest import Environment
-    from orchestrator.core.uv_project import Project
     from orchestrator.core.wheels import Files, Place
     from orchestrator.environments.resolver import Resolver
 
@@ -218,12 +215,10 @@ def _lacking(
     """
     if names := source_only(resolver, project, error):
         return source_failure(declared, names, error.detail)
-    if "wheels" not in error.detail:
-        return None
     try:
-        missing = resolve_everywhere(resolver, replace(project, lenient=True)).missing
+        missing = missing_pins(resolver, project, error)
     except ProcessError:
-        return None
+        return None  # uv's first words say more
     return wheels_failure(declared, missing) if missing else None
 
 
@@ -267,7 +262,8 @@ def _resolve_build(resolver: Resolver, declared: Declared, pins: Iterable[Pin]) 
             fix="take it out of environment.build",
         )
     try:
-        known = resolver.lock(pinned_project(environment, built)).files
+        project = environment_project(environment)
+        known = resolver.lock(pinned_project(project, built)).files
         sources = [known[pin.name, pin.version].source for pin in built]
         needed = sorted(
             {
@@ -277,7 +273,7 @@ def _resolve_build(resolver: Resolver, declared: Declared, pins: Iterable[Pin]) 
                 for requirement in build_requirements(source, resolver.variables)
             }
         )
-        return resolver.lock(build_project(environment, needed)).body
+        return resolver.lock(Project(project.python, project.platforms, tuple(needed))).body
     except ProcessError as error:
         subject = f"what {name} needs in order to build {', '.join(environment.build)}"
         raise _unresolved(error, name, f"{subject} does not resolve") from error

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from orchestrator.core.lockfile import read_pins
-from orchestrator.core.wheels import missing_wheels, split_versions
+from orchestrator.core.lockfile import Pin, read_pins
+from orchestrator.core.platforms import allowed_minors, specifier_of
+from orchestrator.core.uv_project import pinned_project
+from orchestrator.core.wheels import missing_wheels, narrowed, split_versions
 from orchestrator.environments.tool_failures import is_transient
 from orchestrator.system.processes import ProcessError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from orchestrator.core.lockfile import Pin
     from orchestrator.core.uv_project import Project
     from orchestrator.core.wheels import Missing, Place
     from orchestrator.environments.resolver import Resolution, Resolver
@@ -31,6 +32,9 @@ _NO_WHEELS = (
     re.compile(r"Wheels are required for `([^`]+)`"),
 )
 """How uv says that packages come as source alone, the surest words first."""
+
+ELSEWHERE = re.compile(r"(\S+)==(\S+) has no `[^`]+`-compatible wheels")
+"""How uv says that a version without a source has wheels on other platforms alone."""
 
 
 class Stepped(NamedTuple):
@@ -138,6 +142,35 @@ def source_only(resolver: Resolver, project: Project, error: ProcessError) -> tu
         else:
             return tuple(names)
     return ()
+
+
+def missing_pins(resolver: Resolver, project: Project, error: ProcessError) -> list[Missing]:
+    """Return the packages that fail a resolution because they have wheels elsewhere alone.
+
+    uv names the first; what else is missing shows where the project leaves out where that is.
+
+    Args:
+        resolver: uv.
+        project: What does not resolve.
+        error: Why not.
+    """
+    missing: list[Missing] = []
+    while named := ELSEWHERE.search(error.detail):
+        pin = Pin(named[1], named[2])
+        files = resolver.lock(pinned_project(project, [pin])).files
+        found = missing_wheels([pin], files, project.places)
+        absent = {place for one in found for place in one.places}
+        minors = allowed_minors(project.python)
+        kept = narrowed(absent, project.platforms, minors)
+        missing += found
+        if not found or kept is None:
+            return missing
+        project = replace(project, platforms=kept[0], python=specifier_of(kept[1], project.python))
+        try:
+            return [*missing, *resolve_everywhere(resolver, project).missing]
+        except ProcessError as further:
+            error = further
+    return []
 
 
 def _without_wheels(detail: str, known: Collection[str]) -> list[str]:

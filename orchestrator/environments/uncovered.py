@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.core.platforms import PLATFORMS, allowed_minors, lowest_python
+from orchestrator.core.platforms import PLATFORMS, allowed_minors, specifier_of
 from orchestrator.core.wheels import describe_places, narrowed
 from orchestrator.errors import EnvironmentFailure
 
@@ -43,9 +43,7 @@ def lines_without(environment: Environment, missing: Sequence[Missing]) -> str:
         if kept is None:
             return ""
         if kept[1] != minors:
-            lowest = kept[1][0] if kept[1][0] != minors[0] else lowest_python(environment.python)
-            above = int(kept[1][-1].partition(".")[2]) + 1
-            lines.append(f'python: ">={lowest},<3.{above}"')
+            lines.append(f'python: "{specifier_of(kept[1], environment.python)}"')
         if kept[0] != platforms:
             lines.append(f"platforms: [{', '.join(kept[0])}]")
     return " and ".join(lines)

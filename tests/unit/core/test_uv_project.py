@@ -45,7 +45,7 @@ def test_a_specifier_without_a_bound_ends_with_the_last_known_python():
 
 def test_of_pins_uv_asks_which_files_there_are_and_builds_none():
     pins = [Pin("a", "1", "python_version < '3.12'"), Pin("a", "2", "python_version >= '3.12'")]
-    project = pinned_project(ENVIRONMENT, pins)
+    project = pinned_project(environment_project(ENVIRONMENT), pins)
     document = parse_toml(project.text())
     assert document["project"]["dependencies"][0] == "a==1 ; python_version < '3.12'"
     assert document["tool"]["uv"]["dependency-metadata"] == [{"name": "a"}]

@@ -11,7 +11,7 @@ from packaging.version import Version
 from orchestrator.core.uv_project import Project
 from orchestrator.core.wheels import Files, PackageFile, best_wheel
 from orchestrator.environments.resolver import Resolution
-from orchestrator.environments.stepping import resolve_everywhere, source_only
+from orchestrator.environments.stepping import missing_pins, resolve_everywhere, source_only
 from orchestrator.system.processes import ProcessError
 
 ANYWHERE = ("py3-none-any",)
@@ -43,7 +43,9 @@ class FakeResolver:
             if name in self.ignoring:
                 mine = mine[:1]
             version = self._newest(name, mine)
-            if version is None or (not self._wheels(name, version) and name not in project.build):
+            if version is None or (
+                not self._wheels(name, version) and name not in (project.build or ())
+            ):
                 raise self._failure(f"all versions of {name} have no usable wheels and …")
             pins.append(f"{name}=={version} \\\n    --hash=sha256:{'0' * 64}\n")
             files[name, version] = Files(self._wheels(name, version))
@@ -175,6 +177,38 @@ def test_an_index_that_cannot_be_reached_is_no_reason_to_stay():
 
     with pytest.raises(ProcessError):
         resolve_everywhere(Failing({"av": {"1": ANYWHERE, "2": ON_LINUX}}), project("av"))
+
+
+class StrictResolver(FakeResolver):
+    """Takes no version without a wheel on a platform, as uv where there is no source."""
+
+    def lock(self, project, *arguments, present=()):
+        found = super().lock(project)
+        for (name, version), (wheels, _) in found.files.items():
+            for platform, minor in () if project.lenient else project.places:
+                if name == "paddle" and best_wheel(wheels, platform, minor) is None:
+                    raise self._failure(f"Because {name}=={version} has no `x`-compatible wheels")
+        return found
+
+
+def test_what_uv_refuses_for_want_of_a_wheel_is_named_with_all_else():
+    packages = {"paddle": {"2": ON_LINUX}, "sk": {"1": ("cp310-cp310-manylinux1_x86_64",)}}
+    resolver = StrictResolver(packages)
+    asked = project("paddle", "sk==1")
+    with pytest.raises(ProcessError) as failed:
+        resolve_everywhere(resolver, asked)
+    paddle, sk = missing_pins(resolver, asked, failed.value)
+    assert {platform for platform, _ in paddle.places} == {"macos-arm64"}
+    assert sk.places == {
+        ("linux-x86_64", "3.11"),
+        ("linux-aarch64", "3.10"),
+        ("linux-aarch64", "3.11"),
+    }
+
+
+def test_another_reason_is_not_a_matter_of_wheels():
+    error = ProcessError(["uv"], 1, "", "delta depends on beta<2, gamma on beta>=2")
+    assert missing_pins(FakeResolver({}), project("delta"), error) == []
 
 
 def test_all_that_comes_as_source_alone_is_found_without_building_any():
