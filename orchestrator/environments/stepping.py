@@ -15,12 +15,12 @@ from msgspec.structs import replace
 from orchestrator.core.lockfile import Pin, read_pins
 from orchestrator.core.platforms import allowed_minors, specifier_of
 from orchestrator.core.uv_project import pinned_project
-from orchestrator.core.wheels import missing_wheels, narrowed, split_versions
+from orchestrator.core.wheels import describe_places, missing_wheels, narrowed, split_versions
 from orchestrator.environments.tool_failures import is_transient
 from orchestrator.system.processes import ProcessError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from orchestrator.core.uv_project import Project
     from orchestrator.core.wheels import Missing, Place
@@ -68,7 +68,7 @@ def resolve_everywhere(
     """
     present = tuple(present)
     found = resolver.lock(project, *arguments, present=present)
-    lacked: dict[tuple[str, str], None] = {}  # in their order
+    lacked: dict[tuple[str, str], Collection[Place]] = {}
     fixed: set[str] = set()
     while True:
         pins = [pin for pin in read_pins(found.body) if pin.name not in (project.build or ())]
@@ -77,7 +77,7 @@ def resolve_everywhere(
         lacking = [(one.pin, one.places) for one in missing] + split_versions(pins, project.places)
         bounds = _bounds(resolver, lacking, lacked, fixed)
         if not bounds:
-            return Stepped(found, tuple(missing), tuple(_notes(lacked, found)))
+            return Stepped(found, tuple(missing), tuple(_notes(lacked, found, project)))
         # All at once; where that does not resolve, each alone, to find what forbids it.
         alone = [{name: each} for name, each in bounds.items()]
         for step in (bounds, *(alone if len(alone) > 1 else ())):
@@ -96,7 +96,7 @@ def resolve_everywhere(
 def _bounds(
     resolver: Resolver,
     lacking: Iterable[tuple[Pin, Collection[Place]]],
-    lacked: dict[tuple[str, str], None],
+    lacked: dict[tuple[str, str], Collection[Place]],
     fixed: set[str],
 ) -> dict[str, list[str]]:
     """Return the requirements that have packages step back, by name.
@@ -104,14 +104,14 @@ def _bounds(
     Args:
         resolver: uv.
         lacking: The packages that lack wheels, and where.
-        lacked: The names and versions that lacked some before; those of `lacking` are added.
+        lacked: Which names and versions lacked some before, and where; `lacking` is added.
         fixed: Names of packages that cannot step back; more are added.
     """
     bounds: dict[str, list[str]] = {}
     for pin, places in lacking:
         # A version that lacked some before is there again where an override beats its bound.
         stuck = (pin.name, pin.version) in lacked
-        lacked[pin.name, pin.version] = None
+        lacked.setdefault((pin.name, pin.version), places)
         bound = None if stuck or pin.name in fixed else _bound(resolver, pin, places)
         if bound is None:
             fixed.add(pin.name)
@@ -199,11 +199,15 @@ def _bound(resolver: Resolver, pin: Pin, places: Iterable[Place]) -> str | None:
     return None if oldest == pin.version else f"{pin.name}<={oldest}{marker}"
 
 
-def _notes(lacked: Iterable[tuple[str, str]], found: Resolution) -> Iterable[str]:
+def _notes(
+    lacked: Mapping[tuple[str, str], Collection[Place]], found: Resolution, project: Project
+) -> Iterable[str]:
     versions: dict[str, list[str]] = {}
     for pin in read_pins(found.body):
         versions.setdefault(pin.name, []).append(pin.version)
-    for name, version in lacked:
+    for (name, version), places in lacked.items():
         now = versions.get(name, [])
         if version not in now:
-            yield f"{name} {version} lacks wheels; locked {' and '.join(now) or 'without it'}"
+            where = describe_places(places, project.platforms, allowed_minors(project.python))
+            taken = f"locked {' and '.join(now)}" if now else "locked without it"
+            yield f"{name} {version} has no wheel for {where}; {taken}"

@@ -53,12 +53,15 @@ def wheels_failure(declared: Declared, missing: Sequence[Missing]) -> Environmen
     """Return the error for a resolution whose packages lack wheels that nothing older has."""
     environment = declared.manifest.environment
     rows = table(environment, missing)
-    name, version, places = rows[0]
-    others = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
     lines = lines_without(environment, missing)
     command = f"then run: mm env lock {declared.name}"
+    if len(rows) == 1:
+        what = "{} {} has no wheel for {}, and no other version fits".format(*rows[0])
+    else:
+        names = ", ".join(f"{name} {version}" for name, version, _ in rows)
+        what = f"{len(rows)} packages lack wheels, and no other versions fit: {names}"
     return EnvironmentFailure(
-        f"{name} {version} has no wheel for {places}{others}, and no version that fits has all",
+        what,
         where=declared.shown,
         fix=f"write {lines}, {command}" if lines else f"ask for other versions, {command}",
         detail="\n".join(f"{row[0]} {row[1]} has no wheel for {row[2]}" for row in rows),

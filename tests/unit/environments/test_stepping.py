@@ -102,7 +102,10 @@ def test_all_that_lacks_wheels_steps_back_in_one_round():
     assert versions(stepped) == ["av==2", "dlib==7", "six==1"]
     assert stepped.missing == ()
     assert len(resolver.locked) == 2
-    assert stepped.notes == ("av 4 lacks wheels; locked 2", "dlib 8 lacks wheels; locked 7")
+    assert stepped.notes == (
+        "av 4 has no wheel for linux-aarch64, macos-arm64; locked 2",
+        "dlib 8 has no wheel for linux-aarch64, macos-arm64; locked 7",
+    )
 
 
 def test_a_version_whose_wheels_are_elsewhere_takes_a_further_round():
