@@ -12,7 +12,7 @@ import pytest
 from orchestrator import Session
 from orchestrator.backends.indexes import read_settings
 from orchestrator.core.identity import Interpreter
-from orchestrator.core.lockfile import parse_lock
+from orchestrator.core.lockfile import parse_lock, render_lock
 from orchestrator.environments.disk import uncached
 from orchestrator.environments.resolver import Resolver
 from orchestrator.environments.targets import Target
@@ -229,6 +229,22 @@ def test_a_check_names_all_that_is_missing_in_one_table(world):
         ["one", "gone", "1.0", "every platform"],
     ]
     assert "whole" not in ended.out
+
+
+def test_a_check_finds_what_is_missing_where_markers_part_the_platforms(world):
+    lock = world.model("one", [])
+    pins = [
+        ("dual==1.0 ; sys_platform == 'linux'", world.wheel("dual", "1.0")),
+        ("dual==2.0 ; sys_platform == 'darwin'", world.wheel("dual", "2.0")),
+        ("lonely==1.0", world.wheel("lonely", "1.0", tag=LINUX)),
+    ]
+    body = "".join(f"{pin} --hash=sha256:{sha256(file)}\n" for pin, file in pins)
+    shape = parse_lock(lock.read_text()).shape
+    lock.write_text(render_lock(body, shape=shape, command="mm env lock one"))
+    ended = world.mm("env", "lock", "--check", "one")
+    assert ended.code == 3
+    (row,) = (line.split(maxsplit=3) for line in ended.out.splitlines()[1:-1])
+    assert row == ["one", "lonely", "1.0", "linux-aarch64, macos-arm64"]
 
 
 def test_a_lock_says_what_changed(world):
