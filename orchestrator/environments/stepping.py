@@ -73,8 +73,10 @@ def resolve_everywhere(
     while True:
         pins = [pin for pin in read_pins(found.body) if pin.name not in (project.build or ())]
         missing = missing_wheels(pins, found.files, project.places)
+        lacking: dict[Pin, frozenset[Place]] = {one.pin: one.places for one in missing}
         # uv itself gives way on the platform where a package without a source lacks a wheel.
-        lacking = [(one.pin, one.places) for one in missing] + split_versions(pins, project.places)
+        for pin, places in split_versions(pins, project.places):
+            lacking[pin] = lacking.get(pin, frozenset()) | places
         bounds = _bounds(resolver, lacking, lacked, fixed)
         if not bounds:
             return Stepped(found, tuple(missing), tuple(_notes(lacked, found, project)))
@@ -95,7 +97,7 @@ def resolve_everywhere(
 
 def _bounds(
     resolver: Resolver,
-    lacking: Iterable[tuple[Pin, Collection[Place]]],
+    lacking: Mapping[Pin, Collection[Place]],
     lacked: dict[tuple[str, str], Collection[Place]],
     fixed: set[str],
 ) -> dict[str, list[str]]:
@@ -108,7 +110,7 @@ def _bounds(
         fixed: Names of packages that cannot step back; more are added.
     """
     bounds: dict[str, list[str]] = {}
-    for pin, places in lacking:
+    for pin, places in lacking.items():
         # A version that lacked some before is there again where an override beats its bound.
         stuck = (pin.name, pin.version) in lacked
         lacked.setdefault((pin.name, pin.version), places)
