@@ -7,27 +7,22 @@ this machine and one interpreter, and may hold all of that.
 
 from __future__ import annotations
 
-import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
-from zipfile import BadZipFile
 
 from orchestrator.core.lockfile import (
     LockError,
-    applicable,
     changes,
     parse_lock,
     render_lock,
     shape_digest,
 )
-from orchestrator.core.platforms import PLATFORMS, allowed_minors, marker_values
 from orchestrator.core.uv_project import Project, environment_project, pinned_project
-from orchestrator.core.wheels import best_wheel
 from orchestrator.environments.locks import BUILD_LOCK, UserLockOptions
-from orchestrator.environments.package_files import build_requirements, wheel_size
+from orchestrator.environments.measuring import sizes_text
+from orchestrator.environments.package_files import build_requirements
 from orchestrator.environments.resolver import Resolution
-from orchestrator.environments.sizes_file import SIZES, VERSION, WheelSize, load_sizes
+from orchestrator.environments.sizes_file import SIZES
 from orchestrator.environments.stepping import missing_pins, resolve_everywhere, source_only
 from orchestrator.environments.tool_failures import tool_failure
 from orchestrator.environments.uncovered import source_failure, wheels_failure
@@ -37,19 +32,12 @@ from orchestrator.system.processes import ProcessError
 from orchestrator.system.reporter import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from orchestrator.catalog import Declared
     from orchestrator.core.lockfile import Lock, Pin
-    from orchestrator.core.manifest import Environment
-    from orchestrator.core.wheels import Files, Place
     from orchestrator.environments.resolver import Resolver
-
-    PackageFiles = Mapping[tuple[str, str], Files]
-
-_JOBS = 8
-"""How many wheels are measured at once."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +98,8 @@ def write_lock(
         rendered = render_lock(build, shape=shape, command=command)
         changed = _write_if_changed(target.with_name(BUILD_LOCK), rendered) or changed
     if not user:
-        changed = _write_sizes(chosen, declared, target, lock, found.files) or changed
+        sizes = sizes_text(chosen, declared, target, lock, found.files)
+        changed = (sizes != "" and _write_if_changed(target.with_name(SIZES), sizes)) or changed
     return Written(changed, tuple(changes(present_pins(present), lock.pins)) if present else ())
 
 
@@ -120,61 +109,6 @@ def present_pins(text: str) -> tuple[Pin, ...]:
         return parse_lock(text).pins
     except LockError:
         return ()
-
-
-def _write_sizes(
-    resolver: Resolver, declared: Declared, target: Path, lock: Lock, files: PackageFiles
-) -> bool:
-    """Write beside a committed lock what its packages take, unless it is there already."""
-    places = representative(declared.manifest.environment)
-    if all(load_sizes(target, lock.digest, platform) for platform, _ in places):
-        return False
-    pins = [pin for pin in lock.pins if pin.name not in declared.manifest.environment.build]
-    with progress(resolver.reporter, declared.name, "asking for sizes"):
-        platforms = measure_sizes(resolver, pins, files, places)
-    document = {"version": VERSION, "lock": lock.digest, "platforms": platforms}
-    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
-    return _write_if_changed(target.with_name(SIZES), text)
-
-
-def representative(environment: Environment) -> list[Place]:
-    """Return each platform of a manifest with the highest Python that it allows."""
-    newest = allowed_minors(environment.python)[-1]
-    return [(platform, newest) for platform in environment.platforms or tuple(PLATFORMS)]
-
-
-def measure_sizes(
-    resolver: Resolver, pins: Sequence[Pin], files: PackageFiles, places: Iterable[Place]
-) -> dict[str, dict[str, WheelSize]]:
-    """Return what each package takes, by platform and name.
-
-    A platform with a package whose size cannot be had is left out, with a note.
-
-    Args:
-        resolver: uv, whose variables name the proxies.
-        pins: The pins that are not built from source.
-        files: What the index has.
-        places: The platforms, each with the minor version of Python that stands for all.
-    """
-    platforms: dict[str, dict[str, WheelSize]] = {}
-    known: dict[str, WheelSize] = {}
-    for platform, minor in places:
-        applied = applicable(pins, marker_values(platform, minor))
-        found = (
-            best_wheel(files[pin.name, pin.version].wheels, platform, minor) for pin in applied
-        )
-        wheels = [wheel for wheel in found if wheel is not None]
-        try:
-            with ThreadPoolExecutor(_JOBS) as pool:
-                new = sorted({wheel.url for wheel in wheels} - known.keys())
-                sizes = pool.map(lambda url: wheel_size(url, resolver.variables), new)
-                known.update(zip(new, sizes, strict=True))
-        except (OSError, ValueError, BadZipFile) as error:
-            reason = str(error).partition("\n")[0]
-            resolver.reporter.note(f"what it takes on {platform} could not be found out: {reason}")
-            continue
-        platforms[platform] = {wheel.package: known[wheel.url] for wheel in wheels}
-    return platforms
 
 
 def _resolve(
