@@ -151,7 +151,7 @@ def _lacking(
         return source_failure(declared, names, error.detail)
     try:
         missing = missing_pins(resolver, project, error)
-    except ProcessError:
+    except (ProcessError, LockError):
         return None  # uv's first words say more
     return wheels_failure(declared, missing) if missing else None
 
