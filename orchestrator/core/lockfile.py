@@ -145,13 +145,18 @@ def parse_lock(text: str) -> Lock:
     return Lock(
         shape=head["shaped-by"],
         intact=digest_bytes(body.encode("utf-8")) == head["body"],
-        pins=tuple(_pins(body, first_line=head_text.count("\n") + 3)),
+        pins=tuple(read_pins(body, first_line=head_text.count("\n") + 3)),
         digest=digest_bytes(text.encode("utf-8")),
         notes=notes,
     )
 
 
-def _pins(body: str, first_line: int) -> Iterable[Pin]:
+def read_pins(body: str, first_line: int = 1) -> Iterable[Pin]:
+    """Yield the pins in the body of a lock; `first_line` is where that stands in its file.
+
+    Raises:
+        LockError: When a line is no exact pin with hashes.
+    """
     for number, requirement, comments in _logical_lines(body, first_line):
         head, *_ = requirement.split(" --hash=", 1)
         matched = _PIN.fullmatch(head.strip())
@@ -242,16 +247,30 @@ def _holds(marker: str, markers: Mapping[str, str]) -> bool:
         raise LockError(f"has a marker that cannot be read: {marker}") from error
 
 
-def requirements_text(pins: Iterable[Pin], *, markers: bool = False) -> str:
-    """Return `pins` as a requirements file, each with its hashes.
-
-    Args:
-        pins: What is to be installed or resolved.
-        markers: Whether each keeps its marker; an installer gets only pins that apply, without.
-    """
+def requirements_text(pins: Iterable[Pin]) -> str:
+    """Return pins that all apply as a requirements file, each with its hashes."""
     parts = []
     for pin in pins:
-        marker = f" ; {pin.marker}" if markers and pin.marker else ""
         hashes = "".join(f" \\\n    --hash={value}" for value in pin.hashes)
-        parts.append(f"{pin.name}=={pin.version}{marker}{hashes}\n")
+        parts.append(f"{pin.name}=={pin.version}{hashes}\n")
     return "".join(parts)
+
+
+def changes(before: Iterable[Pin], after: Iterable[Pin]) -> list[str]:
+    """Return a line for each package that was added, removed or moved between two locks."""
+    old, new = _versions(before), _versions(after)
+    lines = []
+    for name in sorted(old.keys() | new.keys()):
+        was, now = old.get(name, ""), new.get(name, "")
+        if not was or not now:
+            lines.append(f"{'added' if now else 'removed'} {name} {now or was}")
+        elif was != now:
+            lines.append(f"moved {name} {was} -> {now}")
+    return lines
+
+
+def _versions(pins: Iterable[Pin]) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for pin in pins:
+        found.setdefault(pin.name, []).append(pin.version)
+    return {name: ", ".join(sorted(set(versions))) for name, versions in found.items()}

@@ -10,12 +10,22 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.core.manifest import Platform
 
 KNOWN_MINORS = tuple(f"3.{minor}" for minor in range(9, 15))
 """The Python minor versions that a worker runs on and that are released."""
+
+
+GLIBC = 28
+"""The second number of the oldest glibc that locks are made for: 2.28, of Debian 10 and RHEL 8."""
+
+MACOS = (14, 0)
+"""The oldest macOS that locks are made for."""
+
+UV_MACOS = {"MACOSX_DEPLOYMENT_TARGET": "{}.{}".format(*MACOS)}
+"""The variable that says so to uv, which takes macOS 13 without it."""
 
 
 class PlatformFacts(msgspec.Struct, frozen=True):
@@ -24,8 +34,8 @@ class PlatformFacts(msgspec.Struct, frozen=True):
     Attributes:
         sys_platform: `sys.platform` there.
         machine: `platform.machine()` there.
-        uv: The oldest system of that platform that locks are proved for, as uv's
-            `--python-platform` spells it: glibc 2.28 (Debian 10, RHEL 8) and macOS 13.
+        uv: The oldest system of that platform that locks are made for, as uv's
+            `--python-platform` spells it; for macOS uv takes the release from `UV_MACOS`.
     """
 
     sys_platform: str
@@ -34,8 +44,8 @@ class PlatformFacts(msgspec.Struct, frozen=True):
 
 
 PLATFORMS: Mapping[Platform, PlatformFacts] = {
-    "linux-x86_64": PlatformFacts("linux", "x86_64", "x86_64-manylinux_2_28"),
-    "linux-aarch64": PlatformFacts("linux", "aarch64", "aarch64-manylinux_2_28"),
+    "linux-x86_64": PlatformFacts("linux", "x86_64", f"x86_64-manylinux_2_{GLIBC}"),
+    "linux-aarch64": PlatformFacts("linux", "aarch64", f"aarch64-manylinux_2_{GLIBC}"),
     "macos-arm64": PlatformFacts("darwin", "arm64", "aarch64-apple-darwin"),
     "macos-x86_64": PlatformFacts("darwin", "x86_64", "x86_64-apple-darwin"),
 }
@@ -58,8 +68,8 @@ def platform_name(sys_platform: str, machine: str) -> str:
     return f"{sys_platform}-{machine}"
 
 
-def allowed_minors(specifier: str) -> tuple[str, ...]:
-    """Return the known minor versions, lowest first, of which some release fits `specifier`.
+def allowed_releases(specifier: str) -> tuple[str, ...]:
+    """Return the releases of known minor versions that fit `specifier`, lowest first.
 
     Raises:
         packaging.specifiers.InvalidSpecifier: When `specifier` is no version specifier.
@@ -67,12 +77,19 @@ def allowed_minors(specifier: str) -> tuple[str, ...]:
     from packaging.specifiers import SpecifierSet
 
     wanted = SpecifierSet(specifier)
-    return tuple(
-        minor
-        for minor in KNOWN_MINORS
-        # Every patch release, so that `>=3.10.5` leaves 3.10 in and `<3.12` leaves 3.12 out.
-        if any(wanted.contains(f"{minor}.{patch}") for patch in range(_PATCHES))
-    )
+    # Every patch release, so that `>=3.10.5` leaves 3.10 in and `<3.12` leaves 3.12 out.
+    releases = (f"{minor}.{patch}" for minor in KNOWN_MINORS for patch in range(_PATCHES))
+    return tuple(filter(wanted.contains, releases))
+
+
+def allowed_minors(specifier: str) -> tuple[str, ...]:
+    """Return the known minor versions, lowest first, of which some release fits `specifier`.
+
+    Raises:
+        packaging.specifiers.InvalidSpecifier: When `specifier` is no version specifier.
+    """
+    releases = allowed_releases(specifier)
+    return tuple(dict.fromkeys(release.rpartition(".")[0] for release in releases))
 
 
 def lowest_python(specifier: str) -> str:
@@ -84,17 +101,17 @@ def lowest_python(specifier: str) -> str:
         ValueError: When no known version fits.
         packaging.specifiers.InvalidSpecifier: When `specifier` is no version specifier.
     """
-    from packaging.specifiers import SpecifierSet
-
-    wanted = SpecifierSet(specifier)
-    minors = allowed_minors(specifier)
-    if not minors:
+    releases = allowed_releases(specifier)
+    if not releases:
         raise ValueError(f"no Python from {KNOWN_MINORS[0]} to {KNOWN_MINORS[-1]} fits {specifier}")
-    lowest = minors[0]
-    if wanted.contains(f"{lowest}.0"):
-        return lowest
-    patches = (f"{lowest}.{patch}" for patch in range(1, _PATCHES))
-    return next(version for version in patches if wanted.contains(version))
+    return releases[0].removesuffix(".0")
+
+
+def specifier_of(minors: Sequence[str], specifier: str) -> str:
+    """Return the specifier of consecutive minor versions, which begins no lower than another."""
+    same = minors[0] == allowed_minors(specifier)[0]
+    above = int(minors[-1].partition(".")[2]) + 1
+    return f">={lowest_python(specifier) if same else minors[0]},<3.{above}"
 
 
 def marker_values(platform: Platform, minor: str) -> dict[str, str]:

@@ -2,104 +2,118 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from orchestrator.core.lockfile import LockError, applicable
-from orchestrator.core.platforms import PLATFORMS, allowed_minors, lowest_python, marker_values
+from orchestrator.core.lockfile import LockError
+from orchestrator.core.platforms import allowed_minors
 from orchestrator.core.requirement_tree import Difference, differences
+from orchestrator.core.uv_project import Project, environment_project, pinned_project
+from orchestrator.core.wheels import missing_wheels
 from orchestrator.environments.locks import load_build_lock, load_lock
+from orchestrator.environments.stepping import ELSEWHERE
 from orchestrator.environments.tool_failures import is_transient, tool_failure
+from orchestrator.environments.uncovered import lines_without, table
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.system.processes import ProcessError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.catalog import Declared
     from orchestrator.core.lockfile import Pin
-    from orchestrator.core.manifest import Platform
+    from orchestrator.core.wheels import Files
     from orchestrator.environments.resolver import Resolver
     from orchestrator.environments.targets import Target
 
-_JOBS = 4
+_GONE = re.compile(
+    r"there is no version of (\S+==[^\s,]+)|(\S+) was not found in the package registry"
+)
+"""How uv says that the index does not have what is pinned."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One platform and Python version for which a lock does not install.
+    """What is wrong with a lock.
 
     Attributes:
         model: The model.
-        place: The platform and the version; empty where the lock itself is at fault.
-        problem: What is wrong.
-        detail: The installer's own words.
+        problem: What is wrong; empty where packages lack wheels.
+        missing: The packages that lack a wheel somewhere: name, version, where.
+        fix: The lines of a manifest without that; empty where there are none.
+        detail: The resolver's own words.
     """
 
     model: str
-    place: str
-    problem: str
+    problem: str = ""
+    missing: tuple[tuple[str, str, str], ...] = ()
+    fix: str = ""
     detail: str = ""
 
 
-def check_lock(resolver: Resolver, declared: Declared) -> list[Finding]:
-    """Return for which platforms and Python versions the lock of `declared` lacks a wheel.
+def check_lock(resolver: Resolver, declared: Declared) -> Finding | None:
+    """Return what the lock of `declared` lacks on the platforms and Pythons of its manifest.
 
-    Packages that the manifest has built from source need none.
+    Packages that the manifest has built from source need no wheel.
 
     Raises:
         EnvironmentFailure: When the index cannot be asked, which says nothing about the lock.
     """
-    environment = declared.manifest.environment
+    name, environment = declared.name, declared.manifest.environment
     try:
         lock = load_lock(declared)
         load_build_lock(declared)
     except EnvironmentFailure as error:
-        return [Finding(declared.name, "", str(error))]
+        return Finding(name, str(error))
     pins = [pin for pin in lock.pins if pin.name not in environment.build]
-    places = [
-        (platform, minor)
-        for platform in environment.platforms or tuple(PLATFORMS)
-        for minor in allowed_minors(environment.python)
-    ]
-    with ThreadPoolExecutor(_JOBS) as pool:
-        found = pool.map(lambda place: _check_one(resolver, declared.name, pins, *place), places)
-        return [finding for finding in found if finding is not None]
-
-
-def _check_one(
-    resolver: Resolver, name: str, pins: Sequence[Pin], platform: Platform, minor: str
-) -> Finding | None:
-    place = f"{platform}, Python {minor}"
+    asked = replace(resolver, indexes=resolver.indexes.shared())
+    project = environment_project(environment)
     try:
-        applicable(pins, marker_values(platform, minor))
-    except LockError as error:
-        return Finding(name, place, f"the lock {error.problem}")
-    failure = _try(resolver, pins, platform, minor)
-    if failure is not None and is_transient(failure):
-        failure = _try(resolver, pins, platform, minor)  # one answer of hundreds may come late
-    if failure is None:
-        return None
-    if is_transient(failure):
-        subject = f"the lock of {name} could not be checked for {place}"
-        command = f"mm env lock --check {name}"
-        raise tool_failure(failure, subject=subject, name=name, command=command)
-    return Finding(name, place, "a package has no wheel there", failure.detail)
-
-
-def _try(
-    resolver: Resolver, pins: Sequence[Pin], platform: Platform, minor: str
-) -> ProcessError | None:
-    command = (
-        "sync", "requirements.txt", "--allow-empty-requirements",
-        "--python-platform", PLATFORMS[platform].uv, "--python-version", minor,
-    )  # fmt: skip
-    try:
-        resolver.try_install(pins, *command)
+        files = _available(asked, project, pins)
     except ProcessError as error:
-        return error
-    return None
+        if not is_transient(error):
+            return Finding(name, "its packages cannot be had together", detail=error.detail)
+        subject = f"the lock of {name} could not be checked"
+        command = f"mm env lock --check {name}"
+        raise tool_failure(error, subject=subject, name=name, command=command) from error
+    try:
+        missing = missing_wheels(pins, files, project.places)
+    except LockError as error:
+        return Finding(name, f"the lock {error.problem}")
+    if not missing:
+        return None
+    rows = tuple(table(environment, missing))
+    return Finding(name, missing=rows, fix=lines_without(environment, missing))
+
+
+def _available(
+    resolver: Resolver, project: Project, pins: Sequence[Pin]
+) -> Mapping[tuple[str, str], Files]:
+    """Return the files that the index has of `pins`; what is not there has none.
+
+    Raises:
+        ProcessError: When the index cannot be asked, or the pins cannot be had together.
+    """
+    try:
+        return resolver.lock(pinned_project(project, pins), hashed=True).files
+    except ProcessError as error:
+        gone = {name for names in _GONE.findall(error.detail) for name in names}
+        # Alone it is asked for without the other pins' markers, which have parted the platforms.
+        alone = set(ELSEWHERE.findall(error.detail)) if len(pins) > 1 else set()
+        left = [
+            pin
+            for pin in pins
+            if not gone & {pin.name, f"{pin.name}=={pin.version}"}
+            and (pin.name, pin.version) not in alone
+        ]
+        if is_transient(error) or len(left) == len(pins):
+            raise
+        there = dict(_available(resolver, project, left))
+        for pin in pins:
+            if (pin.name, pin.version) in alone:
+                there.update(_available(resolver, project, [pin]))
+        return there
 
 
 @dataclass(frozen=True)
@@ -143,16 +157,22 @@ def _conflict(resolver: Resolver, first: Declared, second: Declared) -> str:
             f"{first.name} needs Python {ours.python} and "
             f"{second.name} needs Python {theirs.python}: no Python is both"
         )
-    python = lowest_python(f"{ours.python},{theirs.python}")
-    arguments = ["--universal", "--python-version", python]
-    for package in sorted({*ours.build, *theirs.build}):
-        arguments += ["--no-binary", package]
+    platforms = tuple(
+        one
+        for one in environment_project(ours).platforms
+        if one in environment_project(theirs).platforms
+    )
+    if not platforms:
+        return f"{first.name} and {second.name} have no platform in common"
+    project = Project(
+        python=f"{ours.python},{theirs.python}",
+        platforms=platforms,
+        dependencies=(*ours.dependencies, *theirs.dependencies),
+        overrides=tuple(dict.fromkeys((*ours.overrides, *theirs.overrides))),
+        build=tuple(sorted({*ours.build, *theirs.build})),
+    )
     try:
-        resolver.shared().compile(
-            (*ours.dependencies, *theirs.dependencies),
-            arguments,
-            overrides=tuple(dict.fromkeys((*ours.overrides, *theirs.overrides))),
-        )
+        resolver.shared().lock(project)
     except ProcessError as error:
         return error.detail or str(error)
     return ""

@@ -18,6 +18,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.core.canonical import digest
+from orchestrator.core.platforms import KNOWN_MINORS
 from orchestrator.environments.interpreter_facts import ask, read_facts
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.system.home import read_json, write_json
@@ -262,7 +263,7 @@ def _in_virtual(path: Path) -> bool:
 
 
 def _preference(found: Found) -> tuple[Any, ...]:
-    """Order interpreters: in no environment, CPython, final releases, the newest."""
+    """Order interpreters: in no environment, CPython, final, known to locks, the newest."""
     from packaging.version import InvalidVersion, Version
 
     interpreter = found.interpreter
@@ -276,6 +277,8 @@ def _preference(found: Found) -> tuple[Any, ...]:
         interpreter.implementation == "cpython",
         not threads_free,
         not version.is_prerelease,
+        # Locks are made for the known ones: wheels of a newer Python were not looked for.
+        f"{version.major}.{version.minor}" in KNOWN_MINORS,
         version,
     )
 

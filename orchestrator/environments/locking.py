@@ -7,18 +7,25 @@ this machine and one interpreter, and may hold all of that.
 
 from __future__ import annotations
 
-import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from zipfile import BadZipFile
+from typing import TYPE_CHECKING, NamedTuple
 
-from orchestrator.core.lockfile import LockError, applicable, parse_lock, render_lock, shape_digest
-from orchestrator.core.platforms import PLATFORMS, allowed_minors, lowest_python, marker_values
+from orchestrator.core.lockfile import (
+    LockError,
+    changes,
+    parse_lock,
+    render_lock,
+    shape_digest,
+)
+from orchestrator.core.uv_project import Project, environment_project, pinned_project
 from orchestrator.environments.locks import BUILD_LOCK, UserLockOptions
-from orchestrator.environments.package_files import build_requirements, wheel_size
-from orchestrator.environments.sizes_file import SIZES, VERSION, WheelSize, load_sizes
+from orchestrator.environments.measuring import sizes_text
+from orchestrator.environments.package_files import build_requirements
+from orchestrator.environments.resolver import Resolution
+from orchestrator.environments.sizes_file import SIZES
+from orchestrator.environments.stepping import missing_pins, resolve_everywhere, source_only
 from orchestrator.environments.tool_failures import tool_failure
+from orchestrator.environments.uncovered import source_failure, wheels_failure
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.system.home import write_atomically
 from orchestrator.system.processes import ProcessError
@@ -29,11 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.catalog import Declared
-    from orchestrator.core.manifest import Environment, Platform
+    from orchestrator.core.lockfile import Lock, Pin
     from orchestrator.environments.resolver import Resolver
-
-_JOBS = 8
-"""How many wheels are measured at once."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,22 @@ class LockOptions:
     user: UserLockOptions | None = None
 
 
-def write_lock(resolver: Resolver, declared: Declared, target: Path, options: LockOptions) -> bool:
-    """Resolve the manifest of `declared` into the lock `target`, and `build.lock` beside it.
+class Written(NamedTuple):
+    """What writing a lock did.
 
-    Returns:
-        Whether a file changed.
+    Attributes:
+        changed: Whether a file changed.
+        changes: The packages that were added, removed or moved, a line each.
+    """
+
+    changed: bool
+    changes: tuple[str, ...] = ()
+
+
+def write_lock(
+    resolver: Resolver, declared: Declared, target: Path, options: LockOptions
+) -> Written:
+    """Resolve the manifest of `declared` into the lock `target`, and `build.lock` beside it.
 
     Raises:
         EnvironmentFailure: When the resolver fails (`detail` holds its explanation in full), the
@@ -68,119 +83,131 @@ def write_lock(resolver: Resolver, declared: Declared, target: Path, options: Lo
     user = options.user
     chosen = resolver if user else resolver.shared()
     command = f"mm env lock {'--mine ' if user else ''}{name}"
+    present = target.read_text(encoding="utf-8", errors="replace") if target.is_file() else ""
     with progress(chosen.reporter, name, "resolving"):
-        body = _resolve(chosen, name, environment, target, options)
-        text = render_lock(body, shape=shape, command=command, notes=user.notes() if user else ())
-        _check(name, text, local=user is not None)
-        build = _resolve_build(chosen, name, environment, text) if environment.build else ""
+        if user:
+            found = Resolution(_resolve_mine(chosen, declared, user, options, present), {})
+        else:
+            found = _resolve(chosen, declared, options, present)
+        notes = user.notes() if user else ()
+        text = render_lock(found.body, shape=shape, command=command, notes=notes)
+        lock = _checked(name, text, local=user is not None)
+        build = _resolve_build(chosen, declared, lock.pins) if environment.build else ""
     changed = _write_if_changed(target, text)
     if build:
         rendered = render_lock(build, shape=shape, command=command)
         changed = _write_if_changed(target.with_name(BUILD_LOCK), rendered) or changed
     if not user:
-        changed = _write_sizes(chosen, declared, target, text) or changed
-    return changed
+        sizes = sizes_text(chosen, declared, target, lock, found.files)
+        changed = (sizes != "" and _write_if_changed(target.with_name(SIZES), sizes)) or changed
+    return Written(changed, tuple(changes(present_pins(present), lock.pins)) if present else ())
 
 
-def _write_sizes(resolver: Resolver, declared: Declared, target: Path, text: str) -> bool:
-    """Write beside a committed lock what its packages take, unless it is there already."""
-    environment = declared.manifest.environment
-    places = representative(environment)
-    digest = parse_lock(text).digest
-    if all(load_sizes(target, digest, platform) for platform, _ in places):
-        return False
-    with progress(resolver.reporter, declared.name, "asking for sizes"):
-        sizes = measure_sizes(resolver, environment, text, places)
-    return _write_if_changed(target.with_name(SIZES), sizes)
-
-
-def representative(environment: Environment) -> list[tuple[Platform, str]]:
-    """Return each platform of a manifest with the highest Python that it allows."""
-    newest = allowed_minors(environment.python)[-1]
-    return [(platform, newest) for platform in environment.platforms or tuple(PLATFORMS)]
-
-
-def measure_sizes(
-    resolver: Resolver, environment: Environment, lock: str, places: Iterable[tuple[Platform, str]]
-) -> str:
-    """Return the text of `sizes.json` for a lock.
-
-    A platform with a package whose size cannot be had is left out, with a note.
-
-    Args:
-        resolver: uv, with the indexes to ask.
-        environment: The manifest's.
-        lock: The lock's text.
-        places: The platforms, each with the minor version of Python that stands for all.
-    """
-    parsed = parse_lock(lock)
-    pins = [pin for pin in parsed.pins if pin.name not in environment.build]
-    platforms: dict[str, dict[str, WheelSize]] = {}
-    known: dict[str, WheelSize] = {}
-    for platform, minor in places:
-        try:
-            applicable(pins, marker_values(platform, minor))
-            arguments = ("--python-platform", PLATFORMS[platform].uv, "--python-version", minor)
-            wheels = resolver.files_of(pins, "wheels", *arguments)
-            with ThreadPoolExecutor(_JOBS) as pool:
-                new = sorted({wheel.url for wheel in wheels} - known.keys())
-                sizes = pool.map(lambda url: wheel_size(url, resolver.variables), new)
-                known.update(zip(new, sizes, strict=True))
-        except (LockError, ProcessError, OSError, ValueError, BadZipFile) as error:
-            reason = str(error).partition("\n")[0]
-            resolver.reporter.note(f"what it takes on {platform} could not be found out: {reason}")
-            continue
-        platforms[platform] = {wheel.package: known[wheel.url] for wheel in wheels}
-    document = {"version": VERSION, "lock": parsed.digest, "platforms": platforms}
-    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+def present_pins(text: str) -> tuple[Pin, ...]:
+    """Return the pins of the lock that is there, whose versions stay; none where it is damaged."""
+    try:
+        return parse_lock(text).pins
+    except LockError:
+        return ()
 
 
 def _resolve(
-    resolver: Resolver, name: str, environment: Environment, target: Path, options: LockOptions
+    resolver: Resolver, declared: Declared, options: LockOptions, present: str
+) -> Resolution:
+    """Return a resolution whose packages have wheels wherever the manifest says.
+
+    Raises:
+        EnvironmentFailure: When there is none, with the lines of a manifest that has one.
+    """
+    project = environment_project(declared.manifest.environment)
+    arguments = [f"--upgrade-package={package}" for package in options.upgrade_packages]
+    arguments += ["--upgrade"] if options.upgrade else []
+    try:
+        stepped = resolve_everywhere(resolver, project, *arguments, present=present_pins(present))
+    except ProcessError as error:
+        raise (
+            _lacking(resolver, declared, project, error)
+            or _unresolved(
+                error, declared.name, f"the dependencies of {declared.name} do not resolve"
+            )
+        ) from error
+    except LockError as error:
+        raise _no_lock(declared.name, error) from error
+    if stepped.missing:
+        raise wheels_failure(declared, stepped.missing)
+    for note in stepped.notes:
+        resolver.reporter.note(note)
+    return stepped.found
+
+
+def _lacking(
+    resolver: Resolver, declared: Declared, project: Project, error: ProcessError
+) -> EnvironmentFailure | None:
+    """Return the error that says which wheels a failed resolution lacks; None where it is not that.
+
+    uv names the first that it meets.
+    """
+    if names := source_only(resolver, project, error):
+        return source_failure(declared, names, error.detail)
+    try:
+        missing = missing_pins(resolver, project, error)
+    except (ProcessError, LockError):
+        return None  # uv's first words say more
+    return wheels_failure(declared, missing) if missing else None
+
+
+def _resolve_mine(
+    resolver: Resolver,
+    declared: Declared,
+    user: UserLockOptions,
+    options: LockOptions,
+    present: str,
 ) -> str:
-    """Return the body of the lock."""
-    user = options.user
-    arguments = ["--generate-hashes", *(["--upgrade"] if options.upgrade else [])]
-    if user is None:
-        arguments += ["--universal", "--python-version", lowest_python(environment.python)]
-    else:
-        arguments += user.resolver_arguments()
+    """Return the body of a lock of the user's own, for the resolver's interpreter."""
+    environment = declared.manifest.environment
+    arguments = [*(["--upgrade"] if options.upgrade else []), *user.resolver_arguments()]
     for package in environment.build:
         arguments += ["--no-binary", package]
     for package in options.upgrade_packages:
         arguments += ["--upgrade-package", package]
-    present = ""
-    if target.is_file():
-        # What stands in the present lock is kept wherever it still fits.
-        present = target.read_text(encoding="utf-8", errors="replace")
-    overrides = (*environment.overrides, *(user.overrides if user else ()))
+    overrides = (*environment.overrides, *user.overrides)
     try:
         return resolver.compile(
             environment.dependencies, arguments, overrides=overrides, present=present
         )
     except ProcessError as error:
-        raise _unresolved(error, name, f"the dependencies of {name} do not resolve") from error
+        subject = f"the dependencies of {declared.name} do not resolve"
+        raise _unresolved(error, declared.name, subject) from error
 
 
-def _resolve_build(resolver: Resolver, name: str, environment: Environment, lock: str) -> str:
+def _resolve_build(resolver: Resolver, declared: Declared, pins: Iterable[Pin]) -> str:
     """Return the body of `build.lock`: what building the packages in `build` needs.
 
     Raises:
         EnvironmentFailure: When a package to build is not in the lock, or its requirements cannot
             be found out or resolved.
     """
-    built = [pin for pin in parse_lock(lock).pins if pin.name in environment.build]
+    name, environment = declared.name, declared.manifest.environment
+    built = [pin for pin in pins if pin.name in environment.build]
     absent = sorted({*environment.build} - {pin.name for pin in built})
     if absent:
         raise EnvironmentFailure(
             f"{name} builds {', '.join(absent)}, which none of its packages needs",
             fix="take it out of environment.build",
         )
-    python = ("--python-version", lowest_python(environment.python))
     try:
-        sources = resolver.files_of(built, "sdist", *python)
-        needed = {one for each in sources for one in build_requirements(each, resolver.variables)}
-        return resolver.compile(sorted(needed), ["--generate-hashes", "--universal", *python])
+        project = environment_project(environment)
+        known = resolver.lock(pinned_project(project, built)).files
+        sources = [known[pin.name, pin.version].source for pin in built]
+        needed = sorted(
+            {
+                requirement
+                for source in sources
+                if source is not None
+                for requirement in build_requirements(source, resolver.variables)
+            }
+        )
+        return resolver.lock(Project(project.python, project.platforms, tuple(needed))).body
     except ProcessError as error:
         subject = f"what {name} needs in order to build {', '.join(environment.build)}"
         raise _unresolved(error, name, f"{subject} does not resolve") from error
@@ -192,15 +219,19 @@ def _unresolved(error: ProcessError, name: str, subject: str) -> EnvironmentFail
     return tool_failure(error, subject=subject, name=name, command=command, otherwise=otherwise)
 
 
-def _check(name: str, text: str, *, local: bool) -> None:
-    """Refuse a resolution that is no lock, or (unless `local`) one that only some indexes have."""
+def _no_lock(name: str, error: LockError) -> EnvironmentFailure:
+    return EnvironmentFailure(
+        f"the dependencies of {name} cannot be locked: the resolution {error.problem}",
+        fix="name packages by version, not by URL or path",
+    )
+
+
+def _checked(name: str, text: str, *, local: bool) -> Lock:
+    """Return a lock; refuse what is none, and (unless `local`) what only some indexes have."""
     try:
         lock = parse_lock(text)
     except LockError as error:
-        raise EnvironmentFailure(
-            f"the dependencies of {name} cannot be locked: the resolution {error.problem}",
-            fix="name packages by version, not by URL or path",
-        ) from error
+        raise _no_lock(name, error) from error
     unusual = [f"{pin.name}=={pin.version}" for pin in lock.pins if "+" in pin.version]
     if unusual and not local:
         raise EnvironmentFailure(
@@ -208,6 +239,7 @@ def _check(name: str, text: str, *, local: bool) -> None:
             f"{', '.join(unusual)}",
             fix=f"for a lock of your own, run: mm env lock --mine {name}",
         )
+    return lock
 
 
 def _write_if_changed(target: Path, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Files of packages as uv's `pylock.toml` names them: how large a wheel is, what a source needs.
+"""Files of packages on an index: how large a wheel is, what building a source needs.
 
 A wheel is a zip archive, whose directory stands at its end: the index is asked for that part alone.
 Indexes need not name sizes, and none names what a file takes once it is unpacked. What a source
@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from orchestrator.core.toml import parse_toml
@@ -24,6 +24,8 @@ from orchestrator.system.downloads import open_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from orchestrator.core.wheels import PackageFile
 
 DEFAULT_REQUIREMENTS = ("setuptools>=40.8.0",)
 """What PEP 518 has a package without `[build-system]` need."""
@@ -39,32 +41,6 @@ _BLOCK = 64 << 10
 
 _DISK_BLOCK = 4096
 """Bytes of the unit in which common file systems give out space."""
-
-
-class PackageFile(NamedTuple):
-    """A wheel or source of a package: the package's name, the file's URL, its SHA-256."""
-
-    package: str
-    url: str
-    sha256: str
-
-
-def read_pylock(text: str, folder: Path, kind: str) -> list[PackageFile]:
-    """Return the files that a `pylock.toml` of uv's names, the first of each package.
-
-    Args:
-        text: The `pylock.toml`, made for one platform and Python.
-        folder: Where it lay; paths are relative to that.
-        kind: `wheels` or `sdist`.
-    """
-    found = []
-    for package in parse_toml(text).get("packages", ()):
-        files = package.get(kind) or ()
-        for file in [files] if kind == "sdist" and files else files[:1]:
-            url = file.get("url") or (folder / file["path"]).resolve().as_uri()
-            sha256 = file.get("hashes", {}).get("sha256", "")
-            found.append(PackageFile(package["name"], url, sha256))
-    return found
 
 
 def wheel_size(url: str, variables: Mapping[str, str]) -> WheelSize:

@@ -7,29 +7,49 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.backends.base import NEUTRAL
 from orchestrator.backends.toolenv import tool_variables
 from orchestrator.backends.uv import uv_binary
 from orchestrator.core.lockfile import requirements_text
-from orchestrator.environments.package_files import PackageFile, read_pylock
-from orchestrator.environments.tool_failures import tool_failure
+from orchestrator.core.platforms import PLATFORMS, UV_MACOS
+from orchestrator.core.uv_project import lock_body, preferences_text, read_uv_lock
+from orchestrator.environments.tool_failures import is_transient, tool_failure
 from orchestrator.system.home import make_private, write_atomically
 from orchestrator.system.processes import ProcessError, run, run_logged
 from orchestrator.system.reporter import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchestrator.backends.indexes import IndexSettings
     from orchestrator.core.lockfile import Pin
+    from orchestrator.core.manifest import Platform
+    from orchestrator.core.uv_project import Project
+    from orchestrator.core.wheels import Files
+    from orchestrator.system.processes import Completed
     from orchestrator.system.reporter import Reporter
 
 OWN_PYTHON = getattr(sys, "_base_executable", "") or sys.executable
 """The interpreter that uv may ask where it wants one; what it says does not reach a shared lock."""
+
+_EXPORT = ("--frozen", "--no-emit-project", "--no-header", "--format", "requirements.txt")
+
+
+class Resolution(NamedTuple):
+    """What a project resolves to.
+
+    Attributes:
+        body: The body of its lock.
+        files: What the index has of each package, by normalised name and version.
+    """
+
+    body: str
+    files: Mapping[tuple[str, str], Files]
 
 
 @dataclass(frozen=True)
@@ -57,6 +77,48 @@ class Resolver:
             )
         return replace(self, indexes=self.indexes.shared())
 
+    def lock(
+        self, project: Project, *arguments: str, present: Iterable[Pin] = (), hashed: bool = False
+    ) -> Resolution:
+        """Return what `uv lock` makes of `project`; nothing is built that it does not name.
+
+        Args:
+            project: What is locked.
+            *arguments: Further arguments.
+            present: Pins whose versions are kept wherever they fit.
+            hashed: Whether every file is checked by hash (`IndexSettings.uv_variables`).
+
+        Raises:
+            ProcessError: When it does not resolve.
+        """
+        files = {"pyproject.toml": project.text(), "uv.lock": preferences_text(present)}
+        with self._folder(files) as folder:
+            self._run(folder, "lock", "--quiet", *project.arguments(), *arguments, hashed=hashed)
+            exported = self._run(folder, "export", *_EXPORT).stdout
+            written = (folder / "uv.lock").read_text(encoding="utf-8")
+            return Resolution(lock_body(exported, project), read_uv_lock(written, folder))
+
+    def newest(self, requirement: str, platform: Platform, minor: str) -> str | None:
+        """Return the newest version that has a wheel for a platform and a Python, or None.
+
+        Args:
+            requirement: The package, and what bounds its version.
+            platform: The platform.
+            minor: The version of Python.
+
+        Raises:
+            ProcessError: When the index cannot be asked.
+        """
+        place = ("--python-platform", PLATFORMS[platform].uv, "--python-version", minor)
+        only = ("--no-deps", "--no-annotate", "--only-binary", ":all:")
+        try:
+            text = self._compile((requirement,), *only, *place)
+        except ProcessError as error:
+            if is_transient(error):
+                raise
+            return None
+        return text.partition("==")[2].split()[0]
+
     def compile(
         self,
         requirements: Iterable[str],
@@ -65,42 +127,31 @@ class Resolver:
         overrides: Sequence[str] = (),
         present: str = "",
     ) -> str:
-        """Return what `uv pip compile` makes of `requirements`; nothing is built from source.
+        """Return the body of a lock for this resolver's own interpreter and machine.
 
         Args:
             requirements: What is asked for.
-            arguments: Further arguments.
+            arguments: Further arguments of `uv pip compile`.
             overrides: Requirements that override.
             present: A lock whose versions are kept wherever they fit.
 
         Raises:
             ProcessError: When they do not resolve.
         """
-        files = {"manifest.in": _lines(requirements)}
-        command = ["compile", "manifest.in", "--no-header", "--only-binary", ":all:", *arguments]
-        if present:
-            files["locked.txt"] = present
+        only = ("--generate-hashes", "--only-binary", ":all:")
+        files = {"locked.txt": present} if present else {}
         if overrides:
             files["overrides.in"] = _lines(overrides)
-            command += ["--overrides", "overrides.in"]
-        return self._pip(command, files, output="locked.txt")[1]
+            arguments = (*arguments, "--overrides", "overrides.in")
+        return self._compile(requirements, *only, *arguments, files=files)
 
-    def files_of(self, pins: Iterable[Pin], kind: str, *arguments: str) -> list[PackageFile]:
-        """Return the file of each pin that uv would take: its first wheel, or its source.
-
-        Args:
-            pins: Pins of a lock.
-            kind: `wheels` or `sdist`.
-            *arguments: For which Python and platform.
-
-        Raises:
-            ProcessError: When a package has no such file.
-        """
-        others = "--only-binary" if kind == "wheels" else "--no-binary"
-        command = ["compile", "locked.in", "--no-deps", "--no-annotate", others, ":all:"]
-        files = {"locked.in": requirements_text(pins, markers=True)}
-        folder, text = self._pip([*command, *arguments], files, output="pylock.toml")
-        return read_pylock(text, folder, kind)
+    def _compile(
+        self, requirements: Iterable[str], *arguments: str, files: Mapping[str, str] | None = None
+    ) -> str:
+        command = ("pip", "compile", "manifest.in", "--no-header", "--output-file", "locked.txt")
+        with self._folder({**(files or {}), "manifest.in": _lines(requirements)}) as folder:
+            self._run(folder, *command, *arguments)
+            return (folder / "locked.txt").read_text(encoding="utf-8")
 
     def try_install(self, pins: Iterable[Pin], *command: str) -> str:
         """Run an installation of wheels as far as it goes without doing it; return uv's log.
@@ -113,37 +164,28 @@ class Resolver:
             ProcessError: When the installation would fail.
         """
         dry = ["--dry-run", "--require-hashes", "--only-binary", ":all:", "--target", "nothing"]
-        files = {"requirements.txt": requirements_text(pins, markers=True)}
-        return self._pip([*command, *dry], files, hashed=True)[1]
+        files = {"requirements.txt": requirements_text(pins)}
+        with self._folder(files) as folder:
+            return self._run(folder, "pip", *command, *dry, hashed=True).stderr
 
-    def _pip(
-        self,
-        arguments: Sequence[str],
-        files: Mapping[str, str],
-        *,
-        output: str = "",
-        hashed: bool = False,
-    ) -> tuple[Path, str]:
-        """Run `uv pip` in a new directory, where no project's files lie.
-
-        Args:
-            arguments: What follows `uv pip`.
-            files: Contents of the directory, by name.
-            output: The file to write; empty for none.
-            hashed: Whether every file is checked by hash (`IndexSettings.uv_variables`).
-
-        Returns:
-            The directory, which is gone, and the text of the output, or uv's log.
-        """
-        variables = {**self.indexes.uv_variables(hashed=hashed), **tool_variables(self.variables)}
-        command = [uv_binary(), "pip", *arguments, "--no-config", "--no-python-downloads"]
-        command += ["--python", self.python, *(["--output-file", output] if output else [])]
+    @contextmanager
+    def _folder(self, files: Mapping[str, str]) -> Iterator[Path]:
+        """Yield a new directory with `files`, where no project's files lie."""
         with tempfile.TemporaryDirectory(prefix="mm-lock-") as name:
             folder = Path(name).resolve()
             for file, text in files.items():
                 (folder / file).write_text(text, encoding="utf-8")
-            log = run(command, variables=variables, cwd=folder).stderr
-            return folder, (folder / output).read_text(encoding="utf-8") if output else log
+            yield folder
+
+    def _run(self, folder: Path, *arguments: str, hashed: bool = False) -> Completed:
+        """Run uv in `folder`."""
+        variables = {
+            **self.indexes.uv_variables(hashed=hashed),
+            **tool_variables(self.variables),
+            **UV_MACOS,
+        }
+        own = ("--no-config", "--no-python-downloads", "--python", self.python)
+        return run([uv_binary(), *arguments, *own], variables=variables, cwd=folder)
 
 
 def install_python(

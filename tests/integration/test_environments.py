@@ -12,7 +12,7 @@ import pytest
 from orchestrator import Session
 from orchestrator.backends.indexes import read_settings
 from orchestrator.core.identity import Interpreter
-from orchestrator.core.lockfile import parse_lock
+from orchestrator.core.lockfile import parse_lock, render_lock
 from orchestrator.environments.disk import uncached
 from orchestrator.environments.resolver import Resolver
 from orchestrator.environments.targets import Target
@@ -143,6 +143,119 @@ def test_nothing_is_built_that_the_manifest_does_not_name(world):
     assert ended.code == 3
     assert "crafted" in ended.err
     assert world.environments() == []
+
+
+# wheels everywhere
+
+
+LINUX = "cp310-abi3-manylinux_2_28_x86_64"
+
+
+def declare(world, *dependencies, **environment):
+    """Declare a model whose lock does not fit it, and return the path of the lock."""
+    lock = world.model("one", [], **environment)
+    manifest = world.manifests / "one.yaml"
+    text = manifest.read_text().replace("dependencies: []", f"dependencies: {[*dependencies]}")
+    manifest.write_text(text)
+    return lock
+
+
+def test_a_lock_is_made_for_the_pythons_of_the_manifest_alone(world):
+    world.wheel("bounded", "1.0", requires=["absent>=1; python_version >= '3.13'"])
+    lock = world.model("one", ["bounded"], python=">=3.11,<3.13", resolve=True)
+    assert lock_names(lock) == ["bounded==1.0"]
+
+
+def test_a_version_that_lacks_wheels_somewhere_gives_way_to_one_that_has_them(world):
+    for name in ("ahead", "further"):
+        world.wheel(name, "1.0")
+        world.wheel(name, "2.0", tag="cp310-abi3-macosx_14_0_arm64")
+        world.wheel(name, "2.0", tag=LINUX)
+        world.wheel(name, "3.0", tag=LINUX)
+        make_source(world.index.files, name, "3.0")
+    world.wheel("newer-mac", "1.0", tag="py3-none-macosx_14_0_arm64")
+    world.wheel("newer-mac", "1.1", tag="py3-none-macosx_15_0_arm64")
+    lock = declare(world, "ahead", "further", "newer-mac; sys_platform == 'darwin'")
+    ended = world.mm("env", "lock", "one")
+    assert ended.code == 0, ended
+    assert lock_names(lock) == ["ahead==1.0", "further==1.0", "newer-mac==1.0"]
+    assert "ahead 3.0 has no wheel for linux-aarch64, macos-arm64; locked 1.0" in ended.err
+    assert world.mm("env", "lock", "--check", "one").code == 0
+
+
+@pytest.mark.parametrize("source", [False, True], ids=["wheels alone", "source as well"])
+def test_a_pin_without_all_wheels_is_refused_with_the_line_to_write(world, source):
+    name = "sourced" if source else "pinned"
+    world.wheel(name, "1.0")
+    world.wheel(name, "2.0", tag="cp311-cp311-manylinux_2_28_x86_64")
+    world.wheel(name, "2.0", tag="cp312-cp312-manylinux_2_28_x86_64")
+    if source:
+        make_source(world.index.files, name, "2.0")
+    lock = declare(world, f"{name}==2.0")
+    before = lock.read_text()
+    ended = world.mm("env", "lock", "one")
+    assert ended.code == 3
+    assert f"{name} 2.0 has no wheel for" in ended.sentence
+    assert 'python: ">=3.11,<3.13" and platforms: [linux-x86_64]' in ended.sentence
+    assert lock.read_text() == before
+    declare(world, f"{name}==2.0", python=">=3.11,<3.13", platforms=["linux-x86_64"])
+    assert world.mm("env", "lock", "one").code == 0
+
+
+def test_packages_that_come_as_source_alone_are_named_together_and_not_built(world):
+    make_source(world.index.files, "bare", "1.0", requires=["none-that-exists"])
+    make_source(world.index.files, "naked", "1.0", requires=["none-that-exists"])
+    world.wheel("clothed", "1.0", requires=["naked"])
+    declare(world, "bare", "clothed")
+    ended = world.mm("env", "lock", "one")
+    assert ended.code == 3
+    assert "bare, naked come as source alone" in ended.sentence
+    assert "write build: [bare, naked], then run: mm env lock one" in ended.sentence
+
+
+def test_a_check_names_all_that_is_missing_in_one_table(world):
+    world.wheel("penguin", "1.0", tag=LINUX)
+    make_source(world.index.files, "unbuilt", "1.0")
+    world.wheel("whole", "1.0")
+    gone = world.wheel("gone", "1.0")
+    world.model("one", ["penguin==1.0", "unbuilt==1.0", "whole==1.0", "gone==1.0"])
+    gone.unlink()
+    ended = world.mm("env", "lock", "--check", "one")
+    assert ended.code == 3
+    rows = [line.split(maxsplit=3) for line in ended.out.splitlines()]
+    assert rows[1:4] == [
+        ["one", "penguin", "1.0", "linux-aarch64, macos-arm64"],
+        ["one", "unbuilt", "1.0", "source only"],
+        ["one", "gone", "1.0", "every platform"],
+    ]
+    assert "whole" not in ended.out
+
+
+def test_a_check_finds_what_is_missing_where_markers_part_the_platforms(world):
+    lock = world.model("one", [])
+    pins = [
+        ("dual==1.0 ; sys_platform == 'linux'", world.wheel("dual", "1.0")),
+        ("dual==2.0 ; sys_platform == 'darwin'", world.wheel("dual", "2.0")),
+        ("lonely==1.0", world.wheel("lonely", "1.0", tag=LINUX)),
+    ]
+    body = "".join(f"{pin} --hash=sha256:{sha256(file)}\n" for pin, file in pins)
+    shape = parse_lock(lock.read_text()).shape
+    lock.write_text(render_lock(body, shape=shape, command="mm env lock one"))
+    ended = world.mm("env", "lock", "--check", "one")
+    assert ended.code == 3
+    (row,) = (line.split(maxsplit=3) for line in ended.out.splitlines()[1:-1])
+    assert row == ["one", "lonely", "1.0", "linux-aarch64, macos-arm64"]
+
+
+def test_a_lock_says_what_changed(world):
+    lock = world.model("one", ["alpha==1.0", "beta==1.0"], resolve=True)
+    manifest = world.manifests / "one.yaml"
+    manifest.write_text(manifest.read_text().replace("alpha==1.0", "gamma").replace("==1.0", ""))
+    ended = world.mm("env", "lock", "one", "--upgrade")
+    assert ended.code == 0, ended
+    for line in ("removed alpha 1.0", "moved beta 1.0 -> 2.0", "added gamma 1.0"):
+        assert f"  {line}\n" in ended.err
+    assert lock_names(lock) == ["beta==2.0", "gamma==1.0"]
 
 
 # sizes

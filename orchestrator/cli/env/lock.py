@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import EnvironmentFailure, UsageError
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.catalog import Declared
-    from orchestrator.environments.locking import LockOptions
+    from orchestrator.environments.compatibility import Finding
+    from orchestrator.environments.locking import LockOptions, Written
     from orchestrator.environments.resolver import Resolver
 
 
@@ -79,8 +81,14 @@ def lock(context: Context, /, models: tuple[str, ...], **options: Any) -> None:
         if options["mine"]:
             _mine(context, resolver, declared, locks, options)
         else:
-            changed = write_lock(resolver, declared, declared.lock, locks)
-            context.say(f"{declared.lock}: {'written' if changed else 'unchanged'}")
+            written = write_lock(resolver, declared, declared.lock, locks)
+            _say_changes(context, written)
+            context.say(f"{declared.lock}: {'written' if written.changed else 'unchanged'}")
+
+
+def _say_changes(context: Context, written: Written) -> None:
+    for line in written.changes:
+        context.say(f"  {line}")
 
 
 def _refuse_strays(options: dict[str, Any]) -> None:
@@ -125,9 +133,11 @@ def _mine(
     )
     context.home.prepare()
     own = replace(resolver, python=interpreter.path)
-    changed = write_lock(own, declared, target, replace(locks, user=user))
+    written = write_lock(own, declared, target, replace(locks, user=user))
+    _say_changes(context, written)
+    state = "written" if written.changed else "unchanged"
     context.say(
-        f"{target}: {'written' if changed else 'unchanged'}; sync and run use it until you say: "
+        f"{target}: {state}; sync and run use it until you say: "
         f"mm env lock --mine --drop {declared.name}"
     )
 
@@ -135,20 +145,32 @@ def _mine(
 def _check(context: Context, resolver: Resolver, models: Sequence[Declared]) -> None:
     from orchestrator.environments.compatibility import check_lock
 
-    findings = [finding for declared in models for finding in check_lock(resolver, declared)]
+    findings = [found for declared in models if (found := check_lock(resolver, declared))]
+    _print(context, findings)
+    broken = {finding.model for finding in findings}
+    for declared in models:
+        if declared.name not in broken:
+            context.say(f"{declared.name}: the lock fits its manifest and installs everywhere")
+    if broken:
+        raise EnvironmentFailure(
+            f"the locks of {', '.join(sorted(broken))} do not install everywhere",
+            fix=f"then run: mm env lock {' '.join(sorted(broken))}",
+        )
+
+
+def _print(context: Context, findings: Sequence[Finding]) -> None:
     for finding in findings:
         if finding.detail:
             context.say(finding.detail)
-        place = f" ({finding.place})" if finding.place else ""
-        context.out(f"{finding.model}{place}: {finding.problem}")
-    if findings:
-        broken = sorted({finding.model for finding in findings})
-        raise EnvironmentFailure(
-            f"the locks of {', '.join(broken)} do not install everywhere ({len(findings)} found)",
-            fix="pin versions that every platform has, then run: mm env lock",
-        )
-    for declared in models:
-        context.say(f"{declared.name}: the lock fits its manifest and installs everywhere")
+        if finding.problem:
+            context.out(f"{finding.model}: {finding.problem}")
+    rows = [(finding.model, *row) for finding in findings for row in finding.missing]
+    if rows:
+        for line in columns([("MODEL", "PACKAGE", "VERSION", "NO WHEEL FOR"), *rows]):
+            context.out(line)
+    for finding in findings:
+        if finding.fix:
+            context.out(f"{finding.model}: lock it anew, or write {finding.fix} in its manifest")
 
 
 @click.command("why")

@@ -136,6 +136,13 @@ def test_final_releases_of_cpython_come_first(machine):
     assert found == ["3.10.13", "3.14.0rc1", "3.13.0", "3.11.9"]
 
 
+def test_a_python_newer_than_locks_are_made_for_comes_after_those(machine):
+    for version in ("3.99.0", "3.13.0"):
+        machine.python(f"bin/python{version[:4]}", version)
+    found = [one.version for one in machine.look().fitting(">=3.10")]
+    assert found == ["3.13.0", "3.99.0"]
+
+
 def test_a_damaged_memory_is_made_anew(machine):
     machine.python("bin/python3.10", "3.10.13")
     for damage in ("", "{", "[]", '{"system": 1}', '{"facts": []}'):

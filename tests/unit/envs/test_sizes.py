@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.core.lockfile import parse_lock
 from orchestrator.core.manifest_reader import read_manifest
-from orchestrator.environments.locking import representative
+from orchestrator.environments.measuring import representative
 from orchestrator.environments.sizes_file import load_sizes, total
 
 ROOT = Path(__file__).parents[3]

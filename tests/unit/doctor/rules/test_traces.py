@@ -51,6 +51,11 @@ def test_the_error_that_ended_the_run_comes_first():
     assert found == ["cuda-assumed", "module-missing"]
 
 
+def test_a_missing_wheel_is_no_contradiction():
+    found = [match.failure.id for match in match_failures(TRACES["wheels-missing"], TABLE.failures)]
+    assert found == ["wheels-missing"]
+
+
 def test_harmless_words_are_told_last():
     text = TRACES["cuda-assumed"] + TRACES["sox-missing"]
     found = [match.failure.id for match in match_failures(text, TABLE.failures)]

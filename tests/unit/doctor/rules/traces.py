@@ -88,6 +88,12 @@ TRACES = {
     "quantisation-needs-cuda": ending(
         "RuntimeError: No GPU found. A GPU is needed for quantization."
     ),
+    "wheels-missing": (
+        "error: No solution found when resolving dependencies\n"
+        "  cause: Because scikit-learn==1.3.2 has no wheels with a matching Python ABI tag (e.g., "
+        "`cp313`) and you require scikit-learn==1.3.2, we can conclude that your requirements are "
+        "unsatisfiable.\n"
+    ),
     "contradicting-pins": (
         "  × No solution found when resolving dependencies:\n"
         "  ╰─▶ Because qwen-tts==0.1.1 depends on transformers==4.57.3 and you require\n"
