@@ -63,8 +63,40 @@ def test_a_broken_table_is_refused_with_its_line(old, new, said):
 
 
 def test_an_empty_table_is_refused():
-    with pytest.raises(ManifestError, match="failures or gone"):
+    with pytest.raises(ManifestError, match="failures, gone or implemented"):
         read("name: mine\n")
+
+
+@pytest.mark.parametrize(
+    ("calls_it", "found"),
+    [
+        (["DeepseekOCR2ForCausalLM"], {"transformers": ("5.23.1", "deepseek_ocr2")}),
+        (["deepseek_vl_v2", "DeepseekOCR2Model"], {"transformers": ("5.23.1", "deepseek_ocr2")}),
+        (["Qwen3TTSForConditionalGeneration"], {"mlx-audio": ("0.3.1", "qwen3_tts")}),
+        (["bert"], {"transformers": ("4.30.2", "bert")}),
+        (["DeepseekOCR"], {}),
+    ],
+)
+def test_packages_that_implement_a_model_are_known_by_what_its_configuration_calls_it(
+    calls_it, found
+):
+    table = read(
+        """\
+name: mine
+implemented:
+  transformers:
+    "4.30.2": [bert]
+    "5.23.1": [deepseek_ocr2, deepseek_ocr2_text]
+  mlx-audio: {"0.3.1": [qwen3_tts]}
+"""
+    )
+    assert table.implementations(calls_it) == found
+
+
+@pytest.mark.parametrize("key", ['"a b": {"1": [x]}', 'a: {"1.x": [x]}'])
+def test_an_implementation_names_a_package_and_a_version(key):
+    with pytest.raises(ManifestError, match="is not the name of a package|is not a version"):
+        read(f"name: mine\nimplemented: {{{key}}}\n")
 
 
 def test_the_first_directory_wins_on_an_id(tmp_path):
