@@ -95,7 +95,7 @@ implemented:
 
 @pytest.mark.parametrize("key", ['"a b": {"1": [x]}', 'a: {"1.x": [x]}'])
 def test_an_implementation_names_a_package_and_a_version(key):
-    with pytest.raises(ManifestError, match="is not the name of a package|is not a version"):
+    with pytest.raises(ManifestError, match=r"is not the name of a package|is not a version"):
         read(f"name: mine\nimplemented: {{{key}}}\n")
 
 
