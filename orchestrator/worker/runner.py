@@ -117,6 +117,36 @@ def _forget() -> None:
         del sys.modules[name]
 
 
+LIMITS = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.EIO,
+    }
+)
+"""What the machine refuses to every model alike, whatever its code."""
+
+
+CAUSES = 5
+"""How many errors, each raised from the next, are looked at."""
+
+
+def refused(error: BaseException) -> int:
+    """Return which of `LIMITS` an error, or what it was raised from, says; 0 for none."""
+    cause: BaseException | None = error
+    for _ in range(CAUSES):
+        # Not `isinstance` and attributes, which ask the error itself.
+        if cause is None or issubclass(type(cause), OSError):
+            break
+        cause = vars(BaseException)["__cause__"].__get__(cause)
+    number = vars(OSError)["errno"].__get__(cause) if issubclass(type(cause), OSError) else 0
+    return number if number in LIMITS else 0
+
+
 LINE_LIMIT = 2000
 """Characters of what an error says that go into one line; its traceback has them all."""
 
