@@ -177,9 +177,11 @@ def _name(error: BaseException) -> str:
 
 def traceback_of(error: BaseException) -> str:
     """Return the traceback of what a runner raised, without our own frames before it."""
-    import linecache
-    import traceback
-
+    try:
+        import linecache
+        import traceback
+    except (ImportError, OSError, MemoryError):  # no descriptor is left to read them with
+        return f"{last_line(error)}\n"
     tb = vars(BaseException)["__traceback__"].__get__(error)
     tb = tb and tb.tb_next
     while tb and tb.tb_frame.f_code.co_filename == __file__:
