@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from orchestrator.redaction import redacted
+
 
 class Detail(Exception):
     """What a worker or a tool said, in the traceback of a program, above the error that it led to.
@@ -20,7 +22,7 @@ class Detail(Exception):
 
 
 class MMError(Exception):
-    """The root of the project's errors.
+    """The root of the project's errors. What it says holds no credentials, whatever it is given.
 
     Args:
         what: What is wrong, in one clause, without a full stop.
@@ -44,12 +46,12 @@ class MMError(Exception):
         detail: str = "",
         fix_in_code: str | None = None,
     ) -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.fix = fix
-        self.detail = detail
-        self.fix_in_code = fix_in_code
+        self.what = redacted(what)
+        self.where = redacted(where)
+        self.fix = redacted(fix)
+        self.detail = redacted(detail)
+        self.fix_in_code = None if fix_in_code is None else redacted(fix_in_code)
+        super().__init__(self.what)
 
     def address_program(self) -> None:
         """Advise what a program can do, and show `detail` in its traceback."""
@@ -93,6 +95,18 @@ class SourceError(MMError):
     """A model's files are missing, changed or cannot be patched."""
 
     exit_code = 4
+
+
+class MachineRefused(MMError):
+    """The machine has no room, descriptors, processes or memory left for anything."""
+
+    exit_code = 3
+
+
+class PathRefused(MMError):
+    """A path cannot be used: permissions, a read-only file system, a loop, a name too long."""
+
+    exit_code = 2
 
 
 class JobFailed(MMError):

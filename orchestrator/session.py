@@ -18,7 +18,8 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from orchestrator.core.devices import AUTO
-from orchestrator.core.paths import given_path
+from orchestrator.core.paths import given_path, working_directory
+from orchestrator.core.refusals import refusals
 from orchestrator.core.value_checks import check_inputs
 from orchestrator.engines import local_engine
 from orchestrator.engines.messages import decode_output
@@ -113,7 +114,7 @@ class Session:
         _check_workers(workers)
         self.workspace = workspace or Workspace(
             variables=snapshot(),
-            cwd=Path.cwd(),
+            cwd=working_directory(),
             manifests=tuple(given_path(path, "manifests") for path in manifests),
             root=given_path(home, "home") if home is not None else None,
             reporter=reporter or Silent(),
@@ -391,6 +392,7 @@ class Session:
         )
 
     @_addressing
+    @refusals()
     def execute(self, job: Job) -> Result:
         """Run one job with every option there is; `run` is the short form."""
         if self._forked:
@@ -429,6 +431,7 @@ class Session:
         )
 
     @_addressing
+    @refusals()
     def load(self, job: Job) -> None:
         """Build the environment and load a worker for `job`, before its first job needs one.
 
@@ -439,6 +442,7 @@ class Session:
         self._engine.load(job, model)
 
     @_addressing
+    @refusals()
     def produced_by(self, job: Job) -> Mapping[str, Any]:
         """Return the part of a receipt that jobs such as `job` have in common.
 

@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from orchestrator.core.toml import parse_toml
 from orchestrator.errors import UsageError
+from orchestrator.system.files import NOT_A_FILE, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -290,8 +291,10 @@ def _unreadable(path: Path, problem: str) -> UsageError:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return read_text(path, "replace")
+    except OSError as error:
+        if error.strerror == NOT_A_FILE:
+            raise _unreadable(path, "is not a regular file") from error
         return None
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 
 from orchestrator.core.lockfile import normal_name
+from orchestrator.system.files import open_file, read_file, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -86,7 +88,7 @@ def recorded_files(package: Installed) -> Iterator[RecordedFile]:
         UnicodeDecodeError: When it is not text.
     """
     root = package.metadata.parent
-    with package.record.open(encoding="utf-8", newline="") as stream:
+    with io.TextIOWrapper(open_file(package.record), encoding="utf-8", newline="") as stream:
         for row in csv.reader(stream):
             if not row or not row[0]:
                 continue
@@ -101,7 +103,7 @@ def recorded_files(package: Installed) -> Iterator[RecordedFile]:
 def record_digest(package: Installed) -> str:
     """Return the SHA-256 of a package's RECORD, or nothing where it cannot be read."""
     try:
-        return hashlib.sha256(package.record.read_bytes()).hexdigest()
+        return hashlib.sha256(read_file(package.record)).hexdigest()
     except OSError:
         return ""
 
@@ -109,7 +111,7 @@ def record_digest(package: Installed) -> str:
 def _metadata(directory: Path) -> Message:
     """Return the head of a package's METADATA; an empty one where it cannot be read."""
     try:
-        text = (directory / "METADATA").read_text(encoding="utf-8", errors="replace")
+        text = read_text(directory / "METADATA", "replace")
     except OSError:
         text = ""
     return HeaderParser().parsestr(text)

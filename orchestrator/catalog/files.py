@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
 from orchestrator.catalog.directories import DIRECTORY, ENVIRONMENTS, SUFFIX
@@ -11,6 +10,7 @@ from orchestrator.catalog.runners import read_runner, runner_path
 from orchestrator.core.manifest_reader import examine
 from orchestrator.core.yaml_document import MAX_BYTES
 from orchestrator.errors import ManifestError
+from orchestrator.system.files import open_file
 
 
 def manifest_files(directory: Path) -> list[Path]:
@@ -57,9 +57,7 @@ def read_plain(file: Path, shown: str) -> bytes:
             for.
     """
     try:
-        if not stat.S_ISREG(file.stat().st_mode):
-            raise ManifestError("not a file", where=shown)
-        with file.open("rb") as stream:
+        with open_file(file) as stream:
             return stream.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise ManifestError("no such file", where=shown) from error

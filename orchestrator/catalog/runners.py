@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 from orchestrator.core.canonical import digest, digest_bytes
 from orchestrator.errors import ManifestError
+from orchestrator.system.files import read_text
 
 BYTECODE = "__pycache__"
 """The folders of compiled files; they are no part of anything that we read."""
@@ -104,10 +105,11 @@ def _cannot_list(error: OSError) -> None:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise ManifestError(
-            f"the runner cannot be read ({error})",
+            f"the runner cannot be read ({reason})",
             where=str(path),
             fix="write it beside requirements.lock",
         ) from error

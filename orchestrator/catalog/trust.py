@@ -16,6 +16,7 @@ import msgspec
 from orchestrator.catalog.runners import BYTECODE
 from orchestrator.core.canonical import digest, digest_bytes
 from orchestrator.errors import ManifestError
+from orchestrator.system.files import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,7 @@ def inspect_tree(directory: ManifestDirectory, user: int | None = None) -> Conte
     room = MAX_BYTES
     try:
         for path in _files(directory, user):
-            data = path.read_bytes()
+            data = read_file(path)
             entries.append((path.relative_to(root).as_posix(), digest_bytes(data)))
             room -= len(data)
             if len(entries) > MAX_FILES or room < 0:

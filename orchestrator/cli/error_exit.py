@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.terminal import discard_output, visible
+from orchestrator.cli.terminal import (
+    OutputClosed,
+    discard,
+    output_refused,
+    visible,
+    write_if_possible,
+)
+from orchestrator.core.refusals import refusal
 from orchestrator.errors import Cancelled, JobFailed, MMError, UsageError
+from orchestrator.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,22 +40,10 @@ def conclude(error: BaseException, context: Context, arguments: Sequence[str]) -
         arguments: The command line.
     """
     context.close()
-    quiet = (BrokenPipeError, click.exceptions.Exit)  # no one reads it, or nothing is wrong
+    error = _known(error)
+    quiet = (OutputClosed, click.exceptions.Exit)  # no one reads it, or nothing is wrong
     if _asks_for_json(arguments) and not context.json_printed and not isinstance(error, quiet):
-        try:
-            outcome, described = outcome_of(error)
-            context.out_json(
-                {
-                    "version": JSON_VERSION,
-                    **context.failure,
-                    "outcome": outcome,
-                    "error": described,
-                }
-            )
-        except BrokenPipeError:
-            discard_output()
-        except UsageError as unwritable:
-            _write(f"mm: {unwritable}")
+        _print_json(error, context)
     if isinstance(error, MMError):
         return _ours(error, context)
     if isinstance(error, click.exceptions.Exit):
@@ -59,11 +56,36 @@ def conclude(error: BaseException, context: Context, arguments: Sequence[str]) -
         return INTERRUPTED
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, OutputClosed):
         # The reader of the output has closed it, as `head` does.
-        discard_output()
+        discard(sys.stdout)
         return 0
     return _unknown(error, context, arguments)
+
+
+def _known(error: BaseException) -> BaseException:
+    """Return the error for what the machine or the reader of the output refuses, or `error`."""
+    if isinstance(error, BrokenPipeError):
+        return OutputClosed()
+    known = refusal(error)
+    if isinstance(error, OSError) and not write_if_possible(sys.stdout):
+        known = output_refused(error)  # of what click prints by itself, such as --help
+    if known is None:
+        return error
+    known.__cause__ = error
+    return known
+
+
+def _print_json(error: BaseException, context: Context) -> None:
+    outcome, described = outcome_of(error)
+    try:
+        context.out_json(
+            {"version": JSON_VERSION, **context.failure, "outcome": outcome, "error": described}
+        )
+    except BrokenPipeError:
+        discard(sys.stdout)
+    except UsageError as unwritable:
+        _write(f"mm: {unwritable}")
 
 
 def _asks_for_json(arguments: Sequence[str]) -> bool:
@@ -82,7 +104,8 @@ def outcome_of(error: BaseException | None) -> tuple[str, dict[str, Any] | None]
     elif isinstance(error, click.ClickException):
         known = UsageError(error.format_message().rstrip("."))
     else:
-        known = error if isinstance(error, MMError) else MMError(_fault(error))
+        refused = error if isinstance(error, MMError) else refusal(error)
+        known = refused or MMError(_fault(error))
     return known.outcome, {"message": str(known), "exit_code": known.exit_code}
 
 
@@ -122,7 +145,7 @@ def _unknown(error: BaseException, context: Context, arguments: Sequence[str]) -
         logs = home_directory(context.variables).logs
         make_private(logs)
         log = logs / f"fault-{now:%Y%m%d-%H%M%S}.log"
-        write_atomically(log, (head + text).encode("utf-8", "backslashreplace"), mode=0o600)
+        write_atomically(log, redacted(head + text).encode("utf-8", "backslashreplace"), mode=0o600)
     except OSError as unwritable:
         _write(f"{head}{text}\n{summary} (and its log could not be written: {unwritable})")
     else:
@@ -141,4 +164,4 @@ def _traceback(error: BaseException) -> str:
 
 
 def _write(text: str) -> None:
-    click.echo(visible(text), err=True)
+    write_if_possible(sys.stderr, f"{redacted(visible(text))}\n")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from orchestrator.cli.terminal import write_result
+from orchestrator.cli.terminal import closing, write_result
 from orchestrator.errors import UsageError
 
 
@@ -17,6 +19,16 @@ class Group(click.Group):
             write_result(f"{ctx.get_help()}\n")
             ctx.exit()
         return super().parse_args(ctx, args)
+
+    @closing()
+    def make_context(self, *args: Any, **keywords: Any) -> click.Context:
+        """Return the context as click does; an output that was closed is no error of click's."""
+        return super().make_context(*args, **keywords)
+
+    @closing()
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command as click does; an output that was closed is no error of click's."""
+        return super().invoke(ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

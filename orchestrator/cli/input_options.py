@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,8 @@ import click
 import msgspec
 
 from orchestrator.cli.path_type import GivenPath
+from orchestrator.cli.terminal import write_if_possible
+from orchestrator.core.json_text import parse_json
 from orchestrator.core.manifest import FILE_TYPES, option_name
 from orchestrator.errors import UsageError
 from orchestrator.jobs.npy import read_npy
@@ -101,7 +102,7 @@ def collect(manifest: Takes, given: Mapping[str, Any], spool: Path) -> dict[str,
 
 def _read(name: str, kind: str, spool: Path) -> Any:
     if sys.stdin.isatty():
-        click.echo(f"mm: {_flag(name)} reads standard input (end with Ctrl-D)", err=True)
+        write_if_possible(sys.stderr, f"mm: {_flag(name)} reads standard input (end with Ctrl-D)\n")
     data = sys.stdin.buffer.read()
     if kind != "text":
         path = spool / "standard-input"
@@ -126,7 +127,7 @@ def _parse(name: str, kind: str, value: Any) -> Any:
         return value
     texts = value if isinstance(value, list) else [value]
     try:
-        parsed = [json.loads(text) for text in texts]
-    except (ValueError, RecursionError) as error:
+        parsed = [parse_json(text) for text in texts]
+    except ValueError as error:
         raise UsageError(f"the value of {_flag(name)} is not JSON ({error})") from error
     return parsed if isinstance(value, list) else parsed[0]

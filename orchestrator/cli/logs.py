@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import glob
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -13,12 +12,13 @@ import click
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.terminal import write_result
 from orchestrator.errors import UsageError
+from orchestrator.system.files import open_file
 from orchestrator.system.removal import modified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import BinaryIO
+    from typing import IO
 
     from orchestrator.client.runtime import WorkerRecord
 
@@ -58,13 +58,14 @@ def _newest(context: Context, name: str) -> Path:
 
 def _logs(context: Context, model: str) -> Iterator[Path]:
     """Yield the logs of a model; a name has no dot, so that it ends at the first one."""
-    return context.worker_logs.glob(f"{glob.escape(model)}.*.log")
+    logs = context.worker_logs.glob("*.log")
+    return (log for log in logs if log.name.partition(".")[0] == model)
 
 
 def _print(log: Path, writer: WorkerRecord | None, tail: int | None) -> None:
     """Print a log, or its last lines; with a `writer`, follow the log until that worker ends."""
     decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
-    with log.open("rb") as stream:
+    with open_file(log) as stream:
         if tail is not None:
             stream.seek(_start_of_last(stream, tail))
         while True:
@@ -79,7 +80,7 @@ def _print(log: Path, writer: WorkerRecord | None, tail: int | None) -> None:
                 return
 
 
-def _start_of_last(stream: BinaryIO, lines: int) -> int:
+def _start_of_last(stream: IO[bytes], lines: int) -> int:
     """Return where the last `lines` lines begin."""
     size, end = CHUNK, stream.seek(0, os.SEEK_END)
     while True:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -13,6 +12,8 @@ import click
 from orchestrator.cli import error_exit
 from orchestrator.cli.context import Context
 from orchestrator.cli.lazy import LazyGroup
+from orchestrator.cli.terminal import open_standard_streams, write_if_possible, write_result
+from orchestrator.core.paths import working_directory
 from orchestrator.errors import UsageError
 from orchestrator.system.userenv import snapshot
 from orchestrator.version import __version__
@@ -73,21 +74,23 @@ def command() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run `mm` with `arguments` (by default the process's own) and exit."""
     gc.set_threshold(GARBAGE)
-    if sys.stdout is None:  # the parent process closed it
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until we exit
+    open_standard_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    context = Context(variables=snapshot(), cwd=Path.cwd())
+    context = Context(variables=snapshot(), cwd=Path("/"))
     context.debug = context.variables.get("MM_DEBUG", "") not in ("", "0")
     code = 0
     try:
+        context.cwd = working_directory()
         rest = take_global_options(given, context)
         result = command.main(args=rest, prog_name="mm", standalone_mode=False, obj=context)
         code = result if isinstance(result, int) else 0
-        sys.stdout.flush()
+        write_result("")
     except BaseException as error:  # noqa: BLE001 - the one place where every error ends
         code = error_exit.conclude(error, context, given)
     finally:
         context.close()
+    for stream in (sys.stdout, sys.stderr):
+        write_if_possible(stream)
     sys.exit(code)
 
 

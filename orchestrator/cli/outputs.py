@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.terminal import write_result
 from orchestrator.core.paths import given_path
+from orchestrator.core.refusals import remedy
 from orchestrator.errors import UsageError
 from orchestrator.jobs.input_files import named_files, refuse_input
 from orchestrator.jobs.output_files import BINARY_TYPES, is_binary, pieces, write_output
@@ -184,5 +185,7 @@ def write_file(path: str, value: Any, *, ours: bool = False) -> None:
         write_output(target.resolve(), value, ours=ours)
     except OSError as error:
         raise UsageError(
-            f"cannot be written ({error.strerror})", where=path, fix="choose another place with -o"
+            f"cannot be written ({error.strerror})",
+            where=path,
+            fix=remedy(error, "choose another place with -o"),
         ) from error

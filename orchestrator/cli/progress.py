@@ -6,7 +6,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from orchestrator.cli.terminal import visible
+from orchestrator.cli.terminal import visible, write_if_possible
+from orchestrator.redaction import redacted
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -52,7 +53,7 @@ class TerminalReporter:
             if not self._stream.isatty():
                 self._quiet_line(key, text)
                 return
-            text = visible(text)
+            text = redacted(visible(text))
             bars = self._display()
             if key not in self._tasks:
                 self._tasks[key] = bars.add_task(key, total=None, text=text)
@@ -105,9 +106,8 @@ class TerminalReporter:
     def _write(self, line: str) -> None:
         if self.quiet:
             return
-        line = visible(line)
+        line = redacted(visible(line))
         if self._bars is not None:
             self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            write_if_possible(self._stream, f"{line}\n")

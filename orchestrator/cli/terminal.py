@@ -6,7 +6,8 @@ import contextlib
 import os
 import re
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
 from orchestrator.errors import UsageError
 from orchestrator.system.home import text_bytes
@@ -41,12 +42,34 @@ def writing() -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        discard_output()
-        raise UsageError(
-            f"cannot be written ({error.strerror})",
-            where="standard output",
-            fix="make room, or choose another place",
-        ) from error
+        discard(sys.stdout)
+        raise output_refused(error) from error
+
+
+class OutputClosed(Exception):
+    """The reader of standard output has closed it. No OSError: with those click ends by itself."""
+
+
+@contextlib.contextmanager
+def closing() -> Iterator[None]:
+    """Turn the error of an output that was closed into `OutputClosed`.
+
+    Raises:
+        OutputClosed: When its reader has closed it.
+    """
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise OutputClosed from error
+
+
+def output_refused(error: OSError) -> UsageError:
+    """Return the error for a standard output that cannot be written."""
+    return UsageError(
+        f"cannot be written ({error.strerror})",
+        where="standard output",
+        fix="make room, or choose another place",
+    )
 
 
 def write_result(data: str | bytes | memoryview) -> None:
@@ -64,6 +87,37 @@ def write_result(data: str | bytes | memoryview) -> None:
         sys.stdout.buffer.flush()
 
 
-def discard_output() -> None:
-    """Discard further output, or Python reports the error again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def write_if_possible(stream: TextIO, text: str = "") -> bool:
+    """Write text, and all that was written before; discard what the stream does not take.
+
+    Returns:
+        Whether it took everything.
+    """
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        discard(stream)
+        return False
+    return True
+
+
+def discard(stream: TextIO) -> None:
+    """Discard what else goes to a standard stream, or Python reports the error again at exit."""
+    with contextlib.suppress(OSError, ValueError):  # it is no file
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+def open_standard_streams() -> None:
+    """Give the streams that the parent process has closed to no one, and no other file to them.
+
+    The next file that is opened would get their number, and what is meant for them.
+    """
+    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(null, True)  # noqa: FBT003 - the function's own form
+    os.close(null)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until we exit

@@ -63,12 +63,14 @@ class RemoteError(Exception):
     Attributes:
         code: The JSON-RPC code.
         traceback: The runner's, where it raised; else empty.
+        errno: The system's number of what the machine refused; else 0.
     """
 
-    def __init__(self, code: int, message: str, traceback: str) -> None:
+    def __init__(self, code: int, message: str, traceback: str = "", errno: int = 0) -> None:
         super().__init__(message)
         self.code = code
         self.traceback = traceback
+        self.errno = errno
 
 
 class Connection:
@@ -234,5 +236,10 @@ class Connection:
             return ProtocolError(f"the worker refused a message: {text}")
         if identity != self._last:
             return ProtocolError("an answer to no request")
-        trace = data.get("traceback", "")
-        return RemoteError(code, text, trace if isinstance(trace, str) else "")
+        trace, number = data.get("traceback", ""), data.get("errno", 0)
+        return RemoteError(
+            code,
+            text,
+            trace if isinstance(trace, str) else "",
+            number if isinstance(number, int) else 0,
+        )

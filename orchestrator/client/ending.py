@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orchestrator.client.supervisors import is_alive
+from orchestrator.core.refusals import refusal
 from orchestrator.system import machine
+from orchestrator.system.files import open_file
 from orchestrator.system.home import read_json
 
 if TYPE_CHECKING:
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
+    from orchestrator.errors import MMError
 
 LOG_LINES = 20
 LOG_COLUMNS = 500
@@ -22,6 +26,8 @@ LOG_COLUMNS = 500
 
 DUMP_LINES = 80
 """Lines of a dump of the interpreter's stacks, when there is one."""
+
+_ERRNO = re.compile(r"\w+: \[Errno (\d+)\] [^:]*(?:: '(.*)')?")
 
 DUMP = "Fatal Python error: "
 """How faulthandler begins its dump."""
@@ -84,10 +90,22 @@ def short_of_memory(record: WorkerRecord, pid: int) -> bool:
     return (now is not None and now > before) or machine.was_killed_for_memory(pid)
 
 
+def refusal_in(log: str, model: str) -> MMError | None:
+    """Return what the machine refused a worker that could not start, as its log ends; or None."""
+    last = log.rstrip().rpartition("\n")[2]
+    found = _ERRNO.match(last)
+    said = RuntimeError(last.removeprefix("RuntimeError: "))
+    known = refusal(OSError(int(found[1]), last, found[2]) if found else said)
+    if known is None or last.startswith("FileNotFoundError"):  # which is a fault
+        return None
+    what = f"the worker of {model} could not start: {known.what}"
+    return type(known)(what, where=known.where, fix=known.fix)
+
+
 def log_tail(log: str) -> str:
     """Return the last lines of a worker's log, with the whole dump of a crash in C."""
     try:
-        with Path(log).open("rb") as stream:
+        with open_file(Path(log)) as stream:
             stream.seek(0, os.SEEK_END)
             stream.seek(max(0, stream.tell() - 64 * 1024))
             text = stream.read().decode("utf-8", "replace")

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from orchestrator.client import ending
 from orchestrator.client.connection import Connection, ConnectionLost, DeadlinePassed, RemoteError
 from orchestrator.client.fast_json import encode, parse
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.supervisors import OwnedProcess, start_time
 from orchestrator.client.worker import Worker
 from orchestrator.core.canonical import digest
+from orchestrator.core.refusals import refusals
 from orchestrator.jobs.job import Event
 from orchestrator.system import processes
-from orchestrator.system.home import make_private, open_private
+from orchestrator.system.files import open_private
+from orchestrator.system.home import make_private
 from orchestrator.system.machine import memory_kills
 from orchestrator.system.removal import remove_oldest
 from orchestrator.version import __version__
@@ -119,7 +122,15 @@ def spawn(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path, *, kept: bool
         runtime: Where its socket and record go.
         logs: The directory of workers' logs.
         kept: Whether other clients may use it, and find it by its digest.
+
+    Raises:
+        MachineRefused, PathRefused: When the machine has no room for it.
     """
+    with refusals(str(runtime.path)):
+        return _spawn(spec, runtime, logs, kept=kept)
+
+
+def _spawn(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path, *, kept: bool) -> Worker:
     live = runtime.sweep()
     identity = runtime.new_id()
     log = _new_log(logs, spec.model, identity, live)
@@ -210,7 +221,8 @@ def greet(
     try:
         connect(worker, large, check_time)
     except (ConnectionLost, DeadlinePassed, RemoteError, ProtocolError, OSError) as error:
-        raise worker.crashed(f"did not start ({error})") from error
+        crashed = worker.crashed(f"did not start ({error})")
+        raise ending.refusal_in(crashed.detail, worker.record.model) or crashed from error
     except BaseException:
         worker.stop()
         raise

@@ -17,7 +17,10 @@ from msgspec.structs import asdict
 
 from orchestrator.client.supervisors import ForeignProcess, is_alive
 from orchestrator.core.canonical import canonical_bytes
+from orchestrator.core.json_text import parse_record
+from orchestrator.core.refusals import remedy
 from orchestrator.errors import UsageError
+from orchestrator.system.files import read_file
 from orchestrator.system.flock import nap
 from orchestrator.worker import state
 from orchestrator.worker.state import WorkerState
@@ -151,7 +154,7 @@ class RuntimeDirectory(msgspec.Struct, frozen=True):
     def status(self, worker: str) -> WorkerStatus:
         """Return what a worker does now."""
         try:
-            data = self.state_file(worker).read_bytes()
+            data = read_file(self.state_file(worker))
         except OSError:
             data = b""
         numbers = state.decode(data)
@@ -216,8 +219,8 @@ def _lock(descriptor: int) -> bool:
 
 def _read(path: Path) -> WorkerRecord | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=WorkerRecord)
-    except (OSError, msgspec.DecodeError):
+        return parse_record(read_file(path), WorkerRecord)
+    except (OSError, ValueError):
         return None
 
 
@@ -236,7 +239,7 @@ def runtime_directory(variables: Mapping[str, str]) -> RuntimeDirectory:
         raise UsageError(
             f"cannot be made ({error.strerror})",
             where=str(path),
-            fix="set MM_RUNTIME_DIR to a directory of yours",
+            fix=remedy(error, "set MM_RUNTIME_DIR to a directory of yours"),
         ) from error
     _check_rights(path, found)
     return RuntimeDirectory(path)

@@ -17,10 +17,12 @@ from orchestrator.client.connection import (
 )
 from orchestrator.client.requests import PendingRequest
 from orchestrator.client.supervisors import STOP_SECONDS, OwnedProcess
+from orchestrator.core.refusals import REFUSALS, refusal
 from orchestrator.errors import (
     Cancelled,
     Crashed,
     JobFailed,
+    MachineRefused,
     MMError,
     OutputError,
     Rejected,
@@ -32,6 +34,7 @@ from orchestrator.worker.frames import (
     CANCELLED,
     MISMATCH,
     NOT_LOADED,
+    REFUSED,
     REJECTED,
     Message,
     ProtocolError,
@@ -104,7 +107,7 @@ class Worker:
             raise self.crashed() from error
         except (ValueError, TypeError, RecursionError) as error:
             self.stop()
-            raise UsageError(f"the inputs cannot be sent ({error})") from error
+            raise _not_sent(error) from error
         try:
             self._await(pending, on_event)
         except MMError:
@@ -142,7 +145,7 @@ class Worker:
             self.leave()
             raise NotBegun from error
         except (ValueError, TypeError, RecursionError) as error:
-            raise UsageError(f"the inputs cannot be sent ({error})") from error
+            raise _not_sent(error) from error
         except BaseException:
             self._part()
             raise
@@ -298,6 +301,12 @@ class Worker:
         if error.code == MISMATCH:
             return OutputError(text, where=model)
         doing = "loading" if method == "load" else "running"
+        refused = REFUSALS.get(error.errno) if error.code == REFUSED else None
+        if refused is not None:
+            return MachineRefused(
+                f"{model} could not go on {doing}: {refused.what} ({text})",
+                fix=refused.fix,
+            )
         return JobFailed(
             f"{model} failed while {doing}: {text}",
             fix="run again with --debug for the traceback",
@@ -371,3 +380,10 @@ class Worker:
         self._supervisor.end()
         # Other clients of a kept worker may still ask how it ended.
         self._runtime.forget(self.record.id, ending=not self.record.kept)
+
+
+def _not_sent(error: Exception) -> MMError:
+    """Return why a request could not be sent: its inputs, or a lack of room for them."""
+    cause = error.__cause__
+    known = refusal(cause) if cause is not None else None
+    return known or UsageError(f"the inputs cannot be sent ({error})")

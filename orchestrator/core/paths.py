@@ -32,6 +32,21 @@ def is_inside(name: str) -> bool:
     return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
 
 
+def working_directory() -> Path:
+    """Return the working directory.
+
+    Raises:
+        UsageError: When it was removed, or may not be read.
+    """
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"the working directory cannot be used ({error.strerror})",
+            fix="go to another one, for instance with: cd",
+        ) from error
+
+
 def page_in(path: Path) -> tuple[Path, int | None]:
     """Return the file and the page, counted from 1, that `doc.pdf#page=3` names.
 

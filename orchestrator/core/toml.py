@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from orchestrator.core.json_text import TOO_DEEP
+
 
 def parse_toml(text: str) -> dict[str, Any]:
     """Return what a TOML document holds.
@@ -17,4 +19,7 @@ def parse_toml(text: str) -> dict[str, Any]:
     else:
         import tomli as tomllib
 
-    return tomllib.loads(text)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None

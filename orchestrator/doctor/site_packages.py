@@ -10,6 +10,7 @@ from pathlib import Path
 
 from orchestrator.doctor.rules.exports import exports_of
 from orchestrator.doctor.rules.packages import Packages, Source
+from orchestrator.system.files import open_file
 
 MAX_SOURCE = 8 << 20
 """Bytes of a module that is read."""
@@ -86,7 +87,7 @@ class SitePackages:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             return stream.read(MAX_SOURCE).decode("utf-8", "replace")
     except OSError:
         return ""

@@ -10,6 +10,7 @@ from orchestrator.doctor.rules.safetensors import Damaged, read_header
 from orchestrator.doctor.rules.subject import MAX_TEXT, Weights
 from orchestrator.doctor.rules.weight_rules import INDEX, MAX_INDEX, PICKLED, POINTER, SUFFIX
 from orchestrator.errors import UsageError
+from orchestrator.system.files import open_file
 
 MAX_FILES = 200_000
 """Files of a directory that are listed."""
@@ -45,7 +46,7 @@ def read_limited(path: Path, limit: int = MAX_TEXT) -> bytes | None:
     try:
         if not path.is_file() or path.stat().st_size > limit:
             return None
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             return stream.read(limit)
     except OSError:
         return None
@@ -67,7 +68,7 @@ def _read_header(name: str, path: Path, found: Weights) -> None:
         found.damaged[name] = "is no file, or a link that leads nowhere"
         return
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             size = os.fstat(stream.fileno()).st_size
             if size < 1024 and POINTER.match(stream.read(1024)):
                 found.pointers.append(name)

@@ -208,7 +208,7 @@ class Builder:
 
         return Tooling(
             variables=self.variables,
-            indexes=target.options.added_to(self.indexes),
+            indexes=target.options.added_to(self.indexes, self.variables),
             log=log,
             on_line=show,
             offline=self.offline,

@@ -22,6 +22,7 @@ from orchestrator.backends.installed import (
     recorded_files,
 )
 from orchestrator.environments.store import MARKER, python_of
+from orchestrator.system.files import open_file
 from orchestrator.system.home import read_json
 from orchestrator.system.processes import ProcessError, run
 
@@ -123,7 +124,7 @@ def _problem(recorded: RecordedFile, *, full: bool) -> str | None:
 def file_hash(path: Path) -> str:
     """Return a file's SHA-256 as RECORD spells it: urlsafe base64 without padding."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode("ascii")

@@ -7,7 +7,7 @@ this machine and one interpreter, and may hold all of that.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.core.lockfile import (
@@ -17,6 +17,7 @@ from orchestrator.core.lockfile import (
     render_lock,
     shape_digest,
 )
+from orchestrator.core.refusals import remedy
 from orchestrator.core.uv_project import Project, environment_project, pinned_project
 from orchestrator.environments.locks import BUILD_LOCK, UserLockOptions
 from orchestrator.environments.measuring import sizes_text
@@ -27,6 +28,7 @@ from orchestrator.environments.stepping import missing_pins, resolve_everywhere,
 from orchestrator.environments.tool_failures import tool_failure
 from orchestrator.environments.uncovered import source_failure, wheels_failure
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.system.files import read_file, read_text
 from orchestrator.system.home import write_atomically
 from orchestrator.system.processes import ProcessError
 from orchestrator.system.reporter import progress
@@ -81,9 +83,12 @@ def write_lock(
     environment = declared.manifest.environment
     shape = shape_digest(environment)
     user = options.user
-    chosen = resolver if user else resolver.shared()
+    if user:
+        chosen = replace(resolver, indexes=user.added_to(resolver.indexes, resolver.variables))
+    else:
+        chosen = resolver.shared()
     command = f"mm env lock {'--mine ' if user else ''}{name}"
-    present = target.read_text(encoding="utf-8", errors="replace") if target.is_file() else ""
+    present = read_text(target, "replace") if target.is_file() else ""
     with progress(chosen.reporter, name, "resolving"):
         if user:
             found = Resolution(_resolve_mine(chosen, declared, user, options, present), {})
@@ -93,7 +98,7 @@ def write_lock(
         text = render_lock(found.body, shape=shape, command=command, notes=notes)
         lock = _checked(name, text, local=user is not None)
         build = _resolve_build(chosen, declared, lock.pins) if environment.build else ""
-    changed = _write_if_changed(target, text)
+    changed = _write_if_changed(target, text, mode=0o600 if user else 0o644)
     if build:
         rendered = render_lock(build, shape=shape, command=command)
         changed = _write_if_changed(target.with_name(BUILD_LOCK), rendered) or changed
@@ -242,15 +247,15 @@ def _checked(name: str, text: str, *, local: bool) -> Lock:
     return lock
 
 
-def _write_if_changed(target: Path, text: str) -> bool:
+def _write_if_changed(target: Path, text: str, *, mode: int = 0o644) -> bool:
     try:
-        if target.is_file() and target.read_bytes() == text.encode("utf-8"):
+        if target.is_file() and read_file(target) == text.encode("utf-8"):
             return False
-        write_atomically(target, text.encode("utf-8"))
+        write_atomically(target, text.encode("utf-8"), mode=mode)
     except OSError as error:
         raise EnvironmentFailure(
             f"the lock cannot be written ({error.strerror})",
             where=str(target),
-            fix="make its directory writable",
+            fix=remedy(error, "make its directory writable"),
         ) from error
     return True

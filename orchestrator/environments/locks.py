@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.core.lockfile import Lock, LockError, parse_lock, shape_digest
-from orchestrator.errors import EnvironmentFailure
+from orchestrator.errors import EnvironmentFailure, UsageError
+from orchestrator.redaction import has_credentials
+from orchestrator.system.files import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchestrator.backends.indexes import IndexSettings
     from orchestrator.catalog import Declared
@@ -65,7 +67,7 @@ def _load(
         return EnvironmentFailure(what, where=f"{path}:{line}" if line else str(path), fix=fix)
 
     try:
-        lock = parse_lock(path.read_text(encoding="utf-8"))
+        lock = parse_lock(read_text(path))
     except FileNotFoundError as error:
         raise failure(missing) from error
     except UnicodeDecodeError as error:
@@ -88,8 +90,8 @@ class UserLockOptions(msgspec.Struct, frozen=True):
 
     Attributes:
         torch: uv's `--torch-backend`; empty for none.
-        find_links: Directories and pages of files.
-        indexes: Indexes asked before the user's own.
+        find_links: Directories and pages of files; `$NAME` for what a variable holds.
+        indexes: Indexes asked before the user's own; likewise.
         overrides: Requirements that override.
         python: The minor version that the lock was made for, as in `3.11`.
     """
@@ -116,23 +118,27 @@ class UserLockOptions(msgspec.Struct, frozen=True):
     def resolver_arguments(self) -> tuple[str, ...]:
         """Return what uv's resolver takes in addition."""
         arguments = ["--torch-backend", self.torch] if self.torch else []
-        for place in self.find_links:
-            arguments += ["--find-links", place]
-        for index in self.indexes:
-            arguments += ["--index", index]
         if self.indexes or self.find_links:
             # The user has named these places for this lock: the best version of any of them.
             arguments += ["--index-strategy", "unsafe-best-match"]
         return tuple(arguments)
 
-    def added_to(self, settings: IndexSettings) -> IndexSettings:
-        """Return index settings that ask these places first."""
+    def added_to(self, settings: IndexSettings, variables: Mapping[str, str]) -> IndexSettings:
+        """Return index settings that ask these places first.
+
+        Args:
+            settings: The user's own.
+            variables: The user's variables, of which some may hold a place.
+
+        Raises:
+            EnvironmentFailure: When a variable that is to hold a place is not set.
+        """
         from dataclasses import replace
 
         return replace(
             settings,
-            extra=(*self.indexes, *settings.extra),
-            find_links=(*self.find_links, *settings.find_links),
+            extra=(*_places(self.indexes, variables), *settings.extra),
+            find_links=(*_places(self.find_links, variables), *settings.find_links),
         )
 
 
@@ -158,8 +164,33 @@ def user_lock_options(lock: Lock) -> UserLockOptions:
 
 
 def absolute_places(places: Sequence[str], cwd: Path) -> tuple[str, ...]:
-    """Return `places` with paths made absolute; URLs stay."""
+    """Return `places` with paths made absolute; URLs and names of variables stay.
+
+    Raises:
+        UsageError: For a URL with credentials, which the lock would keep.
+    """
+    for place in places:
+        if has_credentials(place):
+            raise UsageError(
+                "the URL holds credentials, which a lock does not keep",
+                where=place,
+                fix="put it into a variable, such as MY_INDEX, and write '$MY_INDEX' in its place",
+            )
     return tuple(
-        place if "://" in place else str((cwd / Path(place).expanduser()).resolve())
+        place
+        if "://" in place or place.startswith("$")
+        else str((cwd / Path(place).expanduser()).resolve())
         for place in places
     )
+
+
+def _places(places: Sequence[str], variables: Mapping[str, str]) -> Iterator[str]:
+    for place in places:
+        name = place.removeprefix("$")
+        value = place if name == place else variables.get(name)
+        if not value:
+            raise EnvironmentFailure(
+                f"your lock takes packages from {place}, which is not set",
+                fix=f"set the variable {name} to the URL",
+            )
+        yield value

@@ -9,6 +9,7 @@ import errno
 import re
 from typing import NamedTuple
 
+from orchestrator.core.refusals import remedy
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.system.processes import ProcessError
 
@@ -132,11 +133,12 @@ def system_failure(
     error: OSError, *, subject: str, command: str, where: str = ""
 ) -> EnvironmentFailure:
     """Return the error for a failed system call."""
-    cause, fix = error.strerror or str(error), f"then run: {command}"
+    cause = error.strerror or str(error)
+    denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    place = "set MM_HOME to a directory of yours" if denied else ""
+    fix = "; ".join(filter(None, (remedy(error, place), f"then run: {command}")))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         cause = _TABLE[0].what
         fix = _TABLE[0].fix.format(command=command, name="")
-    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        fix = "set MM_HOME to a directory of yours"
     place = where or str(error.filename or "")
     return EnvironmentFailure(f"{subject}: {cause}", where=place, fix=fix)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.core.json_text import parse_json
 from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.core.paths import given_path, page_in
 from orchestrator.errors import UsageError
@@ -203,8 +203,8 @@ def listed(
             continue
         where = f"standard input:{number}"
         try:
-            found = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            found = parse_json(line)
+        except ValueError as error:
             fix = 'write a path in quotes, or an object: {"image": "x.png"}'
             raise UsageError(f"is not JSON ({error})", where=where, fix=fix) from error
         if isinstance(found, str):

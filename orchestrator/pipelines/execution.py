@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.core.refusals import refusals
 from orchestrator.core.value_checks import check_inputs
 from orchestrator.errors import Cancelled, MMError, UsageError
 from orchestrator.jobs.input_files import resolve_files
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from orchestrator.workspace import Workspace
 
 
+@refusals()
 def execute(
     graph: Graph,
     session: Session,
@@ -119,7 +121,8 @@ def checked_values(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Values]
 def _run_recorded(scheduler: Scheduler, record: RunRecord, observer: RunObserver) -> None:
     outcome = "stopped: a fault in mm itself"
     try:
-        scheduler.run()
+        with refusals():
+            scheduler.run()
         outcome = "failed" if scheduler.failures else "done"
     except KeyboardInterrupt:
         outcome = "interrupted"

@@ -13,6 +13,7 @@ from orchestrator.errors import (
     Crashed,
     EnvironmentFailure,
     JobFailed,
+    MachineRefused,
     ManifestError,
     MemoryRefused,
     MMError,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 RETRYABLE = (JobFailed, OutputError, Crashed, TimedOut)
 """Failures that another attempt may not meet; a rejected input stays rejected."""
 
-FATAL = (EnvironmentFailure, ManifestError, MemoryRefused, SourceError)
+FATAL = (EnvironmentFailure, MachineRefused, ManifestError, MemoryRefused, SourceError)
 """Failures that every other job of the model would meet as well."""
 
 

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+from orchestrator.core.refusals import remedy
 from orchestrator.errors import UsageError
 from orchestrator.pipelines.batch_files import BatchFiles
 from orchestrator.system.home import json_line
@@ -238,7 +239,8 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _unwritable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"cannot be written ({error.strerror})", where=str(path))
+    fix = remedy(error, "choose another -o")
+    return UsageError(f"cannot be written ({error.strerror})", where=str(path), fix=fix)
 
 
 def _hold(stream: IO[bytes], path: Path) -> None:

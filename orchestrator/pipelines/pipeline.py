@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import Input
-from orchestrator.core.paths import given_path
+from orchestrator.core.paths import given_path, working_directory
 from orchestrator.core.pipelines import Declaration, Graph, Step, Where
 from orchestrator.core.pipelines.declaration import written_in_python
 from orchestrator.errors import ItemsFailed
@@ -65,7 +65,7 @@ class Pipeline:
         from orchestrator.workspace import Workspace
 
         where = tuple(given_path(path, "manifests") for path in manifests)
-        workspace = Workspace(variables=snapshot(), cwd=Path.cwd(), manifests=where)
+        workspace = Workspace(variables=snapshot(), cwd=working_directory(), manifests=where)
         return cls.of(*find(workspace, str(name)).read())
 
     @classmethod

@@ -27,7 +27,8 @@ from orchestrator.core.pipelines.cache_key import VERSION, Recipe
 from orchestrator.jobs.input_files import file_digest
 from orchestrator.jobs.results import Artifact, Audio
 from orchestrator.pipelines.step_values import Value, Values
-from orchestrator.system.home import json_line, make_private, open_private, read_json
+from orchestrator.system.files import append, open_private
+from orchestrator.system.home import json_line, make_private, read_json
 
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
 PARTIAL = "partial."
@@ -198,7 +199,7 @@ def _create(path: Path, data: bytes) -> None:
         make_private(path.parent)
         stream = open_private(path)
     with stream:
-        stream.write(data)
+        append(stream, data)
 
 
 def _has(path: Path, size: int) -> bool:

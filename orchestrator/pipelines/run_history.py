@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from orchestrator.core.json_text import parse_json
 from orchestrator.errors import UsageError
 from orchestrator.pipelines.run_events import Preparation
+from orchestrator.system.files import open_file
 from orchestrator.system.home import read_json
 
 PATTERN = "*-*-*"
@@ -176,7 +178,7 @@ _Line = TypeVar("_Line", Entry, Preparation)
 
 def _lines(path: Path, kind: type[_Line]) -> Iterator[_Line]:
     try:
-        stream = path.open(encoding="utf-8", errors="replace")
+        stream = io.TextIOWrapper(open_file(path), encoding="utf-8", errors="replace")
     except OSError:
         return
     with stream:
@@ -185,7 +187,7 @@ def _lines(path: Path, kind: type[_Line]) -> Iterator[_Line]:
 
 def _line(line: str, kind: type[_Line]) -> _Line | None:
     try:
-        return kind(**json.loads(line))
+        return kind(**parse_json(line))
     except (ValueError, TypeError):
         return None
 

@@ -22,10 +22,10 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.system.files import append, open_file, open_private
 from orchestrator.system.home import (
     json_line,
     make_private,
-    open_private,
     write_atomically,
     write_json,
 )
@@ -123,7 +123,7 @@ class RunRecord:
     def prepared(self, event: Preparation) -> None:
         """Write how long an environment or a first load has taken; from any thread."""
         line = event._asdict() | {"began": _round(event.began), "seconds": _round(event.seconds)}
-        self._prepared.write(json_line(line) + b"\n")
+        append(self._prepared, json_line(line) + b"\n")
 
     def spill(self, name: str, text: str) -> Path:
         """Write a text that is too long for a command line, and return its path."""
@@ -151,7 +151,7 @@ class RunRecord:
             "seconds": _round(max(0.0, _round(span.ended) - began)),
             "lane": span.lane,
         }
-        self._items.write(json_line({**facts, **times}) + b"\n")
+        append(self._items, json_line({**facts, **times}) + b"\n")
 
 
 def _round(seconds: float) -> float:
@@ -174,6 +174,6 @@ def _prune(runs: Path) -> None:
     older = sorted(path for path in runs.glob("*-*-*") if path.is_dir())
     for path in older[: 1 - RUNS_KEPT]:
         with contextlib.suppress(OSError):  # locked, not begun yet, gone, or another user's
-            with (path / "items.jsonl").open("rb") as items:
+            with open_file(path / "items.jsonl") as items:
                 fcntl.flock(items, fcntl.LOCK_SH | fcntl.LOCK_NB)
             shutil.rmtree(path, ignore_errors=True)

@@ -138,16 +138,16 @@ class Scheduler:
 
     def _preload(self, name: str) -> None:
         """Have the models that come next after a step loaded while it runs."""
-        for state in self._states:
-            node = state.node
-            if name not in node.waits_for | {node.follows} or node.id in self._preloaded:
-                continue
-            self._preloaded.add(node.id)
-            if node.signature.model and not self._stopping:
-                load = partial(self._load, node.id)
-                self._context.in_flight.submit("load models", LOADS, load)  # no step's id
-            else:
-                self._preload(node.id)
+        before = {name}
+        while before:  # a pipeline may have more steps in a row than Python has frames
+            after = [state.node for state in self._states if before & state.node.needs]
+            new = [node for node in after if node.id not in self._preloaded]
+            self._preloaded.update(node.id for node in new)
+            for node in new:
+                if node.signature.model and not self._stopping:
+                    load = partial(self._load, node.id)
+                    self._context.in_flight.submit("load models", LOADS, load)  # no step's id
+            before = {node.id for node in new if not node.signature.model or self._stopping}
 
     # -- doing: in threads -------------------------------------------------------------------------
 

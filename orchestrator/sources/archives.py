@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 
 from orchestrator.core.canonical import digest, short
+from orchestrator.core.refusals import refusal
 from orchestrator.errors import SourceError
 from orchestrator.sources.model_files import (
     FileRecord,
@@ -178,6 +179,8 @@ class Archives:
                 break
             except (OSError, ValueError) as error:
                 on_bytes(-count)
+                if known := refusal(error, str(self._store.root)):
+                    raise known from error
                 if not left or not _is_passing(error):
                     raise SourceError(
                         f"could not be fetched ({error})",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from orchestrator.core.paths import is_inside
+from orchestrator.core.refusals import refusal
 from orchestrator.errors import SourceError
 from orchestrator.sources.model_files import git_blob_of, sha256_of, wanted
 
@@ -235,6 +236,10 @@ def _explain(error: Exception, repo: str, revision: str, hub: str) -> SourceErro
         fix = "check source.repo, and set HF_TOKEN where it is private"
     elif status is not None:
         what = f"{hub} answered {status} for {repo}"
+    elif known := refusal(error):
+        return SourceError(
+            f"{known.what}, so {repo} is not whole", where=known.where, fix=known.fix
+        )
     else:
         what = f"{hub} could not be reached, or the connection broke ({type(error).__name__})"
         fix = "run it again: it goes on where it stopped; or use a directory that you have: "

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.core.canonical import digest_bytes
+from orchestrator.core.json_text import parse_record
 from orchestrator.errors import SourceError
 from orchestrator.sources.model_files import system_errors
+from orchestrator.system.files import read_file
 from orchestrator.system.home import write_atomically, write_json
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def read_inside(directory: Path, name: str) -> bytes | None:
     """Return the content of a file below `directory`, or None where there is no such file."""
     path = directory / name
     with system_errors("cannot be read", path):
-        return path.read_bytes() if path.is_file() else None
+        return read_file(path) if path.exists() else None
 
 
 def write_patched(directory: Path, model: str, patched: Patched) -> None:
@@ -64,7 +66,7 @@ def write_patched(directory: Path, model: str, patched: Patched) -> None:
     known = dict(record.files) if record else {}
     originals: dict[str, bytes] = {}
     for name, data in patched.files.items():
-        current = (directory / name).read_bytes()
+        current = read_file(directory / name)
         sha256 = digest_bytes(current)
         kept = known.get(name)
         if kept is None or sha256 not in (kept.before, kept.after):
@@ -121,10 +123,10 @@ def load(directory: Path) -> Record | None:
     """
     path = directory / STATE / RECORD
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Record)
+        return parse_record(read_file(path), Record)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise SourceError(
             f"cannot be read ({error})", where=str(path), fix="look at the originals beside it"
         ) from error
@@ -157,7 +159,7 @@ def stale_copies(modules: Path, directory: Path, files: Mapping[str, bytes]) -> 
         base = file.rpartition("/")[2]
         for place in places:
             pattern = base if place == modules else f"**/{base}"
-            stale += [path for path in place.glob(pattern) if path.read_bytes() != data]
+            stale += [path for path in place.glob(pattern) if read_file(path) != data]
     return sorted(set(stale))
 
 
@@ -197,7 +199,7 @@ def _write_all(directory: Path, files: Mapping[str, bytes]) -> None:
     try:
         for name, data in files.items():
             path = directory / name
-            before, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
+            before, mode = read_file(path), stat.S_IMODE(path.stat().st_mode)
             write_atomically(path, data, mode=mode)
             written[path] = (before, mode)
     except OSError:

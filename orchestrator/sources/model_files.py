@@ -6,7 +6,6 @@ Records lie in `MM_HOME/models/<model>/source.json`. A damaged record counts as 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -16,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orchestrator.core.canonical import digest
+from orchestrator.core.json_text import parse_json
+from orchestrator.core.refusals import remedy
 from orchestrator.core.units import format_size
 from orchestrator.errors import SourceError
+from orchestrator.system.files import open_file, read_file
 from orchestrator.system.home import read_record, write_json
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a file, or None where there is no such file."""
-        return self.file(name).read_bytes() if name in self.files else None
+        return read_file(self.file(name)) if name in self.files else None
 
     def dangling(self) -> str | None:
         """Return the first file that is not there, or None; a link must lead somewhere."""
@@ -152,6 +154,7 @@ def system_errors(what: str, where: Path, *, fix: str = "") -> Iterator[None]:
         yield
     except OSError as error:
         path = str(error.filename or where)
+        fix = remedy(error, fix)
         raise SourceError(f"{what} ({error.strerror})", where=path, fix=fix) from error
 
 
@@ -198,7 +201,7 @@ def check_shards(directory: Path, names: Iterable[str]) -> None:
             continue
         path = directory / name
         try:
-            shards = set(json.loads(path.read_bytes())["weight_map"].values())
+            shards = set(parse_json(read_file(path))["weight_map"].values())
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SourceError(f"not an index of weights ({error})", where=str(path)) from error
         for shard in sorted(map(str, shards)):
@@ -226,7 +229,7 @@ def git_blob_of(path: Path) -> str:
 
 
 def _hash_of(path: Path, state: Any, progress: Callable[[int], None]) -> str:
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         while block := stream.read(_BLOCK):
             state.update(block)
             progress(len(block))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from itertools import islice
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from orchestrator.core.endpoints import NPM_REGISTRY
+from orchestrator.core.json_text import parse_json
 from orchestrator.errors import SourceError
 from orchestrator.system.downloads import blocks, open_url
+from orchestrator.system.files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,8 +49,8 @@ class NpmRegistry:
         with open_url(url, self._variables, credentials=self._credentials(url)) as answer:
             data = b"".join(islice(blocks(answer), MAX_BLOCKS))
         try:
-            tarball = json.loads(data)["dist"]["tarball"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            tarball = parse_json(data)["dist"]["tarball"]
+        except (ValueError, KeyError, TypeError) as error:
             raise SourceError(
                 "the answer is not that of a registry of npm",
                 where=registry,
@@ -88,7 +89,7 @@ def _read_npmrc(variables: Mapping[str, str]) -> dict[str, str]:
     chosen = variables.get("NPM_CONFIG_USERCONFIG") or variables.get("npm_config_userconfig")
     path = Path(chosen) if chosen else Path(variables.get("HOME") or "~", ".npmrc")
     try:
-        text = path.expanduser().read_text(encoding="utf-8", errors="replace")
+        text = read_text(path.expanduser(), "replace")
     except OSError:
         return {}
     settings = {}

@@ -21,6 +21,7 @@ from orchestrator.errors import EnvironmentFailure, SourceError
 from orchestrator.sources.interpreter import check_compiles
 from orchestrator.sources.model_files import system_errors
 from orchestrator.system.content_store import ContentStore
+from orchestrator.system.files import read_file
 from orchestrator.system.flock import nap, wait_lock
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ def _make(
             target = directory / MODEL / file
             target.parent.mkdir(parents=True, exist_ok=True)
             if file in patched.files or target.suffix in REAL_SUFFIXES:
-                target.write_bytes(patched.files.get(file) or record.file(file).read_bytes())
+                target.write_bytes(patched.files.get(file) or read_file(record.file(file)))
                 real[file] = _stamp(target)
             else:
                 target.symlink_to(record.file(file))

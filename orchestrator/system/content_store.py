@@ -15,6 +15,7 @@ from orchestrator.core.canonical import short
 from orchestrator.system.flock import Held, nap, try_lock, wait_lock
 from orchestrator.system.home import read_record, write_json
 from orchestrator.system.removal import remove
+from orchestrator.worker.runner import LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,9 @@ class ContentStore(Generic[M]):
         """Return every directory in the store, whole or not, by name."""
         try:
             return tuple(sorted(path for path in self.root.iterdir() if path.is_dir()))
-        except OSError:
+        except OSError as error:
+            if error.errno in LIMITS:  # nothing is known, and nothing may be built again
+                raise
             return ()
 
     def marker(self, directory: Path) -> M | None:

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.system.home import unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,12 +89,12 @@ def try_lock(path: Path, *, shared: bool = False) -> Held | None:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
     except PermissionError:
         if not path.exists():
             raise
         # Another user's, after `sudo mm run`: what can be read can be locked.
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def nap() -> None:
@@ -134,8 +135,4 @@ def _unusable(path: Path, error: OSError) -> EnvironmentFailure:
             where=str(path.parent),
             fix="set MM_HOME to a directory on a local disk",
         )
-    return EnvironmentFailure(
-        f"cannot be written ({error.strerror})",
-        where=str(error.filename or path.parent),
-        fix="set MM_HOME to a directory of yours",
-    )
+    return unwritable(error, error.filename or path.parent)

@@ -11,12 +11,16 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from orchestrator.core.json_text import parse_json, parse_record
+from orchestrator.core.refusals import remedy
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.system.files import naming, read_file
+from orchestrator.worker.runner import LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 T = TypeVar("T")
 
@@ -135,11 +139,13 @@ class Home:
             self.root.mkdir(parents=True, exist_ok=True)
             write_json(self.root / FORMAT_FILE, {"format": FORMAT})
         except OSError as error:
-            raise EnvironmentFailure(
-                f"cannot be written ({error.strerror})",
-                where=str(self.root),
-                fix="set MM_HOME to a directory of yours",
-            ) from error
+            raise unwritable(error, self.root) from error
+
+
+def unwritable(error: OSError, where: Path | str) -> EnvironmentFailure:
+    """Return the error for a place under `MM_HOME` that cannot be written."""
+    fix = remedy(error, "set MM_HOME to a directory of yours")
+    return EnvironmentFailure(f"cannot be written ({error.strerror})", where=str(where), fix=fix)
 
 
 def home_directory(variables: Mapping[str, str]) -> Home:
@@ -173,30 +179,30 @@ def make_private(directory: Path) -> None:
                     path.chmod(mode & 0o700)
 
 
-def open_private(path: Path) -> IO[bytes]:
-    """Open a file to append to it, unbuffered; a new one is its owner's alone."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    return os.fdopen(os.open(path, flags, 0o600), "ab", buffering=0)
-
-
 def read_json(path: Path) -> Any:
     """Return what a JSON file of ours holds, or None when it is missing or damaged.
 
     A damaged record means: make it again. It is never worth a traceback.
+
+    Raises:
+        OSError: When the machine has no descriptors or memory for it, so that nothing is known.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    return _read_as(path, parse_json)
 
 
 def read_record(path: Path, kind: type[T]) -> T | None:
-    """Return the record of the type `kind` in a JSON file, or None when missing or damaged."""
-    import msgspec
+    """Return the record of the type `kind` in a JSON file; otherwise as `read_json`."""
+    return _read_as(path, lambda data: parse_record(data, kind))
 
+
+def _read_as(path: Path, parse: Callable[[bytes], T]) -> T | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return parse(read_file(path))
+    except ValueError:
+        return None
+    except OSError as error:
+        if error.errno in LIMITS:
+            raise
         return None
 
 
@@ -255,8 +261,9 @@ def replacing(path: Path, *, mode: int | None = 0o644) -> Iterator[Path]:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     os.close(os.open(temporary, flags, 0o666 if mode is None else 0o600))
     try:
-        yield temporary
-        with temporary.open("rb") as stream:
+        with naming(path):
+            yield temporary
+        with naming(path), temporary.open("rb") as stream:
             if mode is not None:
                 os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())

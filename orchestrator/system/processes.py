@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator.errors import Cancelled, MMError
+from orchestrator.redaction import redacted
+from orchestrator.system.files import append, open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -143,6 +145,8 @@ def run_logged(
 ) -> None:
     """Run `command`, appending both its streams to the file `log` and handing on each line.
 
+    What it says loses its credentials on the way.
+
     Args:
         command: The program and its arguments.
         variables: Its whole environment.
@@ -173,12 +177,13 @@ def run_logged(
         )
 
     # Unbuffered, so that a reader of the log sees what the tool has said so far.
-    with log.open("ab", buffering=0) as sink, family.add(start) as process:
+    with open_private(log) as sink, family.add(start) as process:
         assert process.stdout is not None
         try:
             while raw := process.stdout.readline(MAX_LINE):
-                sink.write(raw)
-                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                text = redacted(raw.decode("utf-8", "replace"))
+                append(sink, text.encode())
+                line = text.rstrip("\r\n")
                 said.append(line)
                 on_line(line)
             process.wait()
@@ -218,7 +223,7 @@ def start_detached(
 
     Standard input is empty and both output streams are appended to `log`.
     """
-    with log.open("ab") as sink:
+    with open_private(log) as sink:
         return subprocess.Popen(
             list(command),
             env=dict(variables),

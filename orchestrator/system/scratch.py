@@ -12,8 +12,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import EnvironmentFailure
-from orchestrator.system.home import make_private
+from orchestrator.system.home import make_private, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,11 +36,7 @@ class Scratch:
             sweep(home.jobs.iterdir())
             self.path, self._lock = _claim(home.jobs)
         except OSError as error:
-            raise EnvironmentFailure(
-                f"cannot be written ({error.strerror})",
-                where=str(home.jobs),
-                fix="set MM_HOME to a directory of yours",
-            ) from error
+            raise unwritable(error, error.filename or home.jobs) from error
         self._prefix = f"{self.path}/"
 
     def new_job(self) -> Path:

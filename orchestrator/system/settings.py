@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.errors import EnvironmentFailure
-from orchestrator.system.home import write_json
+from orchestrator.core.json_text import parse_record
+from orchestrator.system.files import read_file
+from orchestrator.system.home import unwritable, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,14 +56,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def load_settings(home: Home) -> Settings:
     """Return the settings in `home`; empty ones where the file is missing or damaged."""
     try:
-        data = home.settings.read_bytes()
-    except FileNotFoundError:
-        return Settings()
+        return _read(home)
     except OSError as error:
         return Settings(notes=(f"{home.settings}: ignored: cannot be read ({error.strerror})",))
+
+
+def _read(home: Home) -> Settings:
     try:
-        found = msgspec.json.decode(data, type=Settings)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        data = read_file(home.settings)
+    except FileNotFoundError:
+        return Settings()
+    try:
+        found = parse_record(data, Settings)
+    except ValueError:
         return Settings(notes=(f"{home.settings}: ignored: damaged; trust and `mm use` are lost",))
     return msgspec.structs.replace(found, notes=())
 
@@ -78,14 +84,10 @@ def update_settings(home: Home, change: Callable[[Settings], Settings]) -> Setti
     home.prepare()
     try:
         with wait_lock(home.locks / "settings.lock"):
-            changed = change(load_settings(home))
+            changed = change(_read(home))
             kept = msgspec.structs.asdict(changed)
             del kept["notes"]
             write_json(home.settings, kept, mode=0o600)
     except OSError as error:
-        raise EnvironmentFailure(
-            f"cannot be written ({error.strerror})",
-            where=str(home.settings),
-            fix="set MM_HOME to a directory of yours",
-        ) from error
+        raise unwritable(error, home.settings) from error
     return changed

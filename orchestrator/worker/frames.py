@@ -40,7 +40,7 @@ MAX_BUFFER = 1 << 40
 HEADER = 4
 _length = struct.Struct(">I").unpack_from
 
-FAILED, REJECTED, CANCELLED, MISMATCH, NOT_LOADED = 1, 2, 3, 4, 5
+FAILED, REJECTED, CANCELLED, MISMATCH, NOT_LOADED, REFUSED = 1, 2, 3, 4, 5, 6
 """Codes of errors: how a load or a run ended without a result."""
 
 INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32600, -32601, -32602

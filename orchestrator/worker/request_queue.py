@@ -90,10 +90,10 @@ class QueuedRequest:
         except OSError:
             return
 
-    def fail(self, code: int, message: str, trace: str = "") -> None:
+    def fail(self, code: int, message: str, trace: str = "", number: int = 0) -> None:
         """Send an error."""
         self.queue.end(self)
-        send_error(self.channel, self.id, code, message, trace)
+        send_error(self.channel, self.id, code, message, trace, number)
 
     def mark_cancelled(self) -> None:
         """Let the runner know, when it looks, that it should stop."""
@@ -203,11 +203,24 @@ def reply(channel: Channel, identity: Any, result: Any) -> None:
         channel.send({"jsonrpc": "2.0", "id": identity, "result": result})
 
 
-def send_error(channel: Channel, identity: Any, code: int, message: str, trace: str = "") -> None:
-    """Answer a request with an error; `trace` is a traceback for the runner's author."""
+def send_error(
+    channel: Channel, identity: Any, code: int, message: str, trace: str = "", number: int = 0
+) -> None:
+    """Answer a request with an error.
+
+    Args:
+        channel: Where to.
+        identity: The request's id.
+        code: What kind of error.
+        message: What it says, in one line.
+        trace: A traceback for the runner's author.
+        number: The system's number of what the machine refused.
+    """
     limit = frames.MAX_MESSAGE // 32  # an escaped character may take 12 bytes
     error: dict[str, Any] = {"code": code, "message": message[:limit]}
     if trace:
         error["data"] = {"traceback": trace[-limit:]}
+        if number:
+            error["data"]["errno"] = number
     with contextlib.suppress(OSError):
         channel.send({"jsonrpc": "2.0", "id": identity, "error": error})

@@ -117,6 +117,36 @@ def _forget() -> None:
         del sys.modules[name]
 
 
+LIMITS = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOMEM,
+        errno.EIO,
+    }
+)
+"""What the machine refuses to every model alike, whatever its code."""
+
+
+CAUSES = 5
+"""How many errors, each raised from the next, are looked at."""
+
+
+def refused(error: BaseException) -> int:
+    """Return which of `LIMITS` an error, or what it was raised from, says; 0 for none."""
+    cause: BaseException | None = error
+    for _ in range(CAUSES):
+        # Not `isinstance` and attributes, which ask the error itself.
+        if cause is None or issubclass(type(cause), OSError):
+            break
+        cause = vars(BaseException)["__cause__"].__get__(cause)
+    number = vars(OSError)["errno"].__get__(cause) if issubclass(type(cause), OSError) else 0
+    return number if number in LIMITS else 0
+
+
 LINE_LIMIT = 2000
 """Characters of what an error says that go into one line; its traceback has them all."""
 
@@ -147,9 +177,11 @@ def _name(error: BaseException) -> str:
 
 def traceback_of(error: BaseException) -> str:
     """Return the traceback of what a runner raised, without our own frames before it."""
-    import linecache
-    import traceback
-
+    try:
+        import linecache
+        import traceback
+    except (ImportError, OSError, MemoryError):  # no descriptor is left to read them with
+        return f"{last_line(error)}\n"
     tb = vars(BaseException)["__traceback__"].__get__(error)
     tb = tb and tb.tb_next
     while tb and tb.tb_frame.f_code.co_filename == __file__:

@@ -417,13 +417,15 @@ class Server:
 
     def _report(self, request: QueuedRequest, error: BaseException) -> None:
         kind = type(error)  # not `isinstance`, which asks the error itself
+        number = runner.refused(error)
         if request.cancelled:
             request.fail(frames.CANCELLED, "cancelled")
         elif kind is runner_api.Rejection:
             request.fail(frames.REJECTED, runner.text_of(error))
-        elif kind is encoding.OutputMismatch:
+        elif kind is encoding.OutputMismatch and not number:
             request.fail(frames.MISMATCH, runner.text_of(error))
         else:
             trace = runner.traceback_of(error)
             runner_api.write_log(trace)
-            request.fail(frames.FAILED, runner.last_line(error), trace)
+            code = frames.REFUSED if number else frames.FAILED
+            request.fail(code, runner.last_line(error), trace, number)

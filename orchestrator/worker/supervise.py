@@ -143,7 +143,7 @@ class Supervisor:
                 posix.replace(self._place + ".new", self._place + ".end")
         except OSError as error:
             # There is only the log left to report to, which is our standard error.
-            posix.write(2, f"mm: the end of the worker could not be recorded: {error}\n".encode())
+            log(f"mm: the end of the worker could not be recorded: {error}\n")
         for suffix in (".sock", ".json", ".state"):
             remove(self._place + suffix)
 
@@ -152,6 +152,14 @@ def main(settings: dict[str, str], worker: int) -> None:
     """Supervise the process `worker` until it has ended; never returns."""
     Supervisor(settings, worker).run()
     posix._exit(0)  # noqa: SLF001 - it is public as `os._exit`
+
+
+def log(text: str) -> None:
+    """Write to the log, unless the disk is full."""
+    try:
+        posix.write(2, text.encode())
+    except OSError:
+        return
 
 
 def remove(path: str) -> None:

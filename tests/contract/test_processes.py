@@ -1,5 +1,6 @@
 """How children are ended: asked first, given time, then killed and reaped."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -115,3 +116,22 @@ def test_children_that_are_stopped_end_and_no_other_starts(logged):
     assert ends == [f"{sys.executable} was stopped"]
     with pytest.raises(Cancelled, match="stopped before its next step"):
         logged(lambda _: None, children)
+
+
+def test_what_a_tool_says_loses_its_credentials(tmp_path):
+    lines, log = [], tmp_path / "log"
+    code = "print('from https://u:hunter2@host/x'); raise SystemExit(3)"
+    with pytest.raises(ProcessError) as caught:
+        run_logged(command(code), variables={}, log=log, on_line=lines.append)
+    for kept in (lines[0], log.read_text().strip(), caught.value.detail):
+        assert kept == "from https://***@host/x"
+    with pytest.raises(ProcessError) as caught:
+        run(command(code), variables={})
+    assert caught.value.detail == "from https://***@host/x"
+
+
+def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
+    log = tmp_path / "log"
+    os.mkfifo(log)
+    with pytest.raises(OSError, match="Not a regular file"):
+        run_logged(command("pass"), variables={}, log=log, on_line=print)

@@ -156,7 +156,7 @@ def test_the_limits_on_the_page_are_those_of_the_code():
     known = {
         value
         for name, value in vars(frames).items()
-        if name in ("FAILED", "REJECTED", "CANCELLED", "MISMATCH", "NOT_LOADED")
+        if name in ("FAILED", "REJECTED", "CANCELLED", "MISMATCH", "NOT_LOADED", "REFUSED")
         or name in ("INVALID_REQUEST", "METHOD_NOT_FOUND", "INVALID_PARAMS")
     }
     assert known == {int(code) for code in codes[: len(known)]}

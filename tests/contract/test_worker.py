@@ -24,6 +24,7 @@ from orchestrator.errors import (
     Cancelled,
     Crashed,
     JobFailed,
+    MachineRefused,
     MMError,
     OutputError,
     Rejected,
@@ -285,7 +286,7 @@ def test_whatever_a_job_raises_says_or_returns_fails_that_job_alone(workers):
 
 def test_a_result_for_which_there_is_no_room_is_a_failure_and_not_a_silence(workers):
     worker = workers.start(runner={"runner.py": ODD_RUNNER.read_text(encoding="utf-8")})
-    with pytest.raises(OutputError, match="no room for 2097152 bytes"):
+    with pytest.raises(MachineRefused, match=r"too many files .*no room for 2097152 bytes"):
         workers.run(worker, "no_room")
     assert workers.run(worker, "room") == "2"
 

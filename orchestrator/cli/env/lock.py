@@ -42,10 +42,14 @@ def _resolver(context: Context) -> Resolver:
     multiple=True,
     type=GivenPath(),
     metavar="DIR|URL",
-    help="With --mine: more wheels.",
+    help="With --mine: more wheels; '$NAME' for what a variable holds.",
 )
 @click.option(
-    "--index", multiple=True, type=GivenPath(), metavar="URL", help="With --mine: asked first."
+    "--index",
+    multiple=True,
+    type=GivenPath(),
+    metavar="URL",
+    help="With --mine: asked first; likewise.",
 )
 @click.option("--override", multiple=True, metavar="REQUIREMENT", help="With --mine.")
 @click.option(

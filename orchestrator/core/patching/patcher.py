@@ -7,13 +7,13 @@ or the conflicts, in which case nothing changes.
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.core.canonical import digest_bytes
+from orchestrator.core.json_text import parse_json
 from orchestrator.core.patching import expressions, json_edits, statements, text_edits
 from orchestrator.core.patching.conditions import unmet
 from orchestrator.core.patching.conflict import PatchConflict
@@ -287,6 +287,6 @@ def _check_file(name: str, result: SourceText) -> None:
         PythonFile.parse(result)
     elif name.endswith(".json"):
         try:
-            json.loads(result.text)
+            parse_json(result.text)
         except ValueError as error:
             raise PatchConflict(f"that the edited file would not be JSON ({error})") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
@@ -45,12 +46,12 @@ class Node:
         """The step whose items it runs over, one by one; empty where there is none."""
         return self.source.step if self.source is not None else ""
 
-    @property
+    @cached_property
     def waits_for(self) -> frozenset[str]:
         """The steps of which it needs everything before it can begin."""
         return frozenset(each.step for each in self._references() if each.step)
 
-    @property
+    @cached_property
     def needs(self) -> frozenset[str]:
         """The steps that come before it."""
         return self.waits_for | {self.follows} if self.follows else self.waits_for

@@ -21,6 +21,7 @@ from orchestrator.core.manifest_reader import read_manifest
 from orchestrator.environments.locks import BUILD_LOCK
 from orchestrator.errors import EnvironmentFailure, ManifestError
 from orchestrator.sources.patchsets import patch_set_path
+from orchestrator.system.files import read_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,6 +122,6 @@ def _write(bundle: Bundle, directory: Path) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         raise ManifestError(f"cannot be read ({error.strerror})", where=str(path)) from error

@@ -14,6 +14,7 @@ from orchestrator.engines.ray.bundles import pack
 from orchestrator.engines.ray.cluster import demand_of
 from orchestrator.engines.ray.remote_spec import RemoteWorkerSpec
 from orchestrator.sources.model_files import record_path
+from orchestrator.system.files import read_file
 from orchestrator.system.processor import native_dtypes
 from orchestrator.system.waiting import ENDLESS, Deadline
 
@@ -96,4 +97,4 @@ class ClusterPreparer:
         if declared.manifest.source is None:
             return b""
         path = record_path(self._workspace.home, declared.name)
-        return path.read_bytes() if path.is_file() else b""
+        return read_file(path) if path.is_file() else b""

@@ -19,6 +19,7 @@ from orchestrator.core.value_checks import ArrayValue, AudioValue
 from orchestrator.errors import MMError, UsageError
 from orchestrator.jobs.job import Event, ignore_event
 from orchestrator.jobs.results import Artifact, Audio, array_result
+from orchestrator.system.files import read_file
 from orchestrator.worker.encoding import array_view, encode_array
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _file(value: Any, blobs: list[bytes], *, by_value: bool) -> FileRef:
     try:
         found = Path(path).stat()
         if by_value:
-            blobs.append(Path(path).read_bytes())
+            blobs.append(read_file(Path(path)))
     except OSError as error:
         raise UsageError(f"cannot be read ({error.strerror})", where=path) from error
     blob = len(blobs) - 1 if by_value else None
@@ -212,7 +213,7 @@ def encode_event(event: Event) -> tuple[str, dict[str, Any], list[bytes]]:
     if event.kind == "chunk" and isinstance(value, dict) and isinstance(value.get("path"), str):
         path = Path(value["path"])
         params["value"] = {"file": path.name, "blob": len(buffers)}
-        buffers.append(path.read_bytes())
+        buffers.append(read_file(path))
     return event.kind, params, buffers
 
 

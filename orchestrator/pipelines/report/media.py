@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from orchestrator.core.units import format_size
 from orchestrator.jobs.results import MEDIA_TYPES
+from orchestrator.system.files import read_file
 
 WIDTH = 720
 """Pixels in a row of an image that is scaled down."""
@@ -66,7 +67,7 @@ class Media:
         """Return an image, scaled down where it is large."""
         try:
             size, suffix = path.stat().st_size, path.suffix.lower()
-            data = path.read_bytes()
+            data = read_file(path)
         except OSError as error:
             return Embedded("", f"its image is gone ({error.strerror})")
         kind = MEDIA_TYPES[suffix] if suffix in SHOWN else ""
@@ -89,7 +90,7 @@ class Media:
             if path.suffix.lower() not in PLAYED or not fits or not self._spend(size):
                 what = f"a sound of {format_size(size)}, left out for want of room"
                 return self._leave_out(size, what)
-            return Embedded(_data_url(MEDIA_TYPES[path.suffix.lower()], path.read_bytes()))
+            return Embedded(_data_url(MEDIA_TYPES[path.suffix.lower()], read_file(path)))
         except OSError as error:
             return Embedded("", f"its sound is gone ({error.strerror})")
 

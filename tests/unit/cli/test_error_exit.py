@@ -1,5 +1,6 @@
 """How an error ends: a sentence, one JSON object, a log of what no one expected."""
 
+import errno
 import json
 import sys
 
@@ -105,3 +106,28 @@ def test_the_log_of_a_fault_holds_what_is_no_unicode_text(context, capsys, tmp_p
     (log,) = (tmp_path / "logs").glob("fault-*.log")
     assert r"no such voice: \udcff\ud800" in log.read_text()
     assert "please report it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(errno.ENOSPC, "full", "/x"), 3, "/x: the disk is full"),
+        (OSError(errno.EMFILE, "many"), 3, "too many files are open"),
+        (PermissionError(errno.EACCES, "no", "/x"), 2, "/x: permission denied"),
+        (RuntimeError("can't start new thread"), 3, "no more processes or threads"),
+        (MemoryError(), 3, "no memory is left"),
+    ],
+    ids=["disk", "descriptors", "permission", "thread", "memory"],
+)
+def test_what_the_machine_refuses_is_no_fault(context, capsys, error, code, said):
+    assert error_exit.conclude(error, context, []) == code
+    assert said in capsys.readouterr().err
+    assert error_exit.outcome_of(error)[1]["exit_code"] == code
+
+
+def test_the_log_of_a_fault_holds_no_credentials(context, capsys):
+    url = "https://u:hunter2@host/x"
+    assert error_exit.conclude(ValueError(url), context, ["--index", url]) == 1
+    (log,) = (context.home.logs).iterdir()
+    assert "hunter2" not in log.read_text() + capsys.readouterr().err
+    assert "***@host" in log.read_text()

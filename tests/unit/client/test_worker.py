@@ -3,6 +3,7 @@
 The socket is filled before the client looks, so that nothing here waits.
 """
 
+import errno
 import math
 import os
 import socket
@@ -13,10 +14,12 @@ from orchestrator.client.connection import Connection, ConnectionLost
 from orchestrator.client.requests import WorkerRequest
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.worker import NotBegun, Worker
+from orchestrator.core.refusals import REFUSALS
 from orchestrator.errors import (
     Cancelled,
     Crashed,
     JobFailed,
+    MachineRefused,
     OutputError,
     Rejected,
     TimedOut,
@@ -26,7 +29,7 @@ from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.system.waiting import ENDLESS, Deadline
 from orchestrator.worker import frames, state
 from orchestrator.worker.channel import Channel
-from orchestrator.worker.frames import CANCELLED, FAILED, MISMATCH, NOT_LOADED, REJECTED
+from orchestrator.worker.frames import CANCELLED, FAILED, MISMATCH, NOT_LOADED, REFUSED, REJECTED
 from orchestrator.worker.state import WorkerState
 from tests.fakes import FakeSupervisor
 
@@ -423,3 +426,18 @@ def test_inputs_that_fit_into_no_message_are_the_callers_fault(world):
     with pytest.raises(UsageError, match="cannot be sent"):
         world.worker.run(WorkerRequest({"inputs": {"x": float("nan")}}, 5))
     assert world.worker.alive
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE])
+def test_what_the_machine_refuses_a_runner_is_no_failure_of_the_model(world, number):
+    data = {"traceback": "where", "errno": number}
+    world.say(id=1, error={"code": REFUSED, "message": "OSError: x", "data": data})
+    with pytest.raises(MachineRefused, match=REFUSALS[number].what):
+        world.run()
+    assert world.worker.alive
+
+
+def test_a_number_that_no_one_knows_leaves_it_a_failure(world):
+    world.say(id=1, error={"code": REFUSED, "message": "why", "data": {"errno": 10**9}})
+    with pytest.raises(JobFailed, match="why"):
+        world.run()

@@ -1,11 +1,13 @@
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.backends.indexes import IndexSettings
 from orchestrator.core.lockfile import parse_lock, render_lock
 from orchestrator.environments.locks import UserLockOptions, absolute_places, user_lock_options
+from orchestrator.errors import EnvironmentFailure, UsageError
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1)
 
@@ -33,7 +35,7 @@ def test_several_places_and_spaces_are_kept():
 def test_these_places_are_asked_before_the_users_own():
     settings = IndexSettings(extra=("https://a.test",), find_links=("/w",))
     options = UserLockOptions(find_links=("/mine",), indexes=("https://mine.test",))
-    found = options.added_to(settings)
+    found = options.added_to(settings, {})
     assert found.extra == ("https://mine.test", "https://a.test")
     assert found.find_links == ("/mine", "/w")
 
@@ -45,3 +47,20 @@ def test_paths_are_kept_absolute_and_urls_as_they_are():
 
 def test_the_resolver_is_told_the_torch_backend():
     assert UserLockOptions(torch="cpu").resolver_arguments() == ("--torch-backend", "cpu")
+
+
+def test_a_variable_stands_for_a_place_that_holds_credentials():
+    places = absolute_places(("$MY_INDEX",), Path("/somewhere"))
+    options = kept(UserLockOptions(find_links=("/w",), indexes=places))
+    assert options.indexes == ("$MY_INDEX",)
+    found = options.added_to(IndexSettings(), {"MY_INDEX": "https://u:p@mine.test"})
+    assert found.extra == ("https://u:p@mine.test",)
+    with pytest.raises(EnvironmentFailure, match=r"\$MY_INDEX, which is not set"):
+        options.added_to(IndexSettings(), {})
+
+
+@pytest.mark.parametrize("place", ["https://u:hunter2@w.test", "https://w.test/?token=hunter2"])
+def test_a_lock_keeps_no_credentials(place):
+    with pytest.raises(UsageError, match="holds credentials") as caught:
+        absolute_places((place,), Path("/somewhere"))
+    assert "hunter2" not in str(caught.value)

@@ -1,5 +1,7 @@
 """Which step runs on which item, in which order, and what happens when one fails."""
 
+import inspect
+import sys
 import threading
 
 import pytest
@@ -365,3 +367,22 @@ def test_the_jobs_of_a_run_keep_their_models(tmp_path):
 
     chain(Models(a=shout, b=twice), tmp_path, words=["x"])
     assert kept[0] is kept[1] is not None
+
+
+def test_a_pipeline_may_have_more_steps_in_a_row_than_python_has_frames(tmp_path):
+    count, frames = 250, 200
+    sources = ["inputs.words", *(f"steps.s{number}.text" for number in range(count))]
+    steps = "".join(
+        f'  - {{id: s{number}, run: plain-text, with: {{markdown: "${{{{ {source} }}}}"}}}}\n'
+        for number, source in enumerate(sources[:-1])
+    )
+    yaml = (
+        "name: p\ninputs: {words: {type: text, required: true}}\nsteps:\n"
+        f'{steps}outputs: {{texts: "${{{{ {sources[-1]} }}}}"}}\n'
+    )
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + frames)
+    try:
+        assert chain(FakeModels(), tmp_path, words="far", yaml=yaml).output("texts") == "far"
+    finally:
+        sys.setrecursionlimit(usual)

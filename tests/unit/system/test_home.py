@@ -1,11 +1,13 @@
 """What is written in `MM_HOME` and elsewhere: who may read it, and that it is there whole."""
 
 import os
+import resource
 import stat
 
 import pytest
 
-from orchestrator.system.home import make_private, open_private, write_atomically
+from orchestrator.system.files import open_private
+from orchestrator.system.home import make_private, read_json, read_record, write_atomically
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077, 0o277], ids=oct)
@@ -68,3 +70,24 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_beside_it(tmp_path
     with pytest.raises(OSError, match="file"):
         write_atomically(tmp_path / "file", b"x")
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_record_that_is_no_file_or_nests_too_deeply_counts_as_absent(tmp_path):
+    pipe, deep = tmp_path / "pipe", tmp_path / "deep"
+    os.mkfifo(pipe)
+    deep.write_text("[" * 100_000)
+    for path in (pipe, deep, tmp_path / "none", tmp_path):
+        assert read_json(path) is None
+        assert read_record(path, dict) is None
+
+
+def test_a_record_is_not_taken_for_absent_where_no_file_can_be_opened(tmp_path):
+    path = tmp_path / "record.json"
+    path.write_text("{}")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            read_json(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

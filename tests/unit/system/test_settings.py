@@ -1,6 +1,7 @@
 """Settings are kept whole, and a damaged file counts as empty."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -76,3 +77,12 @@ def test_a_home_that_is_a_file_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(EnvironmentFailure, match="cannot be written"):
         update_settings(Home(tmp_path / "file"), lambda settings: settings)
+
+
+def test_settings_that_cannot_be_read_are_not_overwritten(home):
+    home.root.mkdir()
+    os.mkfifo(home.settings)
+    assert "Not a regular file" in load_settings(home).notes[0]
+    with pytest.raises(EnvironmentFailure, match="Not a regular file"):
+        update_settings(home, lambda settings: settings.using("ocr", "a"))
+    assert home.settings.is_fifo()

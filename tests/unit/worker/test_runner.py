@@ -1,5 +1,6 @@
 """What is told of a runner's errors, whatever they are made of."""
 
+import errno
 import importlib
 import inspect
 import os
@@ -179,3 +180,25 @@ def test_a_traceback_shows_the_text_that_was_executed_and_no_frame_of_ours(impor
 def test_files_that_are_no_texts_are_refused(imported, files):
     with pytest.raises(TypeError, match="texts"):
         imported(files)
+
+
+def raised_from(cause):
+    error = RuntimeError("could not save")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "number"),
+    [
+        (OSError(errno.ENOSPC, "full"), errno.ENOSPC),
+        (raised_from(raised_from(OSError(errno.EMFILE, "many"))), errno.EMFILE),
+        (OSError(errno.ENOENT, "none"), 0),
+        (OSError("no number"), 0),
+        (raised_from(None), 0),
+        (ValueError("x"), 0),
+    ],
+    ids=["full", "from", "path", "no number", "no cause", "other"],
+)
+def test_what_the_machine_refuses_is_seen_through_the_errors_raised_from_it(error, number):
+    assert runner.refused(error) == number
