@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,9 @@ class Emit(NamedTuple):
     label: str = ""
 
 
-Run = Callable[[Mapping[str, Any], Path], Iterator[Emit]]
+Emits = Generator[Emit, None, None]
+
+Run = Callable[[Mapping[str, Any], Path], Emits]
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class BuiltIn:
         run: Takes its inputs and an empty directory; yields values of its outputs. It sees no
             other state, so that its result can be kept.
         packages: The distributions that its result depends on.
+        programs: The files that it runs in processes of their own.
         kept: Whether its result can be kept; not where the effect is outside of it.
         gaps: Whether its lists have None for an item that was passed over, instead of leaving it
             out.
@@ -48,6 +51,7 @@ class BuiltIn:
     signature: Signature
     run: Run
     packages: tuple[str, ...] = ()
+    programs: tuple[Path, ...] = ()
     kept: bool = True
     gaps: bool = False
     named: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from orchestrator.core.pipelines.step_signatures import ANY, Kind, Port
 from orchestrator.errors import UsageError
 from orchestrator.jobs.output_files import write_output
 from orchestrator.jobs.results import Artifact
-from orchestrator.steps.step import BuiltIn, Emit, signature
+from orchestrator.steps.step import BuiltIn, Emit, Emits, signature
 
 
 def write(value: Any, path: Path) -> None:
@@ -32,7 +32,7 @@ def write(value: Any, path: Path) -> None:
         raise UsageError(f"cannot be written ({error.strerror})", where=str(path)) from error
 
 
-def _run(values: Mapping[str, Any], directory: Path) -> Iterator[Emit]:
+def _run(values: Mapping[str, Any], directory: Path) -> Emits:
     del directory
     path = given_path(values["path"], "path").expanduser().absolute()
     write(values["value"], path)
