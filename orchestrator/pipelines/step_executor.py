@@ -217,7 +217,10 @@ class StepExecutor:
         outputs: dict[str, Any] = {name: [] for name, kind in kinds.items() if kind.many}
         directory = self._context.scratch()
         try:
-            with closing(builtin.run(arguments, directory)) as emitted:
+            with (
+                self._context.in_flight.cancellation() as cancellation,
+                closing(builtin.run(arguments, directory, cancellation)) as emitted,
+            ):
                 while True:
                     permit()
                     one = next(emitted, None)

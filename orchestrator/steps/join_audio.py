@@ -10,6 +10,7 @@ from typing import Any
 from orchestrator.core.manifest import Input
 from orchestrator.core.units import counted
 from orchestrator.errors import UsageError
+from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.steps.step import BuiltIn, Emit, Emits, signature
 
 FRAMES = 1 << 16
@@ -81,7 +82,7 @@ def _words(shape: tuple[int, ...]) -> str:
     return f"{rate} Hz, {8 * width} bits, {counted(channels, 'channel')}"
 
 
-def _run(values: Mapping[str, Any], directory: Path) -> Emits:
+def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
     target = directory / "joined.wav"
     join_audio(values["audios"], target, values.get("pause", 0.5))
     yield Emit("audio", target)

@@ -24,6 +24,8 @@ from orchestrator.system.processes import LineProcess
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from orchestrator.jobs.cancellation import Cancellation
+
 PROGRAM = Path(__file__).with_name("pdf_process.py")
 
 LONGEST_ANSWER = 4096
@@ -53,7 +55,7 @@ class Limits:
 class Process(Protocol):
     """The process that reads: `system.processes.LineProcess`."""
 
-    def ask(self, line: bytes, seconds: float, most: int) -> bytes:
+    def ask(self, line: bytes, seconds: float, most: int, stop: int | None = None) -> bytes:
         """Return the answer to a line."""
 
     def end(self) -> tuple[int, str]:
@@ -86,12 +88,17 @@ class PdfRenderer:
     Args:
         limits: What a PDF may cost.
         start: Starts the process.
+        cancellation: What ends a page that is being drawn.
     """
 
     def __init__(
-        self, limits: Limits | None = None, start: Callable[[Limits], Process] = start
+        self,
+        limits: Limits | None = None,
+        start: Callable[[Limits], Process] = start,
+        cancellation: Cancellation | None = None,
     ) -> None:
         self._limits = limits or Limits()
+        self._stop = cancellation.fileno() if cancellation else None
         self._start = start
         self._process: Process | None = None
 
@@ -151,9 +158,14 @@ class PdfRenderer:
         line = json.dumps({"document": str(path.absolute()), **request}) + "\n"
         try:
             self._process = self._process or self._start(limits)
-            answer = json.loads(self._process.ask(line.encode(), limits.seconds, LONGEST_ANSWER))
+            answer = json.loads(
+                self._process.ask(line.encode(), limits.seconds, LONGEST_ANSWER, self._stop)
+            )
         except EOFError:
             raise self._ended(where) from None
+        except InterruptedError:
+            self.close()
+            raise Cancelled("interrupted", where=where) from None
         except TimeoutError:
             self.close()
             raise TimedOut(f"takes more than {limits.seconds:g} seconds", where=where) from None

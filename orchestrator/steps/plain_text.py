@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import Input
+from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.steps.step import BuiltIn, Emit, Emits, signature
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def _html_table(text: str) -> str:
     return "\n".join(line for line in spoken if line)
 
 
-def _run(values: Mapping[str, Any], directory: Path) -> Emits:
+def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
     del directory
     yield Emit("text", plain_text(values["markdown"]))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core.manifest import Input
+from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.steps.pdf_renderer import PROGRAM, PdfRenderer
 from orchestrator.steps.step import BuiltIn, Emit, Emits, signature
 
@@ -17,9 +18,9 @@ def is_pdf(path: Path) -> bool:
         return b"%PDF-" in stream.read(1024)
 
 
-def _run(values: Mapping[str, Any], directory: Path) -> Emits:
+def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation) -> Emits:
     dpi = values.get("dpi", 200)
-    with PdfRenderer() as renderer:
+    with PdfRenderer(cancellation=cancellation) as renderer:
         for count, given in enumerate(values["files"]):
             path = Path(given)
             if not is_pdf(path):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines.step_signatures import Kind, Port, Signature, port_of
+from orchestrator.jobs.cancellation import Cancellation
 
 
 class Emit(NamedTuple):
@@ -28,7 +29,7 @@ class Emit(NamedTuple):
 
 Emits = Generator[Emit, None, None]
 
-Run = Callable[[Mapping[str, Any], Path], Emits]
+Run = Callable[[Mapping[str, Any], Path, Cancellation], Emits]
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class BuiltIn:
 
     Attributes:
         signature: What it takes and returns.
-        run: Takes its inputs and an empty directory; yields values of its outputs. It sees no
-            other state, so that its result can be kept.
+        run: Takes its inputs, an empty directory, and what may ask it to stop; yields values of its
+            outputs. It sees no other state, so that its result can be kept.
         packages: The distributions that its result depends on.
         programs: The files that it runs in processes of their own.
         kept: Whether its result can be kept; not where the effect is outside of it.

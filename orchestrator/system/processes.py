@@ -220,16 +220,18 @@ class LineProcess:
             self._errors.close()
             raise
 
-    def ask(self, line: bytes, seconds: float, most: int) -> bytes:
+    def ask(self, line: bytes, seconds: float, most: int, stop: int | None = None) -> bytes:
         """Send a line, with its end, and return the one that comes back.
 
         Args:
             line: What to send.
             seconds: How long the answer may take.
             most: Bytes that it may have.
+            stop: A descriptor that can be read when no answer is wanted any more.
 
         Raises:
             TimeoutError: When it takes longer.
+            InterruptedError: When `stop` can be read.
             EOFError: When it is longer, or the child ends.
         """
         process, answer = self._process, b""
@@ -238,11 +240,16 @@ class LineProcess:
         until = time.monotonic() + seconds
         poller = select.poll()
         poller.register(process.stdout, select.POLLIN)
+        if stop is not None:
+            poller.register(stop, select.POLLIN)
         with contextlib.suppress(BrokenPipeError):  # it has ended, which its output shows too
             process.stdin.write(line)
         while not answer.endswith(b"\n"):
-            if not poller.poll(1000 * max(0.0, until - time.monotonic())):
+            ready = poller.poll(1000 * max(0.0, until - time.monotonic()))
+            if not ready:
                 raise TimeoutError
+            if stop in dict(ready):
+                raise InterruptedError
             part = process.stdout.read(most)
             answer += part
             if not part or len(answer) > most:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from orchestrator.client.supervisors import start_time, wait_gone
-from orchestrator.errors import EnvironmentFailure, TimedOut, UsageError
+from orchestrator.errors import Cancelled, EnvironmentFailure, TimedOut, UsageError
+from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.steps import builtin
 from orchestrator.steps.pdf_process import ROOM
 from orchestrator.steps.pdf_renderer import Limits, PdfRenderer, start
@@ -28,13 +29,20 @@ def renderer():
         yield renderer
 
 
-def test_pages_of_a_pdf_are_images_with_their_numbers(tmp_path):
+@pytest.fixture
+def cancellation():
+    cancellation = Cancellation()
+    yield cancellation
+    cancellation.close()
+
+
+def test_pages_of_a_pdf_are_images_with_their_numbers(tmp_path, cancellation):
     pdf = make_pdf(tmp_path / "doc.pdf", (144, 72), (72, 72))
     image = tmp_path / "scan.png"
     image.write_bytes(b"an image")
     (tmp_path / "work").mkdir()
     values = {"files": [pdf, image], "dpi": 72}
-    found = list(builtin("split-pages").run(values, tmp_path / "work"))
+    found = list(builtin("split-pages").run(values, tmp_path / "work", cancellation))
     assert [each.label for each in found] == [f"{pdf}#page=1", f"{pdf}#page=2", str(image)]
     assert found[2].value == image
     with Image.open(found[0].value) as page:
@@ -156,9 +164,18 @@ def test_nothing_is_left_when_the_reader_is_ended(tmp_path, number):
         reader.wait(SOON)
 
 
-def test_a_step_that_is_given_up_leaves_no_process(tmp_path):
+def test_a_step_that_is_asked_to_stop_draws_no_page_to_its_end(tmp_path, cancellation):
+    files = make_pdf(tmp_path / "doc.pdf", (72, 72)), time_bomb(tmp_path / "bomb.pdf")
+    pages = builtin("split-pages").run({"files": files}, tmp_path, cancellation)
+    next(pages)
+    cancellation.request()
+    with pytest.raises(Cancelled):
+        next(pages)
+
+
+def test_a_step_that_is_given_up_leaves_no_process(tmp_path, cancellation):
     pdf = make_pdf(tmp_path / "doc.pdf", (72, 72), (72, 72))
-    pages = builtin("split-pages").run({"files": [pdf]}, tmp_path)
+    pages = builtin("split-pages").run({"files": [pdf]}, tmp_path, cancellation)
     next(pages)
     (renderer,) = (each for each in pages.gi_frame.f_locals.values() if hasattr(each, "render"))
     pid = pid_of(renderer)

@@ -16,7 +16,7 @@ class Answering:
     def __init__(self, answer=b"", status=0):
         self.answer, self.status, self.ended = answer, status, False
 
-    def ask(self, line, seconds, most):
+    def ask(self, line, seconds, most, stop):
         assert json.loads(line)
         if isinstance(self.answer, BaseException):
             raise self.answer

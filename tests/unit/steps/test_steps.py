@@ -1,6 +1,7 @@
 """Pages, joined sound and written files: the other built-in steps."""
 
 import array
+import contextlib
 import os
 import stat
 import wave
@@ -10,6 +11,7 @@ import pytest
 from orchestrator.core.names import BUILT_IN_STEPS
 from orchestrator.core.paths import page_in
 from orchestrator.errors import UsageError
+from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.steps import builtin
 from orchestrator.steps.join_audio import join_audio
 from orchestrator.steps.registry import producer
@@ -30,7 +32,8 @@ def samples_of(path):
 
 
 def emitted(name, directory, **values):
-    return list(builtin(name).run(values, directory))
+    with contextlib.closing(Cancellation()) as cancellation:
+        return list(builtin(name).run(values, directory, cancellation))
 
 
 def test_every_built_in_step_says_what_makes_its_results():
