@@ -60,7 +60,11 @@ def start(workers, tmp_path, count):
     turns = tmp_path / "turns"
     turns.mkdir()
     with ThreadPoolExecutor(count) as pool:
-        options = {"runner": {"runner.py": SOURCE}, "model_dir": turns, "options": {"workers": count}}
+        options = {
+            "runner": {"runner.py": SOURCE},
+            "model_dir": turns,
+            "options": {"workers": count},
+        }
         return list(pool.map(lambda _: workers.start(**options), range(count)))
 
 
