@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from orchestrator.pipelines.batch_resume import Resumption
     from orchestrator.pipelines.batch_run import Batch, Progress
     from orchestrator.pipelines.json_lines import JsonLines
+    from orchestrator.steps.pdf_renderer import PdfRenderer
     from orchestrator.workspace import Choice
 
 FAILURES_SHOWN = 20
@@ -118,6 +119,7 @@ def _run(
     from orchestrator.pipelines.batch_resume import Resumption
     from orchestrator.pipelines.batch_run import Batch, Progress
     from orchestrator.session import Session
+    from orchestrator.steps.pdf_renderer import PdfRenderer
 
     with contextlib.ExitStack() as stack:
         session = stack.enter_context(
@@ -126,8 +128,9 @@ def _run(
         out = context.cwd / options["out"]
         refuse_input(out, named_files(manifest, given, context.cwd))
         more = collect(manifest, given, session.spool())
-        item = partial(item_of, cwd=context.cwd, manifest=manifest, more=more)
-        names = _names(context, manifest, words, out)
+        pdfs = stack.enter_context(PdfRenderer())
+        item = partial(item_of, cwd=context.cwd, manifest=manifest, more=more, pdfs=pdfs)
+        names = _names(context, manifest, words, out, pdfs)
         lines = _lines(
             stack, manifest, options["out"], resume=options["resume"], mix=options["mix"]
         )
@@ -156,7 +159,7 @@ def _run(
             resumption.compare_producer(session.produced_by(job))
         rest = None
         if STANDARD_INPUT in words:
-            rest = listed(sys.stdin, context.cwd, manifest, more, out)
+            rest = listed(sys.stdin, context.cwd, manifest, more, out, pdfs)
         else:
             progress.total = len(names)
         items = _left(context, resumption, names, item, rest)
@@ -180,7 +183,9 @@ def _left(
     return items if rest is None else chain(items, resumption.left(rest))
 
 
-def _names(context: Context, manifest: Manifest, words: tuple[str, ...], out: Path) -> list[str]:
+def _names(
+    context: Context, manifest: Manifest, words: tuple[str, ...], out: Path, pdfs: PdfRenderer
+) -> list[str]:
     """Return the names of the items that the command line gives."""
     from orchestrator.jobs.input_files import file_named, refuse_input
     from orchestrator.pipelines.batch_items import STANDARD_INPUT, expand, filled_input
@@ -188,7 +193,7 @@ def _names(context: Context, manifest: Manifest, words: tuple[str, ...], out: Pa
     named = [word for word in words if word != STANDARD_INPUT]
     if not named:
         return []
-    names = expand(named, context.cwd, manifest.inputs[filled_input(manifest)].type)
+    names = expand(named, context.cwd, manifest.inputs[filled_input(manifest)].type, pdfs)
     refuse_input(out, (file_named(name, context.cwd) for name in names))
     return names
 

@@ -175,6 +175,7 @@ class Connection:
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
+        self._ended = lambda: True  # it refers to who has this connection, and both would stay
 
     def _await_input(self, deadline: float, cancellation: Cancellation | None) -> None:
         if cancellation is not self._listening:

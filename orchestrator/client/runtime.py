@@ -22,6 +22,7 @@ from orchestrator.core.refusals import remedy
 from orchestrator.errors import UsageError
 from orchestrator.system.files import read_file
 from orchestrator.system.flock import nap
+from orchestrator.system.removal import remove
 from orchestrator.worker import state
 from orchestrator.worker.state import WorkerState
 
@@ -36,7 +37,10 @@ SOCKET_NAME_LENGTH = len("/0123456789ab.sock")
 PATH_LIMIT = SOCKET_PATH_LIMIT - SOCKET_NAME_LENGTH
 """Bytes of the path of the directory."""
 
-SUFFIXES = (".sock", ".json", ".state", ".end", ".tmp", ".new")
+MODULES = ".modules"
+"""The suffix of the directory in which a worker keeps modules of its own; as in `worker.serve`."""
+
+SUFFIXES = (".sock", ".json", ".state", ".end", ".tmp", ".new", MODULES)
 
 ENDS_KEPT = 3600.0
 """Seconds for which it is kept how a worker ended, for clients that still wait for it."""
@@ -195,6 +199,8 @@ class RuntimeDirectory(msgspec.Struct, frozen=True):
         for suffix in (".sock", ".json", ".state", *([".end"] if ending else [])):
             with contextlib.suppress(OSError):
                 (self.path / f"{worker}{suffix}").unlink()
+        with contextlib.suppress(OSError):
+            remove(self.path / f"{worker}{MODULES}")
 
     def sweep(self) -> set[str]:
         """Remove how workers ended a while ago, and return the ids of those that live."""
@@ -204,7 +210,7 @@ class RuntimeDirectory(msgspec.Struct, frozen=True):
                 if path.suffix in SUFFIXES and path.stem not in live:
                     with contextlib.suppress(OSError):
                         if time.time() - path.stat().st_mtime > ENDS_KEPT:
-                            path.unlink()
+                            remove(path)
         return live
 
 

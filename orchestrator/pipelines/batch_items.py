@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.core.json_text import parse_json
 from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.core.paths import given_path, page_in
-from orchestrator.errors import UsageError
+from orchestrator.errors import Cancelled, MMError, UsageError
 from orchestrator.jobs.input_files import file_named, named_files, refuse_input
 from orchestrator.pipelines.json_lines import input_key
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
+    from orchestrator.steps.pdf_renderer import PdfRenderer
 
 STANDARD_INPUT = "-"
 
@@ -71,13 +72,16 @@ def filled_input(manifest: Manifest) -> str:
     return required[0]
 
 
-def expand(words: Iterable[str], cwd: Path, kind: str, where: str = "INPUTS") -> list[str]:
+def expand(
+    words: Iterable[str], cwd: Path, kind: str, pdfs: PdfRenderer, where: str = "INPUTS"
+) -> list[str]:
     """Return the names of the items that the words on the command line stand for, each once.
 
     Args:
         words: Paths, globs (`**` for any depth), directories, `doc.pdf#page=3`.
         cwd: Where relative ones begin.
         kind: The type of the input that they fill; a PDF becomes its pages where it is an image.
+        pdfs: Counts them.
         where: What holds the words.
 
     Raises:
@@ -90,7 +94,7 @@ def expand(words: Iterable[str], cwd: Path, kind: str, where: str = "INPUTS") ->
         if not found:
             raise UsageError("nothing there fits", where=word, fix="check the path or the pattern")
         for name in found:
-            names.update(dict.fromkeys(_pages(name, cwd) if kind == "image" else [name]))
+            names.update(dict.fromkeys(_pages(name, cwd, pdfs) if kind == "image" else [name]))
     return list(names)
 
 
@@ -113,14 +117,16 @@ def _files(word: str, cwd: Path, kind: str) -> Iterator[str]:
         raise UsageError("there is no such file", where=word, fix="check the path")
 
 
-def _pages(name: str, cwd: Path) -> list[str]:
-    from orchestrator.steps.split_pages import is_pdf, pages_of
+def _pages(name: str, cwd: Path, pdfs: PdfRenderer) -> list[str]:
+    from orchestrator.steps.split_pages import is_pdf
 
     path, page = page_in(cwd / Path(name).expanduser())
     try:
         if page is None and is_pdf(path):
-            return [f"{name}#page={number}" for number in range(1, pages_of(path) + 1)]
-    except (OSError, UsageError):
+            return [f"{name}#page={number}" for number in range(1, pdfs.pages(path) + 1)]
+    except Cancelled:
+        raise
+    except (OSError, MMError):
         pass  # its item says what is wrong with it
     return [name]
 
@@ -134,7 +140,9 @@ def natural(text: str) -> list[tuple[bool, int, str]]:
     ]
 
 
-def item_of(name: str, cwd: Path, manifest: Manifest, more: Mapping[str, Any]) -> Item:
+def item_of(
+    name: str, cwd: Path, manifest: Manifest, more: Mapping[str, Any], pdfs: PdfRenderer
+) -> Item:
     """Return the item of a file, or of a page of a PDF.
 
     Args:
@@ -142,16 +150,19 @@ def item_of(name: str, cwd: Path, manifest: Manifest, more: Mapping[str, Any]) -
         cwd: Where a relative one begins.
         manifest: The model's.
         more: Inputs that all items have in common.
+        pdfs: Draws pages.
     """
     filled = filled_input(manifest)
-    read = _readers(manifest.inputs[filled].type)
+    read = _readers(manifest.inputs[filled].type, pdfs)
     path = cwd / Path(name).expanduser()
     given = {**more, filled: path}
     return Item(name, lambda directory: {**given, filled: read(path, directory)}, given)
 
 
-def _readers(kind: str) -> Callable[[Path, Path], Any]:
-    return {"text": _read_text, "image": _image}.get(kind, lambda path, _: path)
+def _readers(kind: str, pdfs: PdfRenderer) -> Callable[[Path, Path], Any]:
+    readers: dict[str, Callable[[Path, Path], Any]]
+    readers = {"text": _read_text, "image": partial(_image, pdfs)}
+    return readers.get(kind, lambda path, _: path)
 
 
 def _read_text(path: Path, directory: Path) -> str:
@@ -164,18 +175,19 @@ def _read_text(path: Path, directory: Path) -> str:
         raise UsageError("is not UTF-8 text", where=str(path)) from error
 
 
-def _image(path: Path, directory: Path) -> Path:
-    from orchestrator.steps.split_pages import is_pdf, render_page
+def _image(pdfs: PdfRenderer, path: Path, directory: Path) -> Path:
+    from orchestrator.steps.split_pages import is_pdf
 
     file, page = page_in(path)
     if page is None:
         if not (path.is_file() and is_pdf(path)):
             return path
-        page = 1  # it could not be split before, and says now why
+        pdfs.pages(path)  # it could not be split before, and says now why
+        page = 1
     if not file.is_file():
         raise UsageError("there is no such file", where=str(file))
     target = directory / f"page-{page}.png"
-    render_page(file, page, target)
+    pdfs.render(file, page, target)
     return target
 
 
@@ -185,6 +197,7 @@ def listed(
     manifest: Manifest,
     more: Mapping[str, Any],
     out: Path,
+    pdfs: PdfRenderer,
 ) -> Iterator[Item]:
     """Yield the items of JSON lines: a text is a path, an object has inputs by name.
 
@@ -194,6 +207,7 @@ def listed(
         manifest: The model's.
         more: Inputs that all items have in common.
         out: The file of results, which no line may name.
+        pdfs: Counts and draws the pages of PDF files.
 
     Raises:
         UsageError: For a line that is neither, or names an empty path or `out`.
@@ -209,25 +223,26 @@ def listed(
             raise UsageError(f"is not JSON ({error})", where=where, fix=fix) from error
         if isinstance(found, str):
             kind = manifest.inputs[filled_input(manifest)].type
-            names = expand([found], cwd, kind, where)
+            names = expand([found], cwd, kind, pdfs, where)
             refuse_input(out, (file_named(name, cwd) for name in names))
             for name in names:
-                yield item_of(name, cwd, manifest, more)
+                yield item_of(name, cwd, manifest, more, pdfs)
         elif isinstance(found, dict):
             refuse_input(out, named_files(manifest, found, cwd))
             given = {**more, **found}
-            yield Item(found, partial(_inputs, manifest, cwd, given), given)
+            yield Item(found, partial(_inputs, manifest, cwd, given, pdfs), given)
         else:
             raise UsageError("is neither a path nor an object", where=where)
 
 
 def _inputs(
-    manifest: Manifest, cwd: Path, given: Mapping[str, Any], directory: Path
+    manifest: Manifest, cwd: Path, given: Mapping[str, Any], pdfs: PdfRenderer, directory: Path
 ) -> dict[str, Any]:
     """Return the inputs of an object; paths in it may name a page of a PDF."""
     values = dict(given)
     for name, declared in manifest.inputs.items():
         if declared.type in FILE_TYPES and isinstance(values.get(name), str):
             path = cwd / given_path(values[name], f"input {name!r}").expanduser()
-            values[name] = _image(path, directory) if declared.type == "image" else path
+            image = declared.type == "image"
+            values[name] = _image(pdfs, path, directory) if image else path
     return values

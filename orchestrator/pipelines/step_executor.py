@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -216,19 +217,22 @@ class StepExecutor:
         outputs: dict[str, Any] = {name: [] for name, kind in kinds.items() if kind.many}
         directory = self._context.scratch()
         try:
-            emitted = builtin.run(arguments, directory)
-            while True:
-                permit()
-                one = next(emitted, None)
-                if one is None:
-                    break
-                kind = kinds[one.output]
-                value = self._adopt(kind.type, one.value, one.label, directory)
-                if kind.many:
-                    outputs[one.output].append(value)
-                    emit(one.output, value)
-                else:
-                    outputs[one.output] = value
+            with (
+                self._context.in_flight.cancellation() as cancellation,
+                closing(builtin.run(arguments, directory, cancellation)) as emitted,
+            ):
+                while True:
+                    permit()
+                    one = next(emitted, None)
+                    if one is None:
+                        break
+                    kind = kinds[one.output]
+                    value = self._adopt(kind.type, one.value, one.label, directory)
+                    if kind.many:
+                        outputs[one.output].append(value)
+                        emit(one.output, value)
+                    else:
+                        outputs[one.output] = value
         finally:
             shutil.rmtree(directory, ignore_errors=True)
         return {

@@ -1,9 +1,8 @@
 """Overlays: the directory that a worker loads, patched, beside an untouched download.
 
 Code and configuration are real files, weights are links. Each overlay is named for what it was made
-from and has a module cache of its own, so that nothing stale is ever imported. Workers and those
-who start them hold it shared; one that is out of date goes when the next is made, unless it is
-held.
+from. Workers and those who start them hold it shared; one that is out of date goes when the next is
+made, unless it is held.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
 MARKER = "overlay.json"
 FORMAT = 3
 
-MODEL, MODULES = "model", "modules"
-"""The directories in an overlay."""
+MODEL = "model"
+"""The directory in an overlay that the runner is given."""
 
 REAL_SUFFIXES = frozenset({".py", ".json", ".txt", ".jinja", ".yaml", ".yml", ".md", ".cfg"})
 """Of code and configuration, which may be patched; everything else is linked."""
@@ -88,14 +87,9 @@ class Overlay:
         return self.directory / MODEL
 
     @property
-    def modules(self) -> Path:
-        """Where the dynamic modules of transformers go."""
-        return self.directory / MODULES
-
-    @property
     def variables(self) -> dict[str, str]:
         """What a worker's environment needs for it."""
-        return {"HF_MODULES_CACHE": str(self.modules), "TRANSFORMERS_OFFLINE": "1"}
+        return {"TRANSFORMERS_OFFLINE": "1"}
 
 
 def overlay_digest(record: SourceRecord, sets: Sequence[PatchSet], conditions: Conditions) -> str:
@@ -228,7 +222,6 @@ def _make(
     patched: Patched,
 ) -> Marker:
     def fill() -> Marker:
-        (directory / MODULES).mkdir()
         real = {}
         for file in record.files:
             target = directory / MODEL / file

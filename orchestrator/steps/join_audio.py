@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator.core.manifest import Input
 from orchestrator.core.units import counted
 from orchestrator.errors import UsageError
-from orchestrator.steps.step import BuiltIn, Emit, signature
+from orchestrator.jobs.cancellation import Cancellation
+from orchestrator.steps.step import BuiltIn, Emit, Emits, signature
 
 FRAMES = 1 << 16
 """How many frames are in memory at once."""
+
+MOST = (8, 4, 768_000)
+"""Channels, bytes of a sample and frames a second: what else a file claims would fill memory."""
 
 
 def join_audio(paths: Sequence[Path | None], target: Path, pause: float = 0.5) -> None:
@@ -31,6 +35,9 @@ def join_audio(paths: Sequence[Path | None], target: Path, pause: float = 0.5) -
         raise UsageError(f"there is no sound to join{why}")
     with _open(sounds[0]) as first:
         form = first.getparams()
+    if any(given > most for given, most in zip(form[:3], MOST, strict=True)):
+        what = f"has {_words(form[:3])}, and a sound has at most {_words(MOST)}"
+        raise UsageError(what, where=str(sounds[0]))
     with wave.open(str(target), "wb") as writer:
         writer.setparams(form)
         for number, path in enumerate(paths):
@@ -75,7 +82,7 @@ def _words(shape: tuple[int, ...]) -> str:
     return f"{rate} Hz, {8 * width} bits, {counted(channels, 'channel')}"
 
 
-def _run(values: Mapping[str, Any], directory: Path) -> Iterator[Emit]:
+def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
     target = directory / "joined.wav"
     join_audio(values["audios"], target, values.get("pause", 0.5))
     yield Emit("audio", target)

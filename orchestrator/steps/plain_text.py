@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import Input
-from orchestrator.steps.step import BuiltIn, Emit, signature
+from orchestrator.jobs.cancellation import Cancellation
+from orchestrator.steps.step import BuiltIn, Emit, Emits, signature
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -208,7 +209,7 @@ def _html_table(text: str) -> str:
     return "\n".join(line for line in spoken if line)
 
 
-def _run(values: Mapping[str, Any], directory: Path) -> Iterator[Emit]:
+def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
     del directory
     yield Emit("text", plain_text(values["markdown"]))
 

@@ -25,10 +25,12 @@ def producer(name: str) -> dict[str, Any]:
 
     Its own source stands for its version: there is no number to raise.
     """
+    step = builtin(name)
+    sources = (Path(str(_module(name).__file__)), *step.programs)
     return {
         "step": name,
-        "code": digest_bytes(Path(str(_module(name).__file__)).read_bytes()),
-        "versions": {package: metadata.version(package) for package in builtin(name).packages},
+        "code": digest_bytes(b"".join(source.read_bytes() for source in sources)),
+        "versions": {package: metadata.version(package) for package in step.packages},
     }
 
 

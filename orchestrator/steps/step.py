@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines.step_signatures import Kind, Port, Signature, port_of
+from orchestrator.jobs.cancellation import Cancellation
 
 
 class Emit(NamedTuple):
@@ -26,7 +27,9 @@ class Emit(NamedTuple):
     label: str = ""
 
 
-Run = Callable[[Mapping[str, Any], Path], Iterator[Emit]]
+Emits = Generator[Emit, None, None]
+
+Run = Callable[[Mapping[str, Any], Path, Cancellation], Emits]
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,10 @@ class BuiltIn:
 
     Attributes:
         signature: What it takes and returns.
-        run: Takes its inputs and an empty directory; yields values of its outputs. It sees no
-            other state, so that its result can be kept.
+        run: Takes its inputs, an empty directory, and what may ask it to stop; yields values of its
+            outputs. It sees no other state, so that its result can be kept.
         packages: The distributions that its result depends on.
+        programs: The files that it runs in processes of their own.
         kept: Whether its result can be kept; not where the effect is outside of it.
         gaps: Whether its lists have None for an item that was passed over, instead of leaving it
             out.
@@ -48,6 +52,7 @@ class BuiltIn:
     signature: Signature
     run: Run
     packages: tuple[str, ...] = ()
+    programs: tuple[Path, ...] = ()
     kept: bool = True
     gaps: bool = False
     named: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ from orchestrator.core.manifest import Input
 from orchestrator.core.paths import given_path
 from orchestrator.core.pipelines.step_signatures import ANY, Kind, Port
 from orchestrator.errors import UsageError
+from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.jobs.output_files import write_output
 from orchestrator.jobs.results import Artifact
-from orchestrator.steps.step import BuiltIn, Emit, signature
+from orchestrator.steps.step import BuiltIn, Emit, Emits, signature
 
 
 def write(value: Any, path: Path) -> None:
@@ -32,7 +33,7 @@ def write(value: Any, path: Path) -> None:
         raise UsageError(f"cannot be written ({error.strerror})", where=str(path)) from error
 
 
-def _run(values: Mapping[str, Any], directory: Path) -> Iterator[Emit]:
+def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
     del directory
     path = given_path(values["path"], "path").expanduser().absolute()
     write(values["value"], path)

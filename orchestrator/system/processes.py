@@ -6,8 +6,12 @@ accident. No other module imports `subprocess`.
 
 from __future__ import annotations
 
+import contextlib
+import select
 import subprocess
+import tempfile
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -196,6 +200,74 @@ def run_logged(
         raise Cancelled(f"{command[0]} was stopped")
     if process.returncode != 0:
         raise ProcessError(command, process.returncode, "", "\n".join(said))
+
+
+class LineProcess:
+    """A child that answers a line on its standard input with one on its standard output.
+
+    Args:
+        command: The program and its arguments.
+        variables: Its whole environment.
+    """
+
+    def __init__(self, command: Sequence[str], *, variables: Mapping[str, str]) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
+        try:
+            self._process = subprocess.Popen(
+                list(command),
+                env=dict(variables),
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+            )
+        except BaseException:
+            self._errors.close()
+            raise
+
+    def ask(self, line: bytes, seconds: float, most: int, stop: int | None = None) -> bytes:
+        """Send a line, with its end, and return the one that comes back.
+
+        Args:
+            line: What to send.
+            seconds: How long the answer may take.
+            most: Bytes that it may have.
+            stop: A descriptor that can be read when no answer is wanted any more.
+
+        Raises:
+            TimeoutError: When it takes longer.
+            InterruptedError: When `stop` can be read.
+            EOFError: When it is longer, or the child ends.
+        """
+        process, answer = self._process, b""
+        assert process.stdin is not None
+        assert process.stdout is not None
+        until = time.monotonic() + seconds
+        poller = select.poll()
+        poller.register(process.stdout, select.POLLIN)
+        if stop is not None:
+            poller.register(stop, select.POLLIN)
+        with contextlib.suppress(BrokenPipeError):  # it has ended, which its output shows too
+            process.stdin.write(line)
+        while not answer.endswith(b"\n"):
+            ready = poller.poll(1000 * max(0.0, until - time.monotonic()))
+            if not ready:
+                raise TimeoutError
+            if stop in dict(ready):
+                raise InterruptedError
+            part = process.stdout.read(most)
+            answer += part
+            if not part or len(answer) > most:
+                wait(process, 2)  # its output closes a moment before it has ended
+                raise EOFError
+        return answer
+
+    def end(self) -> tuple[int, str]:
+        """End it; return its exit status, below 0 for a signal, and its standard error's end."""
+        with self._process as process, self._errors as errors:
+            stop(process)
+            errors.seek(max(0, errors.seek(0, 2) - MAX_LINE))
+            return process.returncode, errors.read().decode("utf-8", "replace")
 
 
 def replace(

@@ -33,11 +33,11 @@ def remove(path: Path) -> None:
     Raises:
         OSError: When something in it cannot be removed.
     """
-    from shutil import rmtree  # its imports cost every command
-
     while os.path.lexists(path):
         with contextlib.suppress(FileNotFoundError):  # another was quicker with a part of it
             if path.is_dir() and not path.is_symlink():
+                from shutil import rmtree  # its imports cost every command
+
                 rmtree(path)
             else:
                 path.unlink()

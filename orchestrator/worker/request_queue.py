@@ -155,6 +155,7 @@ class RequestQueue:
 
     def end(self, request: QueuedRequest) -> None:
         """Remove the first request, when it is being answered, and notify the others."""
+        request.job = None  # it refers to the request: together they would outlive their client
         with self._lock:
             if not self._all or self._all[0] is not request:
                 return  # it is out: its result could not be sent, and its error follows

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 MAX_CLIENTS = 256
 
+MODULES = ".modules"
+"""The suffix of this worker's own cache of modules; its supervisor removes the directory."""
+
 GRACE = 5.0
 """Seconds in which a worker that has nothing left to do ends; its supervisor ends it then."""
 
@@ -44,7 +47,10 @@ def main(settings: dict[str, str]) -> None:
             `place` (path of its files in the runtime directory, without their suffixes).
     """
     # Not the caller's directory, which could not be removed then.
-    os.chdir(os.environ.get("HOME") or "/")  # noqa: TID251 - the worker's own variables
+    variables = os.environ  # noqa: TID251 - the worker's own
+    os.chdir(variables.get("HOME") or "/")
+    # transformers copies a model's code there and imports it, without a lock.
+    variables.setdefault("HF_MODULES_CACHE", settings["place"] + MODULES)
     faulthandler.enable()
     # The streams are the log. A line that was printed before a crash must be in it.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

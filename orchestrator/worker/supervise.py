@@ -144,7 +144,7 @@ class Supervisor:
         except OSError as error:
             # There is only the log left to report to, which is our standard error.
             log(f"mm: the end of the worker could not be recorded: {error}\n")
-        for suffix in (".sock", ".json", ".state"):
+        for suffix in (".sock", ".json", ".state", ".modules"):
             remove(self._place + suffix)
 
 
@@ -163,9 +163,14 @@ def log(text: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file, unless the client was quicker."""
+    """Remove a file or a directory, unless the client was quicker."""
     try:
-        posix.unlink(path)
+        if posix.lstat(path).st_mode & 0o170000 == 0o040000:  # a directory (inode(7))
+            for name in posix.listdir(path):
+                remove(f"{path}/{name}")
+            posix.rmdir(path)
+        else:
+            posix.unlink(path)
     except OSError:
         return
 

@@ -3,6 +3,7 @@
 # ruff: noqa: T201 - printing is what is tested
 
 import ctypes
+import gc
 import os
 import signal
 import subprocess
@@ -23,6 +24,11 @@ def run(model, job, *, what, n=0, array=None, path=None):
 
 def do_count(model, job, n, array, path):
     return str(model["seen"])
+
+
+def do_requests(model, job, n, array, path):
+    gc.disable()
+    return str(sum(type(each).__name__ == "QueuedRequest" for each in gc.get_objects()))
 
 
 def do_echo(model, job, n, array, path):

@@ -1,6 +1,8 @@
 """A client that reads nothing, or is lost, costs the worker and its other clients nothing."""
 
+import gc
 import time
+import weakref
 
 import pytest
 
@@ -71,6 +73,25 @@ def test_a_client_that_is_lost_before_it_has_its_answer_leaves_nothing_behind(wo
     for _ in range(3):
         begin(workers, first, "big", n=5 * MIB).leave()
     assert workers.run(first, "descriptors", seconds=SOON) == before
+
+
+def test_requests_end_with_their_clients_and_wait_for_no_collector(workers):
+    first = workers.start()
+    for _ in range(10):
+        client = workers.connect(first)
+        left = int(workers.run(client, "requests"))
+        client.leave()
+    assert left <= 2  # its own, and the one before
+
+
+def test_a_client_that_has_left_waits_for_no_collector(workers):
+    client = weakref.ref(workers.connect(workers.start()))
+    gc.disable()
+    try:
+        workers.started.pop().leave()
+        assert client() is None
+    finally:
+        gc.enable()
 
 
 def test_a_job_that_goes_on_without_its_client_gets_no_other_deadline(workers):

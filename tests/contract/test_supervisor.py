@@ -56,7 +56,11 @@ def test_a_worker_whose_deadline_has_passed_is_ended(tmp_path, seconds, left, en
 def test_what_a_worker_wrote_at_its_end_is_cut_and_how_it_ended_is_recorded(tmp_path):
     log, place = tmp_path / "log", tmp_path / "worker"
     log.write_bytes(b"x" * (LOG_LIMIT + 1))
+    copies = place.with_suffix(".modules") / "transformers_modules"
+    copies.mkdir(parents=True)
+    (copies / "model.py").touch()
+    (copies / "elsewhere").symlink_to(tmp_path)
     subprocess.run([sys.executable, "-c", ENDED, str(place), str(log)], check=True)
     assert log.stat().st_size < LOG_LIMIT
     assert place.with_suffix(".end").read_text() == '{"exit": 3, "signal": null, "why": ""}\n'
-    assert not place.with_suffix(".state").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "worker.end"]

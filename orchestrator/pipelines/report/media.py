@@ -19,6 +19,9 @@ WIDTH = 720
 SMALL = 150_000
 """Bytes of an image that goes into the page as it is."""
 
+READ = 500_000_000
+"""Bytes of an image that is read at all; a BMP of as many pixels as Pillow takes has fewer."""
+
 LARGEST = 2_000_000
 """Bytes of an image that cannot be scaled and still goes into the page."""
 
@@ -67,6 +70,8 @@ class Media:
         """Return an image, scaled down where it is large."""
         try:
             size, suffix = path.stat().st_size, path.suffix.lower()
+            if size > READ:
+                return self._leave_out(size, f"an image of {format_size(size)}, left out")
             data = read_file(path)
         except OSError as error:
             return Embedded("", f"its image is gone ({error.strerror})")

@@ -52,6 +52,7 @@ def test_the_record_of_a_process_that_is_gone_or_another_is_removed(runtime, rec
     runtime.write(replace(record, id="a" * 12, started="long ago"))
     runtime.write(replace(record, id="b" * 12, supervisor=2**22 + 1))
     runtime.socket("a" * 12).touch()
+    (runtime.path / f"{'a' * 12}.modules" / "transformers_modules").mkdir(parents=True)
     assert list(runtime.records()) == []
     assert os.listdir(runtime.path) == []
 
@@ -86,13 +87,17 @@ def test_what_is_old_and_nobodys_is_swept(runtime, record):
     old, new, alive = (runtime.end(name) for name in ("d" * 12, "e" * 12, record.id))
     for path in (old, new, alive):
         path.touch()
+    modules = runtime.path / f"{'d' * 12}.modules"
+    modules.mkdir()
+    (modules / "copied.py").touch()
     long_ago = time.time() - ENDS_KEPT - 1
-    for path in (old, alive):
+    for path in (old, alive, modules):
         os.utime(path, (long_ago, long_ago))
     (runtime.path / "something-else").touch()
     os.utime(runtime.path / "something-else", (long_ago, long_ago))
     assert runtime.sweep() == {record.id}
     assert not old.exists()
+    assert not modules.exists()
     assert new.exists()
     assert alive.exists()
     assert (runtime.path / "something-else").exists()

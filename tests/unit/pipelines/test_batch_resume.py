@@ -19,6 +19,7 @@ from orchestrator.pipelines.batch_items import item_of, listed
 from orchestrator.pipelines.batch_resume import Resumption
 from orchestrator.pipelines.batch_run import Batch, Progress
 from orchestrator.pipelines.json_lines import JsonLines
+from orchestrator.steps.pdf_renderer import PdfRenderer
 from orchestrator.system.removal import remove
 from tests.models import model
 
@@ -27,6 +28,7 @@ PRODUCER = {
     "patches": {"code": "3"}, "options": {"top": 1}, "versions": {"mm": "1"},
 }  # fmt: skip
 
+PDFS = PdfRenderer()  # never started: there is no PDF here
 NAMES = ("a.txt", "b.txt", "c.txt", "d.txt", "e.txt", "f.txt")
 
 
@@ -94,10 +96,10 @@ class World:
         with JsonLines.open(self.out, resume=resume, outputs=files) as lines:
             resumption = Resumption(lines, self.manifest, progress, mix)
             resumption.compare_producer(self.produced_by(None))
-            items = (item_of(name, self.root, self.manifest, more) for name in names)
+            items = (item_of(name, self.root, self.manifest, more, PDFS) for name in names)
             left = list(resumption.pending(items))
             resumption.refuse()
-            rest = listed(map(json.dumps, given), self.root, self.manifest, more, self.out)
+            rest = listed(map(json.dumps, given), self.root, self.manifest, more, self.out, PDFS)
             batch = Batch(Job("m"), self.manifest, self, self.scratch, remove)
             batch.run(itertools.chain(left, resumption.left(rest)), lines, progress)
         self.lost = lines.lost

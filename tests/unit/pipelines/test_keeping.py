@@ -15,10 +15,14 @@ from orchestrator.pipelines.result_cleanup import clean
 from orchestrator.pipelines.result_store import ResultStore
 from orchestrator.pipelines.step_failures import repeat_command
 from orchestrator.pipelines.step_values import Value
+from orchestrator.steps.pdf_renderer import PdfRenderer
 from orchestrator.system.home import Home
 from tests.models import model
 
 RECIPE = Recipe({"model": "a", "runner": "1", "versions": {"numpy": "1"}}, {"text": "x"})
+
+PDFS = PdfRenderer()
+"""No test here has a PDF: its process is never started."""
 
 
 @pytest.fixture
@@ -157,11 +161,11 @@ def test_words_stand_for_files_once_each(tmp_path):
     for name in ("b.png", "a.PNG", "deep/c.jpg", "deep/.d.png", "notes.bin"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert expand(["."], tmp_path, "image") == ["a.PNG", "b.png", "deep/c.jpg"]
-    assert expand(["**/*.png", "b.png"], tmp_path, "image") == ["b.png"]
-    assert expand(["notes.bin"], tmp_path, "image") == ["notes.bin"]
+    assert expand(["."], tmp_path, "image", PDFS) == ["a.PNG", "b.png", "deep/c.jpg"]
+    assert expand(["**/*.png", "b.png"], tmp_path, "image", PDFS) == ["b.png"]
+    assert expand(["notes.bin"], tmp_path, "image", PDFS) == ["notes.bin"]
     with pytest.raises(UsageError, match="there is no such file"):
-        expand(["x.png"], tmp_path, "image")
+        expand(["x.png"], tmp_path, "image", PDFS)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +185,7 @@ def test_a_line_names_neither_nothing_nor_the_file_of_results(tmp_path, line, sa
     out = tmp_path / "out.jsonl"
     out.touch()
     (tmp_path / "link").symlink_to("out.jsonl")
-    items = listed(["\n", line], tmp_path, manifest, {}, out)
+    items = listed(["\n", line], tmp_path, manifest, {}, out, PDFS)
     with pytest.raises(UsageError, match=said):
         next(items).inputs(tmp_path)
 

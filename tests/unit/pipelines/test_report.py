@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import zlib
 from itertools import pairwise
@@ -152,6 +153,8 @@ def test_a_large_image_is_embedded_as_a_small_one(tmp_path):
     assert len(embedded.url) < path.stat().st_size
     path.write_bytes(b"no image" * 300_000)
     assert "an image of 2.4 MB, left out" in Media(9_000_000).image(path).why
+    os.truncate(path, 1 << 42)  # more than there is memory for
+    assert "an image of 4.4 TB, left out" in Media(9_000_000).image(path).why
 
 
 def test_bars_too_thin_to_see_become_one():

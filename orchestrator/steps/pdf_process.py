@@ -1,0 +1,154 @@
+"""The process that reads PDF files for `pdf_renderer`: a program, under limits of its own.
+
+Its argument holds its settings as JSON: `path` (where to import from), `parent` (the process whose
+end is its own), `memory` (bytes that it may take) and `pixels` (the most of a page). A line of its
+standard input is a request: `document`, and of one page also `page`, `dpi` and `target`. A line of
+its output is the answer: `pages`, or `refused` and `fix`, or `page` for one that is drawn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    import pypdfium2
+
+POINTS_PER_INCH = 72
+
+OUT_OF_MEMORY = 77
+"""The exit status of one that needed more memory than it may have."""
+
+ROOM = 2 << 30
+"""Bytes of addresses beyond the limit of memory. PDFium asks for no more at once, and leaves out in
+silence what it gets no memory for; with this room it passes the limit first."""
+
+INTERVAL = 0.02
+"""Seconds between two looks at the memory; it grows by less than 0.1 GB in that time."""
+
+
+class Reader:
+    """Answers requests; the last document stays open.
+
+    Args:
+        pixels: The most that a page may have.
+    """
+
+    def __init__(self, pixels: int) -> None:
+        self._pixels = pixels
+        self._path = ""
+        self._document: pypdfium2.PdfDocument | None = None
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer to a request."""
+        import pypdfium2
+
+        what = "is no PDF that can be read"
+        try:
+            document = self._open(request["document"])
+            if "page" not in request:
+                return {"pages": len(document)}
+            what = "cannot be drawn"
+            return self._draw(document, request)
+        except (pypdfium2.PdfiumError, OSError, ValueError) as error:
+            if "assword" in str(error):
+                return _refused("is locked with a password", "save a copy without a password")
+            return _refused(f"{what} ({getattr(error, 'strerror', None) or error})")
+
+    def _open(self, path: str) -> pypdfium2.PdfDocument:
+        import pypdfium2
+
+        if self._document is None or path != self._path:
+            if self._document is not None:
+                self._document.close()
+                self._document = None
+            self._document, self._path = pypdfium2.PdfDocument(path), path
+        return self._document
+
+    def _draw(self, document: pypdfium2.PdfDocument, request: dict[str, Any]) -> dict[str, Any]:
+        """Draw a page, annotations included, on white, and write it as PNG."""
+        number, dpi = request["page"], request["dpi"]
+        if not 1 <= number <= len(document):
+            return _refused(f"there is no such page; the last one is {len(document)}")
+        page = document[number - 1]
+        try:
+            scale = dpi / POINTS_PER_INCH
+            if not math.prod(max(1, side * scale) for side in page.get_size()) <= self._pixels:
+                return _refused(
+                    f"at {dpi} dpi it has more than {self._pixels // 1_000_000} megapixels",
+                    "choose a lower dpi",
+                )
+            bitmap = page.render(scale=scale)
+            bitmap.to_pil().save(request["target"], "PNG", compress_level=1)
+            bitmap.close()
+        finally:
+            page.close()
+        return {"page": number}
+
+
+def _refused(what: str, fix: str = "") -> dict[str, Any]:
+    return {"refused": what, "fix": fix}
+
+
+def resident_memory(statm: str = "/proc/self/statm") -> int:
+    """Return the bytes that this process has in memory, or had at most where only that is known."""
+    try:
+        return int(Path(statm).read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else 1024 * peak  # getrusage(2) of each system
+
+
+def _watch(parent: int, memory: int) -> NoReturn:
+    """End this process when it takes too much memory, or is left alone."""
+    while os.getppid() == parent:
+        if resident_memory() > memory:
+            os._exit(OUT_OF_MEMORY)
+        time.sleep(INTERVAL)
+    os._exit(1)
+
+
+def _limit(what: int, most: int) -> None:
+    """Set a limit of this process, where the system has it (macOS has none of addresses)."""
+    _, hard = resource.getrlimit(what)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(
+            what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
+        )
+
+
+def main(settings: dict[str, Any]) -> None:
+    """Answer requests until there are no more."""
+    sys.path[:] = settings["path"]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # at once, in the middle of a page as well
+    _limit(resource.RLIMIT_AS, settings["memory"] + ROOM)
+    _limit(resource.RLIMIT_CORE, 0)
+    watch = threading.Thread(
+        target=_watch, args=(settings["parent"], settings["memory"]), daemon=True
+    )
+    watch.start()
+    # What a library in C prints is no answer.
+    with os.fdopen(os.dup(1), "w", encoding="ascii") as answers:
+        os.dup2(2, 1)
+        reader = Reader(settings["pixels"])
+        for line in sys.stdin:
+            try:
+                answer = reader.answer(json.loads(line))
+            except MemoryError:
+                os._exit(OUT_OF_MEMORY)
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
