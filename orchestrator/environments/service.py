@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.environments.plan import Action, Step, plan
-from orchestrator.environments.shared_builds import SharedBuilds
+from orchestrator.environments.shared_builds import BUILDS
 from orchestrator.environments.store import Store, Stored, python_of
 from orchestrator.environments.targets import Target, Targets
 from orchestrator.errors import EnvironmentFailure, MMError
@@ -116,7 +116,6 @@ class Environments:
         self._backend = backend
         self._offline = offline
         self._planning = threading.Lock()  # what planning learns is kept for the next one
-        self._builds = SharedBuilds()
 
     def ready(self, declared: Declared) -> Environment | None:
         """Return the model's environment when it is whole and its probes passed, or None.
@@ -154,7 +153,7 @@ class Environments:
             (step,) = self.plan([declared])
         if step.action is Action.READY and step.found is not None:
             return self._environment(step.target, step.found)
-        key = (step.target.digest, step.probes)
+        key = (self.store.root, step.target.digest, step.probes)
         self.home.prepare()
 
         def begin() -> Callable[[Children], Stored] | None:
@@ -163,11 +162,11 @@ class Environments:
 
         what = "another mm, which builds its environment"
         with Wait(declared.name, what, self.reporter, deadline, stopped) as wait:
-            while (build := self._builds.join(key, begin)) is None:
+            while (build := BUILDS.join(key, begin)) is None:
                 wait.pause()
         # The build itself reports its progress, and no one's time runs.
         with Wait(declared.name, "its environment", Silent(), stopped=stopped) as wait:
-            return self._environment(step.target, self._builds.result(key, build, wait))
+            return self._environment(step.target, BUILDS.result(key, build, wait))
 
     def target(self, declared: Declared) -> Target:
         """Return the environment that `declared` needs: one that is there, else the best.

@@ -41,7 +41,7 @@ class SharedBuild:
 
 
 class SharedBuilds:
-    """The builds of this process, by what they make."""
+    """Builds by what they make."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -86,3 +86,7 @@ class SharedBuilds:
                     del self._running[key]
             if last:
                 build.end()
+
+
+BUILDS = SharedBuilds()
+"""Those of this process: its sessions share them, whatever they have read anew meanwhile."""

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from orchestrator.environments import Environments
-from orchestrator.errors import Cancelled
+from orchestrator.environments.shared_builds import BUILDS
+from orchestrator.errors import Cancelled, UsageError
 from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.jobs.job import Job
 from orchestrator.session import Session
@@ -100,9 +101,10 @@ def test_a_job_that_is_cancelled_leaves_the_build_to_the_other(world):
         world.index.closed.set()
         first = world.threads.submit(session.load, Job("slow", cancellation=cancellation))
         until(lambda: downloads(world, "slow"))
+        with pytest.raises(UsageError):  # after which the session reads everything anew
+            session.run("no-such-model")
         second = world.threads.submit(session.execute, Job("slow", {"text": "a"}))
-        builds = session.workspace.environments._builds
-        until(lambda: [build.callers for build in builds._running.values()] == [2])
+        until(lambda: [build.callers for build in BUILDS._running.values()] == [2])
         cancellation.request()
         with pytest.raises(Cancelled):
             first.result()
