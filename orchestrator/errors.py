@@ -31,6 +31,10 @@ class MMError(Exception):
         detail: The words of a tool beneath us, whole and unchanged.
         fix_in_code: What a program is advised instead, where `fix` names options of the command
             line; empty for nothing.
+
+    Attributes:
+        retry_after: Seconds until a worker that could not be started is tried again; 0 for every
+            other error.
     """
 
     exit_code: ClassVar[int] = 1
@@ -51,6 +55,7 @@ class MMError(Exception):
         self.fix = redacted(fix)
         self.detail = redacted(detail)
         self.fix_in_code = None if fix_in_code is None else redacted(fix_in_code)
+        self.retry_after = 0.0
         super().__init__(self.what)
 
     def address_program(self) -> None:

@@ -191,6 +191,7 @@ class Session:
         device: str = AUTO,
         dtype: str = AUTO,
         timeout: float | None = None,
+        wait: bool = False,
         **inputs: Any,
     ) -> Result:
         """Run the task or model `name` on `inputs` and return its outputs.
@@ -203,12 +204,13 @@ class Session:
             device: "auto", "cpu", "cuda" or "mps".
             dtype: "auto", "float32", "bfloat16" or "float16".
             timeout: Seconds that the run may take.
+            wait: Whether to wait for memory that busy workers hold, instead of refusing the job.
             **inputs: The manifest's inputs: values, and paths for images, files and audio.
 
         Raises:
             MMError: One of its subclasses says how the job ended.
         """
-        return self.execute(Job(name, inputs, model, device, dtype, timeout))
+        return self.execute(Job(name, inputs, model, device, dtype, timeout, wait=wait))
 
     def submit(self, name: str, /, **keywords: Any) -> Future[Result]:
         """Start `run(name, **keywords)` in a thread and return its future at once."""
@@ -508,7 +510,6 @@ def _check_item(item: object) -> None:
 def _job(name: str, keywords: Mapping[str, Any]) -> Job:
     """Return the job of `run(name, **keywords)`: some keywords are options, the others inputs."""
     inputs = dict(keywords)
-    chosen = {
-        name: inputs.pop(name) for name in ("model", "device", "dtype", "timeout") if name in inputs
-    }
+    options = ("model", "device", "dtype", "timeout", "wait")
+    chosen = {name: inputs.pop(name) for name in options if name in inputs}
     return Job(name, inputs, **chosen)

@@ -70,7 +70,9 @@ class SessionModels:
         if model is None or known != declared or not model.stamps.unchanged():
             began = time.perf_counter()
             with job.deadline.paused(), self._reading():
-                model = self._preparer.prepare(declared, job.device, job.dtype, job.deadline)
+                model = self._preparer.prepare(
+                    declared, job.device, job.dtype, job.deadline, job.cancellation
+                )
             self._prepared[key] = (declared, model)
             seconds = time.perf_counter() - began
         if job.models is not None:

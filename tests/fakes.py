@@ -58,14 +58,21 @@ class FakeEnvironments(Environments):
     ensured = 0
     deadline = ENDLESS
 
-    def ensure(self, declared: Declared, deadline: Deadline = ENDLESS) -> Environment:
+    def ensure(
+        self,
+        declared: Declared,
+        deadline: Deadline = ENDLESS,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Environment:
         self.ensured += 1
         self.deadline = deadline
         time.sleep(0.01)  # it is built
         path = self.store.directory("echo", DIGEST)
+        with self._planning:
+            path = path if path.exists() else built(self.store, model="echo")
         return Environment(
             digest=DIGEST,
-            path=path if path.exists() else built(self.store, model="echo"),
+            path=path,
             python=path / "bin" / "python",
             python_version="3.12.1",
             versions={"six": "1.17"},

@@ -19,13 +19,21 @@ from orchestrator.errors import UsageError
         *shared.JOB,
         shared.KEEP_ALIVE,
         shared.FORCE,
+        click.Option(
+            ["--workers"],
+            type=click.IntRange(1, 1024),
+            default=1,
+            metavar="N",
+            help="How many workers have the model.  [default: 1]",
+        ),
     ]
 )
 @pass_context
 def command(context: Context, /, *, name: str, **options: Any) -> None:
     """Load a model into a worker that stays, so that the next job begins at once.
 
-    A missing environment is built first. A worker that has the model already is left as it is.
+    A missing environment is built first. Workers that have the model already count, and stay as
+    long from now on as --keep-alive says.
     """
     from orchestrator.cli.job_display import JobDisplay
     from orchestrator.engines import kept_engine
@@ -56,6 +64,7 @@ def command(context: Context, /, *, name: str, **options: Any) -> None:
             on_event=display.on_event,
             keep_alive=keep_alive,
             force=options["force"],
+            workers=options["workers"],
         )
         try:
             session.load(job)

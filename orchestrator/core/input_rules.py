@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 RESERVED_OPTIONS = frozenset(
     {"out", "json", "model", "device", "dtype", "keep-alive", "timeout", "receipt", "manifests"}
     | {"debug", "force", "retries", "workers", "backend", "engine", "help", "address", "model-dir"}
-    | {"load-timeout", "quiet", "resume", "mix"}
+    | {"load-timeout", "quiet", "resume", "mix", "wait"}
 )
-"""The options of `mm` itself, which no input may bear."""
+"""The options of `mm` and of its Python API, which no input may bear."""
 
 
 def input_problems(declared: Input) -> Iterator[Problem]:

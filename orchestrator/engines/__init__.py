@@ -31,9 +31,10 @@ def local_engine(workspace: Workspace, scratch: Scratch, workers: int) -> Engine
 
 
 def kept_engine(workspace: Workspace, scratch: Scratch, workers: int) -> Engine:
-    """Return an engine whose workers stay for later commands; it has one of each kind."""
-    del workers
-    return KeptEngine(workspace.runtime, workspace.worker_logs, scratch, _resources(workspace))
+    """Return an engine whose workers stay for later commands."""
+    return KeptEngine(
+        workspace.runtime, workspace.worker_logs, scratch, _resources(workspace), limit=workers
+    )
 
 
 def _resources(workspace: Workspace) -> Resources:

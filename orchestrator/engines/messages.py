@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.client.launch import greet
+from orchestrator.client.launch import CHECK_SECONDS, greet
 from orchestrator.client.requests import WorkerRequest
 from orchestrator.core.manifest import PATH_TYPES
 from orchestrator.core.value_checks import ArrayValue, AudioValue, FileValue, check_output
@@ -19,7 +19,7 @@ from orchestrator.worker.buffers import THRESHOLD
 from orchestrator.worker.encoding import encode_array
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from orchestrator.client.worker import Worker
     from orchestrator.core.manifest import Manifest
@@ -53,6 +53,22 @@ def load_in_worker(
         greet(worker, check=wait.look)
         request = load_request(job, model, resources.threads(model), keep_alive)
         worker.load(request, job.cancellation, job.on_event, wait.look)
+
+
+def keep_worker(worker: Worker, seconds: float, check: Callable[[], None]) -> None:
+    """Have a worker stay `seconds` after its last job from now on, whatever it does now.
+
+    Args:
+        worker: The worker.
+        seconds: How long it stays; infinity for ever.
+        check: Called again and again until it has answered; what it raises ends the wait.
+
+    Raises:
+        ConnectionLost: When it has ended.
+    """
+    worker.connection.send("keep", {"keep_alive": _finite(seconds)})
+    while worker.connection.next_within(CHECK_SECONDS) is None:
+        check()
 
 
 def run_in_worker(

@@ -12,6 +12,7 @@ from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.units import parse_size
 from orchestrator.core.worker_variables import wanted_threads, worker_variables
 from orchestrator.engines.interface import PreparedModel
+from orchestrator.jobs.cancellation import asked_to_stop
 from orchestrator.system import machine
 from orchestrator.system.file_stamps import FileStamps
 from orchestrator.system.home import make_private
@@ -20,9 +21,12 @@ from orchestrator.system.waiting import ENDLESS, Deadline, Wait
 from orchestrator.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Manifest
     from orchestrator.environments import Environment
+    from orchestrator.jobs.cancellation import Cancellation
     from orchestrator.sources.overlays import Overlay
     from orchestrator.system.flock import Held
     from orchestrator.workspace import Workspace
@@ -45,7 +49,12 @@ class Preparer(Protocol):
         """
 
     def prepare(
-        self, declared: Declared, device: str, dtype: str, deadline: Deadline = ENDLESS
+        self,
+        declared: Declared,
+        device: str,
+        dtype: str,
+        deadline: Deadline = ENDLESS,
+        cancellation: Cancellation | None = None,
     ) -> PreparedModel:
         """Return what jobs of `declared` need, what is missing built first.
 
@@ -54,8 +63,10 @@ class Preparer(Protocol):
             device: "auto", or one that the manifest lists.
             dtype: "auto", or one that the manifest lists for the device.
             deadline: What ends the wait for what others build.
+            cancellation: Ends every wait, and the build that no other thread waits for.
 
         Raises:
+            Cancelled: When that was requested.
             MMError: When it cannot be had.
         """
 
@@ -83,12 +94,28 @@ class LocalPreparer:
             self._workspace.sources.fetched(declared)
 
     def prepare(
-        self, declared: Declared, device: str, dtype: str, deadline: Deadline = ENDLESS
+        self,
+        declared: Declared,
+        device: str,
+        dtype: str,
+        deadline: Deadline = ENDLESS,
+        cancellation: Cancellation | None = None,
     ) -> PreparedModel:
         """Build what is missing, and return what a worker is started from here."""
         began = time.time_ns()
-        environment = self._environment(declared, deadline)
-        worker, overlay = self._worker_spec(declared, environment, device, dtype, deadline)
+        stopped = asked_to_stop(cancellation)
+
+        def wait(doing: str) -> Wait:
+            what = f"another mm, which {doing}"
+            return Wait(declared.name, what, self._workspace.reporter, deadline, stopped)
+
+        with self._lock:
+            environments = self._workspace.environments  # one for all threads
+        environment = environments.ensure(declared, deadline, stopped)
+        if environment.digest not in self._held:
+            with wait("removes an environment") as removal:
+                self._hold(environment.digest, environment.hold(removal.pause))
+        worker, overlay = self._worker_spec(declared, environment, device, dtype, wait)
         producer = produced_by(declared, environment, worker, overlay)
         # The environment and the overlay are held: no one removes or replaces them.
         stamps = files_read(declared, self._workspace, began)
@@ -96,18 +123,13 @@ class LocalPreparer:
 
     def close(self) -> None:
         """Hold environments and overlays no longer."""
-        for held in self._held.values():
-            held.release()
-        self._held.clear()
+        while self._held:
+            self._held.popitem()[1].release()
 
-    def _environment(self, declared: Declared, deadline: Deadline) -> Environment:
-        """Return the model's environment, built if need be, and held for as long as we live."""
-        with self._lock:
-            environment = self._workspace.environments.ensure(declared, deadline)
-            if environment.digest not in self._held:
-                with self._wait(declared, "removes an environment", deadline) as wait:
-                    self._held[environment.digest] = environment.hold(wait.pause)
-            return environment
+    def _hold(self, digest: str, held: Held) -> None:
+        """Keep what is in use held for as long as we live, once for all threads."""
+        if self._held.setdefault(digest, held) is not held:
+            held.release()
 
     def _worker_spec(
         self,
@@ -115,13 +137,13 @@ class LocalPreparer:
         environment: Environment,
         asked: str,
         dtype: str,
-        deadline: Deadline,
+        wait: Callable[[str], Wait],
     ) -> tuple[WorkerSpec, Overlay | None]:
         manifest = declared.manifest
         device = choose_device(manifest, asked, machine.available_devices())
         total = self._workspace.memory.get(device)
         dtype = choose_dtype(manifest, device, dtype, total, native_dtypes())
-        overlay = self._overlay(declared, environment, device, dtype, deadline)
+        overlay = self._overlay(declared, environment, device, dtype, wait)
         home = self._workspace.home.worker_home
         make_private(home)
         spec = WorkerSpec(
@@ -157,7 +179,7 @@ class LocalPreparer:
         environment: Environment,
         device: str,
         dtype: str,
-        deadline: Deadline,
+        wait: Callable[[str], Wait],
     ) -> Overlay | None:
         """Return the directory that the worker loads, held for as long as we live.
 
@@ -168,17 +190,12 @@ class LocalPreparer:
         from orchestrator.core.patching.conditions import Conditions
 
         conditions = Conditions(device, dtype, versions=environment.versions)
-        with self._wait(declared, "patches its files", deadline) as wait:
+        with wait("patches its files") as patching:
             overlay = self._workspace.sources.overlay(
-                declared, conditions, environment.python, wait.pause
+                declared, conditions, environment.python, patching.pause
             )
-        if self._held.setdefault(overlay.digest, overlay.held) is not overlay.held:
-            overlay.held.release()
+        self._hold(overlay.digest, overlay.held)
         return overlay
-
-    def _wait(self, declared: Declared, doing: str, deadline: Deadline) -> Wait:
-        what = f"another mm, which {doing}"
-        return Wait(declared.name, what, self._workspace.reporter, deadline)
 
 
 def files_read(declared: Declared, workspace: Workspace, began: int) -> FileStamps:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
+from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.core.units import format_size, parse_size
@@ -14,7 +16,7 @@ from orchestrator.system.waiting import Deadline, Wait
 from orchestrator.worker.state import WorkerState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.engines.interface import PreparedModel
@@ -24,8 +26,19 @@ if TYPE_CHECKING:
 
 Started = TypeVar("Started")
 
+LOADING = (WorkerState.NEW, WorkerState.LOADING)
+"""The states of a worker that has not taken all its memory yet."""
+
 COUNTED_FOR = 1.0
 """Seconds for which a count of the live workers is good enough."""
+
+
+class _Waiter:
+    """A start that waits for memory, and the workers that end for it once they are idle."""
+
+    def __init__(self, need: int) -> None:
+        self.need = need
+        self.claims: tuple[WorkerRecord, ...] = ()
 
 
 class Resources:
@@ -43,6 +56,7 @@ class Resources:
         self.reporter = reporter
         self._counted = -COUNTED_FOR
         self._share = 1
+        self._waiters: dict[bool, deque[_Waiter]] = {True: deque(), False: deque()}
 
     def start_when_fits(
         self,
@@ -52,8 +66,15 @@ class Resources:
         *,
         find: Callable[[], Started | None] = lambda: None,
         evict: Callable[[WorkerRecord], bool] = lambda _: False,
+        owns: Callable[[WorkerRecord], bool] = lambda _: False,
+        in_use: Callable[[WorkerRecord], bool] = lambda _: False,
+        alone: Callable[[], bool] = lambda: True,
     ) -> Started:
         """Start a worker once its model fits into memory, with idle workers stopped if need be.
+
+        A job that says so (`Job.wait`) waits for memory that busy workers hold, after those of this
+        engine that came before it. Such a worker takes no job any more once it is idle: no one
+        waits for more than the jobs that run.
 
         Args:
             job: The job that the model is loaded for.
@@ -61,43 +82,134 @@ class Resources:
             start: Starts a process and records it; no other start on this machine runs meanwhile.
             find: Returns a worker that makes a start needless; called before each memory check.
             evict: Ends an idle worker of the caller's own; returns whether it was one.
+            owns: Whether a worker is the caller's own.
+            in_use: Whether a job of the caller's has a worker, which may not show it yet.
+            alone: Whether the job has no other worker to go to, and so may wait for memory.
 
         Raises:
             MemoryRefused: When it does not fit, and the job does not insist.
-            TimedOut, Cancelled: While others start workers.
+            TimedOut, Cancelled: While it waits.
         """
+        tried: set[str] = set()
+        waiter = _Waiter(model.spec.need)
+        with self.wait(job, model, "") as wait, self._in_turn(job, model, waiter, alone, wait):
+            while True:
+                with self._starting(job, model):
+                    if (found := find()) is not None:
+                        return found
+                    # Before the free memory, which has what one had that ends between the looks.
+                    live = self._live(model.spec.device, owns, in_use)
+                    idle, refusal = self._check(model, job, waiter, tried, *live)
+                    if idle is None and refusal is None:
+                        return start()
+                if idle is not None:
+                    tried.add(idle.id)
+                    # One of this very kind is of more use as it is: `find` returns it.
+                    if evict(idle) or (idle.digest != model.spec.digest and self._stop(idle)):
+                        self.note_stopped(idle)
+                    continue
+                assert refusal is not None
+                if not (job.wait and waiter.claims and alone()):
+                    raise refusal
+                tried.clear()
+                users = ", ".join(dict.fromkeys(record.model for record in waiter.claims))
+                wait.what = f"memory, which {users} uses"
+                wait.pause()
+
+    def note_stopped(self, record: WorkerRecord) -> None:
+        """Note that a worker was stopped for another."""
+        self.reporter.note(f"stopped the idle worker of {record.model} to free memory")
+
+    def claimed(self, worker: str) -> bool:
+        """Return whether a start waits for the memory of a worker, which is to end once idle."""
+        return any(
+            record.id == worker
+            for waiters in self._waiters.values()
+            for waiter in list(waiters)
+            for record in waiter.claims
+        )
+
+    @contextlib.contextmanager
+    def _in_turn(
+        self,
+        job: Job,
+        model: PreparedModel,
+        waiter: _Waiter,
+        alone: Callable[[], bool],
+        wait: Wait,
+    ) -> Iterator[None]:
+        """Let starts that may wait for memory go on one after the other, as they came."""
+        waiters = self._waiters[model.spec.device == "cuda"]
+        if not (job.wait and waiter.need and alone()):
+            yield
+            return
+        waiters.append(waiter)
+        try:
+            wait.what = "memory, after others that wait for it"
+            while waiters[0] is not waiter:
+                wait.pause()
+            yield
+        finally:
+            waiters.remove(waiter)
+
+    @contextlib.contextmanager
+    def _starting(self, job: Job, model: PreparedModel) -> Iterator[None]:
+        """Let no other start on this machine run in the body."""
         fix = "allow more with timeouts.load in its manifest"
         deadline = job.deadline.sooner(Deadline(model.load_seconds, fix))
-        tried: set[str] = set()
-        while True:
-            with (
-                self.wait(job, model, "another mm, which starts a worker", deadline) as wait,
-                self._runtime.starting(wait.pause),
-            ):
-                if (found := find()) is not None:
-                    return found
-                record = self._ensure_fits(job, model, tried)
-                if record is None:
-                    return start()
-            tried.add(record.id)
-            if evict(record) or self._stop(record):
-                self.reporter.note(f"stopped the idle worker of {record.model} to free memory")
+        with (
+            self.wait(job, model, "another mm, which starts a worker", deadline) as wait,
+            self._runtime.starting(wait.pause),
+        ):
+            yield
 
-    def _ensure_fits(self, job: Job, model: PreparedModel, tried: set[str]) -> WorkerRecord | None:
-        """Check the free memory; return the idle worker to stop first, or None if the model fits.
+    def _check(
+        self,
+        model: PreparedModel,
+        job: Job,
+        waiter: _Waiter,
+        tried: set[str],
+        idle: list[WorkerRecord],
+        busy: list[WorkerRecord],
+    ) -> tuple[WorkerRecord | None, MemoryRefused | None]:
+        """Check the free memory, with the idle and busy workers that may be stopped.
 
-        Raises:
-            MemoryRefused: When it does not fit, and the job does not insist.
+        Returns:
+            The idle worker to stop first, or the refusal; neither if the model fits, or if the job
+            insists. After a refusal, the busy workers whose memory would do are the claims.
         """
         device, need = model.spec.device, model.spec.need
         free = self._free(device)
-        if not need or free is None or free >= need:
-            return None
-        idle = [record for record in self._idle(device) if record.id not in tried]
-        if not job.force and (not idle or free + self._held(idle, device) < need):
+        if not need or free is None:
+            return None, None
+        free = max(0, free - self._reserved(device, waiter))
+        if free >= need:
+            return None, None
+        left = [record for record in idle if record.id not in tried]
+        if left and (job.force or free + self._held(left, device) >= need):
             # No worker is stopped for a model that would not fit anyway.
-            raise self._refusal(model, free)
-        return idle[0] if idle else None
+            return left[0], None
+        if job.force:
+            return None, None
+        waiter.claims = next(
+            (
+                tuple(busy[:count])
+                for count in range(1, len(busy) + 1)
+                if free + self._held([*idle, *busy[:count]], device) >= need
+            ),
+            (),
+        )
+        return None, self._refusal(model, free)
+
+    def _reserved(self, device: str, waiter: _Waiter) -> int:
+        """Return what the start that waits first will take beyond what its claims give back."""
+        waiters = self._waiters[device == "cuda"]
+        first = waiters[0] if waiters else waiter
+        if first is waiter:
+            return 0
+        live = {record.id for record in self._runtime.records()}
+        held = self._held([record for record in first.claims if record.id in live], device)
+        return 0 if held == math.inf else max(0, first.need - int(held))
 
     def wait(
         self, job: Job, model: PreparedModel, what: str, deadline: Deadline | None = None
@@ -120,31 +232,49 @@ class Resources:
 
     def _free(self, device: str) -> int | None:
         """Return what is free, less what models that are being loaded will still take."""
+        if device == "cuda":
+            return self._memory.free(device)  # a process's share of a GPU is not known
+        # Looked for first: the memory of one that is loaded between the two looks counts as taken.
+        loading = [
+            (record, status.pid)
+            for record in self._runtime.records()
+            if record.device == device
+            and (status := self._runtime.status(record.id)).state in LOADING
+        ]
         free = self._memory.free(device)
-        if free is None or device == "cuda":
-            return free  # a process's share of a GPU is not known
-        for record in self._runtime.records():
-            status = self._runtime.status(record.id)
-            if record.device == device and status.state in (WorkerState.NEW, WorkerState.LOADING):
-                has = machine.resident_memory(status.pid) or 0
-                free -= max(0, record.need - has)
+        if free is None:
+            return None
+        for record, pid in loading:
+            free -= max(0, record.need - (machine.resident_memory(pid) or 0))
         return max(0, free)
 
-    def _idle(self, device: str) -> list[WorkerRecord]:
-        """Return the idle workers on a device, the one that has been idle longest first."""
-        found = [
-            (status.since, record)
-            for record in self._runtime.records()
-            if record.device == device and (status := self._runtime.status(record.id)).idle
-        ]
-        return [record for _, record in sorted(found, key=lambda pair: pair[0])]
+    def _live(
+        self,
+        device: str,
+        owns: Callable[[WorkerRecord], bool],
+        in_use: Callable[[WorkerRecord], bool],
+    ) -> tuple[list[WorkerRecord], list[WorkerRecord]]:
+        """Return the workers on a device that may be stopped: the idle and the busy ones.
 
-    def _held(self, idle: list[WorkerRecord], device: str) -> float:
-        """Return the most that idle workers could give back; infinity if that is not known."""
-        if device == "cuda":
+        Those that have been so longest come first. Workers of other sessions are not among them.
+        """
+        found = [
+            (self._runtime.status(record.id), record)
+            for record in self._runtime.records()
+            if record.device == device and (record.kept or owns(record))
+        ]
+        idle: list[WorkerRecord] = []
+        busy: list[WorkerRecord] = []
+        for status, record in sorted(found, key=lambda pair: pair[0].since):
+            (idle if status.idle and not in_use(record) else busy).append(record)
+        return idle, busy
+
+    def _held(self, records: list[WorkerRecord], device: str) -> float:
+        """Return the most that workers could give back; infinity if that is not known."""
+        if device == "cuda" and records:
             return math.inf
         total = 0
-        for record in idle:
+        for record in records:
             has = machine.resident_memory(self._runtime.status(record.id).pid)
             if has is None:
                 return math.inf

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from orchestrator.system.flock import Held
     from orchestrator.system.home import Home
     from orchestrator.system.reporter import Reporter
-    from orchestrator.system.waiting import Deadline
 
 PROBE = """
 import importlib, sys
@@ -60,7 +59,6 @@ class Builder:
         reporter: Receives progress.
         offline: Whether nothing may be fetched.
         children: Where running tools are counted, so that an interrupt can end them.
-        deadline: What ends the wait for another's build.
     """
 
     home: Home
@@ -71,30 +69,40 @@ class Builder:
     reporter: Reporter
     offline: bool
     children: Children
-    deadline: Deadline
 
     def build(self, step: Step) -> Stored:
+        """Return the whole environment of `step`, once no other process builds it.
+
+        Raises:
+            EnvironmentFailure, Cancelled: As `build_locked`.
+        """
+        with self._build_lock(step.target) as lock:
+            return self.build_locked(step, lock)
+
+    def build_locked(self, step: Step, lock: Held) -> Stored:
         """Return the whole environment of `step`, built or probed where that is missing.
+
+        Args:
+            step: What is to be there.
+            lock: The environment's build lock, which the caller holds.
 
         Raises:
             EnvironmentFailure: When it cannot be built, probed or written.
             Cancelled: When the work was stopped from another thread.
-            TimedOut: When another builds it for longer than the deadline allows.
         """
         target, report = step.target, self.reporter
         try:
-            with self._build_lock(target) as lock:
-                found = self.store.find(target.digest)
-                if found is not None:
-                    return self._probe_missing(step, found, lock)
-                directory = self.store.directory(target.model, target.digest)
-                for path in self.store.directories_of(target.digest):
-                    self._remove_leftover(path, must=path == directory)
-                marker = self.store.make(
-                    directory, lambda: self._fill(step, directory, lock), report.note
-                )
-                report.note(f"built the environment of {target.model} in {directory}")
-                return Stored(directory, marker)
+            found = self.store.find(target.digest)
+            if found is not None:
+                return self._probe_missing(step, found, lock)
+            directory = self.store.directory(target.model, target.digest)
+            for path in self.store.directories_of(target.digest):
+                self._remove_leftover(path, must=path == directory)
+            marker = self.store.make(
+                directory, lambda: self._fill(step, directory, lock), report.note
+            )
+            report.note(f"built the environment of {target.model} in {directory}")
+            return Stored(directory, marker)
         except OSError as error:
             subject = f"the environment of {target.model} could not be built"
             command = f"mm env sync {target.model}"
@@ -107,7 +115,6 @@ class Builder:
             target.model,
             "another mm, which builds its environment",
             self.reporter,
-            self.deadline,
             stopped=lambda: self.children.stopped,
         ) as wait:
             return self.store.build_lock(target.digest, wait.pause)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.core.manifest import Platform
     from orchestrator.core.uv_project import Project
     from orchestrator.core.wheels import Files
-    from orchestrator.system.processes import Completed
+    from orchestrator.system.processes import Children, Completed
     from orchestrator.system.reporter import Reporter
 
 OWN_PYTHON = getattr(sys, "_base_executable", "") or sys.executable
@@ -61,12 +61,14 @@ class Resolver:
         indexes: Where packages come from.
         reporter: Receives progress.
         python: The interpreter that uv may ask.
+        children: Where running tools are counted, so that another thread can end them.
     """
 
     variables: Mapping[str, str]
     indexes: IndexSettings
     reporter: Reporter
     python: str = field(default=OWN_PYTHON)
+    children: Children | None = None
 
     def shared(self) -> Resolver:
         """Return a resolver for locks that must install anywhere; notes what it leaves out."""
@@ -185,7 +187,8 @@ class Resolver:
             **UV_MACOS,
         }
         own = ("--no-config", "--no-python-downloads", "--python", self.python)
-        return run([uv_binary(), *arguments, *own], variables=variables, cwd=folder)
+        command = [uv_binary(), *arguments, *own]
+        return run(command, variables=variables, cwd=folder, children=self.children)
 
 
 def install_python(

@@ -5,16 +5,20 @@ In the steady state, with everything built, nothing here starts a process.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.environments.plan import Action, Step, plan
+from orchestrator.environments.shared_builds import BUILDS
 from orchestrator.environments.store import Store, Stored, python_of
 from orchestrator.environments.targets import Target, Targets
 from orchestrator.errors import EnvironmentFailure, MMError
 from orchestrator.system.flock import nap
-from orchestrator.system.waiting import ENDLESS, Deadline
+from orchestrator.system.reporter import Silent
+from orchestrator.system.waiting import ENDLESS, Deadline, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +26,11 @@ if TYPE_CHECKING:
 
     from orchestrator.backends.indexes import IndexSettings
     from orchestrator.catalog import Declared
+    from orchestrator.environments.build import Builder
     from orchestrator.environments.interpreters import Interpreters
     from orchestrator.system.flock import Held
     from orchestrator.system.home import Home
+    from orchestrator.system.processes import Children
     from orchestrator.system.reporter import Reporter
 
 DEFAULT_JOBS = 4
@@ -109,6 +115,7 @@ class Environments:
         )
         self._backend = backend
         self._offline = offline
+        self._planning = threading.Lock()  # what planning learns is kept for the next one
 
     def ready(self, declared: Declared) -> Environment | None:
         """Return the model's environment when it is whole and its probes passed, or None.
@@ -121,18 +128,45 @@ class Environments:
             return None
         return self._environment(step.target, step.found)
 
-    def ensure(self, declared: Declared, deadline: Deadline = ENDLESS) -> Environment:
+    def ensure(
+        self,
+        declared: Declared,
+        deadline: Deadline = ENDLESS,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Environment:
         """Return the model's environment, built first where it is not there.
+
+        Threads that need one environment share its build, and its error. The build ends early once
+        every one of them was asked to stop.
 
         Args:
             declared: The model.
-            deadline: What ends the wait for another's build.
+            deadline: What ends the wait for another process's build.
+            stopped: Whether the caller was asked to stop.
 
         Raises:
             EnvironmentFailure: When it cannot be built.
             TimedOut: When the deadline has passed.
+            Cancelled: When the caller was asked to stop.
         """
-        return self.sync([declared], jobs=1, deadline=deadline)[0]
+        with self._planning:
+            (step,) = self.plan([declared])
+        if step.action is Action.READY and step.found is not None:
+            return self._environment(step.target, step.found)
+        key = (self.store.root, step.target.digest, step.probes)
+        self.home.prepare()
+
+        def begin() -> Callable[[Children], Stored] | None:
+            lock = self.store.try_build_lock(step.target.digest)
+            return None if lock is None else lambda children: self._build_one(step, lock, children)
+
+        what = "another mm, which builds its environment"
+        with Wait(declared.name, what, self.reporter, deadline, stopped) as wait:
+            while (build := BUILDS.join(key, begin)) is None:
+                wait.pause()
+        # The build itself reports its progress, and no one's time runs.
+        with Wait(declared.name, "its environment", Silent(), stopped=stopped) as wait:
+            return self._environment(step.target, BUILDS.result(key, build, wait))
 
     def target(self, declared: Declared) -> Target:
         """Return the environment that `declared` needs: one that is there, else the best.
@@ -162,12 +196,7 @@ class Environments:
         """
         return plan([self._find(self.targets.all(one)) for one in declared])
 
-    def sync(
-        self,
-        declared: Sequence[Declared],
-        jobs: int = DEFAULT_JOBS,
-        deadline: Deadline = ENDLESS,
-    ) -> list[Environment]:
+    def sync(self, declared: Sequence[Declared], jobs: int = DEFAULT_JOBS) -> list[Environment]:
         """Build what `declared` need and is not there, environments side by side.
 
         One that fails does not stop the others; an interrupt stops them all.
@@ -179,7 +208,7 @@ class Environments:
         steps = self.plan(declared)
         there = {step.target.digest: step.found for step in steps if step.found is not None}
         if work := [step for step in steps if step.action is not Action.READY]:
-            there |= self._build(work, jobs, deadline)
+            there |= self._build(work, jobs)
         environments = {
             target.model: self._environment(target, there[target.digest])
             for step in steps
@@ -187,32 +216,26 @@ class Environments:
         }
         return [environments[one.name] for one in declared]
 
-    def _build(self, steps: Sequence[Step], jobs: int, deadline: Deadline) -> dict[str, Stored]:
+    def _build_one(self, step: Step, lock: Held, children: Children) -> Stored:
+        """Build the environment of `step`, whose build lock is `lock`."""
+        from orchestrator.environments.disk import note_gpu_packages
+
+        with lock:
+            step = replace(step, found=self.store.find(step.target.digest))
+            stored = self._builder([step], children).build_locked(step, lock)
+        note_gpu_packages(self.home, step.target, stored.path, self.reporter)
+        return stored
+
+    def _build(self, steps: Sequence[Step], jobs: int) -> dict[str, Stored]:
         """Build the environments of `steps` and return them by digest."""
         # What builds is imported here: every `mm run` looks for its environment through this class.
         from concurrent.futures import ThreadPoolExecutor, as_completed
 
-        from orchestrator.backends import backend_named
-        from orchestrator.backends.indexes import read_settings
-        from orchestrator.environments.build import Builder
         from orchestrator.environments.disk import note_gpu_packages
         from orchestrator.system.processes import Children
 
-        self.home.prepare()
-        indexes = read_settings(self.variables)
-        self._check_disk([step.target for step in steps if step.found is None], indexes)
         children = Children()
-        builder = Builder(
-            home=self.home,
-            store=self.store,
-            backend=backend_named(self._backend),
-            variables=self.variables,
-            indexes=indexes,
-            reporter=self.reporter,
-            offline=self._offline,
-            children=children,
-            deadline=deadline,
-        )
+        builder = self._builder(steps, children)
         built: dict[str, Stored] = {}
         failed: dict[str, MMError] = {}
         with ThreadPoolExecutor(max_workers=max(1, jobs), thread_name_prefix="mm-build") as pool:
@@ -243,7 +266,29 @@ class Environments:
             )
         return built
 
-    def _check_disk(self, new: Sequence[Target], indexes: IndexSettings) -> None:
+    def _builder(self, steps: Sequence[Step], children: Children) -> Builder:
+        """Return what builds `steps`, once the disk has room for them."""
+        from orchestrator.backends import backend_named
+        from orchestrator.backends.indexes import read_settings
+        from orchestrator.environments.build import Builder
+
+        self.home.prepare()
+        indexes = read_settings(self.variables)
+        self._check_disk([step.target for step in steps if step.found is None], indexes, children)
+        return Builder(
+            home=self.home,
+            store=self.store,
+            backend=backend_named(self._backend),
+            variables=self.variables,
+            indexes=indexes,
+            reporter=self.reporter,
+            offline=self._offline,
+            children=children,
+        )
+
+    def _check_disk(
+        self, new: Sequence[Target], indexes: IndexSettings, children: Children
+    ) -> None:
         """Say what is going to be fetched and taken, and refuse what the disk cannot hold."""
         from orchestrator.environments.disk import announce, check_room, note_full_copies, uncached
         from orchestrator.environments.resolver import Resolver
@@ -256,7 +301,7 @@ class Environments:
             if copied:
                 return frozenset(target.packages)
             python = target.interpreter.path
-            resolver = Resolver(self.variables, indexes, self.reporter, python)
+            resolver = Resolver(self.variables, indexes, self.reporter, python, children)
             return uncached(resolver, target, offline=self._offline)
 
         check_room(new, self.home.environments, missing)

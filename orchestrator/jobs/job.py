@@ -64,6 +64,7 @@ class Job(msgspec.Struct, frozen=True):
         workers: How many workers of the model may live at once, where the session allows fewer.
         models: Keeps the models of jobs that belong together: from the first of them on, they stay
             as they are, whatever is edited meanwhile. By default each job sees every edit.
+        wait: Whether to wait for memory that busy workers hold, instead of refusing the job.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Job(msgspec.Struct, frozen=True):
     force: bool = False
     workers: int = 1
     models: dict[Any, Any] | None = None
+    wait: bool = False
 
     def __post_init__(self) -> None:
         """Check the times.

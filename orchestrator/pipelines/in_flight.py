@@ -59,6 +59,13 @@ class InFlightJobs:
             self.stopped = True
             for one in self._running:
                 one.request()
+        with self._changed:
+            self._changed.notify_all()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless everything is stopped meanwhile."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.stopped, seconds)
 
     def close(self) -> None:
         """Ask every job to stop and wait for their ends; an interrupt ends the jobs at once."""

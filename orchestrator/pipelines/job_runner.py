@@ -32,7 +32,7 @@ RETRYABLE = (JobFailed, OutputError, Crashed, TimedOut)
 """Failures that another attempt may not meet; a rejected input stays rejected."""
 
 FATAL = (EnvironmentFailure, MachineRefused, ManifestError, MemoryRefused, SourceError)
-"""Failures that every other job of the model would meet as well."""
+"""Failures that every other job of the model would meet as well; so is a load that failed."""
 
 
 class Jobs(Protocol):
@@ -93,9 +93,13 @@ class JobRunner:
 
         Raises:
             ModelUnusable: When the model cannot run here.
+            Cancelled: When everything was stopped meanwhile.
         """
         try:
-            return self._jobs.produced_by(self._job)
+            with self._in_flight.cancellation() as cancellation:
+                return self._jobs.produced_by(replace(self._job, cancellation=cancellation))
+        except Cancelled:
+            raise
         except MMError as error:
             raise ModelUnusable(error) from error
 
@@ -135,7 +139,13 @@ class JobRunner:
             with self._in_flight.cancellation() as cancellation:  # one used before may be spent
                 return self._jobs.execute(replace(job, cancellation=cancellation))
 
+        def pause(error: MMError, left: int) -> None:
+            del left
+            self._in_flight.pause(error.retry_after)
+
         try:
-            return with_retries(attempt, self._retries, RETRYABLE)
-        except FATAL as error:
-            raise ModelUnusable(error) from error
+            return with_retries(attempt, self._retries, RETRYABLE, pause)
+        except MMError as error:
+            if isinstance(error, FATAL) or error.retry_after:
+                raise ModelUnusable(error) from error
+            raise

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Process = subprocess.Popen[bytes] | subprocess.Popen[str]
+P = TypeVar("P", bound=Process)
 
 MAX_LINE = 1 << 20
 """Bytes after which a line without an end is handed on as it is."""
@@ -54,7 +55,7 @@ class Children:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: set[Process] = set()
         self._stopped = False
 
     @property
@@ -62,7 +63,7 @@ class Children:
         """Whether `stop` was called."""
         return self._stopped
 
-    def add(self, start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    def add(self, start: Callable[[], P]) -> P:
         """Start a process and count it among these.
 
         Raises:
@@ -75,7 +76,7 @@ class Children:
             self._running.add(process)
             return process
 
-    def remove(self, process: subprocess.Popen[bytes]) -> None:
+    def remove(self, process: Process) -> None:
         """Forget a process that has ended."""
         with self._lock:
             self._running.discard(process)
@@ -103,26 +104,34 @@ def run(
     cwd: Path | None = None,
     check: bool = True,
     timeout: float | None = None,
+    children: Children | None = None,
 ) -> Completed:
     """Run `command` to its end with exactly the environment `variables`.
 
     Its standard input is empty. An interrupt (KeyboardInterrupt) ends the child before it goes on
-    to the caller. After `timeout` seconds, when given, it is ended and counts as failed.
+    to the caller. After `timeout` seconds, when given, it is ended and counts as failed. With
+    `children` it is counted among these.
 
     Raises:
+        Cancelled: When `children` were stopped before it started.
         ProcessError: When it ended with anything but 0 and `check` is true.
         FileNotFoundError: When there is no such program.
     """
-    with subprocess.Popen(
-        list(command),
-        env=dict(variables),
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-    ) as process:
+    family = children or Children()
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            list(command),
+            env=dict(variables),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+        )
+
+    with family.add(start) as process:
         try:
             stdout, stderr = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired as error:
@@ -132,6 +141,8 @@ def run(
         except BaseException:
             stop(process)
             raise
+        finally:
+            family.remove(process)
     if check and process.returncode != 0:
         raise ProcessError(command, process.returncode, stdout, stderr)
     return Completed(stdout, stderr)

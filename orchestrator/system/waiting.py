@@ -39,6 +39,10 @@ class Deadline:
         self.at = time.monotonic() + seconds
         self._paused_at: float | None = None
 
+    def __reduce__(self) -> tuple[type[Deadline], tuple[float, str]]:
+        """Take what is left along to another machine, whose clock is another one."""
+        return Deadline, (max(0.0, self.at - time.monotonic()), self.fix)
+
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
         """Let no time pass in the body, except while a `Wait` in it pauses."""

@@ -85,9 +85,10 @@ PARAMETERS: dict[str, tuple[tuple[str, tuple[type, ...], bool], ...]] = {
         ("threads", (int, OR_NULL), False),
         ("keep_alive", (*NUMBER, OR_NULL), False),
     ),
+    "keep": (("keep_alive", (*NUMBER, OR_NULL), True),),
     "shutdown": (),
 }
-"""The parameters of the requests that wait their turn: their types, and whether they must come."""
+"""The parameters of requests: their types, and whether they must come."""
 
 
 def wrong_parameter(method: str, params: dict[str, Any]) -> str:
@@ -289,6 +290,9 @@ class Server:
             )
         elif wrong := wrong_parameter(method, params):
             send_error(channel, identity, frames.INVALID_PARAMS, f"{method} needs {wrong}")
+        elif method == "keep":
+            self._set_keep_alive(params)
+            reply(channel, identity, {})
         else:
             self._queue.add(QueuedRequest(channel, message, client.pid, self._queue))
 
@@ -418,8 +422,11 @@ class Server:
             self._threads = threads
             runner_api.use_threads(threads)
         if "keep_alive" in params:
-            keep = params["keep_alive"]
-            self._state[state.KEEP] = state.FOREVER if keep is None else float(keep)
+            self._set_keep_alive(params)
+
+    def _set_keep_alive(self, params: dict[str, Any]) -> None:
+        keep = params["keep_alive"]
+        self._state[state.KEEP] = state.FOREVER if keep is None else float(keep)
 
     def _report(self, request: QueuedRequest, error: BaseException) -> None:
         kind = type(error)  # not `isinstance`, which asks the error itself

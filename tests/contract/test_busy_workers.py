@@ -102,8 +102,10 @@ def test_a_request_to_stop_ends_that_wait_too(crowd):
     crowd.begin("hold on")
     with contextlib.closing(Cancellation()) as cancellation:
         cancellation.request()
+        client = crowd.client()
         with pytest.raises(Cancelled, match="waiting for its worker, which is busy"):
-            crowd.client().run(*crowd.job(keys={"cancellation": cancellation}))
+            client.run(*crowd.job(keys={"cancellation": cancellation}))
+    assert not client._jobs
     assert crowd.runtime.status(crowd.record.id).working
 
 

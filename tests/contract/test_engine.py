@@ -39,6 +39,7 @@ from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.jobs.job import Job
 from orchestrator.system.home import Home
 from orchestrator.system.scratch import Scratch
+from orchestrator.system.waiting import Deadline
 from tests.fakes import FakeMemory
 from tests.models import Notes, model
 
@@ -406,6 +407,16 @@ def test_what_cannot_be_loaded_cannot_be_prepared(world):
         world.engine.load(*world.job(spec=broken))
 
 
+@pytest.mark.parametrize("what", ["load", "run"])
+def test_a_load_may_be_given_less_time_than_the_manifest_gives_it(world, what):
+    source = SOURCE.replace("time.sleep(0.5)", "time.sleep(600)")
+    job, model = world.job(
+        spec=replace(world.spec, runner={"runner.py": source}, options={"slow": True})
+    )
+    with pytest.raises(TimedOut, match=r"longer than 0\.5 seconds to load"):
+        getattr(world.engine, what)(job, replace(model, load_timeout=0.5))
+
+
 def test_what_does_not_fit_cannot_be_prepared(here):
     here.memory.left = 5
     with pytest.raises(MemoryRefused):
@@ -730,6 +741,23 @@ def test_files_that_a_node_does_not_see_travel_as_bytes(on_ray, tmp_path):
         ours_alone = Path(f"/dev/fd/{stream.fileno()}")
         for _ in range(2):
             assert on_ray.run("file", path=ours_alone)["file"].read() == b"text!"
+
+
+def test_a_wait_for_a_place_on_a_node_ends_with_the_deadline(on_ray):
+    begun, cancellation = threading.Event(), Cancellation()
+    keys = {"on_event": lambda _: begun.set(), "cancellation": cancellation}
+
+    def work():
+        with pytest.raises(Cancelled):
+            on_ray.run("wait", keys=keys)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(SOON)
+    with pytest.raises(TimedOut, match="waiting for a worker on a node"):
+        on_ray.run(keys={"deadline": Deadline(0.3)})
+    cancellation.request()
+    thread.join(SOON)
 
 
 def test_models_on_one_gpu_wait_their_turn(on_ray):

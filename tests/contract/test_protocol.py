@@ -64,7 +64,7 @@ class Reader:
 
 def test_the_page_has_an_example_of_every_method():
     methods = {body.get("method") for arrow, body, _ in examples() if arrow == "→"}
-    assert methods == {"hello", "load", "run", "cancel", "status", "shutdown"}
+    assert methods == {"hello", "load", "run", "cancel", "status", "keep", "shutdown"}
 
 
 @pytest.mark.every_python

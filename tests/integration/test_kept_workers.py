@@ -137,6 +137,17 @@ def test_load_has_a_worker_ready_before_its_first_job(run):
     assert worker["jobs"] == 1
 
 
+def test_load_has_so_many_workers_ready_and_says_how_long_they_stay(run):
+    run("load", "keeps")
+    assert run("load", "keeps", "--workers", "2", "--keep-alive", "1h").code == 0
+    found = workers(run)
+    assert [worker["keep_alive"] for worker in found] == [3600, 3600]
+    assert run("run", "keeps", "--text", "a").out.strip() in {str(each["pid"]) for each in found}
+    assert len(workers(run)) == 2
+    assert run("stop", "keeps").code == 0
+    assert workers(run) == []
+
+
 def test_load_is_refused_where_nothing_would_stay(run):
     refused = run("load", "keeps", "--keep-alive", "0")
     assert (refused.code, workers(run)) == (2, [])

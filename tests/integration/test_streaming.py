@@ -14,7 +14,7 @@ task: try-{name}
 summary: Sing, and wait for a file before the end
 environment: {{python: ">=3.10", dependencies: []}}
 inputs:
-  wait: {{type: text, required: true, help: The file to wait for}}
+  flag: {{type: text, required: true, help: The file to wait for}}
   busy: {{type: boolean, default: false, help: Stream dots while waiting}}
   other: {{type: boolean, default: false, help: Return something else than was streamed}}
 outputs:
@@ -27,11 +27,11 @@ RUNNER = """
 
     def load(context): ...
 
-    def run(model, job, *, wait, busy, other):
+    def run(model, job, *, flag, busy, other):
         parts = [array.array("h", [1, 2, 3]), array.array("h", [4, 5])]
         job.emit("text", "one ")
         job.emit("sound", (parts[0], 8000))
-        while not os.path.exists(wait):
+        while not os.path.exists(flag):
             if job.cancelled:
                 return {}
             time.sleep(0.01)
@@ -53,7 +53,7 @@ def sing(workplace, manifests, tmp_path):
     """Return a function that starts a run, and that to let it end."""
 
     def sing(*words):
-        words = ["run", "singer", "--wait", str(tmp_path / "go"), *words]
+        words = ["run", "singer", "--flag", str(tmp_path / "go"), *words]
         return subprocess.Popen(
             [*MM, *words, "--manifests", str(manifests)],
             env={**os.environ, **workplace},
@@ -87,7 +87,7 @@ def test_sound_is_there_before_the_job_ends_with_an_open_length(sing):
 
 
 def test_what_only_stands_at_the_end_of_a_pipe_gets_all_or_nothing(mm, manifests, tmp_path):
-    words = ("run", "singer", "--wait", tmp_path / "never", "--manifests", manifests)
+    words = ("run", "singer", "--flag", tmp_path / "never", "--manifests", manifests)
     ended = mm(*words, "--timeout", "1")
     assert (ended.code, ended.out) == (6, "")
     ended = mm(*words, "--timeout", "1", "-o", "-")
@@ -97,7 +97,7 @@ def test_what_only_stands_at_the_end_of_a_pipe_gets_all_or_nothing(mm, manifests
 def test_a_file_gets_a_whole_wav(sing, workplace, manifests, tmp_path):
     (tmp_path / "go").touch()
     with (tmp_path / "out.wav").open("wb") as stream:
-        words = ["run", "singer", "--wait", str(tmp_path / "go"), "-o", "sound=-"]
+        words = ["run", "singer", "--flag", str(tmp_path / "go"), "-o", "sound=-"]
         command = [*MM, *words, "--manifests", str(manifests)]
         subprocess.run(command, env={**os.environ, **workplace}, stdout=stream, check=True)
     data = (tmp_path / "out.wav").read_bytes()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.engines.ray.cluster import Cluster
     from orchestrator.engines.ray.driver import RayEngine
+    from orchestrator.jobs.cancellation import Cancellation
     from orchestrator.workspace import Workspace
 
 
@@ -55,7 +56,12 @@ class ClusterPreparer:
         """Do nothing: each node looks for the files, or fetches them."""
 
     def prepare(
-        self, declared: Declared, device: str, dtype: str, deadline: Deadline = ENDLESS
+        self,
+        declared: Declared,
+        device: str,
+        dtype: str,
+        deadline: Deadline = ENDLESS,
+        cancellation: Cancellation | None = None,
     ) -> PreparedModel:
         """Return what a node needs for `declared`, device and data type chosen for all nodes alike.
 
@@ -64,7 +70,7 @@ class ClusterPreparer:
             MemoryRefused: When no node is large enough, and none will be added.
             ManifestError, EnvironmentFailure: When a file of the model is missing.
         """
-        del deadline  # nothing is built on this machine
+        del deadline, cancellation  # nothing is built on this machine
         began = time.time_ns()
         manifest = declared.manifest
         chosen = choose_device(manifest, device, self._cluster.devices(), "the cluster")

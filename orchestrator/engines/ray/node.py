@@ -134,6 +134,7 @@ class NodeWorker:
 
         def load(send: Send) -> Any:
             assert self._engine is not None
+            self._model = replace(self._model, load_timeout=job.load_timeout)
             self._engine.load(replace(job, on_event=_send_events(send)), self._model)
             return {"worker": [record.id for record in self._engine.idle]}
 

@@ -6,6 +6,7 @@ one takes the next job, and when an idle one makes room for another model.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.core.units import counted
 from orchestrator.engines.ray.cluster import demand_of
 from orchestrator.engines.ray.slots import ActorLost, Slot, get
+from orchestrator.engines.start_failures import FAILED_LOADS, StartFailures
 from orchestrator.errors import Cancelled, Crashed, EnvironmentFailure
+from orchestrator.system.waiting import too_late
 from orchestrator.version import __version__
 
 if TYPE_CHECKING:
@@ -74,6 +77,7 @@ class Pool:
         self._slots: list[Slot] = []
         self._idle: list[Slot] = []
         self._failed: dict[str, list[BaseException]] = {}
+        self._failures = StartFailures(reporter)
         self._waiting: dict[str, int] = {}
         self._lost: dict[str, int] = {}
         self._most: dict[str, int] = {}
@@ -91,6 +95,7 @@ class Pool:
 
         Raises:
             Cancelled: When the job was cancelled, or the pool closed.
+            TimedOut: When the job's deadline has passed.
             MMError: When none can be had.
         """
         key = model.worker.digest
@@ -113,9 +118,14 @@ class Pool:
                     if errors := self._failed.get(key):
                         raise errors.pop()
                     mine = sum(1 for slot in self._slots if slot.key == key)
+                    if not mine and (error := self._failures.repeated(key)):
+                        raise error
                     if mine < min(max(self._limit, job.workers), self._most.get(key, mine + 1)):
                         self._ask_for(key, job, model, load=load)
-                    self._changed.wait()
+                    left = job.deadline.at - time.monotonic()
+                    if left <= 0:
+                        raise too_late(model.name, "a worker on a node", job.deadline)
+                    self._changed.wait(None if left == math.inf else left)
             finally:
                 self._waiting[key] -= 1
 
@@ -208,9 +218,12 @@ class Pool:
             else:
                 self._fail(slot, too_many_lost(slot.model.name))
         except BaseException as error:  # noqa: BLE001 - raised in the thread that waits for it
+            if isinstance(error, FAILED_LOADS):
+                self._failures.keep(slot.key, error)
             self._fail(slot, error)
         else:
             self._lost[slot.key] = 0
+            self._failures.forget(slot.key)
             self.give_back(slot)
         finally:
             self._start_threads.discard(threading.current_thread())

@@ -103,7 +103,8 @@ class Slot:
             MMError, ActorLost: As `open`.
         """
         began = time.perf_counter()
-        job = Job(self.model.name, force=self.force)
+        limit = self.model.load_timeout
+        job = Job(self.model.name, force=self.force, load_timeout=limit)
         messages = self.actor.load.options(num_returns="streaming").remote(job)
         self.worker = next(iter(self._consume(messages, reporter)["worker"]), "")
         self.loaded = time.perf_counter() - began

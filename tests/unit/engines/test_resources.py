@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -20,10 +22,25 @@ from tests.fakes import FakeMemory
 from tests.models import Notes, model
 
 GIB = 1 << 30
+SOON = 30.0
 
 
 def stop():
     raise Cancelled("as asked")
+
+
+class Reached(threading.Event):
+    """Says that a job has no worker to go to, and that this was asked after its memory check."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = 0
+
+    def __call__(self):
+        self.asked += 1
+        if self.asked > 1:
+            self.set()
+        return True
 
 
 class World:
@@ -36,6 +53,8 @@ class World:
         self.notes = Notes()
         self.resources = Resources(self.runtime, self.memory, self.notes)
         self.evicted = []
+        self.threads = ThreadPoolExecutor()
+        self.cancellation = Cancellation()
         self.manifest = model(tmp_path, "wants").manifest
 
     def worker(
@@ -48,11 +67,13 @@ class World:
         need=0,
         waiting=0,
         pid=2**22 + 1,
+        kept=False,
     ):
         # Its supervisor is this very process, so that it counts as alive.
         record = WorkerRecord(
             id=name, model=name, supervisor=os.getpid(), started=start_time(os.getpid()),
             environment="", socket="", log="", device=device, need=need,
+            kept=kept,
         )  # fmt: skip
         self.runtime.write(record)
         numbers = [pid, 0, waiting, since, 300, state.FOREVER, 0, does]
@@ -71,9 +92,21 @@ class World:
             need=need, device=keys.pop("device", "cpu"),
         )  # fmt: skip
         model = PreparedModel(self.manifest, spec, dict)
+        alone = keys.pop("alone", lambda: True)
+        used = keys.pop("used", ())
         return self.resources.start_when_fits(
-            Job("wants", **keys), model, begin or self.begin, find=find, evict=self.evict
-        )
+            Job("wants", **keys), model, begin or self.begin,
+            find=find, evict=self.evict, owns=lambda record: record.id != "foreign", alone=alone,
+            in_use=lambda record: record.id in used,
+        )  # fmt: skip
+
+    def wait(self, need, **keys):
+        """Begin a start that waits for memory, in a thread, and return its future."""
+        claimed = Reached()
+        keys.setdefault("cancellation", self.cancellation)
+        waiting = self.threads.submit(self.make, need, wait=True, alone=claimed, **keys)
+        assert claimed.wait(SOON)
+        return waiting
 
     def begin(self):
         """Take note that no other start may begin now, and begin this one."""
@@ -84,7 +117,11 @@ class World:
 
 @pytest.fixture
 def world(tmp_path):
-    return World(tmp_path, 2 * GIB)
+    made = World(tmp_path, 2 * GIB)
+    yield made
+    made.cancellation.request()
+    made.threads.shutdown()
+    made.cancellation.close()
 
 
 def test_what_fits_stops_nobody(world):
@@ -187,3 +224,114 @@ def test_a_start_that_waits_for_another_can_be_cancelled(world):
         cancellation.request()
         with world.runtime.starting(), pytest.raises(Cancelled, match="waiting for another mm"):
             world.make(0, cancellation=cancellation)
+
+
+BUSY = {"does": WorkerState.BUSY, "pid": os.getpid(), "need": GIB}
+
+
+def test_a_job_that_may_wait_begins_once_a_busy_worker_is_idle_and_was_stopped(world):
+    world.worker("other", **{**BUSY, "since": 1.0})
+    world.worker("kept", kept=True, **BUSY)
+    waiting = world.wait(3 * GIB)
+    assert world.resources.claimed("kept")
+    assert not world.resources.claimed("other")  # one suffices
+    assert not waiting.done()
+    world.worker("kept", kept=True, pid=os.getpid(), need=GIB)
+    assert waiting.result() == "begun"
+    assert world.evicted == ["kept"]
+    assert not world.resources.claimed("kept")
+
+
+@pytest.mark.parametrize("name", ["foreign", "small", "gone"])
+def test_a_job_that_may_wait_is_refused_where_no_busy_worker_could_make_room(world, name):
+    if name != "gone":
+        world.worker(name, **{**BUSY, "need": 2 * GIB if name == "foreign" else GIB // 2})
+    with pytest.raises(MemoryRefused):
+        world.make(3 * GIB, wait=True)
+
+
+def test_a_job_is_refused_once_the_worker_that_it_waits_for_is_no_help(world):
+    world.worker("busy", **BUSY)
+    waiting = world.wait(3 * GIB)
+    world.runtime.forget("busy")  # and other programs have taken what it had
+    with pytest.raises(MemoryRefused):
+        waiting.result()
+
+
+def test_a_worker_that_a_job_has_but_does_not_show_yet_is_busy(world):
+    world.worker("taken", pid=os.getpid(), need=GIB)
+    used = {"taken"}
+    waiting = world.wait(3 * GIB, used=used)
+    assert world.resources.claimed("taken")
+    assert world.evicted == []
+    used.clear()
+    assert waiting.result() == "begun"
+    assert world.evicted == ["taken"]
+
+
+def test_a_wait_for_memory_says_so_and_ends_with_the_deadline(world):
+    world.worker("busy", **BUSY)
+    with pytest.raises(TimedOut, match="waiting for memory, which busy uses"):
+        world.make(3 * GIB, wait=True, deadline=Deadline(1.1))
+    assert ("wants", "waiting for memory, which busy uses") in world.notes.steps
+    assert not world.resources.claimed("busy")
+
+
+def test_each_of_several_waits_for_memory_can_be_cancelled(world):
+    world.worker("busy", **BUSY)
+    with contextlib.closing(Cancellation()) as first, contextlib.closing(Cancellation()) as last:
+        waits = [world.wait(3 * GIB, cancellation=first)]
+        waits.append(world.threads.submit(world.make, GIB, wait=True, cancellation=last))
+        last.request()
+        with pytest.raises(Cancelled, match="memory, after others that wait for it"):
+            waits.pop().result()
+        first.request()
+        with pytest.raises(Cancelled, match="waiting for memory, which busy uses"):
+            waits.pop().result()
+    assert world.make(GIB, wait=True) == "begun"
+
+
+def test_those_that_wait_for_memory_begin_in_the_order_in_which_they_came(world):
+    world.worker("busy", **BUSY)
+    begun = []
+    first = world.wait(3 * GIB, begin=lambda: begun.append("large"))
+    asked = threading.Event()
+
+    def alone():
+        asked.set()
+        return True
+
+    small = {"begin": lambda: begun.append("small"), "alone": alone}
+    second = world.threads.submit(world.make, GIB, wait=True, **small)
+    assert asked.wait(SOON)
+    world.worker("busy", pid=os.getpid(), need=GIB)
+    first.result()
+    second.result()
+    assert begun == ["large", "small"]
+
+
+def test_no_other_start_takes_the_memory_that_another_waits_for(world):
+    world.worker("busy", **{**BUSY, "need": 2 * GIB})
+    waiting = world.wait(3 * GIB)  # 2 GiB are free and as many will be: one more than it needs
+    with pytest.raises(MemoryRefused, match="1 GiB are free"):
+        world.make(GIB + 1)
+    with pytest.raises(MemoryRefused):  # nor one that has another worker to go to
+        world.make(GIB + 1, wait=True, alone=lambda: False)
+    assert world.make(GIB) == "begun"
+    world.memory.left = 3 * GIB
+    waiting.result()
+
+
+def test_models_of_which_nothing_is_known_and_other_devices_wait_for_no_one(world):
+    world.worker("busy", **BUSY)
+    waiting = world.wait(3 * GIB)
+    assert world.make(0, wait=True) == "begun"
+    world.memory.left = 100 * GIB
+    waiting.result()
+
+
+def test_a_job_that_has_another_worker_by_now_waits_no_longer(world):
+    world.worker("busy", **BUSY)
+    answers = iter([True, True, False])
+    with pytest.raises(MemoryRefused):
+        world.make(3 * GIB, wait=True, alone=lambda: next(answers))

@@ -8,8 +8,9 @@ from orchestrator.environments.interpreters import Interpreters
 from orchestrator.environments.locks import UserLockOptions
 from orchestrator.environments.store import Marker
 from orchestrator.environments.targets import KEPT, Choice, ResolutionCache
-from orchestrator.errors import EnvironmentFailure
+from orchestrator.errors import Cancelled, EnvironmentFailure, TimedOut
 from orchestrator.system.home import Home
+from orchestrator.system.waiting import Deadline
 from tests.models import Notes, facts, model
 
 A, B = "a" * 64, "b" * 64
@@ -284,3 +285,32 @@ def test_where_nothing_can_be_written_nothing_is_kept(tmp_path):
     cache = ResolutionCache(tmp_path / "resolved.json")
     cache.keep("k", (CHOICE,))
     assert ResolutionCache(tmp_path / "resolved.json").get("k") is None
+
+
+def test_a_wait_for_the_build_of_another_process_ends_with_the_deadline_or_a_request(machine):
+    one = model(machine.root, "one").locked(six())
+    environments = machine.environments
+    with environments.store.build_lock(environments.target(one).digest):
+        with pytest.raises(TimedOut, match="waiting for another mm, which builds its env"):
+            environments.ensure(one, Deadline(0.01))
+        with pytest.raises(Cancelled, match="waiting for another mm, which builds its env"):
+            environments.ensure(one, stopped=lambda: True)
+
+
+def test_what_another_process_has_built_meanwhile_is_not_built_again(machine):
+    # The guard of unit tests forbids processes.
+    one = model(machine.root, "one", probe=("six",)).locked(six())
+    environments = machine.environments
+    target = environments.target(one)
+    looked = []
+
+    def look():
+        if looked:
+            return False
+        looked.append(publish(environments, target, probes=["six"]))
+        held.release()
+        return False
+
+    held = environments.store.build_lock(target.digest)
+    assert environments.ensure(one, stopped=look).path == looked[0]
+    assert environments.reporter.notes == []

@@ -182,3 +182,38 @@ def test_the_jobs_of_a_batch_keep_their_model(world):
     kept = []
     world.run(Jobs(lambda job: kept.append(job.models) or "x"), ["a", "b"])
     assert kept[0] is kept[1] is not None
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_load_that_fails_in_the_middle_ends_the_batch_after_its_retries(world, retries):
+    def execute(job):
+        if job.inputs["text"] == "a":
+            return "x"
+        error = JobFailed("m failed while loading")
+        error.retry_after = 0.01
+        raise error
+
+    jobs = Jobs(execute)
+    with pytest.raises(JobFailed, match="while loading"):
+        world.run(jobs, ["a", *"b" * 1000], retries=retries)
+    assert jobs.ran == ["a", *"b" * (retries + 1)]
+    assert world.written() == 1
+
+
+def test_an_interrupt_ends_the_pause_before_the_next_try(world):
+    tried = threading.Event()
+
+    def execute(job):
+        if job.inputs["text"] == "a":
+            tried.wait(SOON)
+            return "x"
+        error = JobFailed("m failed while loading")
+        error.retry_after = 3600
+        tried.set()
+        raise error
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with pytest.raises(Cancelled, match="interrupted"):
+        world.run(Jobs(execute), ["a", "b"], report=interrupt, workers=2, retries=1)

@@ -1,6 +1,8 @@
 """Deadlines whose clock stands still, and waits that are said and ended."""
 
 import contextlib
+import copy
+import math
 import time
 
 import pytest
@@ -61,3 +63,10 @@ def test_a_request_to_stop_ends_a_wait_and_is_there_for_the_next():
             with pytest.raises(Cancelled, match="while it was waiting for another"):
                 Wait("m", "another", Notes(), stopped=stopped).look()
     assert not asked_to_stop(None)()
+
+
+def test_on_another_machine_counts_what_is_left():
+    sent = copy.copy(Deadline(600, "as asked"))
+    assert 0 < sent.seconds <= 600
+    assert (sent.fix, copy.copy(ENDLESS).seconds) == ("as asked", math.inf)
+    assert copy.copy(Deadline(0)).seconds == 0
