@@ -58,10 +58,13 @@ class FakeEnvironments(Environments):
     ensured = 0
     deadline = ENDLESS
 
+    def build(self, deadline: Deadline) -> None:
+        time.sleep(0.01)
+
     def ensure(self, declared: Declared, deadline: Deadline = ENDLESS) -> Environment:
         self.ensured += 1
         self.deadline = deadline
-        time.sleep(0.01)  # it is built
+        self.build(deadline)
         path = self.store.directory("echo", DIGEST)
         return Environment(
             digest=DIGEST,

@@ -11,6 +11,10 @@ from orchestrator.client.worker import NotBegun, Worker
 from orchestrator.engines.interface import ATTEMPTS, never_began
 from orchestrator.engines.messages import load_in_worker, run_in_worker
 from orchestrator.errors import Cancelled
+from orchestrator.jobs.cancellation import asked_to_stop
+from orchestrator.system.flock import PAUSE
+from orchestrator.system.reporter import Silent
+from orchestrator.system.waiting import Wait
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +54,7 @@ class LocalEngine:
         self._changed = threading.Condition(self._lock)
         self._idle: dict[str, list[Worker]] = {}
         self._all: set[Worker] = set()
+        self._ending: set[Worker] = set()
         self._count: dict[str, int] = {}  # of those that live or are about to
         self._current: dict[tuple[str, str, str], str] = {}  # by model, device and data type
         self._outdated: set[str] = set()
@@ -87,43 +92,56 @@ class LocalEngine:
             return [worker.record for idle in self._idle.values() for worker in idle]
 
     def close(self) -> None:
-        """End every worker; a job that still runs ends as cancelled."""
+        """End every worker; a job that still runs ends as cancelled.
+
+        Called again after an interrupt, it ends those that are left.
+        """
         with self._lock:
             self._closed = True
-            idle = set()
             for key in self._idle:
                 while worker := self._take_idle(key):
-                    idle.add(worker)
-            busy = self._all - idle
+                    self._ending.add(worker)
+            busy = self._all - self._ending
             self._changed.notify_all()
         for worker in busy:
             worker.interrupt()
-        for worker in idle:
-            worker.stop()
+        for worker in list(self._ending):
+            self._end(worker)
 
     def _take(self, key: str, job: Job, model: PreparedModel, timings: dict[str, float]) -> Worker:
         """Return an idle worker, a new one where there may be more, or wait for one."""
         if worker := self._take_idle(key):
             return worker
-        with self._lock:
-            while True:
-                if self._closed:
-                    raise _session_ended(model)
+        stopped = asked_to_stop(job.cancellation)
+        # The job that has the worker is the caller's own: nothing is said of the wait.
+        with Wait(model.name, "a free worker", Silent(), job.deadline, stopped) as wait:
+            while not self._take_place(key, job, model):
                 if worker := self._take_idle(key):
                     return worker
-                if self._count.get(key, 0) < max(self._limit, job.workers):
-                    self._count[key] = self._count.get(key, 0) + 1
-                    break
-                self._waiting += 1
-                try:
-                    self._changed.wait()
-                finally:
-                    self._waiting -= 1
+                wait.look()
         try:
             return self._start(job, model, timings)
         except BaseException:
             self._drop(key)
             raise
+
+    def _take_place(self, key: str, job: Job, model: PreparedModel) -> bool:
+        """Take the place of a new worker; without one, wait a moment for one that is given back."""
+        with self._lock:
+            if self._closed:
+                raise _session_ended(model)
+            if self._idle.get(key):
+                return False
+            count = self._count.get(key, 0)
+            if count < max(self._limit, job.workers):
+                self._count[key] = count + 1
+                return True
+            self._waiting += 1
+            try:
+                self._changed.wait(PAUSE)
+            finally:
+                self._waiting -= 1
+            return False
 
     def _take_idle(self, key: str) -> Worker | None:
         """Return an idle worker, which is the caller's from now on, if there is one.
@@ -180,6 +198,7 @@ class LocalEngine:
         worker.stop()
         with self._lock:
             self._all.discard(worker)
+            self._ending.discard(worker)
 
     def _evict(self, record: WorkerRecord) -> bool:
         """End an idle worker of ours to free its memory for another."""

@@ -16,6 +16,7 @@ from orchestrator.system import machine
 from orchestrator.system.file_stamps import FileStamps
 from orchestrator.system.home import make_private
 from orchestrator.system.processor import native_dtypes
+from orchestrator.system.reporter import Silent
 from orchestrator.system.waiting import ENDLESS, Deadline, Wait
 from orchestrator.version import __version__
 
@@ -74,7 +75,7 @@ class LocalPreparer:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
         self._held: dict[str, Held] = {}
 
     def check(self, declared: Declared) -> None:
@@ -102,12 +103,24 @@ class LocalPreparer:
 
     def _environment(self, declared: Declared, deadline: Deadline) -> Environment:
         """Return the model's environment, built if need be, and held for as long as we live."""
-        with self._lock:
+        # One lock for each model: others do not wait for its build.
+        lock = self._locks.setdefault(declared.name, threading.Lock())
+        with Wait(declared.name, "its environment", Silent(), deadline) as own:
+            while not lock.acquire(blocking=False):
+                own.pause()
+        try:
             environment = self._workspace.environments.ensure(declared, deadline)
             if environment.digest not in self._held:
                 with self._wait(declared, "removes an environment", deadline) as wait:
-                    self._held[environment.digest] = environment.hold(wait.pause)
+                    self._hold(environment.digest, environment.hold(wait.pause))
             return environment
+        finally:
+            lock.release()
+
+    def _hold(self, digest: str, held: Held) -> None:
+        """Keep what is held, once."""
+        if self._held.setdefault(digest, held) is not held:
+            held.release()
 
     def _worker_spec(
         self,
@@ -172,8 +185,7 @@ class LocalPreparer:
             overlay = self._workspace.sources.overlay(
                 declared, conditions, environment.python, wait.pause
             )
-        if self._held.setdefault(overlay.digest, overlay.held) is not overlay.held:
-            overlay.held.release()
+        self._hold(overlay.digest, overlay.held)
         return overlay
 
     def _wait(self, declared: Declared, doing: str, deadline: Deadline) -> Wait:

@@ -12,12 +12,13 @@ import msgspec
 from orchestrator.environments.plan import Action, Step, plan
 from orchestrator.environments.store import Store, Stored, python_of
 from orchestrator.environments.targets import Target, Targets
-from orchestrator.errors import EnvironmentFailure, MMError
-from orchestrator.system.flock import nap
+from orchestrator.errors import Cancelled, EnvironmentFailure, MMError
+from orchestrator.system.flock import PAUSE, nap
 from orchestrator.system.waiting import ENDLESS, Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from orchestrator.backends.indexes import IndexSettings
@@ -126,11 +127,12 @@ class Environments:
 
         Args:
             declared: The model.
-            deadline: What ends the wait for another's build.
+            deadline: What ends the wait for another's build; a request to stop ends our own.
 
         Raises:
             EnvironmentFailure: When it cannot be built.
             TimedOut: When the deadline has passed.
+            Cancelled: When the caller was asked to stop.
         """
         return self.sync([declared], jobs=1, deadline=deadline)[0]
 
@@ -190,7 +192,7 @@ class Environments:
     def _build(self, steps: Sequence[Step], jobs: int, deadline: Deadline) -> dict[str, Stored]:
         """Build the environments of `steps` and return them by digest."""
         # What builds is imported here: every `mm run` looks for its environment through this class.
-        from concurrent.futures import ThreadPoolExecutor, as_completed
+        from concurrent.futures import ThreadPoolExecutor
 
         from orchestrator.backends import backend_named
         from orchestrator.backends.indexes import read_settings
@@ -218,7 +220,7 @@ class Environments:
         with ThreadPoolExecutor(max_workers=max(1, jobs), thread_name_prefix="mm-build") as pool:
             running = {pool.submit(builder.build, step): step.target for step in steps}
             try:
-                for future in as_completed(running):
+                for future in _as_completed(running, deadline):
                     target = running[future]
                     try:
                         built[target.digest] = future.result()
@@ -281,3 +283,22 @@ class Environments:
             mine=target.mine,
             store=self.store,
         )
+
+
+def _as_completed(
+    running: Mapping[Future[Stored], Target], deadline: Deadline
+) -> Iterator[Future[Stored]]:
+    """Yield builds as they end.
+
+    Raises:
+        Cancelled: When the caller was asked to stop.
+    """
+    from concurrent.futures import FIRST_COMPLETED, wait
+
+    left = set(running)
+    while left:
+        done, left = wait(left, PAUSE, FIRST_COMPLETED)
+        yield from done
+        if left and deadline.stopped():
+            model = running[left.pop()].model
+            raise Cancelled(f"{model} was cancelled while its environment was built")

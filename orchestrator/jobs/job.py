@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.core.devices import AUTO
 from orchestrator.core.units import MAX_SECONDS, timeout_problem
 from orchestrator.errors import UsageError
+from orchestrator.jobs.cancellation import asked_to_stop
 from orchestrator.system.waiting import ENDLESS, Deadline
 
 if TYPE_CHECKING:
@@ -95,3 +97,8 @@ class Job(msgspec.Struct, frozen=True):
         stay = self.keep_alive
         if stay is not None and not (0 <= stay <= MAX_SECONDS or stay == math.inf):
             raise UsageError(f"a worker cannot stay for {self.keep_alive} seconds")
+
+    def stopped_by(self, cancellation: Cancellation) -> Job:
+        """Return this job as `cancellation` stops it, whatever it is waiting for."""
+        deadline = self.deadline.stopped_by(asked_to_stop(cancellation))
+        return replace(self, cancellation=cancellation, deadline=deadline)

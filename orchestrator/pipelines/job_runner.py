@@ -24,9 +24,9 @@ from orchestrator.errors import (
 from orchestrator.jobs.retries import with_retries
 
 if TYPE_CHECKING:
+    from orchestrator.jobs.in_flight import InFlightJobs
     from orchestrator.jobs.job import Job
     from orchestrator.jobs.results import Result
-    from orchestrator.pipelines.in_flight import InFlightJobs
 
 RETRYABLE = (JobFailed, OutputError, Crashed, TimedOut)
 """Failures that another attempt may not meet; a rejected input stays rejected."""
@@ -93,9 +93,13 @@ class JobRunner:
 
         Raises:
             ModelUnusable: When the model cannot run here.
+            Cancelled: When everything was stopped meanwhile.
         """
         try:
-            return self._jobs.produced_by(self._job)
+            with self._in_flight.cancellation() as cancellation:
+                return self._jobs.produced_by(self._job.stopped_by(cancellation))
+        except Cancelled:
+            raise
         except MMError as error:
             raise ModelUnusable(error) from error
 
@@ -113,7 +117,7 @@ class JobRunner:
                 return False
             try:
                 with self._in_flight.cancellation() as cancellation:
-                    self._jobs.load(replace(self._job, cancellation=cancellation))
+                    self._jobs.load(self._job.stopped_by(cancellation))
             except Cancelled:
                 raise
             except MMError as error:
@@ -133,7 +137,7 @@ class JobRunner:
 
         def attempt() -> Result:
             with self._in_flight.cancellation() as cancellation:  # one used before may be spent
-                return self._jobs.execute(replace(job, cancellation=cancellation))
+                return self._jobs.execute(job.stopped_by(cancellation))
 
         try:
             return with_retries(attempt, self._retries, RETRYABLE)

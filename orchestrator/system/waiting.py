@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import time
 from typing import TYPE_CHECKING
@@ -31,13 +32,21 @@ class Deadline:
 
     Attributes:
         at: The time of `time.monotonic` at which it passes, if its clock runs on.
+        stopped: Whether the caller was asked to stop, which ends its waits as well.
     """
 
     def __init__(self, seconds: float = math.inf, fix: str = "allow more with --timeout") -> None:
         self.seconds = seconds
         self.fix = fix
         self.at = time.monotonic() + seconds
+        self.stopped: Callable[[], bool] = lambda: False
         self._paused_at: float | None = None
+
+    def stopped_by(self, stopped: Callable[[], bool]) -> Deadline:
+        """Return this deadline for a caller whom something else may stop as well."""
+        one = copy.copy(self)
+        one.stopped = stopped
+        return one
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -123,7 +132,7 @@ class Wait:
             Cancelled: When the caller was asked to stop.
         """
         now = time.monotonic()
-        if self._stopped():
+        if self._stopped() or self._deadline.stopped():
             raise Cancelled(f"{self._subject} was cancelled while it was waiting for {self.what}")
         if now >= self._deadline.at:
             raise too_late(self._subject, self.what, self._deadline)
