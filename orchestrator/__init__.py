@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.version import __version__
 
 if TYPE_CHECKING:
+    from orchestrator.async_session import AsyncSession
     from orchestrator.core.manifest import Input
     from orchestrator.core.pipelines import Step
     from orchestrator.errors import (
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.session import Session
 
 _HOMES = {
+    "AsyncSession": "async_session",
     "Session": "session",
     "Result": "jobs.results",
     "Artifact": "jobs.results",
@@ -40,6 +42,7 @@ _HOMES = {
 
 __all__ = [
     "Artifact",
+    "AsyncSession",
     "Audio",
     "Cancelled",
     "Crashed",

@@ -25,34 +25,33 @@ from orchestrator.engines import local_engine
 from orchestrator.engines.messages import decode_output
 from orchestrator.engines.preparing import LocalPreparer
 from orchestrator.errors import Cancelled, Crashed, MMError, UsageError
-from orchestrator.jobs.cancellation import Cancellation
+from orchestrator.jobs.calling_thread import CallingThread
 from orchestrator.jobs.input_files import describe_inputs, resolve_files
-from orchestrator.jobs.job import Job
+from orchestrator.jobs.job import Event, Job
 from orchestrator.jobs.receipts import receipt
 from orchestrator.jobs.results import Result
 from orchestrator.jobs.retries import with_retries
 from orchestrator.session_models import SessionModels
+from orchestrator.system.finishing import to_the_end
 from orchestrator.system.reporter import Reporter, Silent
 from orchestrator.system.scratch import Scratch
 from orchestrator.system.userenv import snapshot
 from orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
     from types import TracebackType
 
     from orchestrator.catalog import Catalog, Declared
     from orchestrator.engines import EngineFactory
     from orchestrator.engines.interface import Engine, PreparedModel
     from orchestrator.engines.preparing import Preparer
-    from orchestrator.jobs.job import Event
+    from orchestrator.jobs.in_flight import InFlightJobs, JobFuture
 
 
 ENGINES = ("local", "ray")
 
-MAX_THREADS = 64
-"""Jobs of one session that may be under way at once, unless it may have more than half as many
-workers; those beyond wait for a thread."""
+_END = object()
+"""Comes after the last chunk of a stream."""
 
 
 P = ParamSpec("P")
@@ -138,12 +137,11 @@ class Session:
             self._scratch.close()
             raise
         self._workers = workers
-        self._lock = threading.Lock()
-        self._executor: ThreadPoolExecutor | None = None
+        self._lock = threading.RLock()  # a signal handler may submit a job
+        self._thread = CallingThread()
+        self._in_flight: InFlightJobs | None = None
         self._program = workspace is None  # a command words its own errors
         self._models = SessionModels(self.workspace, self._preparer)
-        self._submitted: set[Cancellation] = set()
-        self._cancelled = False
         self._closed = False
         self._forked = False
         _sessions.add(self)
@@ -162,25 +160,38 @@ class Session:
     def close(self, *, cancel: bool = False) -> None:
         """End the workers and remove the jobs' directories, artifacts included.
 
+        Jobs that are queued are cancelled; those that have begun end first. An interrupt cancels
+        them, another one ends them at once, and everything is closed before it is raised.
+
         Args:
-            cancel: Whether to cancel what was submitted and has not ended, instead of waiting.
+            cancel: Whether to cancel what has begun as well, instead of waiting.
+
+        Raises:
+            UsageError: In the middle of a job, which would have to end first.
         """
         if self._closed or self._forked:
             return
-        self._closed = True
-        try:
-            if self._executor is not None:
-                if cancel:
-                    with self._lock:
-                        self._cancelled = True
-                        for cancellation in self._submitted:
-                            cancellation.request()
-                self._executor.shutdown(wait=True, cancel_futures=cancel)
-        finally:  # an interrupt does not wait, and each is closed whatever another one raises
-            with contextlib.ExitStack() as stack:
-                stack.callback(self._preparer.close)
-                stack.callback(self._scratch.close)
-                stack.callback(self._engine.close)
+        self._thread.check_may_wait()
+        with self._lock:
+            self._closed = True
+            jobs = self._in_flight
+        # Each is closed whatever another one raises.
+        steps = [self._engine.close, self._scratch.close, self._preparer.close]
+        with contextlib.ExitStack() as stack:
+            for step in reversed(steps):
+                stack.callback(to_the_end, step)
+            if jobs is not None:
+                stack.callback(jobs.end)
+                jobs.close()
+                if not cancel:
+                    jobs.wait()
+
+    def cancel_all(self) -> None:
+        """Cancel every job that was submitted and has not ended; no more begin.
+
+        Asked again, those that have begun end at once.
+        """
+        self._jobs().stop()
 
     def run(
         self,
@@ -212,34 +223,39 @@ class Session:
         """
         return self.execute(Job(name, inputs, model, device, dtype, timeout, wait=wait))
 
-    def submit(self, name: str, /, **keywords: Any) -> Future[Result]:
-        """Start `run(name, **keywords)` in a thread and return its future at once."""
-        return self._submit(_job(name, keywords))
+    def submit(self, name: str, /, **keywords: Any) -> JobFuture[Result]:
+        """Queue `run(name, **keywords)` and return its future at once.
 
-    def _submit(self, job: Job) -> Future[Result]:
-        def work() -> Result:
-            cancellation = Cancellation()
-            with self._lock:
-                self._submitted.add(cancellation)
-                if self._cancelled:
-                    cancellation.request()
-            try:
-                return self.execute(replace(job, cancellation=cancellation))
-            finally:
-                with self._lock:
-                    self._submitted.remove(cancellation)
-                cancellation.close()
+        The jobs of a model begin in the order in which they were submitted, as many at once as
+        the session has workers. The future's `cancel` works until the job has ended.
+        """
+        return self.start(job_of(name, keywords))
 
+    def start(self, job: Job) -> JobFuture[Result]:
+        """Queue a job with every option there is; `submit` is the short form."""
+        return self._queue(job, self._run)
+
+    def _queue(self, job: Job, run: Callable[[Job], T]) -> JobFuture[T]:
+        self._check_usable(job)
+        jobs = self._jobs()
+
+        def work() -> T:
+            with jobs.cancellation() as cancellation, self._thread:
+                job.on_event(Event("started", {}, []))
+                return run(replace(job, cancellation=cancellation))
+
+        # Which model a task stands for is found out in the thread.
+        lane = f"{job.name} {job.model or ''} {job.device} {job.dtype}"
+        return jobs.submit(lane, max(self._workers, job.workers), work)
+
+    def _jobs(self) -> InFlightJobs:
         with self._lock:
-            if self._closed:
-                raise Cancelled(f"{job.name} was cancelled: its session has ended")
-            if self._executor is None:
+            if self._in_flight is None:
                 # Only here: a command needs none, and it brings `logging` with it.
-                from concurrent.futures import ThreadPoolExecutor
+                from orchestrator.jobs.in_flight import InFlightJobs
 
-                threads = max(MAX_THREADS, 2 * self._workers)
-                self._executor = ThreadPoolExecutor(threads, thread_name_prefix="mm-session")
-            return self._executor.submit(work)
+                self._in_flight = InFlightJobs(self._thread)
+            return self._in_flight
 
     def map(
         self,
@@ -253,7 +269,7 @@ class Session:
         """Run `name` on each item, a mapping of inputs, and yield the results in order.
 
         At most twice as many items as there are workers are taken ahead of the results. A caller
-        that stops iterating leaves the items that have not begun undone.
+        that stops iterating cancels those.
 
         Args:
             name: A task or a model.
@@ -264,15 +280,11 @@ class Session:
         Raises:
             MMError: The first error of an item, when its turn comes.
         """
-        count = self._workers if workers is None else workers
-        _check_workers(count)
-        waiting: deque[Future[Result]] = deque()
+        waiting: deque[JobFuture[Result]] = deque()
         try:
-            for item in items:
-                _check_item(item)
-                job = _job(name, {**keywords, **item})
-                waiting.append(self._submit(replace(job, workers=count)))
-                if len(waiting) >= 2 * count:
+            for job in self.jobs_of(name, items, workers, keywords):
+                waiting.append(self.start(job))
+                if len(waiting) >= 2 * job.workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -284,7 +296,8 @@ class Session:
         """Run `name` and yield the chunks of one output as they come.
 
         A runner that streams nothing gives its whole output as the only chunk. A caller that stops
-        iterating cancels the job.
+        iterating cancels the job. Chunks that the caller has not taken are kept in memory: the job
+        does not wait for its caller.
 
         Args:
             name: A task or a model.
@@ -294,43 +307,60 @@ class Session:
         Raises:
             MMError: As for `run`, after the chunks that came before.
         """
-        job = _job(name, keywords)
-        declared = self._choose(job)
-        wanted = output or declared.manifest.primary_output
-        if wanted not in declared.manifest.outputs:
-            raise UsageError(f"{declared.manifest.name} has no output {wanted!r}")
-        cancellation = Cancellation()
-        queue: SimpleQueue[tuple[str, Any]] = SimpleQueue()
-
-        def on_event(event: Event) -> None:
-            if event.kind == "chunk" and event.params.get("output") == wanted:
-                queue.put(("chunk", self.chunk(declared, event)))
-
-        def work() -> None:
-            streamed = replace(job, cancellation=cancellation, on_event=on_event)
-            try:
-                queue.put(("result", self.execute(streamed)))
-            except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
-                queue.put(("error", error))
-
-        thread = threading.Thread(target=work, name="mm-stream")
-        thread.start()
-        streamed = False
+        self._thread.check_may_wait()
+        arrived: SimpleQueue[Any] = SimpleQueue()
+        future = self.start_stream(job_of(name, keywords), output, arrived.put)
+        future.add_done_callback(lambda _: arrived.put(_END))
         try:
-            while True:
-                kind, value = queue.get()
-                if kind == "error":
-                    raise value
-                if kind == "result":
-                    if not streamed:
-                        yield value[wanted]
-                    return
-                streamed = True
-                yield value
+            while (chunk := arrived.get()) is not _END:
+                yield chunk
+            future.result()
         finally:
-            cancellation.request()
-            thread.join()
-            cancellation.close()
+            to_the_end(future.cancel_and_wait)
+
+    def start_stream(
+        self, job: Job, output: str | None, on_chunk: Callable[[Any], None]
+    ) -> JobFuture[None]:
+        """Queue a job, and pass on the chunks of one output as `stream` does.
+
+        Args:
+            job: The job.
+            output: The output's name; the primary one by default.
+            on_chunk: Called with each chunk, in the thread that runs the job.
+        """
+
+        def run(job: Job) -> None:
+            declared = self._choose(job)
+            wanted = output or declared.manifest.primary_output
+            if wanted not in declared.manifest.outputs:
+                raise UsageError(f"{declared.manifest.name} has no output {wanted!r}")
+            streamed = False
+
+            def on_event(event: Event) -> None:
+                nonlocal streamed
+                if event.kind == "chunk" and event.params.get("output") == wanted:
+                    streamed = True
+                    on_chunk(self.chunk(declared, event))
+
+            result = self._run(replace(job, on_event=on_event))
+            if not streamed and wanted in result:
+                on_chunk(result[wanted])
+
+        return self._queue(job, run)
+
+    def jobs_of(
+        self,
+        name: str,
+        items: Iterable[Mapping[str, Any]],
+        workers: int | None,
+        keywords: Mapping[str, Any],
+    ) -> Iterator[Job]:
+        """Yield the jobs of `map`."""
+        count = self._workers if workers is None else workers
+        _check_workers(count)
+        for item in items:
+            _check_item(item)
+            yield replace(job_of(name, {**keywords, **item}), workers=count)
 
     def spool(self) -> Path:
         """Return a directory for files that are made for a job; it goes with the session."""
@@ -393,16 +423,25 @@ class Session:
             f"<Session: {engine} in {self.workspace.home.root}, {self._workers} worker(s){state}>"
         )
 
-    @_addressing
-    @refusals()
     def execute(self, job: Job) -> Result:
         """Run one job with every option there is; `run` is the short form."""
+        self._check_usable(job)
+        with self._thread:
+            return self._run(job)
+
+    def _check_usable(self, job: Job) -> None:
         if self._forked:
             # Two processes on one connection would read each other's answers.
             raise UsageError(
                 "this session belongs to the process that forked this one",
                 fix="make a session of its own here",
             )
+        if self._closed:
+            raise Cancelled(f"{job.name} was cancelled: its session has ended")
+
+    @_addressing
+    @refusals()
+    def _run(self, job: Job) -> Result:
         declared = self._choose(job)
         manifest = declared.manifest
         values = check_inputs(manifest, job.inputs)
@@ -440,8 +479,10 @@ class Session:
         Raises:
             MMError: As `execute`, for what goes wrong before a job begins.
         """
-        model, _ = self._prepare(self._choose(job), job)
-        self._engine.load(job, model)
+        self._check_usable(job)
+        with self._thread:
+            model, _ = self._prepare(self._choose(job), job)
+            self._engine.load(job, model)
 
     @_addressing
     @refusals()
@@ -450,8 +491,10 @@ class Session:
 
         A missing environment is built first, because it is part of the answer.
         """
-        model, _ = self._prepare(self._choose(job), job)
-        return model.produced_by()
+        self._check_usable(job)
+        with self._thread:
+            model, _ = self._prepare(self._choose(job), job)
+            return model.produced_by()
 
     def is_built(self, name: str) -> bool:
         """Return whether the environment of the model `name` is there."""
@@ -507,7 +550,7 @@ def _check_item(item: object) -> None:
         )
 
 
-def _job(name: str, keywords: Mapping[str, Any]) -> Job:
+def job_of(name: str, keywords: Mapping[str, Any]) -> Job:
     """Return the job of `run(name, **keywords)`: some keywords are options, the others inputs."""
     inputs = dict(keywords)
     options = ("model", "device", "dtype", "timeout", "wait")

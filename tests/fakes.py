@@ -58,6 +58,10 @@ class FakeEnvironments(Environments):
     ensured = 0
     deadline = ENDLESS
 
+    def build(self, stopped: Callable[[], bool]) -> None:
+        del stopped
+        time.sleep(0.01)
+
     def ensure(
         self,
         declared: Declared,
@@ -66,7 +70,7 @@ class FakeEnvironments(Environments):
     ) -> Environment:
         self.ensured += 1
         self.deadline = deadline
-        time.sleep(0.01)  # it is built
+        self.build(stopped)
         path = self.store.directory("echo", DIGEST)
         with self._planning:
             path = path if path.exists() else built(self.store, model="echo")

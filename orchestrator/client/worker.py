@@ -376,10 +376,10 @@ class Worker:
         self.leave()
         if self._ended:
             return
-        self._ended = True
         self._supervisor.end()
         # Other clients of a kept worker may still ask how it ended.
         self._runtime.forget(self.record.id, ending=not self.record.kept)
+        self._ended = True  # not before: an interrupt may break it off
 
 
 def _not_sent(error: Exception) -> MMError:

@@ -61,6 +61,7 @@ class LocalEngine:
         self._queues: dict[str, deque[threading.Condition]] = {}  # of jobs that wait for a worker
         self._idle: dict[str, list[Worker]] = {}
         self._live: dict[str, set[Worker]] = {}
+        self._ending: dict[Worker, str] = {}
         self._count: Counter[str] = Counter()  # of those that live or are about to
         self._current: dict[tuple[str, str, str], str] = {}  # by model, device and data type
         self._outdated: set[str] = set()
@@ -97,21 +98,23 @@ class LocalEngine:
             return [worker.record for idle in self._idle.values() for worker in idle]
 
     def close(self) -> None:
-        """End every worker; a job that still runs ends as cancelled."""
+        """End every worker; a job that still runs ends as cancelled.
+
+        Called again after an interrupt, it ends those that are left.
+        """
         with self._lock:
             self._closed = True
-            idle = set()
             for key in self._idle:
                 while worker := self._take_idle(key):
-                    idle.add(worker)
-            busy = {worker for live in self._live.values() for worker in live} - idle
+                    self._ending[worker] = key
+            busy = {worker for live in self._live.values() for worker in live} - set(self._ending)
             for queue in self._queues.values():
                 for turn in queue:
                     turn.notify()
         for worker in busy:
             worker.interrupt()
-        for worker in idle:
-            worker.stop()
+        for worker, key in list(self._ending.items()):
+            self._end(key, worker)
 
     def _take(self, key: str, job: Job, model: PreparedModel, timings: dict[str, float]) -> Worker:
         """Return an idle worker, a new one where there may be more, or wait for one."""
@@ -247,7 +250,9 @@ class LocalEngine:
         if worker is not None:
             worker.stop()
         with self._lock:
-            self._live.get(key, set()).discard(worker)
+            if worker is not None:
+                self._live.get(key, set()).discard(worker)
+                self._ending.pop(worker, None)
             self._count[key] -= 1
             self._next(key)
 

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.core.canonical import digest_bytes, short
 from orchestrator.core.units import format_duration
 from orchestrator.errors import Cancelled, MMError
+from orchestrator.jobs.in_flight import InFlightJobs
 from orchestrator.jobs.output_files import BINARY_TYPES, media_type, suffix_of
 from orchestrator.pipelines.batch_sources import described_inputs, sources_of
-from orchestrator.pipelines.in_flight import InFlightJobs
 from orchestrator.pipelines.job_runner import JobRunner, ModelUnusable
 from orchestrator.pipelines.json_lines import FAILED, OK
 
@@ -124,13 +124,15 @@ class Batch:
         runner = JobRunner(self.jobs, self.job, self.retries, in_flight)
         run = _BatchRun(self, lines, progress, report, in_flight, runner)
         try:
-            run.all(items)
+            try:
+                run.all(items)
+            finally:
+                in_flight.end()
         except KeyboardInterrupt:
             raise Cancelled(
                 "interrupted; what is done is written", fix="go on with --resume"
             ) from None
         finally:
-            in_flight.close()
             run.save()
 
 
@@ -173,7 +175,11 @@ class _BatchRun:
                 batch.discard(directory)
                 self.ended.put(_failed(item, error, 0.0))
             else:
-                self.in_flight.submit("batch", batch.workers, work)
+                try:
+                    self.in_flight.submit("batch", batch.workers, work)
+                except Cancelled:  # an item has ended the batch; its error is on its way
+                    batch.discard(directory)
+                    break
             running += 1
         for _ in range(running):
             self.write_next()
@@ -219,6 +225,8 @@ class _BatchRun:
         else:
             with result:
                 ended = self.keep(item, result, sources, inputs)
+        if ended.line is None:
+            self.in_flight.close()  # what has not begun must not begin while the error is on its way
         self.ended.put(ended)
         self.batch.discard(directory)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.core.refusals import refusals
 from orchestrator.core.value_checks import check_inputs
 from orchestrator.errors import Cancelled, MMError, UsageError
+from orchestrator.jobs.in_flight import InFlightJobs
 from orchestrator.jobs.input_files import resolve_files
-from orchestrator.pipelines.in_flight import InFlightJobs
 from orchestrator.pipelines.outcome import Outcome
 from orchestrator.pipelines.result_cleanup import LOCK
 from orchestrator.pipelines.result_store import ResultStore

@@ -24,9 +24,9 @@ from orchestrator.errors import (
 from orchestrator.jobs.retries import with_retries
 
 if TYPE_CHECKING:
+    from orchestrator.jobs.in_flight import InFlightJobs
     from orchestrator.jobs.job import Job
     from orchestrator.jobs.results import Result
-    from orchestrator.pipelines.in_flight import InFlightJobs
 
 RETRYABLE = (JobFailed, OutputError, Crashed, TimedOut)
 """Failures that another attempt may not meet; a rejected input stays rejected."""

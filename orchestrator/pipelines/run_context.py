@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.pipelines.in_flight import InFlightJobs
+from orchestrator.jobs.in_flight import InFlightJobs
 from orchestrator.pipelines.run_events import ignore_event
 
 if TYPE_CHECKING:

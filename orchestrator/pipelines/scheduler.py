@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import Cancelled, MMError
-from orchestrator.pipelines.in_flight import thread_number
+from orchestrator.jobs.in_flight import thread_number
 from orchestrator.pipelines.job_runner import ModelUnusable
 from orchestrator.pipelines.readiness import Readiness
 from orchestrator.pipelines.run_events import (
@@ -227,4 +227,4 @@ class Scheduler:
         self._stopping = True
         with self._gate:
             self._gate.notify_all()
-        self._context.in_flight.close()
+        self._context.in_flight.end()

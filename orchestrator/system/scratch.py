@@ -56,9 +56,9 @@ class Scratch:
 
     def close(self) -> None:
         """Remove everything, once; a process that we forked removes nothing."""
-        lock, self._lock = self._lock, -1
-        if lock >= 0 and os.getpid() == self._owner:
+        if self._lock >= 0 and os.getpid() == self._owner:
             shutil.rmtree(self.path, ignore_errors=True)
+            lock, self._lock = self._lock, -1  # not before: an interrupt may break it off
             os.close(lock)
 
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -40,8 +41,10 @@ from orchestrator.jobs.job import Job
 from orchestrator.system.home import Home
 from orchestrator.system.scratch import Scratch
 from orchestrator.system.waiting import Deadline
+from tests.contract.session_engine import SessionEngine
 from tests.fakes import FakeMemory
 from tests.models import Notes, model
+from tests.races import just_before
 
 SOON = 30.0
 
@@ -149,9 +152,17 @@ class World:
             }
             cluster = Cluster.connect(None, self.notes)
             return RayEngine(cluster, self.scratch, self.notes, variables=nodes)
+        through, _, kind = self.kind.rpartition(" ")
+        if not through:
+            return self.engine_here(kind, self.scratch)
+        engine = SessionEngine(self.root, partial(self.engine_here, kind))
+        self.scratch = engine.scratch
+        return engine
+
+    def engine_here(self, kind, scratch):
         resources = Resources(self.runtime, self.memory, self.notes)
-        kind = {"local": LocalEngine, "kept": KeptEngine}[self.kind]
-        return kind(self.runtime, self.root / "logs", self.scratch, resources)
+        engine = {"local": LocalEngine, "kept": KeptEngine}[kind]
+        return engine(self.runtime, self.root / "logs", scratch, resources)
 
     def job(self, what="pid", *, spec=None, keys=None, **inputs):
         """Return a job and its model, as an engine takes them."""
@@ -175,7 +186,7 @@ class World:
         shutil.rmtree(self.run_directory)
 
 
-@pytest.fixture(params=["local", "kept", "ray"])
+@pytest.fixture(params=["local", "kept", "ray", "async local", "async kept"])
 def world(request, tmp_path):
     if request.param == "ray":
         request.getfixturevalue("ray_of_this_machine")
@@ -184,7 +195,7 @@ def world(request, tmp_path):
     made.close()
 
 
-@pytest.fixture(params=["local", "kept"])
+@pytest.fixture(params=["local", "kept", "async local", "async kept"])
 def here(request, tmp_path):
     """An engine whose workers share this process's view of the machine's memory."""
     made = World(tmp_path, request.param)
@@ -192,7 +203,7 @@ def here(request, tmp_path):
     made.close()
 
 
-@pytest.fixture(params=["local", "ray"])
+@pytest.fixture(params=["local", "ray", "async local"])
 def own(request, tmp_path):
     """An engine with workers of its own."""
     if request.param == "ray":
@@ -324,7 +335,7 @@ def test_a_change_never_meets_a_stale_worker(here, change):
     first = here.run()
     assert here.run(spec=replace(here.spec, **change)) != first
     # What a session's own worker was before an edit ends; kept ones may be another's.
-    edited = here.kind == "local" and not change.keys() & {"device", "dtype"}
+    edited = here.kind.endswith("local") and not change.keys() & {"device", "dtype"}
     assert (here.run() == first) is not edited
 
 
@@ -468,14 +479,14 @@ def test_jobs_of_many_threads_share_one_worker(world):
 
 
 def test_a_session_may_have_several_workers(own):
-    """Two jobs wait for each other, which they can in two workers alone."""
+    """Two jobs run that end only when they are asked to, which they can in two workers alone."""
     cancellations = [Cancellation(), Cancellation()]
-    started = threading.Barrier(3)
+    started = threading.Semaphore(0)
     errors = []
 
     def hear(event):
         if event.kind == "log":
-            started.wait(SOON)
+            started.release()
 
     def work(cancellation):
         keys = {"workers": 2, "on_event": hear, "cancellation": cancellation}
@@ -487,7 +498,8 @@ def test_a_session_may_have_several_workers(own):
     threads = [threading.Thread(target=work, args=(each,)) for each in cancellations]
     for thread in threads:
         thread.start()
-    started.wait(SOON)
+    assert started.acquire(timeout=SOON)
+    assert started.acquire(timeout=SOON)
     for cancellation in cancellations:
         cancellation.request()
     for thread in threads:
@@ -496,12 +508,56 @@ def test_a_session_may_have_several_workers(own):
     assert own.loads == 2
 
 
+def test_a_job_that_waits_for_a_place_is_cancelled_alone(own):
+    first, second = Cancellation(), Cancellation()
+    begun = threading.Event()
+    ends = {}
+
+    def work(name, **keys):
+        try:
+            own.run("wait", keys=keys)
+        except Cancelled as error:
+            ends[name] = error
+
+    def hear(event):
+        if event.kind == "log":
+            begun.set()
+
+    running = threading.Thread(
+        target=work, args=("first",), kwargs={"cancellation": first, "on_event": hear}
+    )
+    waiting = threading.Thread(target=work, args=("second",), kwargs={"cancellation": second})
+    running.start()
+    assert begun.wait(SOON)
+    waiting.start()
+    second.request()
+    waiting.join(SOON)
+    assert list(ends) == ["second"]
+    first.request()
+    running.join(SOON)
+    assert list(ends) == ["second", "first"]
+    assert own.loads == 1
+
+
 def test_a_session_ends_its_workers(own):
     pid = int(own.run()["text"])
     began = start_time(pid)
     own.engine.close()
     assert wait_gone(pid, began, SOON)
     assert os.listdir(own.run_directory) == []
+
+
+def test_an_end_that_is_interrupted_is_finished_by_the_next(local):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    pid = int(local.run()["text"])
+    began = start_time(pid)
+    with pytest.raises(KeyboardInterrupt), just_before(os.close, interrupt):
+        local.engine.close()
+    local.engine.close()
+    assert wait_gone(pid, began, SOON)
+    assert os.listdir(local.run_directory) == []
 
 
 @pytest.mark.parametrize("what", ["wait", "load"])

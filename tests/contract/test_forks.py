@@ -80,14 +80,16 @@ def test_a_fork_does_not_use_the_session_of_its_parent(tmp_path):
     with FakeSession(FakeWorkspace(tmp_path)) as mm:
 
         def fork():
-            try:
-                mm.run("echo", text="a")
-            except UsageError as error:
-                mm.close()
-                return f"{error} {mm.engine.closed}".encode()
-            return b"it ran"
+            said = [refusal(begin) for begin in (mm.submit, mm.run)]
+            mm.close()
+            return f"{said} {mm.engine.closed}".encode()
+
+        def refusal(begin):
+            with pytest.raises(UsageError) as refused:
+                begin("echo", text="a")
+            return refused.value
 
         said = in_a_fork(fork).decode()
-        assert "forked" in said
+        assert said.count("forked") == 2
         assert said.endswith(" 0")
         assert mm.run("echo", text="a")["text"] == "A"

@@ -4,9 +4,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
+from orchestrator.errors import Cancelled
+from orchestrator.session import Session
+from orchestrator.workspace import Workspace
 from tests.integration.environment_world import World
 from tests.machine import PRIVATE_MOUNTS, can_mount, only_where
 from tests.packages import Index, make_wheel, serving
@@ -74,6 +78,29 @@ def test_killed_at_every_step(world, tmp_path, step, number):
         assert code == 130
         assert world.environments() == []
     assert_none_or_whole_and_mended(world)
+
+
+@pytest.mark.parametrize("step", ["installing", "probing"])
+def test_a_job_is_cancelled_while_its_environment_is_built(world, tmp_path, step):
+    flag = tmp_path / "wait"
+    slow_package(world, flag)
+    world.model("slow", ["slow==1.0"], probe=["slow"])
+    world.forget_downloads()
+    world.index.arrived.clear()
+    flag.touch()
+    if step != "probing":
+        world.index.closed.set()
+    with Session(workspace=Workspace(world.environ(), world.root)) as mm:
+        future = mm.submit("slow", text="a")
+        while not STEPS[step](world):
+            time.sleep(0.01)
+        assert future.cancel()
+        with pytest.raises(Cancelled, match="slow was cancelled while its environment was built"):
+            future.result(60)
+        assert world.environments() == []
+        flag.unlink()
+        world.index.closed.clear()
+        assert mm.run("slow", text="b")["text"] == "b"
 
 
 FAKE = """

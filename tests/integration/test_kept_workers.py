@@ -1,5 +1,6 @@
 """Workers that stay after `mm run`: found again, shown, shared, stopped and never stale."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.async_session import AsyncSession
+from orchestrator.workspace import Workspace
 from tests.integration.conftest import MM
 
 KEPT = {"MM_KEEP_ALIVE": "10m"}
@@ -96,6 +99,40 @@ def test_the_second_run_finds_the_worker_of_the_first(run):
     shown = run("ps").out
     assert "keeps" in shown
     assert "idle" in shown
+
+
+@pytest.fixture
+def kept_session(manifests, workplace, tmp_path):
+    variables = {**os.environ, **workplace}
+    return AsyncSession(kept=True, workspace=Workspace(variables, tmp_path, (manifests,)))
+
+
+def test_an_asyncio_session_shares_the_workers_of_commands(run, kept_session):
+    async def main():
+        async with kept_session as mm:
+            assert (await mm.run("keeps", text="a"))["text"] == first
+            task = asyncio.create_task(mm.run("keeps", text="wait"))
+            while workers(run)[0]["state"] != "busy":
+                await asyncio.sleep(0.01)
+            queued = asyncio.create_task(mm.run("keeps", text="b"))
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert (await queued)["text"] == first
+
+    first = run("run", "keeps", "--text", "a").out.strip()
+    asyncio.run(main())
+    (worker,) = workers(run)
+    assert (str(worker["pid"]), worker["state"]) == (first, "idle")
+
+
+def test_a_command_finds_the_worker_of_an_asyncio_session(run, kept_session):
+    async def main():
+        async with kept_session as mm:
+            return (await mm.run("keeps", text="a"))["text"]
+
+    first = asyncio.run(main())
+    assert run("run", "keeps", "--text", "a").out.strip() == first
 
 
 def test_the_log_of_a_worker_is_printed(run):

@@ -1,4 +1,4 @@
-"""The examples of docs/pipelines.md, word for word."""
+"""The examples of docs/pipelines.md and docs/python.md, word for word."""
 
 import os
 import re
@@ -11,19 +11,20 @@ import pytest
 from tests.integration.conftest import MM, ROOT
 from tests.integration.test_reading_aloud import document, variant  # noqa: F401 - a fixture
 
-TEXT = (ROOT / "docs" / "pipelines.md").read_text()
 
-
-def examples(language):
+def examples(language, page="pipelines"):
     """Return the blocks of code in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture
 def place(tmp_path, document):  # noqa: F811 - it is the fixture
     """A directory with the files that the examples name."""
     (tmp_path / "scans").mkdir()
-    for number, name in enumerate(["a.png", "b.png", "page.png", "scans/1.png", "scans/2.png"]):
+    for number, name in enumerate(
+        ["a.png", "b.png", "c.png", "page.png", "scans/1.png", "scans/2.png"]
+    ):
         variant(tmp_path / name, number)
     shutil.copy(document, tmp_path / "book.pdf")
     return tmp_path
@@ -56,14 +57,28 @@ def test_the_commands_run(place, workplace):
     assert (place / ended.stdout.splitlines()[-1]).read_text().startswith("<!DOCTYPE html>")
 
 
-def test_the_programs_run(place, workplace):
-    programs = examples("python")
-    assert len(programs) == 2
-    for program in programs:
-        ended = run([sys.executable, "-c", program], place, workplace)
-        assert ended.returncode == 0, ended.stderr
-        assert ended.stdout.lower().count("the quick brown fox jumps over the lazy dog.") == 2
-    assert (place / "all.wav").exists()
+PROGRAMS = [
+    ("pipelines", 0, 2),
+    ("python", 0, 1),
+    ("python", 1, 2),
+    ("python", 2, 2),
+    ("python", 3, 2),
+    ("python", 4, 2),
+]
+"""Pages, the numbers of their programs, and how many texts each prints."""
+
+
+@pytest.mark.parametrize(("page", "number", "texts"), PROGRAMS)
+def test_the_programs_run(place, workplace, page, number, texts):
+    ended = run([sys.executable, "-c", examples("python", page)[number]], place, workplace)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.lower().count("the quick brown fox jumps over the lazy dog.") == texts
+    assert (place / "all.wav").exists() == (page == "pipelines")
+
+
+def test_every_program_is_run():
+    for page in ("pipelines", "python"):
+        assert len(examples("python", page)) == sum(page == each for each, _, _ in PROGRAMS)
 
 
 def test_the_pipeline_is_one(place, workplace):

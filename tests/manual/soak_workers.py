@@ -68,12 +68,8 @@ class Watch:
 def cancelled_job(world):
     cancellation = Cancellation()
     try:
-        task = replace(
-            world.task("wait"),
-            cancellation=cancellation,
-            on_event=lambda _: cancellation.request(),
-        )
-        world.engine.run(task)
+        keys = {"cancellation": cancellation, "on_event": lambda _: cancellation.request()}
+        world.run("wait", keys=keys)
     except Cancelled:
         return
     finally:

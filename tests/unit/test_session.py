@@ -1,6 +1,9 @@
 """A session on a fake world and a fake engine: what is asked of the engine, and when."""
 
+import select
+import signal
 import threading
+import time
 
 import pytest
 from msgspec.structs import replace
@@ -10,6 +13,8 @@ from orchestrator.jobs.job import Event, Job
 from orchestrator.session import Session
 from orchestrator.system.waiting import Deadline
 from tests.fakes import FakeSession, FakeWorkspace
+
+SOON = 30.0
 
 
 @pytest.fixture
@@ -95,8 +100,9 @@ def test_a_session_that_has_ended_takes_no_job_and_ends_once(world):
         assert mm.submit("echo", text="a").result()["text"] == "A"
     mm.close()
     assert mm.engine.closed == 1
-    with pytest.raises(Cancelled, match="has ended"):
-        mm.submit("echo", text="a")
+    for begin in (mm.submit, mm.run):
+        with pytest.raises(Cancelled, match="has ended"):
+            begin("echo", text="a")
 
 
 def test_everything_is_given_back_when_the_engine_cannot_end_in_order(world):
@@ -158,22 +164,197 @@ def test_a_submitted_job_is_a_future_and_the_end_waits_for_it(world):
     assert mm.engine.closed == 1
 
 
+def until_asked(job):
+    """Run until the job is asked to stop."""
+    assert select.select([job.cancellation], [], [], SOON)[0]
+    raise Cancelled("as asked")
+
+
+def test_the_end_cancels_what_is_queued_and_waits_for_what_runs(world):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def run(job):
+        begun.set()
+        assert go_on.wait(SOON)
+        return job.inputs["text"]
+
+    with FakeSession(world, run) as mm:
+        futures = [mm.submit("echo", text=str(n)) for n in range(1000)]
+        assert begun.wait(SOON)
+        futures[1].add_done_callback(lambda _: go_on.set())
+    assert futures[0].result()["text"] == "0"
+    assert all(future.cancelled() for future in futures[1:])
+    assert len(mm.engine.jobs) == 1
+
+
+def test_a_job_that_runs_is_cancelled_alone(world):
+    begun = threading.Semaphore(0)
+
+    def run(job):
+        begun.release()
+        return until_asked(job) if job.inputs["text"] == "wait" else "ran"
+
+    with FakeSession(world, run) as mm:
+        first, second = mm.submit("echo", text="wait"), mm.submit("echo", text="b")
+        assert begun.acquire(timeout=SOON)
+        assert first.cancel()
+        with pytest.raises(Cancelled, match="as asked"):
+            first.result(SOON)
+        assert first.cancelled()
+        assert second.result(SOON)["text"] == "ran"
+
+
+def test_a_job_whose_environment_is_built_is_cancelled_alone(world):
+    building = threading.Event()
+
+    def build(stopped):
+        building.set()
+        while not stopped():
+            time.sleep(0.01)
+        raise Cancelled("while it was built")
+
+    world.environments.build = build
+    with FakeSession(world, workers=2) as mm:
+        first = mm.submit("echo", text="a")
+        assert building.wait(SOON)
+        world.environments.build = lambda stopped: None
+        second = mm.submit("echo", text="b")
+        first.cancel()
+        with pytest.raises(Cancelled, match="while it was built"):
+            first.result(SOON)
+        assert second.result(SOON)["text"] == "B"
+
+
+def test_jobs_of_another_model_do_not_wait_in_the_same_queue(world):
+    go_on = threading.Event()
+
+    def run(job):
+        assert job.device == "cpu" or go_on.wait(SOON)
+        return "ran"
+
+    with FakeSession(world, run) as mm:
+        blocked = [mm.submit("echo", text="a") for _ in range(2)]
+        assert mm.submit("echo", text="b", device="cpu").result(SOON)["text"] == "ran"
+        go_on.set()
+        assert [future.result(SOON)["text"] for future in blocked] == ["ran", "ran"]
+
+
+REENTRIES = {
+    "run": lambda mm: mm.run("echo", text="a"),
+    "load": lambda mm: mm.load(Job("echo")),
+    "produced_by": lambda mm: mm.produced_by(Job("echo")),
+    "result": lambda mm: mm.submit("echo", text="never").result(),
+    "map": lambda mm: list(mm.map("echo", [{"text": "never"}])),
+    "stream": lambda mm: list(mm.stream("echo", text="a")),
+    "close": lambda mm: mm.close(),
+}
+
+
+@pytest.mark.parametrize("what", REENTRIES)
+@pytest.mark.parametrize("where", ["event", "signal", "submitted"])
+def test_what_would_wait_for_its_own_thread_is_refused(world, what, where):
+    refused = []
+
+    def enter(*_):
+        with pytest.raises(UsageError, match="in the middle of a job"):
+            REENTRIES[what](mm)
+        refused.append(what)
+
+    def run(job):
+        if job.inputs["text"] == "outer" and where == "signal":
+            signal.raise_signal(signal.SIGUSR1)
+        elif job.inputs["text"] == "outer":
+            job.on_event(chunk("x"))
+        return "ran"
+
+    before = signal.signal(signal.SIGUSR1, enter)
+    try:
+        with FakeSession(world, run) as mm:
+            job = Job("echo", {"text": "outer"}, on_event=enter)
+            outer = mm.start(job).result() if where == "submitted" else mm.execute(job)
+            assert outer["text"] == "ran"
+            assert refused
+            assert mm.run("echo", text="after")["text"] == "ran"
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("first", ["job", "engine", "scratch"])
+def test_an_interrupt_of_the_end_does_not_leave_it_half_done(world, first):
+    """The first interrupt cancels what runs; at every later one the end goes on."""
+    begun, asked = threading.Event(), []
+    main = threading.get_ident()
+
+    def run(job):
+        begun.set()
+        while not select.select([job.cancellation], [], [], 0.05)[0]:
+            signal.pthread_kill(main, signal.SIGINT)
+        asked.append(job.cancellation.drain())
+        while not select.select([job.cancellation], [], [], 0.05)[0]:
+            signal.pthread_kill(main, signal.SIGINT)
+        raise Cancelled("at the second request")
+
+    mm = FakeSession(world, run if first == "job" else lambda job: "ran")
+    spool = mm.spool()
+    interrupt = [KeyboardInterrupt()]
+
+    def interrupted(close):
+        def step():
+            close()
+            if interrupt:
+                raise interrupt.pop()
+
+        return step
+
+    if first == "engine":
+        mm.engine.close = interrupted(mm.engine.close)
+    if first == "scratch":
+        mm._scratch.close = interrupted(mm._scratch.close)
+    future = mm.submit("echo", text="a")
+    if first == "job":
+        assert begun.wait(SOON)
+    else:
+        future.result()
+    with pytest.raises(KeyboardInterrupt):
+        mm.close()
+    assert mm.engine.closed == (2 if first == "engine" else 1)
+    assert not spool.exists()
+    assert not world.environments.held
+    assert future.done()
+    assert asked == ([1] if first == "job" else [])
+
+
+def test_a_session_that_is_stopped_cancels_everything_and_takes_no_more(world):
+    begun = threading.Event()
+
+    def run(job):
+        begun.set()
+        return until_asked(job)
+
+    with FakeSession(world, run) as mm:
+        futures = [mm.submit("echo", text="a") for _ in range(3)]
+        assert begun.wait(SOON)
+        mm.cancel_all()
+        for future in futures:
+            with pytest.raises(Cancelled):
+                future.result(SOON)
+        with pytest.raises(Cancelled):
+            mm.submit("echo", text="a")
+    assert mm.engine.closed == 1
+
+
 def test_an_error_in_the_body_cancels_what_still_runs(world):
     begun = threading.Event()
 
     def run(job):
         begun.set()
-        import select
-
-        assert select.select([job.cancellation], [], [], 30)[0]
-        raise Cancelled("as asked")
+        return until_asked(job)
 
     with pytest.raises(ZeroDivisionError), FakeSession(world, run) as mm:  # noqa: PT012
         futures = [mm.submit("echo", text="a") for _ in range(3)]
         assert begun.wait(30)
         _ = 1 / 0
-    for future in futures:
-        assert future.cancelled() or isinstance(future.exception(), Cancelled)
+    assert all(future.cancelled() for future in futures)
     assert mm.engine.closed == 1
 
 
@@ -252,18 +433,16 @@ def test_a_chunk_that_the_manifest_does_not_allow_is_an_error(world):
 
 
 def test_whoever_stops_iterating_cancels_the_job(world):
-    import select
-
     def run(job):
         job.on_event(chunk("first"))
-        assert select.select([job.cancellation], [], [], 30)[0]
-        raise Cancelled("as asked")
+        return until_asked(job)
 
     with FakeSession(world, run) as mm:
         stream = mm.stream("echo", text="x")
         assert next(stream) == "first"
         stream.close()
         assert len(mm.engine.jobs) == 1
+        assert not [each for each in threading.enumerate() if each.name.startswith("mm-echo")]
 
 
 def test_an_engine_that_does_not_exist_is_refused(world):

@@ -12,8 +12,8 @@ from orchestrator.core.names import BUILT_IN_STEPS
 from orchestrator.core.pipelines import Kind, Port, Signature, check, read_pipeline
 from orchestrator.core.pipelines.step_signatures import port_of
 from orchestrator.core.value_checks import AudioValue
+from orchestrator.jobs.in_flight import InFlightJobs
 from orchestrator.jobs.results import Audio, Result
-from orchestrator.pipelines.in_flight import InFlightJobs
 from orchestrator.pipelines.result_store import ResultStore
 from orchestrator.pipelines.run_context import RunContext, RunOptions
 from orchestrator.pipelines.run_events import ItemDone, ItemFailed, Preparation, StepProgress

@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from orchestrator.errors import Cancelled
+from orchestrator.jobs.in_flight import InFlightJobs
 from orchestrator.jobs.job import Job
-from orchestrator.pipelines.in_flight import InFlightJobs
 from orchestrator.pipelines.job_runner import JobRunner
 
 SOON = 30.0
@@ -35,5 +35,5 @@ def test_a_build_ends_with_the_jobs_that_it_is_for():
 
     in_flight.submit("step", 1, work)
     assert builds.begun.wait(SOON)
-    in_flight.close()
+    in_flight.end()
     assert ends == [1]

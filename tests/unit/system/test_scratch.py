@@ -66,6 +66,18 @@ def test_what_is_swept_is_held_no_longer(home, left, tmp_path):
     assert next_descriptor(tmp_path) == before
 
 
+def test_an_interrupted_removal_is_finished_by_the_next(home):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    scratch = Scratch(home)
+    scratch.new_job()
+    with pytest.raises(KeyboardInterrupt), just_before(os.rmdir, interrupt):
+        scratch.close()
+    scratch.close()
+    assert os.listdir(home.jobs) == []
+
+
 def test_it_is_closed_once(home, tmp_path):
     scratch = Scratch(home)
     scratch.close()
