@@ -226,7 +226,7 @@ class _BatchRun:
             with result:
                 ended = self.keep(item, result, sources, inputs)
         if ended.line is None:
-            self.in_flight.close()  # what has not begun must not begin while the error is on its way
+            self.in_flight.close()  # nothing begins while the error is on its way
         self.ended.put(ended)
         self.batch.discard(directory)
 
