@@ -146,7 +146,7 @@ class Workspace:
 
         return workers_using(digest, self.runtime.records())
 
-    def choose(self, name: str, model: str | None = None) -> Choice:
+    def choose(self, name: str, model: str | None = None) -> ChosenModel:
         """Return the model that `name`, a task or a model, stands for.
 
         Args:
@@ -169,10 +169,10 @@ class Workspace:
                     fix=f"run: mm run {model} --help",
                     fix_in_code=f"look at: Session.inputs({model!r})",
                 )
-            return Choice(declared, stamps=stamps)
+            return ChosenModel(declared, stamps=stamps)
         if name in self.catalog.models or name not in self.catalog.tasks:
             declared = self.catalog.model(name)
-            return Choice(declared, stamps=self._stamps_of(name, declared))
+            return ChosenModel(declared, stamps=self._stamps_of(name, declared))
         self._say(self.catalog.problems)
         facts = Facts(self.sources.has_weights, self.memory)
         began = time.time_ns()
@@ -181,7 +181,7 @@ class Workspace:
         candidates = self.catalog.tasks[name]
         weights = (each.name for each in candidates if each.manifest.source is not None)
         stamps.add(map(self.sources.record_path, weights), began)
-        return Choice(declared, reason, stamps)
+        return ChosenModel(declared, reason, stamps)
 
     def _stamps_of(self, name: str, declared: Declared) -> FileStamps:
         """Return the stamps of the files that make `declared` the model for `name`."""
@@ -207,7 +207,7 @@ class Workspace:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenModel:
     """A model, and, where a task was asked for, why this one stands for it.
 
     `stamps` are those of the files that decided it.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from orchestrator.catalog import Declared
-    from orchestrator.core.patching import Conditions, Outcome, Patched, PatchSet
+    from orchestrator.core.patching import Conditions, Patched, PatchOutcome, PatchSet
 
 CONFLICT = 4
 
@@ -31,7 +31,7 @@ def command() -> None:
 
 
 @dataclass(frozen=True)
-class View:
+class PatchView:
     """A model's files, in memory, and what its patch sets make of them.
 
     Attributes:
@@ -55,7 +55,7 @@ class View:
     patched: Patched
 
 
-def _with_view(function: Callable[[Context, View], int | None]) -> Callable[..., object]:
+def _with_view(function: Callable[[Context, PatchView], int | None]) -> Callable[..., object]:
     """Make a command of a function that is about the files of a MODEL or in a DIRECTORY."""
 
     @click.argument("model")
@@ -88,7 +88,7 @@ def list_patches(context: Context, model: str | None) -> None:
 
 @command.command("status", params=[*options.CONDITIONS])
 @_with_view
-def status(context: Context, view: View) -> int:
+def status(context: Context, view: PatchView) -> int:
     """Show what each patch does to the files of MODEL, or to those in DIRECTORY."""
     context.say(f"{view.where}: {_in_words(view.conditions, view.sets)}")
     for outcome in view.patched.outcomes:
@@ -98,7 +98,7 @@ def status(context: Context, view: View) -> int:
 
 @command.command("diff", params=[*options.CONDITIONS])
 @_with_view
-def diff(context: Context, view: View) -> None:
+def diff(context: Context, view: PatchView) -> None:
     """Print what the patches change in the files of MODEL, as a unified diff."""
     _refuse_conflicts(view)
     for name, data in view.patched.files.items():
@@ -110,7 +110,7 @@ def diff(context: Context, view: View) -> None:
 
 @command.command("check", params=[*options.CONDITIONS])
 @_with_view
-def check(context: Context, view: View) -> int:
+def check(context: Context, view: PatchView) -> int:
     """Say whether every patch fits the files of MODEL; exit 4 when something does not."""
     from orchestrator.core import patching
     from orchestrator.sources.interpreter import check_compiles
@@ -243,7 +243,7 @@ def _view(
     device: str,
     dtype: str,
     python: str | None,
-) -> View:
+) -> PatchView:
     from orchestrator.core import patching
     from orchestrator.core.devices import choose_device, choose_dtype
     from orchestrator.sources import inplace
@@ -277,10 +277,10 @@ def _view(
         versions = {pin.name: pin.version for pin in context.environments.target(declared).pins}
     conditions = patching.Conditions(on, as_type, versions)
     patched = patching.apply(sets, read, conditions)
-    return View(declared, sets, conditions, python, read, commit, where, patched)
+    return PatchView(declared, sets, conditions, python, read, commit, where, patched)
 
 
-def _refuse_conflicts(view: View) -> None:
+def _refuse_conflicts(view: PatchView) -> None:
     if view.patched.conflicts:
         first, *others = view.patched.conflicts
         raise SourceError(
@@ -290,7 +290,7 @@ def _refuse_conflicts(view: View) -> None:
         )
 
 
-def _line(outcome: Outcome) -> str:
+def _line(outcome: PatchOutcome) -> str:
     name = f"{outcome.state.value:<13}  {outcome.set_name}/{outcome.patch.id}"
     if outcome.reason:
         more = f"found {outcome.reason}" if outcome.looked_for else outcome.reason

@@ -24,14 +24,14 @@ MISFIT: Any = object()
 """Stands for a value that did not fit; the problem has been reported."""
 
 
-class Report(Protocol):
+class ReportProblem(Protocol):
     """Takes one problem: the path of the value, what is wrong, and how to fix it."""
 
     def __call__(self, path: Path, what: str, fix: str = "") -> None:
         """Take the problem."""
 
 
-def bind(document: Document, record: type[Record], report: Report) -> Record | None:
+def bind(document: Document, record: type[Record], report: ReportProblem) -> Record | None:
     """Return the `record` that `document` declares, or None when any problem was reported."""
     bound = _Binder(document, report).value(_kind_of(record), document.data, ())
     return None if bound is MISFIT else cast("Record", bound)
@@ -53,7 +53,7 @@ def _kind_of(record: type[msgspec.Struct]) -> kinds.Type:
 class _Binder:
     """Walks the data and the type side by side; goes on after a problem, to report them all."""
 
-    def __init__(self, document: Document, report: Report) -> None:
+    def __init__(self, document: Document, report: ReportProblem) -> None:
         self._document = document
         self._report = report
         self._by_kind: dict[type, Callable[[Any, Any, Path], Any]] = {

@@ -22,7 +22,7 @@ from orchestrator.version import __version__
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Manifest
-    from orchestrator.environments import Environment
+    from orchestrator.environments import BuiltEnvironment
     from orchestrator.sources.overlays import Overlay
     from orchestrator.system.flock import Held
     from orchestrator.workspace import Workspace
@@ -100,7 +100,7 @@ class LocalPreparer:
             held.release()
         self._held.clear()
 
-    def _environment(self, declared: Declared, deadline: Deadline) -> Environment:
+    def _environment(self, declared: Declared, deadline: Deadline) -> BuiltEnvironment:
         """Return the model's environment, built if need be, and held for as long as we live."""
         with self._lock:
             environment = self._workspace.environments.ensure(declared, deadline)
@@ -112,7 +112,7 @@ class LocalPreparer:
     def _worker_spec(
         self,
         declared: Declared,
-        environment: Environment,
+        environment: BuiltEnvironment,
         asked: str,
         dtype: str,
         deadline: Deadline,
@@ -154,7 +154,7 @@ class LocalPreparer:
     def _overlay(
         self,
         declared: Declared,
-        environment: Environment,
+        environment: BuiltEnvironment,
         device: str,
         dtype: str,
         deadline: Deadline,
@@ -199,7 +199,7 @@ def files_read(declared: Declared, workspace: Workspace, began: int) -> FileStam
 
 def produced_by(
     declared: Declared,
-    environment: Environment,
+    environment: BuiltEnvironment,
     worker: WorkerSpec,
     overlay: Overlay | None = None,
 ) -> dict[str, Any]:

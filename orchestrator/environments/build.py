@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orchestrator.backends.indexes import IndexSettings
-    from orchestrator.environments.plan import Step
+    from orchestrator.environments.plan import BuildStep
     from orchestrator.environments.targets import Target
     from orchestrator.system.flock import Held
     from orchestrator.system.home import Home
@@ -73,7 +73,7 @@ class Builder:
     children: Children
     deadline: Deadline
 
-    def build(self, step: Step) -> Stored:
+    def build(self, step: BuildStep) -> Stored:
         """Return the whole environment of `step`, built or probed where that is missing.
 
         Raises:
@@ -121,7 +121,7 @@ class Builder:
                 raise
             self.reporter.note(f"{path} could not be removed ({error.strerror})")
 
-    def _fill(self, step: Step, directory: Path, lock: Held) -> Marker:
+    def _fill(self, step: BuildStep, directory: Path, lock: Held) -> Marker:
         """Create, install, compare and probe; return the marker that publishes the environment."""
         target = step.target
         tools = self._tooling(target, lock)
@@ -152,7 +152,7 @@ class Builder:
             locks=sorted(step.locks),
         )
 
-    def _probe_missing(self, step: Step, found: Stored, lock: Held) -> Stored:
+    def _probe_missing(self, step: BuildStep, found: Stored, lock: Held) -> Stored:
         """Run the probes that a whole environment has not passed, and publish it with them."""
         marker = found.marker
         assert marker is not None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.environments.plan import Action, Step, plan
+from orchestrator.environments.plan import Action, BuildStep, plan
 from orchestrator.environments.store import Store, Stored, python_of
 from orchestrator.environments.targets import Target, Targets
 from orchestrator.errors import EnvironmentFailure, MMError
@@ -31,7 +31,7 @@ DEFAULT_JOBS = 4
 """How many environments are built at once: more would share one network and one disk."""
 
 
-class Environment(msgspec.Struct, frozen=True):
+class BuiltEnvironment(msgspec.Struct, frozen=True):
     """A whole environment, as a model sees it.
 
     Attributes:
@@ -110,7 +110,7 @@ class Environments:
         self._backend = backend
         self._offline = offline
 
-    def ready(self, declared: Declared) -> Environment | None:
+    def ready(self, declared: Declared) -> BuiltEnvironment | None:
         """Return the model's environment when it is whole and its probes passed, or None.
 
         Raises:
@@ -121,7 +121,7 @@ class Environments:
             return None
         return self._environment(step.target, step.found)
 
-    def ensure(self, declared: Declared, deadline: Deadline = ENDLESS) -> Environment:
+    def ensure(self, declared: Declared, deadline: Deadline = ENDLESS) -> BuiltEnvironment:
         """Return the model's environment, built first where it is not there.
 
         Args:
@@ -154,7 +154,7 @@ class Environments:
         every = self.targets.of_every_lock(declared)
         return {self._find(targets)[0].digest for targets in every}
 
-    def plan(self, declared: Sequence[Declared]) -> tuple[Step, ...]:
+    def plan(self, declared: Sequence[Declared]) -> tuple[BuildStep, ...]:
         """Return what `sync` would do.
 
         Raises:
@@ -167,7 +167,7 @@ class Environments:
         declared: Sequence[Declared],
         jobs: int = DEFAULT_JOBS,
         deadline: Deadline = ENDLESS,
-    ) -> list[Environment]:
+    ) -> list[BuiltEnvironment]:
         """Build what `declared` need and is not there, environments side by side.
 
         One that fails does not stop the others; an interrupt stops them all.
@@ -187,7 +187,9 @@ class Environments:
         }
         return [environments[one.name] for one in declared]
 
-    def _build(self, steps: Sequence[Step], jobs: int, deadline: Deadline) -> dict[str, Stored]:
+    def _build(
+        self, steps: Sequence[BuildStep], jobs: int, deadline: Deadline
+    ) -> dict[str, Stored]:
         """Build the environments of `steps` and return them by digest."""
         # What builds is imported here: every `mm run` looks for its environment through this class.
         from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -269,9 +271,9 @@ class Environments:
                 return target, found
         return targets[0], None
 
-    def _environment(self, target: Target, found: Stored) -> Environment:
+    def _environment(self, target: Target, found: Stored) -> BuiltEnvironment:
         assert found.marker is not None
-        return Environment(
+        return BuiltEnvironment(
             digest=target.digest,
             path=found.path,
             python=python_of(found.path),

@@ -14,7 +14,7 @@ from orchestrator.errors import EnvironmentFailure
 from orchestrator.system.processes import ProcessError
 
 
-class KnownFailure(NamedTuple):
+class ToolFailure(NamedTuple):
     """A failure by what the tool says.
 
     Attributes:
@@ -32,19 +32,19 @@ class KnownFailure(NamedTuple):
     missing: bool = False
 
 
-_OFFLINE = KnownFailure(
+_OFFLINE = ToolFailure(
     re.compile(r"network connectivity is disabled|--offline|in the offline mode", re.IGNORECASE),
     "a package is not in the cache, and nothing may be downloaded",
     "run it once without --offline: {command}",
 )
 
 _TABLE = (
-    KnownFailure(
+    ToolFailure(
         re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE),
         "the disk is full",
         "free some space (mm env prune), or set MM_HOME to a larger disk; then run: {command}",
     ),
-    KnownFailure(
+    ToolFailure(
         re.compile(
             r"hash mismatch|do not match the hashes|hashes? (?:is|are) required", re.IGNORECASE
         ),
@@ -53,7 +53,7 @@ _TABLE = (
         transient=False,
     ),
     _OFFLINE,
-    KnownFailure(
+    ToolFailure(
         re.compile(
             r"error sending request|failed to fetch|connection (?:refused|reset|error)|dns error|"
             r"timed? ?out|network is unreachable|connection broken|incompleteread|"
@@ -64,7 +64,7 @@ _TABLE = (
         "the package index could not be reached",
         "what was downloaded is kept: run again: {command}",
     ),
-    KnownFailure(
+    ToolFailure(
         re.compile(
             r"no solution found|no matching distribution|could not find a version|"
             r"no usable wheels|no wheels|was not found in the package registry|"
@@ -76,7 +76,7 @@ _TABLE = (
         transient=False,
         missing=True,
     ),
-    KnownFailure(
+    ToolFailure(
         re.compile(r"permission denied|read-only file system", re.IGNORECASE),
         "a directory cannot be written",
         "set MM_HOME (and UV_CACHE_DIR) to directories of yours",
@@ -90,7 +90,7 @@ def is_transient(error: ProcessError) -> bool:
     return known is not None and known.transient
 
 
-def _known(error: ProcessError) -> KnownFailure | None:
+def _known(error: ProcessError) -> ToolFailure | None:
     return next((failure for failure in _TABLE if failure.pattern.search(error.detail)), None)
 
 

@@ -41,7 +41,7 @@ REAL_SUFFIXES = frozenset({".py", ".json", ".txt", ".jinja", ".yaml", ".yml", ".
 """Of code and configuration, which may be patched; everything else is linked."""
 
 
-class Marker(msgspec.Struct, frozen=True, kw_only=True):
+class OverlayMarker(msgspec.Struct, frozen=True, kw_only=True):
     """Written last: an overlay without it is not whole."""
 
     digest: str
@@ -73,7 +73,7 @@ class Overlay:
     """
 
     directory: Path
-    marker: Marker
+    marker: OverlayMarker
     held: Held = field(compare=False)
 
     @property
@@ -190,13 +190,17 @@ def apply_or_refuse(
     return patched
 
 
-def _store(home: Home, model: str) -> ContentStore[Marker]:
+def _store(home: Home, model: str) -> ContentStore[OverlayMarker]:
     return ContentStore(
-        home.models / model, home.locks, kind="overlay", marker_file=MARKER, marker_type=Marker
+        home.models / model,
+        home.locks,
+        kind="overlay",
+        marker_file=MARKER,
+        marker_type=OverlayMarker,
     )
 
 
-def _find(store: ContentStore[Marker], directory: Path, name: str) -> Marker | None:
+def _find(store: ContentStore[OverlayMarker], directory: Path, name: str) -> OverlayMarker | None:
     """Return the marker of the overlay in `directory` where it is whole and unchanged, or None."""
     marker = store.marker(directory)
     if marker is None or marker.digest != name:
@@ -214,14 +218,14 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _make(
-    store: ContentStore[Marker],
+    store: ContentStore[OverlayMarker],
     directory: Path,
     name: str,
     record: SourceRecord,
     sets: Sequence[PatchSet],
     patched: Patched,
-) -> Marker:
-    def fill() -> Marker:
+) -> OverlayMarker:
+    def fill() -> OverlayMarker:
         real = {}
         for file in record.files:
             target = directory / MODEL / file
@@ -231,7 +235,7 @@ def _make(
                 real[file] = _stamp(target)
             else:
                 target.symlink_to(record.file(file))
-        return Marker(
+        return OverlayMarker(
             digest=name,
             commit=record.commit,
             path=record.path,
@@ -246,7 +250,7 @@ def _make(
         return store.make(directory, fill)
 
 
-def _discard_old(store: ContentStore[Marker], new: Marker) -> None:
+def _discard_old(store: ContentStore[OverlayMarker], new: OverlayMarker) -> None:
     """Remove the overlays of other files or other patch sets, but for those that are in use."""
     for directory in store.directories():
         marker = store.marker(directory)

@@ -45,7 +45,7 @@ class State(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PatchOutcome:
     """The outcome of one patch.
 
     Attributes:
@@ -91,12 +91,12 @@ class Patched:
         looked_at: The names of all files that a needed patch is about.
     """
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[PatchOutcome, ...]
     files: Mapping[str, bytes]
     looked_at: frozenset[str] = frozenset()
 
     @property
-    def conflicts(self) -> tuple[Outcome, ...]:
+    def conflicts(self) -> tuple[PatchOutcome, ...]:
         """The patches that did not fit."""
         return tuple(each for each in self.outcomes if each.state is State.CONFLICT)
 
@@ -117,12 +117,14 @@ def apply(sets: Sequence[PatchSet], read: Read, conditions: Conditions) -> Patch
     """
     before: dict[str, bytes] = {}
     now: dict[str, bytes] = {}
-    outcomes: list[Outcome] = []
+    outcomes: list[PatchOutcome] = []
     for patch_set in sets:
         for patch in patch_set.patches:
             reason = unmet(patch.when, conditions)
             if reason is not None:
-                outcomes.append(Outcome(patch_set.name, patch, State.NOT_NEEDED, reason=reason))
+                outcomes.append(
+                    PatchOutcome(patch_set.name, patch, State.NOT_NEEDED, reason=reason)
+                )
                 continue
             if patch.file not in now and (data := read(patch.file)) is not None:
                 before[patch.file] = now[patch.file] = data
@@ -130,7 +132,7 @@ def apply(sets: Sequence[PatchSet], read: Read, conditions: Conditions) -> Patch
                 data, matches, there = _patched(patch, now.get(patch.file), patch_set)
             except PatchConflict as conflict:
                 outcomes.append(
-                    Outcome(
+                    PatchOutcome(
                         patch_set.name,
                         patch,
                         State.CONFLICT,
@@ -142,7 +144,7 @@ def apply(sets: Sequence[PatchSet], read: Read, conditions: Conditions) -> Patch
                 continue
             now[patch.file] = data
             state = State.APPLIED if matches else State.ALREADY
-            outcomes.append(Outcome(patch_set.name, patch, state, matches, there))
+            outcomes.append(PatchOutcome(patch_set.name, patch, state, matches, there))
     changed = {name: data for name, data in now.items() if data != before[name]}
     fits = all(each.state is not State.CONFLICT for each in outcomes)
     return Patched(tuple(outcomes), changed if fits else {}, frozenset(now))

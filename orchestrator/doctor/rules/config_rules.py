@@ -14,8 +14,8 @@ from orchestrator.core.patching.patch_set import JsonEdit
 from orchestrator.doctor.rules.config import (
     COMPUTED,
     DTYPE_KEYS,
+    ClassReference,
     Config,
-    Reference,
     dtype_named,
     read_config,
     references,
@@ -188,7 +188,9 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
 """What checks the members with one of the keys."""
 
 
-def _check_reference(config: Config, reference: Reference, subject: Subject) -> Iterator[Finding]:
+def _check_reference(
+    config: Config, reference: ClassReference, subject: Subject
+) -> Iterator[Finding]:
     """Check that the code of a class that `auto_map` names is one of the model's files."""
     path, here = reference.path, reference.file in subject.files
     if reference.repository:

@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.units import counted, format_elapsed
-from orchestrator.pipelines.report.page_view import Limits, View
+from orchestrator.pipelines.report.page_view import Limits, PageView
 from orchestrator.version import __version__
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def page(run: Run, store: ResultStore, limits: Limits | None = None) -> bytes:
     """
     style = _resource("page.css")
     template = environment().from_string(_resource("page.html.j2"))
-    view = View(run, store, limits or Limits())
+    view = PageView(run, store, limits or Limits())
     text = template.render(view=view, style=style, policy=_policy(style), version=__version__)
     return text.lstrip().encode("utf-8")
 

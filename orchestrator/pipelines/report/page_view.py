@@ -13,7 +13,7 @@ from orchestrator.core.units import counted, format_elapsed, format_size
 from orchestrator.pipelines.chrome_trace import TRANSFERS
 from orchestrator.pipelines.report import graph_layout, timeline
 from orchestrator.pipelines.report.media import Media
-from orchestrator.pipelines.report.run_items import Group, Item, RunItems
+from orchestrator.pipelines.report.run_items import ItemGroup, ListItem, RunItems
 from orchestrator.pipelines.run_record import DONE, FAILED, KEPT
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Limits:
     items: int = 300
 
 
-class View:
+class PageView:
     """What the page shows of a run; the template asks for it in the order of the page.
 
     The order matters, because images and sounds that come first take their room first.
@@ -144,7 +144,7 @@ class View:
         return steps
 
     @property
-    def graph_drawing(self) -> graph_layout.Layout | None:
+    def graph_drawing(self) -> graph_layout.GraphLayout | None:
         """The graph; None where an older mm recorded none."""
         if not self.graph:
             return None
@@ -171,7 +171,7 @@ class View:
         return max(moments, default=self.run.began) - self.run.began
 
     @cached_property
-    def time_drawing(self) -> timeline.Layout:
+    def time_drawing(self) -> timeline.Timeline:
         """What ran when."""
         rows = []
         for step, its in self._steps.items():
@@ -209,7 +209,7 @@ class View:
                 yield name, value
 
     @property
-    def groups(self) -> Iterator[tuple[Group, list[Item]]]:
+    def groups(self) -> Iterator[tuple[ItemGroup, list[ListItem]]]:
         """The lists of the run, with the items that are shown; results are not yet read."""
         for group in self.items.groups():
             items = list(group.items.values())

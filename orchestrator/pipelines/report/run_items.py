@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Item:
+class ListItem:
     """An item of a list, or of no list where the steps run once.
 
     Attributes:
@@ -39,7 +39,7 @@ class Item:
 
 
 @dataclass
-class Group:
+class ItemGroup:
     """The items of one list.
 
     Attributes:
@@ -48,7 +48,7 @@ class Group:
     """
 
     source: str
-    items: dict[int, Item] = field(default_factory=dict)
+    items: dict[int, ListItem] = field(default_factory=dict)
 
 
 class RunItems:
@@ -68,16 +68,16 @@ class RunItems:
         self._steps: list[Mapping[str, Any]] = found["steps"] if isinstance(found, dict) else []
         self._once: dict[str, StoredResult | None] = {}
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ItemGroup]:
         """Return the items, by list, with what is recorded of them; results are not yet read."""
         sources = self._sources()
-        groups = {source: Group(source) for source in sources.values()}
+        groups = {source: ItemGroup(source) for source in sources.values()}
         order = list(sources)
         known = [entry for entry in self._entries if entry.step in sources]
         for entry in sorted(known, key=lambda each: (each.index or 0, order.index(each.step))):
             number = 0 if entry.index is None else entry.index + 1
             items = groups[sources[entry.step]].items
-            items.setdefault(number, Item(number)).entries.append(entry)
+            items.setdefault(number, ListItem(number)).entries.append(entry)
         return [group for group in groups.values() if group.items]
 
     def kept(self, entry: Entry) -> StoredResult | None:
@@ -93,7 +93,7 @@ class RunItems:
         kept = self._once[step]
         return kept.outputs.get(name) if kept is not None else None
 
-    def given(self, group: Group, item: Item) -> Value | None:
+    def given(self, group: ItemGroup, item: ListItem) -> Value | None:
         """Return the item of the list: what the first step over it began with."""
         if not group.source:
             return None

@@ -78,7 +78,7 @@ class Rows(NamedTuple):
 
 
 @dataclass
-class Layout:
+class Timeline:
     """Where everything stands.
 
     Attributes:
@@ -146,10 +146,10 @@ def _bars(entry: Entry, start: float) -> Iterator[Bar]:
         moment = until
 
 
-def lay_out(rows: Sequence[Rows], length: float) -> Layout:
+def lay_out(rows: Sequence[Rows], length: float) -> Timeline:
     """Return the places of the rows' bars, with a scale above; `length` is the whole in seconds."""
     length = max(length, 1e-3)
-    found = Layout()
+    found = Timeline()
     y = 26.0
     for each in rows:
         found.steps.append((each.step, y + 13))

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.environments.build import Builder
-from orchestrator.environments.plan import Action, Step
+from orchestrator.environments.plan import Action, BuildStep
 from orchestrator.environments.store import Store
 from orchestrator.environments.targets import Target
 from orchestrator.errors import Cancelled, TimedOut
@@ -25,7 +25,7 @@ def build(tmp_path):
             offline=False, children=children, deadline=deadline,
         )  # fmt: skip
         target = Target(model(tmp_path, "m"), None, False, interpreter(), (), DIGEST)
-        return builder.build(Step(Action.BUILD, (target,), ()))
+        return builder.build(BuildStep(Action.BUILD, (target,), ()))
 
     build.children = children
     with store.build_lock(DIGEST, pytest.fail):
