@@ -18,10 +18,11 @@ from orchestrator.system.home import Home, home_directory
 from orchestrator.system.reporter import Reporter, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from orchestrator.catalog import Catalog, Declared
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
+    from orchestrator.core.manifest import Manifest
     from orchestrator.environments import Environments
     from orchestrator.sources.service import Sources
     from orchestrator.system.settings import Settings
@@ -193,6 +194,28 @@ class Workspace:
             stamps.add([self.home.settings], self._read_at)
         stamps.add(self.catalog.files, self._read_at, now_and_then=True)
         return stamps
+
+    def device_and_dtype(
+        self, manifest: Manifest, device: str, dtype: str, devices: Sequence[str] | None = None
+    ) -> tuple[str, str]:
+        """Return the device and the data type that jobs of a model run with.
+
+        Args:
+            manifest: The model's manifest.
+            device: "auto", or a device.
+            dtype: "auto", or a data type.
+            devices: What there is to choose from; by default the devices of this machine.
+
+        Raises:
+            UsageError: When the manifest does not list them, or the device is not there.
+        """
+        from orchestrator.core.devices import choose_device, choose_dtype
+        from orchestrator.system.machine import available_devices
+        from orchestrator.system.processor import native_dtypes
+
+        device = choose_device(manifest, device, devices or available_devices())
+        memory = self.memory.get(device)
+        return device, choose_dtype(manifest, device, dtype, memory, native_dtypes())
 
     @cached_property
     def memory(self) -> Mapping[str, int | None]:

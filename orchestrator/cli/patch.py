@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.core.patching import Conditions, Patched, PatchOutcome, PatchSet
 
 CONFLICT = 4
+UNCHANGED = "; nothing was changed"
 
 
 @click.group(cls=Group)
@@ -100,7 +101,9 @@ def status(context: Context, view: PatchView) -> int:
 @_with_view
 def diff(context: Context, view: PatchView) -> None:
     """Print what the patches change in the files of MODEL, as a unified diff."""
-    _refuse_conflicts(view)
+    from orchestrator.sources.patchsets import refuse_conflicts
+
+    refuse_conflicts(view.patched, view.where, note=UNCHANGED)
     for name, data in view.patched.files.items():
         lines = difflib.unified_diff(
             _lines(view.read(name) or b""), _lines(data), fromfile=f"a/{name}", tofile=f"b/{name}"
@@ -162,9 +165,10 @@ def apply(
     """
     from orchestrator.core import patching
     from orchestrator.sources import inplace
+    from orchestrator.sources.patchsets import refuse_conflicts
 
     view = _view(context, model, directory, **conditions)
-    _refuse_conflicts(view)
+    refuse_conflicts(view.patched, view.where, note=UNCHANGED)
     if reason := patching.unproved(view.sets, view.conditions):
         context.say(f"warning: {reason}")
     root = Path(view.where)
@@ -245,12 +249,9 @@ def _view(
     python: str | None,
 ) -> PatchView:
     from orchestrator.core import patching
-    from orchestrator.core.devices import choose_device, choose_dtype
     from orchestrator.sources import inplace
     from orchestrator.sources.interpreter import installed_versions
     from orchestrator.sources.patchsets import load_patch_sets
-    from orchestrator.system import machine
-    from orchestrator.system.processor import native_dtypes
 
     declared = context.catalog.model(model)
     sets = load_patch_sets(declared)
@@ -268,26 +269,14 @@ def _view(
         record = context.sources.ready(declared)
         commit, where, read = record.commit, record.path, record.read
 
-    on = choose_device(declared.manifest, device, machine.available_devices())
-    memory = context.memory.get(on)
-    as_type = choose_dtype(declared.manifest, on, dtype, memory, native_dtypes())
+    chosen = context.device_and_dtype(declared.manifest, device, dtype)
     if python is not None:
         versions = installed_versions(python)
     else:
-        versions = {pin.name: pin.version for pin in context.environments.target(declared).pins}
-    conditions = patching.Conditions(on, as_type, versions)
+        versions = context.environments.target(declared).packages
+    conditions = patching.Conditions(*chosen, versions)
     patched = patching.apply(sets, read, conditions)
     return PatchView(declared, sets, conditions, python, read, commit, where, patched)
-
-
-def _refuse_conflicts(view: PatchView) -> None:
-    if view.patched.conflicts:
-        first, *others = view.patched.conflicts
-        raise SourceError(
-            f"{first.sentence}; nothing was changed",
-            where=f"{view.where}/{first.where}",
-            detail="\n".join(f"{each.where}: {each.sentence}" for each in others),
-        )
 
 
 def _line(outcome: PatchOutcome) -> str:

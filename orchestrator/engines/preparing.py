@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.catalog import runner_digest
 from orchestrator.client.launch import WorkerSpec
-from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.units import parse_size
 from orchestrator.core.worker_variables import wanted_threads, worker_variables
 from orchestrator.engines.interface import PreparedModel
-from orchestrator.system import machine
 from orchestrator.system.file_stamps import FileStamps
 from orchestrator.system.home import make_private
-from orchestrator.system.processor import native_dtypes
 from orchestrator.system.waiting import ENDLESS, Deadline, Wait
 from orchestrator.version import __version__
 
@@ -113,14 +110,12 @@ class LocalPreparer:
         self,
         declared: Declared,
         environment: BuiltEnvironment,
-        asked: str,
+        device: str,
         dtype: str,
         deadline: Deadline,
     ) -> tuple[WorkerSpec, Overlay | None]:
         manifest = declared.manifest
-        device = choose_device(manifest, asked, machine.available_devices())
-        total = self._workspace.memory.get(device)
-        dtype = choose_dtype(manifest, device, dtype, total, native_dtypes())
+        device, dtype = self._workspace.device_and_dtype(manifest, device, dtype)
         overlay = self._overlay(declared, environment, device, dtype, deadline)
         home = self._workspace.home.worker_home
         make_private(home)

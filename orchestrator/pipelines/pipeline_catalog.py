@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from orchestrator.catalog import Origin, manifest_files, shown_path
 from orchestrator.catalog.files import check_suffix, read_plain
 from orchestrator.core.binding import did_you_mean
-from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.names import BUILT_IN_STEPS
 from orchestrator.core.pipelines import (
     Declaration,
@@ -95,8 +94,6 @@ def signature_on(workspace: Workspace, step: Step) -> Signature:
     Raises:
         MMError: When there is no such step, or no model stands for it here.
     """
-    from orchestrator.system import machine
-
     if step.run in BUILT_IN_STEPS:
         for key in ("model", "timeout"):
             if getattr(step, key) is not None:
@@ -110,8 +107,7 @@ def signature_on(workspace: Workspace, step: Step) -> Signature:
         fix = did_you_mean(step.run, names) if unknown else ""
         raise UsageError(error.what, fix=fix or error.fix) from error
     manifest = choice.declared.manifest
-    device = choose_device(manifest, step.device, machine.available_devices())
-    choose_dtype(manifest, device, step.dtype)
+    workspace.device_and_dtype(manifest, step.device, step.dtype)  # raises where it has none
     return signature_of_model(manifest, choice.reason)
 
 

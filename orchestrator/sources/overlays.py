@@ -19,6 +19,7 @@ from orchestrator.core.canonical import digest, short
 from orchestrator.errors import EnvironmentFailure, SourceError
 from orchestrator.sources.interpreter import check_compiles
 from orchestrator.sources.model_files import system_errors
+from orchestrator.sources.patchsets import refuse_conflicts
 from orchestrator.system.content_store import ContentStore
 from orchestrator.system.files import read_file
 from orchestrator.system.flock import nap, wait_lock
@@ -139,7 +140,8 @@ def ensure_overlay(
             with wait_lock(home.locks / f"overlays-of-{model}.lock", pause=pause):
                 marker = _find(store, directory, name)
                 if marker is None:
-                    patched = apply_or_refuse(record, sets, conditions, model)
+                    patched = patching.apply(sets, record.read, conditions)
+                    refuse_conflicts(patched, record.path, fix=f"run: mm patch check {model}")
                     code = {n: d for n, d in patched.files.items() if n.endswith(".py")}
                     check_compiles(python, code, model)
                     marker = _make(store, directory, name, record, sets, patched)
@@ -167,27 +169,6 @@ def remove_overlays(home: Home, model: str) -> None:
         with system_errors("could not be removed", store.root, fix=again):
             for directory in store.directories():
                 store.clear(directory)
-
-
-def apply_or_refuse(
-    record: SourceRecord, sets: Sequence[PatchSet], conditions: Conditions, model: str
-) -> Patched:
-    """Apply the patch sets to the files of `record`, in memory.
-
-    Raises:
-        SourceError: With the first conflict, the others beneath it.
-    """
-    patched = patching.apply(sets, record.read, conditions)
-    if patched.conflicts:
-        first = patched.conflicts[0]
-        others = "\n".join(f"{each.where}: {each.sentence}" for each in patched.conflicts[1:])
-        raise SourceError(
-            first.sentence,
-            where=str(Path(record.path, first.where)),
-            fix=f"run: mm patch check {model}",
-            detail=others,
-        )
-    return patched
 
 
 def _store(home: Home, model: str) -> ContentStore[OverlayMarker]:
