@@ -5,15 +5,13 @@ Each input becomes an option of the command line, so names that `mm` itself uses
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
 from orchestrator.core.manifest import PATH_TYPES, Input
 from orchestrator.core.record_reader import Problem, item_problems, nested
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 RESERVED_OPTIONS = frozenset(
     {"out", "json", "model", "device", "dtype", "keep-alive", "timeout", "receipt", "manifests"}

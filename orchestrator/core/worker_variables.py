@@ -6,10 +6,7 @@ sandbox: a worker has the user's uid.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
 
 PASSED = frozenset(
     {

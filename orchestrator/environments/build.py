@@ -21,9 +21,9 @@ from orchestrator.core.worker_variables import worker_variables
 from orchestrator.environments.store import Marker, Store, Stored, python_of
 from orchestrator.environments.tool_failures import system_failure, tool_failure
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.system.home import make_private, write_atomically
+from orchestrator.system.home import Home, make_private, write_atomically
 from orchestrator.system.processes import Children, ProcessError
-from orchestrator.system.waiting import Wait
+from orchestrator.system.waiting import Deadline, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.environments.plan import BuildStep
     from orchestrator.environments.targets import Target
     from orchestrator.system.flock import Held
-    from orchestrator.system.home import Home
     from orchestrator.system.reporter import Reporter
-    from orchestrator.system.waiting import Deadline
 
 PROBE = """
 import importlib, sys

@@ -10,8 +10,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.backends.installed import (
     Installed,
@@ -21,15 +21,10 @@ from orchestrator.backends.installed import (
     record_digest,
     recorded_files,
 )
-from orchestrator.environments.store import MARKER, python_of
+from orchestrator.environments.store import MARKER, Marker, Store, python_of
 from orchestrator.system.files import open_file
 from orchestrator.system.home import read_json
 from orchestrator.system.processes import ProcessError, run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from orchestrator.environments.store import Marker, Store
 
 _QUESTION = "import json, sys, platform; print(json.dumps([platform.python_version(), sys.prefix]))"
 _CHUNK = 1 << 20

@@ -7,13 +7,11 @@ pure; asking goes through `orchestrator.system.processes`.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from orchestrator.core.identity import Interpreter
 from orchestrator.core.platforms import platform_name
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PATIENCE = 20.0
 """Seconds that an interpreter has to describe itself."""

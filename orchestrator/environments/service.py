@@ -13,7 +13,7 @@ from orchestrator.environments.plan import Action, BuildStep, plan
 from orchestrator.environments.store import Store, Stored, python_of
 from orchestrator.environments.targets import Target, Targets
 from orchestrator.errors import EnvironmentFailure, MMError
-from orchestrator.system.flock import nap
+from orchestrator.system.flock import Held, nap
 from orchestrator.system.waiting import ENDLESS, Deadline
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from orchestrator.backends.indexes import IndexSettings
     from orchestrator.catalog import Declared
     from orchestrator.environments.interpreters import Interpreters
-    from orchestrator.system.flock import Held
     from orchestrator.system.home import Home
     from orchestrator.system.reporter import Reporter
 

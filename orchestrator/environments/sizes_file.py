@@ -6,15 +6,13 @@ about another. It is a convenience: an environment whose sizes are not known is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
 from orchestrator.system.home import read_record
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 SIZES = "sizes.json"
 VERSION = 1

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -20,12 +21,7 @@ from orchestrator.core.refusals import remedy
 from orchestrator.core.units import format_size
 from orchestrator.errors import SourceError
 from orchestrator.system.files import open_file, read_file
-from orchestrator.system.home import read_record, write_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from orchestrator.system.home import Home
+from orchestrator.system.home import Home, read_record, write_json
 
 RECORD = "source.json"
 

@@ -18,18 +18,16 @@ from orchestrator.core import patching
 from orchestrator.core.canonical import digest, short
 from orchestrator.errors import EnvironmentFailure, SourceError
 from orchestrator.sources.interpreter import check_compiles
-from orchestrator.sources.model_files import system_errors
+from orchestrator.sources.model_files import SourceRecord, system_errors
 from orchestrator.sources.patchsets import refuse_conflicts
 from orchestrator.system.content_store import ContentStore
 from orchestrator.system.files import read_file
-from orchestrator.system.flock import nap, wait_lock
+from orchestrator.system.flock import Held, nap, wait_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from orchestrator.core.patching import Conditions, Patched, PatchSet
-    from orchestrator.sources.model_files import SourceRecord
-    from orchestrator.system.flock import Held
     from orchestrator.system.home import Home
 
 MARKER = "overlay.json"

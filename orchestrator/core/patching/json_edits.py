@@ -6,14 +6,11 @@ import json
 import re
 from dataclasses import dataclass, field
 from json.decoder import scanstring  # type: ignore[attr-defined] # in C where there is C
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.core.canonical import canonical_bytes
 from orchestrator.core.patching.conflict import PatchConflict
-from orchestrator.core.patching.source_text import EditResult, Splice
-
-if TYPE_CHECKING:
-    from orchestrator.core.patching.source_text import SourceText
+from orchestrator.core.patching.source_text import EditResult, SourceText, Splice
 
 MAX_DEPTH = 100
 

@@ -7,7 +7,7 @@ or the conflicts, in which case nothing changes.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.json_text import parse_json
 from orchestrator.core.patching import expressions, json_edits, statements, text_edits
-from orchestrator.core.patching.conditions import unmet
+from orchestrator.core.patching.conditions import Conditions, unmet
 from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.core.patching.python_tree import PythonFile
 from orchestrator.core.patching.source_text import (
@@ -26,9 +26,6 @@ from orchestrator.core.patching.source_text import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from orchestrator.core.patching.conditions import Conditions
     from orchestrator.core.patching.patch_set import Patch, PatchSet
 
 Read = Callable[[str], "bytes | None"]
