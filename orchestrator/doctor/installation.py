@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,31 +59,21 @@ def ask_index(workspace: Workspace) -> str | None:
     uv asks it, as it does for a build, so that mirrors, proxies and credentials are the user's own.
     """
     from orchestrator.backends.indexes import read_settings
-    from orchestrator.backends.toolenv import tool_variables
-    from orchestrator.backends.uv import uv_binary
-    from orchestrator.environments.resolver import OWN_PYTHON
+    from orchestrator.environments.resolver import Resolver
     from orchestrator.environments.tool_failures import tool_failure
 
-    with tempfile.TemporaryDirectory(prefix="mm-doctor-") as scratch:
-        asked = Path(scratch, "asked.in")
-        asked.write_text(f"{ASKED_FOR}\n", encoding="utf-8")
-        try:
-            variables = {
-                **read_settings(workspace.variables).uv_variables(hashed=False),
-                **tool_variables(workspace.variables),
-                "UV_HTTP_TIMEOUT": "4",
-                "UV_HTTP_RETRIES": "0",
-            }
-            command = [uv_binary(), "pip", "compile", str(asked), "--no-deps", "--no-cache"]
-            command += ["--no-config", "--no-python-downloads", "--python", OWN_PYTHON, "--quiet"]
-            processes.run(command, variables=variables, cwd=Path(scratch), timeout=PATIENCE)
-        except processes.ProcessError as error:
-            if error.returncode < 0:
-                return f"no answer within {PATIENCE:.0f} seconds"
-            said = tool_failure(error, subject="the index", name="", command="mm doctor").what
-            return said.removeprefix("the index: ")
-        except (MMError, OSError) as error:
-            return str(error)
+    variables = {**workspace.variables, "UV_HTTP_TIMEOUT": "4", "UV_HTTP_RETRIES": "0"}
+    try:
+        indexes = read_settings(workspace.variables)
+        resolver = Resolver(variables, indexes, workspace.reporter, timeout=PATIENCE)
+        resolver.compile([ASKED_FOR], ["--no-deps", "--no-cache", "--quiet"])
+    except processes.ProcessError as error:
+        if error.returncode < 0:
+            return f"no answer within {PATIENCE:.0f} seconds"
+        said = tool_failure(error, subject="the index", name="", command="mm doctor").what
+        return said.removeprefix("the index: ")
+    except (MMError, OSError) as error:
+        return str(error)
     return None
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from orchestrator.backends.installed import installed, recorded_files
 from orchestrator.core.units import format_size
-from orchestrator.environments.sizes_file import WheelSize, total
+from orchestrator.environments.sizes_file import total
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.system.home import Home, read_json, write_json
+from orchestrator.system.home import read_json, write_json
 from orchestrator.system.machine import available_devices, free_disk
 from orchestrator.system.processes import ProcessError
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from orchestrator.environments.resolver import Resolver
+    from orchestrator.environments.sizes_file import WheelSize
     from orchestrator.environments.targets import Target
+    from orchestrator.system.home import Home
     from orchestrator.system.reporter import Reporter
 
 MARGIN = 64 << 20

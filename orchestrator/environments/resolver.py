@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -61,12 +61,14 @@ class Resolver:
         indexes: Where packages come from.
         reporter: Receives progress.
         python: The interpreter that uv may ask.
+        timeout: Seconds that each call may take; None for any number.
     """
 
     variables: Mapping[str, str]
     indexes: IndexSettings
     reporter: Reporter
-    python: str = field(default=OWN_PYTHON)
+    python: str = OWN_PYTHON
+    timeout: float | None = None
 
     def shared(self) -> Resolver:
         """Return a resolver for locks that must install anywhere; notes what it leaves out."""
@@ -185,7 +187,8 @@ class Resolver:
             **UV_MACOS,
         }
         own = ("--no-config", "--no-python-downloads", "--python", self.python)
-        return run([uv_binary(), *arguments, *own], variables=variables, cwd=folder)
+        command = [uv_binary(), *arguments, *own]
+        return run(command, variables=variables, cwd=folder, timeout=self.timeout)
 
 
 def install_python(

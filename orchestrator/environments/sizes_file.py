@@ -6,13 +6,15 @@ about another. It is a convenience: an environment whose sizes are not known is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import msgspec
 
 from orchestrator.system.home import read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 SIZES = "sizes.json"
 VERSION = 1
