@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.core.canonical import canonical_bytes
 from orchestrator.core.pipelines.references import as_text, value_of
-from orchestrator.jobs.input_files import file_digest
+from orchestrator.system.hashing import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,7 +60,7 @@ class Value:
     def sha256(self) -> str:
         """The SHA-256 of its file, in hexadecimal."""
         assert self.file is not None
-        return self.hash or file_digest(self.file)
+        return self.hash or sha256_of(self.file)
 
     def described(self, *, named: bool = False) -> Any:
         """Return what a key says of it: short data as they are, everything else by its hash.

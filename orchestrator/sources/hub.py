@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from orchestrator.core.paths import is_inside
 from orchestrator.core.refusals import refusal
 from orchestrator.errors import SourceError
-from orchestrator.sources.model_files import git_blob_of, sha256_of, wanted
+from orchestrator.sources.model_files import git_blob_of, wanted
+from orchestrator.system.hashing import sha256_of
 
 RESUMED = 10 << 20
 """Bytes from which on a broken download is worth resuming: the library's own block."""

@@ -21,10 +21,10 @@ from orchestrator.sources.model_files import (
     load_record,
     record_path,
     save_record,
-    sha256_of,
     system_errors,
 )
 from orchestrator.system.flock import nap
+from orchestrator.system.hashing import sha256_of
 from orchestrator.system.machine import free_disk
 from orchestrator.system.removal import file_size
 from orchestrator.system.reporter import Reporter, progress
