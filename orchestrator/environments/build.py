@@ -6,33 +6,29 @@ before it may end at any point.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from orchestrator.backends import Backend, Request, Tooling
+from orchestrator.backends.indexes import IndexSettings
 from orchestrator.backends.installed import installed, record_digest
 from orchestrator.core.lockfile import requirements_text
 from orchestrator.core.worker_variables import worker_variables
+from orchestrator.environments.plan import BuildStep
 from orchestrator.environments.store import Marker, Store, Stored, python_of
+from orchestrator.environments.targets import Target
 from orchestrator.environments.tool_failures import system_failure, tool_failure
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.system.flock import Held
 from orchestrator.system.home import Home, make_private, write_atomically
 from orchestrator.system.processes import Children, ProcessError
+from orchestrator.system.reporter import Reporter
 from orchestrator.system.waiting import Deadline, Wait
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from orchestrator.backends.indexes import IndexSettings
-    from orchestrator.environments.plan import BuildStep
-    from orchestrator.environments.targets import Target
-    from orchestrator.system.flock import Held
-    from orchestrator.system.reporter import Reporter
 
 PROBE = """
 import importlib, sys

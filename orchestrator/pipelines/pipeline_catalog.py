@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.catalog import Origin, manifest_files, shown_path
 from orchestrator.catalog.files import check_suffix, read_plain
@@ -23,9 +22,7 @@ from orchestrator.core.pipelines import (
 )
 from orchestrator.errors import ManifestError, UsageError
 from orchestrator.steps import builtin
-
-if TYPE_CHECKING:
-    from orchestrator.workspace import Workspace
+from orchestrator.workspace import Workspace
 
 DIRECTORY = "pipelines"
 

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from orchestrator.core.canonical import canonical_bytes
-from orchestrator.core.pipelines.references import as_text, value_of
+from orchestrator.core.pipelines.graph import Node
+from orchestrator.core.pipelines.references import Reference, as_text, value_of
+from orchestrator.core.pipelines.step_signatures import Signature
 from orchestrator.system.hashing import sha256_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from orchestrator.core.pipelines.graph import Node
-    from orchestrator.core.pipelines.references import Reference
-    from orchestrator.core.pipelines.step_signatures import Signature
 
 LONGEST = 256
 """Bytes of plain data that are written into keys and records as they are; longer: their hash."""

@@ -8,14 +8,15 @@ made, unless it is held.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.core import patching
 from orchestrator.core.canonical import digest, short
+from orchestrator.core.patching import Conditions, Patched, PatchSet
 from orchestrator.errors import EnvironmentFailure, SourceError
 from orchestrator.sources.interpreter import check_compiles
 from orchestrator.sources.model_files import SourceRecord, system_errors
@@ -23,12 +24,7 @@ from orchestrator.sources.patchsets import refuse_conflicts
 from orchestrator.system.content_store import ContentStore
 from orchestrator.system.files import read_file
 from orchestrator.system.flock import Held, nap, wait_lock
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from orchestrator.core.patching import Conditions, Patched, PatchSet
-    from orchestrator.system.home import Home
+from orchestrator.system.home import Home
 
 MARKER = "overlay.json"
 FORMAT = 3

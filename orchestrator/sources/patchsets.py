@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from orchestrator.catalog import Declared
 from orchestrator.catalog.files import read_plain
 from orchestrator.core.patching import Patched, PatchSet, read_patch_set
 from orchestrator.errors import ManifestError, SourceError
-
-if TYPE_CHECKING:
-    from orchestrator.catalog import Declared
 
 DIRECTORY = "patches"
 

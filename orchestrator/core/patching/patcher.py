@@ -10,13 +10,13 @@ import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.json_text import parse_json
 from orchestrator.core.patching import expressions, json_edits, statements, text_edits
 from orchestrator.core.patching.conditions import Conditions, unmet
 from orchestrator.core.patching.conflict import PatchConflict
+from orchestrator.core.patching.patch_set import Patch, PatchSet
 from orchestrator.core.patching.python_tree import PythonFile
 from orchestrator.core.patching.source_text import (
     EditResult,
@@ -24,9 +24,6 @@ from orchestrator.core.patching.source_text import (
     decode_python,
     decode_text,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.core.patching.patch_set import Patch, PatchSet
 
 Read = Callable[[str], "bytes | None"]
 """Returns the content of a file of the model, or None where there is no such file."""

@@ -8,17 +8,15 @@ import json
 import re
 from functools import partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from jinja2 import Environment
 
 from orchestrator.core.units import counted, format_elapsed
 from orchestrator.pipelines.report.page_view import Limits, PageView
+from orchestrator.pipelines.result_store import ResultStore
+from orchestrator.pipelines.run_history import Run
 from orchestrator.version import __version__
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-    from orchestrator.pipelines.result_store import ResultStore
-    from orchestrator.pipelines.run_history import Run
 
 _UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 """Characters that HTML does not allow, or that no page can hold (half of a surrogate pair)."""

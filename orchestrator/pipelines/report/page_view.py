@@ -7,21 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from orchestrator.core.units import counted, format_elapsed, format_size
 from orchestrator.pipelines.chrome_trace import TRANSFERS
 from orchestrator.pipelines.report import graph_layout, timeline
 from orchestrator.pipelines.report.media import Media
 from orchestrator.pipelines.report.run_items import ItemGroup, ListItem, RunItems
+from orchestrator.pipelines.result_store import ResultStore
+from orchestrator.pipelines.run_history import Entry, Run
 from orchestrator.pipelines.run_record import DONE, FAILED, KEPT
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from orchestrator.pipelines.result_store import ResultStore
-    from orchestrator.pipelines.run_history import Entry, Run
-    from orchestrator.pipelines.step_values import Value
+from orchestrator.pipelines.step_values import Value
 
 STATUSES = (DONE, KEPT, FAILED)
 

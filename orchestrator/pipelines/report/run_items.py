@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from orchestrator.pipelines.result_store import ResultStore, StoredResult
+from orchestrator.pipelines.run_history import Entry, Run
 from orchestrator.pipelines.run_record import FAILED
 from orchestrator.pipelines.step_values import Value, Values
-
-if TYPE_CHECKING:
-    from orchestrator.pipelines.result_store import ResultStore, StoredResult
-    from orchestrator.pipelines.run_history import Entry, Run
 
 
 @dataclass

@@ -10,15 +10,13 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from orchestrator.core.units import counted, format_elapsed
 from orchestrator.pipelines.chrome_trace import TRANSFERS
+from orchestrator.pipelines.run_events import Preparation
+from orchestrator.pipelines.run_history import Entry
 from orchestrator.pipelines.run_record import FAILED, KEPT
-
-if TYPE_CHECKING:
-    from orchestrator.pipelines.run_events import Preparation
-    from orchestrator.pipelines.run_history import Entry
 
 FINEST = 1 / 600
 """The part of the whole time below which bars become one."""
