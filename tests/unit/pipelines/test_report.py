@@ -125,9 +125,8 @@ def test_a_bomb_is_not_drawn(tmp_path):
     assert scaled(bytes(data), 50) is None
 
 
-def test_what_pillow_warns_of_is_not_drawn(tmp_path):
+def test_an_image_with_too_many_pixels_is_not_drawn(tmp_path):
     Image.new("1", (10_000, 9_000)).save(tmp_path / "x.png")
-    assert Image.MAX_IMAGE_PIXELS < 10_000 * 9_000
     assert scaled((tmp_path / "x.png").read_bytes(), 50) is None
 
 
