@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.core.canonical import canonical_bytes
+from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.core.pipelines.graph import Node
 from orchestrator.core.pipelines.references import Reference, as_text, value_of
 from orchestrator.core.pipelines.step_signatures import Signature
@@ -138,7 +139,7 @@ def given(kind: str, value: Any, *, many: bool = False, label: Any = None) -> Va
 def _given(kind: str, value: Any, label: Any) -> Value:
     if isinstance(value, Value):
         return value
-    if kind in ("image", "file", "audio"):
+    if kind in FILE_TYPES:
         return Value(kind, file=Path(value), label=str(label))
     return Value(kind, value)
 

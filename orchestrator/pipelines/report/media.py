@@ -26,7 +26,7 @@ LARGEST = 2_000_000
 """Bytes of an image that cannot be scaled and still goes into the page."""
 
 MOST_PIXELS = (1 << 30) // 4 // 3
-"""Pixels of an image that is scaled: a quarter of a gigabyte at three bytes each, as Pillow has it."""
+"""Pixels of an image that is scaled: a quarter of a gigabyte at three bytes each."""
 
 SHOWN = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp"})
 PLAYED = frozenset({".wav", ".mp3", ".ogg", ".flac"})
