@@ -8,15 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.core.units import format_size
-from orchestrator.doctor.rules.findings import (
-    Evidence,
-    Fact,
-    Layer,
-    Report,
-    Results,
-    listed,
-    rule,
-)
+from orchestrator.doctor.rules.findings import Evidence, Fact, Layer, Report, Results, listed, rule
 from orchestrator.errors import MMError
 from orchestrator.system import machine, processes
 from orchestrator.system.processor import features

@@ -18,12 +18,7 @@ import msgspec
 from orchestrator.core.canonical import digest, short
 from orchestrator.core.refusals import refusal
 from orchestrator.errors import SourceError
-from orchestrator.sources.model_files import (
-    FileRecord,
-    SourceRecord,
-    describe,
-    system_errors,
-)
+from orchestrator.sources.model_files import FileRecord, SourceRecord, describe, system_errors
 from orchestrator.sources.npm import NpmRegistry
 from orchestrator.system.content_store import ContentStore
 from orchestrator.system.downloads import blocks, open_url

@@ -19,15 +19,7 @@ from orchestrator.doctor.rules.config import (
     read_config,
     references,
 )
-from orchestrator.doctor.rules.findings import (
-    Effect,
-    Evidence,
-    Fact,
-    Finding,
-    Layer,
-    Results,
-    rule,
-)
+from orchestrator.doctor.rules.findings import Effect, Evidence, Fact, Finding, Layer, Results, rule
 from orchestrator.doctor.rules.patches import fitted
 from orchestrator.doctor.rules.subject import Subject
 

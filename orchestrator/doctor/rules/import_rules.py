@@ -12,15 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from orchestrator.core.patching import Patch
 from orchestrator.core.patching.patch_set import PythonEdit
 from orchestrator.doctor.rules.config import json_object
-from orchestrator.doctor.rules.findings import (
-    Effect,
-    Fact,
-    Finding,
-    Layer,
-    Results,
-    listed,
-    rule,
-)
+from orchestrator.doctor.rules.findings import Effect, Fact, Finding, Layer, Results, listed, rule
 from orchestrator.doctor.rules.imports import ImportedName
 from orchestrator.doctor.rules.packages import TRANSFORMERS, Answer, Packages
 from orchestrator.doctor.rules.patches import fitted
