@@ -13,8 +13,9 @@ from functools import partial
 
 import msgspec
 
+from orchestrator.core.units import counted
 from orchestrator.doctor.rules.code import Code, dotted, names_in
-from orchestrator.doctor.rules.findings import Fact, Layer, Results, counted, rule
+from orchestrator.doctor.rules.findings import Fact, Layer, Results, rule
 from orchestrator.doctor.rules.places import OWN, CodeRule, Place, finding, places
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import RemovedApi, filled, is_removed
@@ -142,7 +143,7 @@ def check_devices(subject: Subject) -> Results:
             if found and subject.conditions.device != CUDA:
                 yield finding(kind, code, found, subject)
     if total:
-        names = f"{counted(total)} in the code name{'s' if total == 1 else ''} CUDA"
+        names = f"{counted(total, 'place')} in the code name{'s' if total == 1 else ''} CUDA"
         asked = f", {behind} of them behind a test or a try" if behind else ""
         yield Fact(Layer.DEVICE, f"{names}{asked}")
 

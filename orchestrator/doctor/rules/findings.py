@@ -197,11 +197,6 @@ def shortened(text: str, limit: int = MAX_QUOTE) -> str:
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
-def counted(number: int, noun: str = "place") -> str:
-    """Return a number with its noun."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def listed(words: Iterable[str], limit: int = 8) -> str:
     """Return words separated by commas, the first `limit` of them."""
     every = list(words)

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 from orchestrator.core.patching import Patch
 from orchestrator.core.patching.patch_set import PythonEdit
+from orchestrator.core.units import counted
 from orchestrator.doctor.rules.code import Code
-from orchestrator.doctor.rules.findings import Finding, Rule, counted, listed
+from orchestrator.doctor.rules.findings import Finding, Rule, listed
 from orchestrator.doctor.rules.patches import fitted
 from orchestrator.doctor.rules.subject import Subject
 
@@ -96,7 +97,7 @@ def finding(
         "file": code.name,
         "device": subject.conditions.device,
         "dtype": subject.conditions.dtype,
-        "count": counted(number),
+        "count": counted(number, "place"),
         "times": f"{number} times" if number > 1 else "once",
         "functions": listed(
             dict.fromkeys(code.function(each.node) or "the module's level" for each in found), 4

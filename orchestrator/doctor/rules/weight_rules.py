@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core.units import format_size
-from orchestrator.doctor.rules.findings import Evidence, Fact, Layer, Results, counted, listed, rule
+from orchestrator.core.units import counted, format_size
+from orchestrator.doctor.rules.findings import Evidence, Fact, Layer, Results, listed, rule
 from orchestrator.doctor.rules.safetensors import Header
 from orchestrator.doctor.rules.subject import Subject, Weights
 

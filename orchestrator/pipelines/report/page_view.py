@@ -75,8 +75,7 @@ class PageView:
         self._entries: list[Entry] = list(run.entries())
         self.items = RunItems(run, self._entries, store)
         self._preparations = list(run.preparations())
-        found = run.facts.get("graph")
-        self.graph: Mapping[str, Any] = found if isinstance(found, dict) else {}
+        self.graph = run.graph
 
     @property
     def how(self) -> str:

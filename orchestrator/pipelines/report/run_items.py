@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,7 @@ class RunItems:
         self.inputs = _inputs_of(run)
         self._entries = entries
         self._store = store
-        found = run.facts.get("graph")
-        self._steps: list[Mapping[str, Any]] = found["steps"] if isinstance(found, dict) else []
+        self._steps = run.steps
         self._once: dict[str, StoredResult | None] = {}
 
     def groups(self) -> list[ItemGroup]:
