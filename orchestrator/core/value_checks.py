@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -16,9 +17,6 @@ from orchestrator.core.paths import given_path
 from orchestrator.errors import OutputError, UsageError
 from orchestrator.worker import frames, sound
 from orchestrator.worker.encoding import MAX_NUMBER, SCALARS, as_json, is_scalar, own_scalar
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 AUDIO_ITEM_SIZES = {"<f4": 4, "<i2": 2}
 MAX_RATE = 1_000_000

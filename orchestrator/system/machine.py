@@ -6,11 +6,9 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, Protocol
 
 ROOT = Path("/")
 
