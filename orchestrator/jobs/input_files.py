@@ -5,20 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from orchestrator.core.manifest import FILE_TYPES, PATH_TYPES
+from orchestrator.core.manifest import FILE_TYPES, PATH_TYPES, Takes
 from orchestrator.core.paths import page_in
 from orchestrator.errors import UsageError
 from orchestrator.system.hashing import sha256_of
 from orchestrator.worker.encoding import encode_array
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from orchestrator.core.manifest import Takes
 
 HASHED = 1 << 16
 """Bytes of the largest array whose digest is in a receipt."""
