@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.cli.terminal import write_result
@@ -23,8 +22,7 @@ def runs_command(context: Context) -> None:
     from orchestrator.pipelines.run_history import runs_in
 
     runs = runs_in(context.home.runs)
-    for line in columns([(run.id, run.pipeline, _how(run)) for run in runs]):
-        context.out(line)
+    context.table([(run.id, run.pipeline, _how(run)) for run in runs])
     if not runs:
         context.say("no run of a pipeline is recorded")
 
