@@ -76,12 +76,12 @@ def report_command(context: Context, run: str, out: str | None, max_size: str, i
     from orchestrator.cli.outputs import STANDARD_OUTPUT, check_writable, write_file
     from orchestrator.core.units import format_size, parse_size
     from orchestrator.pipelines.report.page import page
-    from orchestrator.pipelines.report.page_view import Limits
+    from orchestrator.pipelines.report.page_view import PageLimits
     from orchestrator.pipelines.result_store import ResultStore
     from orchestrator.pipelines.run_history import find_run
 
     try:
-        limits = Limits(parse_size(max_size), items)
+        limits = PageLimits(parse_size(max_size), items)
     except ValueError as error:
         raise UsageError(str(error), where="--max-size", fix="write it as 32 MB") from error
     found = find_run(context.home.runs, run)

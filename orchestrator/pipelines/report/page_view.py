@@ -38,7 +38,7 @@ LONGEST_TEXT = 6_000
 
 
 @dataclass(frozen=True)
-class Limits:
+class PageLimits:
     """How much a page may hold.
 
     Attributes:
@@ -67,7 +67,7 @@ class PageView:
     many_cards = MANY
     most_failures = FAILURES
 
-    def __init__(self, run: Run, store: ResultStore, limits: Limits) -> None:
+    def __init__(self, run: Run, store: ResultStore, limits: PageLimits) -> None:
         self.run = run
         self.media = Media(limits.media)
         self.unlisted = 0
