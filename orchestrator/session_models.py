@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.engines.interface import PreparedModel
     from orchestrator.engines.preparing import Preparer
     from orchestrator.jobs.job import Job
-    from orchestrator.workspace import Choice, Workspace
+    from orchestrator.workspace import ChosenModel, Workspace
 
 
 class SessionModels:
@@ -34,7 +34,7 @@ class SessionModels:
     def __init__(self, workspace: Workspace, preparer: Preparer) -> None:
         self._workspace = workspace
         self._preparer = preparer
-        self._choices: dict[tuple[str, str | None], Choice] = {}
+        self._choices: dict[tuple[str, str | None], ChosenModel] = {}
         self._prepared: dict[tuple[str, str, str], tuple[Declared, PreparedModel]] = {}
         self._failed = False
         self._lock = threading.Lock()
@@ -79,7 +79,7 @@ class SessionModels:
             model = job.models.setdefault(key, model)
         return _limited(model, job), seconds
 
-    def _choose(self, job: Job, before: Choice | None) -> Choice:
+    def _choose(self, job: Job, before: ChosenModel | None) -> ChosenModel:
         with self._reading():
             with self._lock:  # the manifests are read by one thread
                 self._workspace.refresh()

@@ -18,10 +18,11 @@ from orchestrator.system.home import Home, home_directory
 from orchestrator.system.reporter import Reporter, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from orchestrator.catalog import Catalog, Declared
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
+    from orchestrator.core.manifest import Manifest
     from orchestrator.environments import Environments
     from orchestrator.sources.service import Sources
     from orchestrator.system.settings import Settings
@@ -146,7 +147,7 @@ class Workspace:
 
         return workers_using(digest, self.runtime.records())
 
-    def choose(self, name: str, model: str | None = None) -> Choice:
+    def choose(self, name: str, model: str | None = None) -> ChosenModel:
         """Return the model that `name`, a task or a model, stands for.
 
         Args:
@@ -169,10 +170,10 @@ class Workspace:
                     fix=f"run: mm run {model} --help",
                     fix_in_code=f"look at: Session.inputs({model!r})",
                 )
-            return Choice(declared, stamps=stamps)
+            return ChosenModel(declared, stamps=stamps)
         if name in self.catalog.models or name not in self.catalog.tasks:
             declared = self.catalog.model(name)
-            return Choice(declared, stamps=self._stamps_of(name, declared))
+            return ChosenModel(declared, stamps=self._stamps_of(name, declared))
         self._say(self.catalog.problems)
         facts = Facts(self.sources.has_weights, self.memory)
         began = time.time_ns()
@@ -181,7 +182,7 @@ class Workspace:
         candidates = self.catalog.tasks[name]
         weights = (each.name for each in candidates if each.manifest.source is not None)
         stamps.add(map(self.sources.record_path, weights), began)
-        return Choice(declared, reason, stamps)
+        return ChosenModel(declared, reason, stamps)
 
     def _stamps_of(self, name: str, declared: Declared) -> FileStamps:
         """Return the stamps of the files that make `declared` the model for `name`."""
@@ -193,6 +194,28 @@ class Workspace:
             stamps.add([self.home.settings], self._read_at)
         stamps.add(self.catalog.files, self._read_at, now_and_then=True)
         return stamps
+
+    def device_and_dtype(
+        self, manifest: Manifest, device: str, dtype: str, devices: Sequence[str] | None = None
+    ) -> tuple[str, str]:
+        """Return the device and the data type that jobs of a model run with.
+
+        Args:
+            manifest: The model's manifest.
+            device: "auto", or a device.
+            dtype: "auto", or a data type.
+            devices: What there is to choose from; by default the devices of this machine.
+
+        Raises:
+            UsageError: When the manifest does not list them, or the device is not there.
+        """
+        from orchestrator.core.devices import choose_device, choose_dtype
+        from orchestrator.system.machine import available_devices
+        from orchestrator.system.processor import native_dtypes
+
+        device = choose_device(manifest, device, devices or available_devices())
+        memory = self.memory.get(device)
+        return device, choose_dtype(manifest, device, dtype, memory, native_dtypes())
 
     @cached_property
     def memory(self) -> Mapping[str, int | None]:
@@ -207,7 +230,7 @@ class Workspace:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenModel:
     """A model, and, where a task was asked for, why this one stands for it.
 
     `stamps` are those of the files that decided it.

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from orchestrator.core.manifest import Input, Output, Timeouts
 from orchestrator.engines.interface import EngineResult
-from orchestrator.environments import Environment, Environments
+from orchestrator.environments import BuiltEnvironment, Environments
 from orchestrator.session import Session
 from orchestrator.system.waiting import ENDLESS, Deadline
-from orchestrator.workspace import Choice, Workspace
+from orchestrator.workspace import ChosenModel, Workspace
 from tests.models import DIGEST, Notes, built, model
 
 if TYPE_CHECKING:
@@ -67,14 +67,14 @@ class FakeEnvironments(Environments):
         declared: Declared,
         deadline: Deadline = ENDLESS,
         stopped: Callable[[], bool] = lambda: False,
-    ) -> Environment:
+    ) -> BuiltEnvironment:
         self.ensured += 1
         self.deadline = deadline
         self.build(stopped)
         path = self.store.directory("echo", DIGEST)
         with self._planning:
             path = path if path.exists() else built(self.store, model="echo")
-        return Environment(
+        return BuiltEnvironment(
             digest=DIGEST,
             path=path,
             python=path / "bin" / "python",
@@ -120,9 +120,9 @@ class FakeWorkspace(Workspace):
     def memory(self) -> Mapping[str, int | None]:
         return {}
 
-    def choose(self, name: str, model: str | None = None) -> Choice:
+    def choose(self, name: str, model: str | None = None) -> ChosenModel:
         assert name in ("echo", "try")
-        return Choice(self.declared, "try: echo (the only one)")
+        return ChosenModel(self.declared, "try: echo (the only one)")
 
 
 class FakeSession(Session):

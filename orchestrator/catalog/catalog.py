@@ -15,7 +15,7 @@ from orchestrator.catalog.directories import ManifestDirectory, Origin
 from orchestrator.catalog.runners import read_runner, runner_path, runner_places
 from orchestrator.catalog.trust import tree
 from orchestrator.core.binding import did_you_mean
-from orchestrator.core.selection import select
+from orchestrator.core.selection import Facts, select
 from orchestrator.errors import ManifestError, UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.core.manifest import Manifest
-    from orchestrator.core.selection import Facts
 
 
 class Declared(msgspec.Struct, frozen=True):

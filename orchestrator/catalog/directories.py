@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import enum
 import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.errors import ManifestError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 DIRECTORY = "manifests"
 ENVIRONMENTS = "envs"

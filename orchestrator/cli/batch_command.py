@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.pipelines.batch_run import Batch, Progress
     from orchestrator.pipelines.json_lines import JsonLines
     from orchestrator.steps.pdf_renderer import PdfRenderer
-    from orchestrator.workspace import Choice
+    from orchestrator.workspace import ChosenModel
 
 FAILURES_SHOWN = 20
 
@@ -67,7 +67,7 @@ OPTIONS = (
 class BatchGroup(TaskGroup):
     """The tasks and models; the options of each are the inputs that all items have in common."""
 
-    def build(self, name: str, choice: Choice) -> click.Command:
+    def build(self, name: str, choice: ChosenModel) -> click.Command:
         """Return the command of a task or model."""
         return _command(name, choice)
 
@@ -81,7 +81,7 @@ def command() -> None:
     """
 
 
-def _command(name: str, choice: Choice) -> click.Command:
+def _command(name: str, choice: ChosenModel) -> click.Command:
     from orchestrator.cli.input_options import input_options
 
     manifest = choice.declared.manifest

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import click
 
+from orchestrator.cli.columns import columns
 from orchestrator.cli.progress import TerminalReporter
 from orchestrator.cli.terminal import write_result
 from orchestrator.system.home import json_line
@@ -41,6 +43,11 @@ class Context(Workspace):
         """Write one JSON object and a newline to standard output."""
         self.json_printed = True
         write_result(json_line(document) + b"\n")
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Write a line for each row to standard output, with columns that line up."""
+        for line in columns(rows):
+            self.out(line)
 
     def say(self, text: str) -> None:
         """Write a line that is not a result to standard error, once."""

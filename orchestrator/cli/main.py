@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -17,9 +18,6 @@ from orchestrator.core.paths import working_directory
 from orchestrator.errors import UsageError
 from orchestrator.system.userenv import snapshot
 from orchestrator.version import __version__
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 GARBAGE = 20_000
 """Objects created before Python looks for cycles; a short command keeps nearly all of its own."""

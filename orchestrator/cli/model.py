@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.group import Group
 from orchestrator.cli.path_type import GivenPath
@@ -36,8 +35,7 @@ def list_models(context: Context, *, as_json: bool) -> None:
         context.out(json.dumps(rows, ensure_ascii=False))
         return
     names = ("name", "task", "weights", "summary")
-    for line in columns([[row[name] for name in names] for row in rows]):
-        context.out(line)
+    context.table([[row[name] for name in names] for row in rows])
     for problem in context.catalog.problems:
         context.say(problem)
 

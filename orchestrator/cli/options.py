@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object.")
 

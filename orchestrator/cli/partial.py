@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.cli.outputs import STANDARD_OUTPUT, write_file
 from orchestrator.jobs.output_files import is_binary, suffix_of, write_output
 from orchestrator.jobs.results import Audio
-from orchestrator.system.home import make_private
+from orchestrator.system.home import Home, make_private
 from orchestrator.system.removal import remove_oldest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from orchestrator.system.home import Home
 
 KEPT = 20
 """Files under `MM_HOME/partial`; the oldest go first."""

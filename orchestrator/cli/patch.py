@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from orchestrator.catalog import Declared
-    from orchestrator.core.patching import Conditions, Outcome, Patched, PatchSet
+    from orchestrator.core.patching import Conditions, Patched, PatchOutcome, PatchSet
 
 CONFLICT = 4
+UNCHANGED = "; nothing was changed"
 
 
 @click.group(cls=Group)
@@ -31,7 +32,7 @@ def command() -> None:
 
 
 @dataclass(frozen=True)
-class View:
+class PatchView:
     """A model's files, in memory, and what its patch sets make of them.
 
     Attributes:
@@ -55,7 +56,7 @@ class View:
     patched: Patched
 
 
-def _with_view(function: Callable[[Context, View], int | None]) -> Callable[..., object]:
+def _with_view(function: Callable[[Context, PatchView], int | None]) -> Callable[..., object]:
     """Make a command of a function that is about the files of a MODEL or in a DIRECTORY."""
 
     @click.argument("model")
@@ -88,7 +89,7 @@ def list_patches(context: Context, model: str | None) -> None:
 
 @command.command("status", params=[*options.CONDITIONS])
 @_with_view
-def status(context: Context, view: View) -> int:
+def status(context: Context, view: PatchView) -> int:
     """Show what each patch does to the files of MODEL, or to those in DIRECTORY."""
     context.say(f"{view.where}: {_in_words(view.conditions, view.sets)}")
     for outcome in view.patched.outcomes:
@@ -98,9 +99,11 @@ def status(context: Context, view: View) -> int:
 
 @command.command("diff", params=[*options.CONDITIONS])
 @_with_view
-def diff(context: Context, view: View) -> None:
+def diff(context: Context, view: PatchView) -> None:
     """Print what the patches change in the files of MODEL, as a unified diff."""
-    _refuse_conflicts(view)
+    from orchestrator.sources.patchsets import refuse_conflicts
+
+    refuse_conflicts(view.patched, view.where, note=UNCHANGED)
     for name, data in view.patched.files.items():
         lines = difflib.unified_diff(
             _lines(view.read(name) or b""), _lines(data), fromfile=f"a/{name}", tofile=f"b/{name}"
@@ -110,7 +113,7 @@ def diff(context: Context, view: View) -> None:
 
 @command.command("check", params=[*options.CONDITIONS])
 @_with_view
-def check(context: Context, view: View) -> int:
+def check(context: Context, view: PatchView) -> int:
     """Say whether every patch fits the files of MODEL; exit 4 when something does not."""
     from orchestrator.core import patching
     from orchestrator.sources.interpreter import check_compiles
@@ -162,9 +165,10 @@ def apply(
     """
     from orchestrator.core import patching
     from orchestrator.sources import inplace
+    from orchestrator.sources.patchsets import refuse_conflicts
 
     view = _view(context, model, directory, **conditions)
-    _refuse_conflicts(view)
+    refuse_conflicts(view.patched, view.where, note=UNCHANGED)
     if reason := patching.unproved(view.sets, view.conditions):
         context.say(f"warning: {reason}")
     root = Path(view.where)
@@ -243,14 +247,11 @@ def _view(
     device: str,
     dtype: str,
     python: str | None,
-) -> View:
+) -> PatchView:
     from orchestrator.core import patching
-    from orchestrator.core.devices import choose_device, choose_dtype
     from orchestrator.sources import inplace
     from orchestrator.sources.interpreter import installed_versions
     from orchestrator.sources.patchsets import load_patch_sets
-    from orchestrator.system import machine
-    from orchestrator.system.processor import native_dtypes
 
     declared = context.catalog.model(model)
     sets = load_patch_sets(declared)
@@ -268,29 +269,17 @@ def _view(
         record = context.sources.ready(declared)
         commit, where, read = record.commit, record.path, record.read
 
-    on = choose_device(declared.manifest, device, machine.available_devices())
-    memory = context.memory.get(on)
-    as_type = choose_dtype(declared.manifest, on, dtype, memory, native_dtypes())
+    chosen = context.device_and_dtype(declared.manifest, device, dtype)
     if python is not None:
         versions = installed_versions(python)
     else:
-        versions = {pin.name: pin.version for pin in context.environments.target(declared).pins}
-    conditions = patching.Conditions(on, as_type, versions)
+        versions = context.environments.target(declared).packages
+    conditions = patching.Conditions(*chosen, versions)
     patched = patching.apply(sets, read, conditions)
-    return View(declared, sets, conditions, python, read, commit, where, patched)
+    return PatchView(declared, sets, conditions, python, read, commit, where, patched)
 
 
-def _refuse_conflicts(view: View) -> None:
-    if view.patched.conflicts:
-        first, *others = view.patched.conflicts
-        raise SourceError(
-            f"{first.sentence}; nothing was changed",
-            where=f"{view.where}/{first.where}",
-            detail="\n".join(f"{each.where}: {each.sentence}" for each in others),
-        )
-
-
-def _line(outcome: Outcome) -> str:
+def _line(outcome: PatchOutcome) -> str:
     name = f"{outcome.state.value:<13}  {outcome.set_name}/{outcome.patch.id}"
     if outcome.reason:
         more = f"found {outcome.reason}" if outcome.looked_for else outcome.reason

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli import options
-from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 
 if TYPE_CHECKING:
@@ -38,8 +37,7 @@ def command(context: Context, *, as_json: bool) -> None:
     if any("node" in row for row in rows):
         nodes = ["NODE", *(row.get("node") or "-" for row in rows)]
         lines = [(*line, node) for line, node in zip(lines, nodes, strict=True)]
-    for line in columns(lines):
-        context.out(line)
+    context.table(lines)
 
 
 def _rows(context: Context) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.cli.streaming import Stream
     from orchestrator.core.manifest import Manifest
     from orchestrator.jobs.results import Result
-    from orchestrator.workspace import Choice
+    from orchestrator.workspace import ChosenModel
 
 OPTIONS = (
     click.Option(
@@ -53,7 +53,7 @@ OPTIONS = (
 class RunGroup(TaskGroup):
     """The tasks and models; the options of each are the inputs of its manifest."""
 
-    def build(self, name: str, choice: Choice) -> click.Command:
+    def build(self, name: str, choice: ChosenModel) -> click.Command:
         """Return the command of a task or model."""
         return _command(name, choice)
 
@@ -77,7 +77,7 @@ def command() -> None:
     """
 
 
-def _command(name: str, choice: Choice) -> click.Command:
+def _command(name: str, choice: ChosenModel) -> click.Command:
     from orchestrator.cli.input_options import input_options
 
     manifest = choice.declared.manifest

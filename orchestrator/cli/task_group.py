@@ -10,13 +10,13 @@ from orchestrator.cli.context import Context
 from orchestrator.cli.group import Group
 
 if TYPE_CHECKING:
-    from orchestrator.workspace import Choice
+    from orchestrator.workspace import ChosenModel
 
 
 class TaskGroup(Group):
     """A group with a command for each task and each model."""
 
-    def build(self, name: str, choice: Choice) -> click.Command:
+    def build(self, name: str, choice: ChosenModel) -> click.Command:
         """Return the command `name`, for the model that was chosen."""
         raise NotImplementedError
 

@@ -24,14 +24,14 @@ MISFIT: Any = object()
 """Stands for a value that did not fit; the problem has been reported."""
 
 
-class Report(Protocol):
+class ReportProblem(Protocol):
     """Takes one problem: the path of the value, what is wrong, and how to fix it."""
 
     def __call__(self, path: Path, what: str, fix: str = "") -> None:
         """Take the problem."""
 
 
-def bind(document: Document, record: type[Record], report: Report) -> Record | None:
+def bind(document: Document, record: type[Record], report: ReportProblem) -> Record | None:
     """Return the `record` that `document` declares, or None when any problem was reported."""
     bound = _Binder(document, report).value(_kind_of(record), document.data, ())
     return None if bound is MISFIT else cast("Record", bound)
@@ -50,16 +50,22 @@ def _kind_of(record: type[msgspec.Struct]) -> kinds.Type:
     return kinds.type_info(record)
 
 
+_SCALARS: dict[type, tuple[type, str]] = {
+    kinds.BoolType: (bool, "true or false"),
+    kinds.IntType: (int, "a whole number"),
+}
+
+
 class _Binder:
     """Walks the data and the type side by side; goes on after a problem, to report them all."""
 
-    def __init__(self, document: Document, report: Report) -> None:
+    def __init__(self, document: Document, report: ReportProblem) -> None:
         self._document = document
         self._report = report
         self._by_kind: dict[type, Callable[[Any, Any, Path], Any]] = {
             kinds.StrType: self._text,
-            kinds.BoolType: self._boolean,
-            kinds.IntType: self._integer,
+            kinds.BoolType: self._scalar,
+            kinds.IntType: self._scalar,
             kinds.FloatType: self._number,
             kinds.LiteralType: self._literal,
             kinds.VarTupleType: self._list,
@@ -89,15 +95,11 @@ class _Binder:
         noun = "version" if path[-1] == "python" else "value"
         return self._misfit(path, f'write the {noun} as a string ("{written}")')
 
-    def _boolean(self, _: kinds.BoolType, data: Any, path: Path) -> Any:
-        if isinstance(data, bool):
+    def _scalar(self, kind: kinds.BoolType | kinds.IntType, data: Any, path: Path) -> Any:
+        wanted, words = _SCALARS[type(kind)]
+        if type(data) is wanted:  # a truth value is no whole number
             return data
-        return self._misfit(path, f"must be true or false, not {name_of(data)}")
-
-    def _integer(self, _: kinds.IntType, data: Any, path: Path) -> Any:
-        if isinstance(data, int) and not isinstance(data, bool):
-            return data
-        return self._misfit(path, f"must be a whole number, not {name_of(data)}")
+        return self._misfit(path, f"must be {words}, not {name_of(data)}")
 
     def _number(self, _: kinds.FloatType, data: Any, path: Path) -> Any:
         if not isinstance(data, (int, float)) or isinstance(data, bool):

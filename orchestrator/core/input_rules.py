@@ -5,15 +5,14 @@ Each input becomes an option of the command line, so names that `mm` itself uses
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
 from orchestrator.core.manifest import PATH_TYPES, Input
 from orchestrator.core.record_reader import Problem, item_problems, nested
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from orchestrator.worker.encoding import SCALARS, is_scalar
 
 RESERVED_OPTIONS = frozenset(
     {"out", "json", "model", "device", "dtype", "keep-alive", "timeout", "receipt", "manifests"}
@@ -69,15 +68,7 @@ def value_problem(declared: Input, value: Any) -> str | None:
     Values of the types that are given as paths are not judged here.
     """
     kind = declared.type
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    fits = {
-        "text": isinstance(value, str),
-        "choice": isinstance(value, str),
-        "integer": isinstance(value, int) and number,
-        "number": number,
-        "boolean": isinstance(value, bool),
-    }
-    if not fits.get(kind, True):
+    if kind in SCALARS and not is_scalar(kind, value):
         article = "an" if kind == "integer" else "a"
         what = "text" if kind in ("text", "choice") else f"{article} {kind}"
         return f"must be {what}"

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import msgspec
 
@@ -25,9 +26,6 @@ from orchestrator.core.manifest import (
     Source,
     Timeouts,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -7,18 +7,13 @@ is NAME. A check yields problems with their paths below the value that it is giv
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from orchestrator.core.binding import bind
 from orchestrator.core.names import name_problem
-from orchestrator.core.yaml_document import parse
+from orchestrator.core.yaml_document import Document, Path, parse
 from orchestrator.errors import ManifestError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from orchestrator.core.yaml_document import Document, Path
 
 
 class Named(Protocol):

@@ -6,15 +6,10 @@ nor a process is needed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from orchestrator.core.lockfile import MANIFEST
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from orchestrator.core.lockfile import Pin
+from orchestrator.core.lockfile import MANIFEST, Pin
 
 
 @dataclass(frozen=True)

@@ -7,30 +7,29 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
+from orchestrator.core.manifest import FILE_TYPES, Input, Output, Takes
 from orchestrator.core.paths import given_path
 from orchestrator.errors import OutputError, UsageError
 from orchestrator.worker import frames, sound
-from orchestrator.worker.encoding import MAX_NUMBER, as_json, own_scalar
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from orchestrator.core.manifest import Input, Output, Takes
+from orchestrator.worker.encoding import MAX_NUMBER, SCALARS, as_json, is_scalar, own_scalar
 
 AUDIO_ITEM_SIZES = {"<f4": 4, "<i2": 2}
 MAX_RATE = 1_000_000
-PLAIN: dict[str, Any] = {
-    "text": str, "choice": str, "boolean": bool, "integer": int, "number": (int, float),
-    "json": object,
-}  # fmt: skip
-"""What JSON itself can hold, by the types of Python that it comes as."""
+PLAIN = frozenset({*SCALARS, "json"})
+"""The types of what JSON itself can hold."""
 
-BOOLEAN = ("boolean", "json")
-"""The types that a truth value may have, which Python counts among the whole numbers."""
+_TAKES = {
+    "text": "text",
+    "choice": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+}
 
 MAX_INPUTS = frames.MAX_MESSAGE - (1 << 20)
 """Bytes of the inputs that are no files, as JSON; what else the message says takes far less."""
@@ -130,15 +129,15 @@ def _check_one(name: str, declared: Input, value: Any) -> Any:
     kind = declared.type
     if kind in PLAIN:
         value = own_scalar(value)
+    if kind in SCALARS and not is_scalar(kind, value):
+        shown = repr(value) if kind in ("integer", "number") else type(value).__name__
+        raise UsageError(f"input {name!r} takes {_TAKES[kind]}, not {shown}")
     if kind in ("text", "choice"):
         _check_text(name, declared, value)
-    elif kind in ("image", "file", "audio"):
+    elif kind in FILE_TYPES:
         if not hasattr(value, "__fspath__") and not isinstance(value, str):
             raise UsageError(f"input {name!r} takes a path, not {type(value).__name__}")
         given_path(value, f"input {name!r}")
-    elif kind == "boolean":
-        if not isinstance(value, bool):
-            raise UsageError(f"input {name!r} takes true or false, not {type(value).__name__}")
     elif kind in ("integer", "number"):
         _check_number(name, declared, value)
     elif kind == "json":
@@ -146,9 +145,7 @@ def _check_one(name: str, declared: Input, value: Any) -> Any:
     return value
 
 
-def _check_text(name: str, declared: Input, value: Any) -> None:
-    if not isinstance(value, str):
-        raise UsageError(f"input {name!r} takes text, not {type(value).__name__}")
+def _check_text(name: str, declared: Input, value: str) -> None:
     if not (value.isascii() or _is_unicode(value)):
         raise UsageError(f"input {name!r} is no Unicode text", fix="write it in UTF-8")
     if declared.type == "choice" and value not in declared.choices:
@@ -164,11 +161,7 @@ def _checked_json(name: str, value: Any) -> Any:
         raise UsageError(f"input {name!r} is not JSON: {error}") from error
 
 
-def _check_number(name: str, declared: Input, value: Any) -> None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole and (declared.type == "integer" or not isinstance(value, float)):
-        wanted = "a whole number" if declared.type == "integer" else "a number"
-        raise UsageError(f"input {name!r} takes {wanted}, not {value!r}")
+def _check_number(name: str, declared: Input, value: float) -> None:
     if not -MAX_NUMBER <= value <= MAX_NUMBER:
         raise UsageError(f"input {name!r} takes a number, and none beyond {MAX_NUMBER:g}")
     low, high = declared.minimum, declared.maximum
@@ -190,9 +183,8 @@ def check_output(
         OutputError: When the worker sent what the manifest does not allow.
     """
     kind = declared.type
-    plain = PLAIN.get(kind)
-    if plain is not None:
-        if not isinstance(value, plain) or (isinstance(value, bool) and kind not in BOOLEAN):
+    if kind in PLAIN:
+        if kind in SCALARS and not is_scalar(kind, value):
             raise _wrong(model, name, kind)
         try:
             whole = _is_unicode(value)

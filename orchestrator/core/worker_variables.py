@@ -6,10 +6,7 @@ sandbox: a worker has the user's uid.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
 
 PASSED = frozenset(
     {
@@ -42,30 +39,24 @@ def worker_variables(
     The user's own value of a thread count (OMP_*) beats the manifest's; everything else that the
     manifest declares beats the user's.
     """
-    variables = {
+    allowed = {
         name: value
         for name, value in users.items()
         if name in PASSED
         or (name.startswith(PASSED_PREFIXES) and not name.upper().endswith(SECRET_SUFFIXES))
     }
-    variables.update(
-        {
-            name: value
-            for name, value in declared.items()
-            if not (name.startswith("OMP_") and name in users)
-        }
-    )
-    variables.update({name: users[name] for name in passed if name in users})
-    variables.update(
-        {
-            "HOME": home,
-            "XDG_CACHE_HOME": f"{home}/.cache",
-            "HF_HOME": f"{home}/.cache/huggingface",
-            "MPLCONFIGDIR": f"{home}/.config/matplotlib",
-            "NUMBA_CACHE_DIR": f"{home}/.cache/numba",
-            "HF_HUB_OFFLINE": "1",
-        }
-    )
+    own_threads = {name for name in users if name.startswith("OMP_")}
+    variables = {
+        **allowed,
+        **{name: value for name, value in declared.items() if name not in own_threads},
+        **{name: users[name] for name in passed if name in users},
+        "HOME": home,
+        "XDG_CACHE_HOME": f"{home}/.cache",
+        "HF_HOME": f"{home}/.cache/huggingface",
+        "MPLCONFIGDIR": f"{home}/.config/matplotlib",
+        "NUMBA_CACHE_DIR": f"{home}/.cache/numba",
+        "HF_HUB_OFFLINE": "1",
+    }
     variables.pop(THREADS, None)
     return variables
 

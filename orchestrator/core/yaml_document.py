@@ -10,14 +10,12 @@ This module knows nothing of manifests; patch sets and pipelines are read with i
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 import msgspec
 
 from orchestrator.errors import ManifestError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 Event = Any
 """An event of PyYAML's parser; its type stubs know neither the C parser nor the attributes."""

@@ -5,38 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from orchestrator.doctor.rules.findings import Effect, Evidence, Finding, Layer, Rule, listed
+from orchestrator.doctor.rules.findings import Evidence, Finding, listed, rule
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.subject_files import read_limited
 from orchestrator.sources.inplace import spellings, stale_copies
-
-
-def _rule(name: str, finding: str) -> Rule:
-    return Rule(
-        Layer.CACHES,
-        name,
-        finding,
-        "without mm, transformers may import the copy; jobs of mm have a cache for each overlay",
-        "remove {folders}",
-        Effect.RISK,
-    )
-
-
-STALE = _rule(
-    "stale-modules", "{copies} in transformers' module cache {differ} from the model's files"
-)
-FOREIGN = _rule(
-    "foreign-modules",
-    "{copies} in transformers' module cache {are} of this model, and {lie} under its name",
-)
-SAME_NAME = Rule(
-    Layer.CACHES,
-    "same-name",
-    "{others} has the same name as {directory}",
-    "without mm, transformers keeps the code of both in one folder of its module cache",
-    "rename one of the directories",
-    Effect.RISK,
-)
 
 
 def check_caches(subject: Subject) -> Iterator[Finding]:
@@ -58,11 +30,11 @@ def check_caches(subject: Subject) -> Iterator[Finding]:
         ]
         if same:
             places = (Evidence(str(root)), *map(Evidence, same))
-            yield SAME_NAME.matched(*places, others=listed(same, 3), directory=root)
-    for rule, copies in ((STALE, stale), (FOREIGN, foreign)):
+            yield rule("same-name").matched(*places, others=listed(same, 3), directory=root)
+    for name, copies in (("stale-modules", stale), ("foreign-modules", foreign)):
         one = len(copies) == 1
         if copies:
-            yield rule.matched(
+            yield rule(name).matched(
                 *(Evidence(str(copy)) for copy in copies[:8]),
                 copies="1 copy" if one else f"{len(copies)} copies",
                 differ="differs" if one else "differ",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from orchestrator.doctor.caches import check_caches
 from orchestrator.doctor.rules.code_rules import check_apis, check_devices, check_dtypes
 from orchestrator.doctor.rules.config_rules import check_configuration
-from orchestrator.doctor.rules.findings import Effect, Fact, Finding, Layer, Report, Rule
+from orchestrator.doctor.rules.findings import Fact, Finding, Layer, Report, rule
 from orchestrator.doctor.rules.import_rules import check_environment
 from orchestrator.doctor.rules.patches import check_patches
 from orchestrator.doctor.rules.subject import Subject
@@ -35,19 +35,8 @@ def examine(subject: Subject, layers: Collection[Layer] = tuple(CHECKS)) -> Repo
             try:
                 results += list(check(subject))
             except RecursionError:
-                results.append(_too_deep(layer))
+                results.append(rule("too-deep").matched(layer=layer))
     return Report.of(subject.name, _conditions(subject), results)
-
-
-def _too_deep(layer: Layer) -> Finding:
-    return Rule(
-        layer,
-        "{layer}-too-deep",
-        "the code is nested too deep to be checked",
-        "nothing more is known of this layer",
-        "look at the code by hand",
-        Effect.RISK,
-    ).matched(layer=layer.value)
 
 
 def _conditions(subject: Subject) -> str:

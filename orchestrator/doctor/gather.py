@@ -14,7 +14,7 @@ from orchestrator.catalog import Declared, ManifestDirectory
 from orchestrator.catalog.directories import SUFFIX
 from orchestrator.catalog.files import manifest_files, read_plain
 from orchestrator.core import patching
-from orchestrator.core.devices import AUTO, choose_device, choose_dtype
+from orchestrator.core.devices import AUTO, choose_device
 from orchestrator.core.patching import Conditions
 from orchestrator.core.patching.conditions import problem
 from orchestrator.doctor.rules.config import COMPUTED, dtype_named, json_object
@@ -29,7 +29,6 @@ from orchestrator.errors import EnvironmentFailure, ManifestError, MMError, Sour
 from orchestrator.sources.inplace import module_cache
 from orchestrator.sources.patchsets import load_patch_sets
 from orchestrator.system import machine
-from orchestrator.system.processor import native_dtypes
 from orchestrator.workspace import Workspace
 
 TABLES = "doctor"
@@ -203,11 +202,8 @@ def _chosen(
         device = manifest.devices[0]
         with _noted(early, Layer.DEVICE, "device", UsageError, "run it on another machine"):
             device = choose_device(manifest, AUTO, machine.available_devices())
-    else:
-        # A device that is given by name need not be on this machine: nothing is run.
-        choose_device(manifest, device, (device,))
-    memory = workspace.memory.get(device)
-    return device, choose_dtype(manifest, device, options.dtype, memory, native_dtypes())
+    # A device that is given by name need not be on this machine: nothing is run.
+    return workspace.device_and_dtype(manifest, device, options.dtype, (device,))
 
 
 def _environment(
@@ -219,7 +215,7 @@ def _environment(
     fix = f"run: mm env lock {declared.name}"
     with _noted(early, Layer.ENVIRONMENT, "lock", EnvironmentFailure, fix):
         target = workspace.environments.target(declared)
-        versions = {pin.name: pin.version for pin in target.pins}
+        versions = target.packages
         stored = workspace.environments.store.find(target.digest)
         site = site_packages(stored.path) if stored is not None else None
     return versions, site

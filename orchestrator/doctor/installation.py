@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from orchestrator.core.units import format_size
-from orchestrator.doctor.rules.findings import (
-    Effect,
-    Evidence,
-    Fact,
-    Layer,
-    Report,
-    Results,
-    Rule,
-    listed,
-)
+from orchestrator.doctor.rules.findings import Evidence, Fact, Layer, Report, Results, listed, rule
 from orchestrator.errors import MMError
 from orchestrator.system import machine, processes
 from orchestrator.system.processor import features
@@ -39,87 +28,6 @@ INSTRUCTIONS = {
     "amx_bf16": "AMX-BF16", "asimd": "NEON", "bf16": "BF16", "sve": "SVE",
 }  # fmt: skip
 """What models gain from, by the kernel's names."""
-
-
-_rule = partial(Rule, Layer.INSTALLATION)
-
-NO_INTERPRETER = _rule(
-    "no-interpreter",
-    "no interpreter here fits {models}",
-    "these models cannot be built",
-    "install one, or run: mm env sync MODEL --install-python",
-    Effect.RISK,
-)
-NO_UV = _rule(
-    "no-uv",
-    "the uv that belongs to mm does not run: {error}",
-    "no environment can be built with it",
-    "run: pip install --force-reinstall uv; or build with --backend virtualenv",
-)
-HOME_READ_ONLY = _rule(
-    "home-read-only",
-    "{home} cannot be written",
-    "no environment can be built",
-    "set MM_HOME to a directory of yours",
-)
-DISK = _rule(
-    "disk",
-    "{free} are free on the disk of {home}",
-    "environments of models with torch take several GB",
-    "run: mm env prune; or set MM_HOME to a larger disk",
-    Effect.RISK,
-)
-CACHE_LINKS = _rule(
-    "cache-links",
-    "uv's cache {cache} cannot share files with {home}: {reason}",
-    "every environment takes a full copy of its packages",
-    "set UV_CACHE_DIR (or MM_HOME) to a directory on the same file system",
-    Effect.RISK,
-)
-UNFINISHED = _rule(
-    "unfinished",
-    "{count} of the environments: never finished ({names})",
-    "what is there takes room and is not used",
-    "run: mm env prune",
-    Effect.RISK,
-)
-NO_PYTHON = _rule(
-    "no-python",
-    "{count} of the environments: without its interpreter ({names})",
-    "what is there takes room and is not used",
-    "run: mm env sync",
-    Effect.RISK,
-)
-SOCKETS = _rule(
-    "sockets",
-    "{error.where}: {error.what}",
-    "no worker can be started",
-    "{error.fix}",
-)
-STALE_WORKERS = _rule(
-    "stale-workers",
-    "{count} records of workers whose supervisor was killed ({models})",
-    "nothing: they are cleared away when workers are looked for",
-    "run: mm ps",
-    Effect.NOTE,
-)
-GPU = _rule(
-    "gpu",
-    "there is an NVIDIA driver, and it does not answer",
-    "--device auto chooses cuda, and torch may find no GPU",
-    "look at nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu",
-    Effect.RISK,
-)
-MEMORY_KILLS = _rule(
-    "memory-kills",
-    "{count} processes of this control group were killed for want of memory",
-    "a job that ended so is reported as crashed",
-    "give the container more memory",
-    Effect.NOTE,
-)
-MANIFEST = _rule(
-    "manifest", "{error}", "the model cannot be used", "run: mm manifest check", Effect.RISK
-)
 
 
 def ask_uv(workspace: Workspace) -> str:
@@ -143,31 +51,21 @@ def ask_index(workspace: Workspace) -> str | None:
     uv asks it, as it does for a build, so that mirrors, proxies and credentials are the user's own.
     """
     from orchestrator.backends.indexes import read_settings
-    from orchestrator.backends.toolenv import tool_variables
-    from orchestrator.backends.uv import uv_binary
-    from orchestrator.environments.resolver import OWN_PYTHON
+    from orchestrator.environments.resolver import Resolver
     from orchestrator.environments.tool_failures import tool_failure
 
-    with tempfile.TemporaryDirectory(prefix="mm-doctor-") as scratch:
-        asked = Path(scratch, "asked.in")
-        asked.write_text(f"{ASKED_FOR}\n", encoding="utf-8")
-        try:
-            variables = {
-                **read_settings(workspace.variables).uv_variables(hashed=False),
-                **tool_variables(workspace.variables),
-                "UV_HTTP_TIMEOUT": "4",
-                "UV_HTTP_RETRIES": "0",
-            }
-            command = [uv_binary(), "pip", "compile", str(asked), "--no-deps", "--no-cache"]
-            command += ["--no-config", "--no-python-downloads", "--python", OWN_PYTHON, "--quiet"]
-            processes.run(command, variables=variables, cwd=Path(scratch), timeout=PATIENCE)
-        except processes.ProcessError as error:
-            if error.returncode < 0:
-                return f"no answer within {PATIENCE:.0f} seconds"
-            said = tool_failure(error, subject="the index", name="", command="mm doctor").what
-            return said.removeprefix("the index: ")
-        except (MMError, OSError) as error:
-            return str(error)
+    variables = {**workspace.variables, "UV_HTTP_TIMEOUT": "4", "UV_HTTP_RETRIES": "0"}
+    try:
+        indexes = read_settings(workspace.variables)
+        resolver = Resolver(variables, indexes, workspace.reporter, timeout=PATIENCE)
+        resolver.compile([ASKED_FOR], ["--no-deps", "--no-cache", "--quiet"])
+    except processes.ProcessError as error:
+        if error.returncode < 0:
+            return f"no answer within {PATIENCE:.0f} seconds"
+        said = tool_failure(error, subject="the index", name="", command="mm doctor").what
+        return said.removeprefix("the index: ")
+    except (MMError, OSError) as error:
+        return str(error)
     return None
 
 
@@ -229,14 +127,14 @@ def _interpreters(workspace: Workspace, _: Ports) -> Results:
         f"{name} ({python})" for name, python in wanted.items() if not interpreters.fitting(python)
     ]
     if unfit:
-        yield NO_INTERPRETER.matched(models=listed(unfit))
+        yield rule("no-interpreter").matched(models=listed(unfit))
 
 
 def _uv(workspace: Workspace, ports: Ports) -> Results:
     try:
         yield _fact(f"uv: {ports.uv(workspace)}")
     except (MMError, OSError) as error:
-        yield NO_UV.matched(error=error)
+        yield rule("no-uv").matched(error=error)
 
 
 def _home(workspace: Workspace, ports: Ports) -> Results:
@@ -245,9 +143,9 @@ def _home(workspace: Workspace, ports: Ports) -> Results:
     free = ports.free_disk(existing)
     yield _fact(f"MM_HOME: {home}, {format_size(free)} free")
     if not ports.writable(existing):
-        yield HOME_READ_ONLY.matched(home=home)
+        yield rule("home-read-only").matched(home=home)
     if free < LOW_DISK:
-        yield DISK.matched(home=home, free=format_size(free))
+        yield rule("disk").matched(home=home, free=format_size(free))
 
 
 def _cache(workspace: Workspace, ports: Ports) -> Results:
@@ -262,7 +160,7 @@ def _cache(workspace: Workspace, ports: Ports) -> Results:
     if refused is None:
         yield _fact(f"uv's cache: {cache}, shares files with MM_HOME")
     else:
-        yield CACHE_LINKS.matched(cache=cache, home=workspace.home.root, reason=refused)
+        yield rule("cache-links").matched(cache=cache, home=workspace.home.root, reason=refused)
 
 
 def _environments(workspace: Workspace, _: Ports) -> Results:
@@ -272,11 +170,11 @@ def _environments(workspace: Workspace, _: Ports) -> Results:
     unfinished = [each.path for each in stored if each.marker is None]
     alone = [each.path for each in stored if each.marker and not interpreter_works(each.path)]
     yield _fact(f"environments: {len(stored) - len(unfinished) - len(alone)} built")
-    for rule, paths in ((UNFINISHED, unfinished), (NO_PYTHON, alone)):
+    for name, paths in (("unfinished", unfinished), ("no-python", alone)):
         if paths:
             evidence = (Evidence(str(path)) for path in paths)
             names = listed(path.name for path in paths)
-            yield rule.matched(*evidence, count=len(paths), names=names)
+            yield rule(name).matched(*evidence, count=len(paths), names=names)
 
 
 def _sockets(workspace: Workspace, _: Ports) -> Results:
@@ -285,7 +183,7 @@ def _sockets(workspace: Workspace, _: Ports) -> Results:
     try:
         runtime = look_at_runtime_directory(workspace.variables)
     except MMError as error:
-        yield SOCKETS.matched(error=error)
+        yield rule("sockets").matched(error=error)
         return
     if runtime is None:
         yield _fact("sockets: the directory will be made at the first run")
@@ -294,7 +192,7 @@ def _sockets(workspace: Workspace, _: Ports) -> Results:
     live = sum(1 for _ in runtime.path.glob("*.json")) - len(dead)
     yield _fact(f"sockets: {runtime.path}, {live} live workers")
     if dead:
-        yield STALE_WORKERS.matched(
+        yield rule("stale-workers").matched(
             *(Evidence(str(runtime.record(record.id))) for record in dead),
             count=len(dead),
             models=listed(sorted({record.model for record in dead})),
@@ -309,7 +207,7 @@ def _devices(workspace: Workspace, ports: Ports) -> Results:
     if "cuda" in devices:
         free = machine.MachineMemory(workspace.variables).free("cuda")
         if free is None:
-            yield GPU.matched()
+            yield rule("gpu").matched()
         else:
             yield _fact(f"GPU: NVIDIA, {format_size(free, binary=True)} free")
     if "mps" in devices:
@@ -329,13 +227,13 @@ def _memory(_: Workspace, ports: Ports) -> Results:
     yield _fact(f"memory: {format_size(total, binary=True)}{limit}, {left} free")
     kills = machine.memory_kills(ports.root)[1]
     if kills:
-        yield MEMORY_KILLS.matched(count=kills)
+        yield rule("memory-kills").matched(count=kills)
 
 
 def _manifests(workspace: Workspace) -> Results:
     yield _fact(f"models: {listed(workspace.catalog.models, 20)}")
     for broken in workspace.catalog.broken.values():
-        yield MANIFEST.matched(Evidence(str(broken.file)), error=broken.error)
+        yield rule("manifest").matched(Evidence(str(broken.file)), error=broken.error)
 
 
 def _index(workspace: Workspace, ports: Ports, *, offline: bool) -> str:

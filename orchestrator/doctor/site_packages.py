@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.doctor.rules.exports import exports_of
-from orchestrator.doctor.rules.packages import Packages, Source
+from orchestrator.doctor.rules.packages import ModuleSource, Packages
 from orchestrator.system.files import open_file
 
 MAX_SOURCE = 8 << 20
@@ -38,7 +38,7 @@ class SitePackages:
     directory: Path
     _listed: dict[str, list[Path]] = field(default_factory=dict, repr=False)
 
-    def source(self, module: str) -> Source | None:
+    def source(self, module: str) -> ModuleSource | None:
         """Return a module's text, or None where there is no such module."""
         parts = module.split(".")
         if not all(_PART.fullmatch(part) for part in parts):
@@ -46,12 +46,12 @@ class SitePackages:
         path = self.directory.joinpath(*parts)
         if path.is_dir():
             init = path / "__init__.py"
-            return Source(_text(init) if init.is_file() else None, package=True)
+            return ModuleSource(_text(init) if init.is_file() else None, package=True)
         single = path.with_name(f"{path.name}.py")
         if single.is_file():
-            return Source(_text(single), package=False)
+            return ModuleSource(_text(single), package=False)
         if any(path.parent.glob(f"{path.name}.*.so")) or path.with_suffix(".so").is_file():
-            return Source(None, package=False)
+            return ModuleSource(None, package=False)
         return None
 
     def publishes(self, package: str, name: str) -> bool:

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.catalog import runner_digest
 from orchestrator.client.launch import WorkerSpec
-from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.units import parse_size
 from orchestrator.core.worker_variables import wanted_threads, worker_variables
 from orchestrator.engines.interface import PreparedModel
 from orchestrator.jobs.cancellation import asked_to_stop
-from orchestrator.system import machine
 from orchestrator.system.file_stamps import FileStamps
 from orchestrator.system.home import make_private
-from orchestrator.system.processor import native_dtypes
 from orchestrator.system.waiting import ENDLESS, Deadline, Wait
 from orchestrator.version import __version__
 
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
 
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Manifest
-    from orchestrator.environments import Environment
+    from orchestrator.environments import BuiltEnvironment
     from orchestrator.jobs.cancellation import Cancellation
     from orchestrator.sources.overlays import Overlay
     from orchestrator.system.flock import Held
@@ -134,15 +131,13 @@ class LocalPreparer:
     def _worker_spec(
         self,
         declared: Declared,
-        environment: Environment,
-        asked: str,
+        environment: BuiltEnvironment,
+        device: str,
         dtype: str,
         wait: Callable[[str], Wait],
     ) -> tuple[WorkerSpec, Overlay | None]:
         manifest = declared.manifest
-        device = choose_device(manifest, asked, machine.available_devices())
-        total = self._workspace.memory.get(device)
-        dtype = choose_dtype(manifest, device, dtype, total, native_dtypes())
+        device, dtype = self._workspace.device_and_dtype(manifest, device, dtype)
         overlay = self._overlay(declared, environment, device, dtype, wait)
         home = self._workspace.home.worker_home
         make_private(home)
@@ -176,7 +171,7 @@ class LocalPreparer:
     def _overlay(
         self,
         declared: Declared,
-        environment: Environment,
+        environment: BuiltEnvironment,
         device: str,
         dtype: str,
         wait: Callable[[str], Wait],
@@ -216,7 +211,7 @@ def files_read(declared: Declared, workspace: Workspace, began: int) -> FileStam
 
 def produced_by(
     declared: Declared,
-    environment: Environment,
+    environment: BuiltEnvironment,
     worker: WorkerSpec,
     overlay: Overlay | None = None,
 ) -> dict[str, Any]:

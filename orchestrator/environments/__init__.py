@@ -1,5 +1,5 @@
 """Environments: locked, built in place, published whole, shared by digest."""
 
-from orchestrator.environments.service import Environment, Environments
+from orchestrator.environments.service import BuiltEnvironment, Environments
 
-__all__ = ["Environment", "Environments"]
+__all__ = ["BuiltEnvironment", "Environments"]

@@ -6,34 +6,29 @@ before it may end at any point.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from orchestrator.backends import Backend, Request, Tooling
+from orchestrator.backends.indexes import IndexSettings
 from orchestrator.backends.installed import installed, record_digest
 from orchestrator.core.lockfile import requirements_text
 from orchestrator.core.worker_variables import worker_variables
+from orchestrator.environments.plan import BuildStep
 from orchestrator.environments.store import Marker, Store, Stored, python_of
+from orchestrator.environments.targets import Target
 from orchestrator.environments.tool_failures import system_failure, tool_failure
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.system.home import make_private, write_atomically
+from orchestrator.system.flock import Held
+from orchestrator.system.home import Home, make_private, write_atomically
 from orchestrator.system.processes import Children, ProcessError
+from orchestrator.system.reporter import Reporter
 from orchestrator.system.waiting import Wait
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from orchestrator.backends.indexes import IndexSettings
-    from orchestrator.environments.plan import Step
-    from orchestrator.environments.targets import Target
-    from orchestrator.system.flock import Held
-    from orchestrator.system.home import Home
-    from orchestrator.system.reporter import Reporter
 
 PROBE = """
 import importlib, sys
@@ -70,7 +65,7 @@ class Builder:
     offline: bool
     children: Children
 
-    def build(self, step: Step) -> Stored:
+    def build(self, step: BuildStep) -> Stored:
         """Return the whole environment of `step`, once no other process builds it.
 
         Raises:
@@ -79,7 +74,7 @@ class Builder:
         with self._build_lock(step.target) as lock:
             return self.build_locked(step, lock)
 
-    def build_locked(self, step: Step, lock: Held) -> Stored:
+    def build_locked(self, step: BuildStep, lock: Held) -> Stored:
         """Return the whole environment of `step`, built or probed where that is missing.
 
         Args:
@@ -128,7 +123,7 @@ class Builder:
                 raise
             self.reporter.note(f"{path} could not be removed ({error.strerror})")
 
-    def _fill(self, step: Step, directory: Path, lock: Held) -> Marker:
+    def _fill(self, step: BuildStep, directory: Path, lock: Held) -> Marker:
         """Create, install, compare and probe; return the marker that publishes the environment."""
         target = step.target
         tools = self._tooling(target, lock)
@@ -159,7 +154,7 @@ class Builder:
             locks=sorted(step.locks),
         )
 
-    def _probe_missing(self, step: Step, found: Stored, lock: Held) -> Stored:
+    def _probe_missing(self, step: BuildStep, found: Stored, lock: Held) -> Stored:
         """Run the probes that a whole environment has not passed, and publish it with them."""
         marker = found.marker
         assert marker is not None

@@ -34,7 +34,7 @@ _GONE = re.compile(
 
 
 @dataclass(frozen=True)
-class Finding:
+class LockFinding:
     """What is wrong with a lock.
 
     Attributes:
@@ -52,7 +52,7 @@ class Finding:
     detail: str = ""
 
 
-def check_lock(resolver: Resolver, declared: Declared) -> Finding | None:
+def check_lock(resolver: Resolver, declared: Declared) -> LockFinding | None:
     """Return what the lock of `declared` lacks on the platforms and Pythons of its manifest.
 
     Packages that the manifest has built from source need no wheel.
@@ -65,7 +65,7 @@ def check_lock(resolver: Resolver, declared: Declared) -> Finding | None:
         lock = load_lock(declared)
         load_build_lock(declared)
     except EnvironmentFailure as error:
-        return Finding(name, str(error))
+        return LockFinding(name, str(error))
     pins = [pin for pin in lock.pins if pin.name not in environment.build]
     asked = replace(resolver, indexes=resolver.indexes.shared())
     project = environment_project(environment)
@@ -73,18 +73,18 @@ def check_lock(resolver: Resolver, declared: Declared) -> Finding | None:
         files = _available(asked, project, pins)
     except ProcessError as error:
         if not is_transient(error):
-            return Finding(name, "its packages cannot be had together", detail=error.detail)
+            return LockFinding(name, "its packages cannot be had together", detail=error.detail)
         subject = f"the lock of {name} could not be checked"
         command = f"mm env lock --check {name}"
         raise tool_failure(error, subject=subject, name=name, command=command) from error
     try:
         missing = missing_wheels(pins, files, project.places)
     except LockError as error:
-        return Finding(name, f"the lock {error.problem}")
+        return LockFinding(name, f"the lock {error.problem}")
     if not missing:
         return None
     rows = tuple(table(environment, missing))
-    return Finding(name, missing=rows, fix=lines_without(environment, missing))
+    return LockFinding(name, missing=rows, fix=lines_without(environment, missing))
 
 
 def _available(

@@ -10,8 +10,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.backends.installed import (
     Installed,
@@ -21,18 +21,12 @@ from orchestrator.backends.installed import (
     record_digest,
     recorded_files,
 )
-from orchestrator.environments.store import MARKER, python_of
-from orchestrator.system.files import open_file
+from orchestrator.environments.store import MARKER, Marker, Store, python_of
+from orchestrator.system.hashing import hash_file
 from orchestrator.system.home import read_json
 from orchestrator.system.processes import ProcessError, run
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from orchestrator.environments.store import Marker, Store
-
 _QUESTION = "import json, sys, platform; print(json.dumps([platform.python_version(), sys.prefix]))"
-_CHUNK = 1 << 20
 _SHOWN = 5
 
 
@@ -123,8 +117,5 @@ def _problem(recorded: RecordedFile, *, full: bool) -> str | None:
 
 def file_hash(path: Path) -> str:
     """Return a file's SHA-256 as RECORD spells it: urlsafe base64 without padding."""
-    digest = hashlib.sha256()
-    with open_file(path) as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode("ascii")
+    digest = hash_file(path, hashlib.sha256()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")

@@ -7,13 +7,15 @@ pure; asking goes through `orchestrator.system.processes`.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
 
 from orchestrator.core.identity import Interpreter
 from orchestrator.core.platforms import platform_name
 
-if TYPE_CHECKING:
-    from pathlib import Path
+_Text = Annotated[str, msgspec.Meta(min_length=1)]
 
 PATIENCE = 20.0
 """Seconds that an interpreter has to describe itself."""
@@ -93,23 +95,28 @@ def ask(executable: Path) -> dict[str, Any] | None:
     return facts if read_facts(facts) is not None else None
 
 
+class _Answer(msgspec.Struct):
+    executable: _Text
+    implementation: _Text
+    version: _Text
+    tag: _Text
+    markers: dict[str, str]
+    system: str
+    machine: str
+
+
 def read_facts(facts: Any, origin: str = "") -> Interpreter | None:
     """Return the record that an interpreter's answer stands for, or None where it is damaged."""
-    if not isinstance(facts, dict):
+    try:
+        answer = msgspec.convert(facts, _Answer)
+    except msgspec.ValidationError:
         return None
-    markers = facts.get("markers")
-    texts = [facts.get(key) for key in ("executable", "implementation", "version", "tag")]
-    if not isinstance(markers, dict) or not all(isinstance(text, str) and text for text in texts):
-        return None
-    if not all(isinstance(value, str) for value in markers.values()):
-        return None
-    path, implementation, version, tag = (str(text) for text in texts)
     return Interpreter(
-        path=path,
-        implementation=implementation,
-        version=version,
-        tag=tag,
-        platform=platform_name(str(facts.get("system")), str(facts.get("machine"))),
-        markers=markers,
+        path=answer.executable,
+        implementation=answer.implementation,
+        version=answer.version,
+        tag=answer.tag,
+        platform=platform_name(answer.system, answer.machine),
+        markers=answer.markers,
         origin=origin,
     )

@@ -27,7 +27,7 @@ class Action(str, Enum):
     BUILD = "build"
 
 
-class Step(msgspec.Struct, frozen=True):
+class BuildStep(msgspec.Struct, frozen=True):
     """One environment and what is to be done about it.
 
     Attributes:
@@ -66,7 +66,7 @@ class Step(msgspec.Struct, frozen=True):
         return total(self.target.sizes(), self.target.packages)
 
 
-def plan(needed: Iterable[tuple[Target, Stored | None]]) -> tuple[Step, ...]:
+def plan(needed: Iterable[tuple[Target, Stored | None]]) -> tuple[BuildStep, ...]:
     """Return one step for each distinct environment, in the order in which models need them.
 
     Args:
@@ -80,10 +80,10 @@ def plan(needed: Iterable[tuple[Target, Stored | None]]) -> tuple[Step, ...]:
     return tuple(_step(tuple(group), there[digest]) for digest, group in groups.items())
 
 
-def _step(targets: tuple[Target, ...], found: Stored | None) -> Step:
+def _step(targets: tuple[Target, ...], found: Stored | None) -> BuildStep:
     probes = {probe for target in targets for probe in target.environment.probe}
     action = Action.BUILD
     if found is not None and found.marker is not None:
         probes -= set(found.marker.probes)
         action = Action.PROBE if probes else Action.READY
-    return Step(action, targets, tuple(sorted(probes)), found)
+    return BuildStep(action, targets, tuple(sorted(probes)), found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -61,13 +61,15 @@ class Resolver:
         indexes: Where packages come from.
         reporter: Receives progress.
         python: The interpreter that uv may ask.
+        timeout: Seconds that each call may take; None for any number.
         children: Where running tools are counted, so that another thread can end them.
     """
 
     variables: Mapping[str, str]
     indexes: IndexSettings
     reporter: Reporter
-    python: str = field(default=OWN_PYTHON)
+    python: str = OWN_PYTHON
+    timeout: float | None = None
     children: Children | None = None
 
     def shared(self) -> Resolver:
@@ -188,7 +190,13 @@ class Resolver:
         }
         own = ("--no-config", "--no-python-downloads", "--python", self.python)
         command = [uv_binary(), *arguments, *own]
-        return run(command, variables=variables, cwd=folder, children=self.children)
+        return run(
+            command,
+            variables=variables,
+            cwd=folder,
+            timeout=self.timeout,
+            children=self.children,
+        )
 
 
 def install_python(

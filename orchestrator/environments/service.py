@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from orchestrator.environments.plan import Action, Step, plan
+from orchestrator.environments.plan import Action, BuildStep, plan
 from orchestrator.environments.shared_builds import BUILDS
 from orchestrator.environments.store import Store, Stored, python_of
 from orchestrator.environments.targets import Target, Targets
 from orchestrator.errors import EnvironmentFailure, MMError
-from orchestrator.system.flock import nap
+from orchestrator.system.flock import Held, nap
 from orchestrator.system.reporter import Silent
 from orchestrator.system.waiting import ENDLESS, Deadline, Wait
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.environments.build import Builder
     from orchestrator.environments.interpreters import Interpreters
-    from orchestrator.system.flock import Held
     from orchestrator.system.home import Home
     from orchestrator.system.processes import Children
     from orchestrator.system.reporter import Reporter
@@ -37,7 +36,7 @@ DEFAULT_JOBS = 4
 """How many environments are built at once: more would share one network and one disk."""
 
 
-class Environment(msgspec.Struct, frozen=True):
+class BuiltEnvironment(msgspec.Struct, frozen=True):
     """A whole environment, as a model sees it.
 
     Attributes:
@@ -117,7 +116,7 @@ class Environments:
         self._offline = offline
         self._planning = threading.Lock()  # what planning learns is kept for the next one
 
-    def ready(self, declared: Declared) -> Environment | None:
+    def ready(self, declared: Declared) -> BuiltEnvironment | None:
         """Return the model's environment when it is whole and its probes passed, or None.
 
         Raises:
@@ -133,7 +132,7 @@ class Environments:
         declared: Declared,
         deadline: Deadline = ENDLESS,
         stopped: Callable[[], bool] = lambda: False,
-    ) -> Environment:
+    ) -> BuiltEnvironment:
         """Return the model's environment, built first where it is not there.
 
         Threads that need one environment share its build, and its error. The build ends early once
@@ -188,7 +187,7 @@ class Environments:
         every = self.targets.of_every_lock(declared)
         return {self._find(targets)[0].digest for targets in every}
 
-    def plan(self, declared: Sequence[Declared]) -> tuple[Step, ...]:
+    def plan(self, declared: Sequence[Declared]) -> tuple[BuildStep, ...]:
         """Return what `sync` would do.
 
         Raises:
@@ -196,7 +195,9 @@ class Environments:
         """
         return plan([self._find(self.targets.all(one)) for one in declared])
 
-    def sync(self, declared: Sequence[Declared], jobs: int = DEFAULT_JOBS) -> list[Environment]:
+    def sync(
+        self, declared: Sequence[Declared], jobs: int = DEFAULT_JOBS
+    ) -> list[BuiltEnvironment]:
         """Build what `declared` need and is not there, environments side by side.
 
         One that fails does not stop the others; an interrupt stops them all.
@@ -216,7 +217,7 @@ class Environments:
         }
         return [environments[one.name] for one in declared]
 
-    def _build_one(self, step: Step, lock: Held, children: Children) -> Stored:
+    def _build_one(self, step: BuildStep, lock: Held, children: Children) -> Stored:
         """Build the environment of `step`, whose build lock is `lock`."""
         from orchestrator.environments.disk import note_gpu_packages
 
@@ -226,7 +227,7 @@ class Environments:
         note_gpu_packages(self.home, step.target, stored.path, self.reporter)
         return stored
 
-    def _build(self, steps: Sequence[Step], jobs: int) -> dict[str, Stored]:
+    def _build(self, steps: Sequence[BuildStep], jobs: int) -> dict[str, Stored]:
         """Build the environments of `steps` and return them by digest."""
         # What builds is imported here: every `mm run` looks for its environment through this class.
         from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -266,7 +267,7 @@ class Environments:
             )
         return built
 
-    def _builder(self, steps: Sequence[Step], children: Children) -> Builder:
+    def _builder(self, steps: Sequence[BuildStep], children: Children) -> Builder:
         """Return what builds `steps`, once the disk has room for them."""
         from orchestrator.backends import backend_named
         from orchestrator.backends.indexes import read_settings
@@ -301,7 +302,7 @@ class Environments:
             if copied:
                 return frozenset(target.packages)
             python = target.interpreter.path
-            resolver = Resolver(self.variables, indexes, self.reporter, python, children)
+            resolver = Resolver(self.variables, indexes, self.reporter, python, children=children)
             return uncached(resolver, target, offline=self._offline)
 
         check_room(new, self.home.environments, missing)
@@ -314,9 +315,9 @@ class Environments:
                 return target, found
         return targets[0], None
 
-    def _environment(self, target: Target, found: Stored) -> Environment:
+    def _environment(self, target: Target, found: Stored) -> BuiltEnvironment:
         assert found.marker is not None
-        return Environment(
+        return BuiltEnvironment(
             digest=target.digest,
             path=found.path,
             python=python_of(found.path),

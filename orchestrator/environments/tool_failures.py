@@ -7,81 +7,31 @@ from __future__ import annotations
 
 import errno
 import re
-from typing import NamedTuple
+from functools import cache
+from importlib.resources import files
+
+import msgspec
 
 from orchestrator.core.refusals import remedy
+from orchestrator.core.yaml_document import parse
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.system.processes import ProcessError
 
 
-class KnownFailure(NamedTuple):
-    """A failure by what the tool says.
+class ToolFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A failure by what the tool says, as `tool_failures.yaml` has it and describes its fields."""
 
-    Attributes:
-        pattern: What it says.
-        what: The cause.
-        fix: What to do; `{name}` is the model, `{command}` what to run again.
-        transient: Whether the machine or the network is at fault and not what was asked for.
-        missing: Whether something was not found.
-    """
-
-    pattern: re.Pattern[str]
+    says: tuple[str, ...]
     what: str
     fix: str
     transient: bool = True
     missing: bool = False
 
 
-_OFFLINE = KnownFailure(
-    re.compile(r"network connectivity is disabled|--offline|in the offline mode", re.IGNORECASE),
-    "a package is not in the cache, and nothing may be downloaded",
-    "run it once without --offline: {command}",
-)
-
-_TABLE = (
-    KnownFailure(
-        re.compile(r"no space left on device|disk quota exceeded", re.IGNORECASE),
-        "the disk is full",
-        "free some space (mm env prune), or set MM_HOME to a larger disk; then run: {command}",
-    ),
-    KnownFailure(
-        re.compile(
-            r"hash mismatch|do not match the hashes|hashes? (?:is|are) required", re.IGNORECASE
-        ),
-        "a file does not have the hash that the lock names",
-        "if the index is the right one, run: mm env lock {name}",
-        transient=False,
-    ),
-    _OFFLINE,
-    KnownFailure(
-        re.compile(
-            r"error sending request|failed to fetch|connection (?:refused|reset|error)|dns error|"
-            r"timed? ?out|network is unreachable|connection broken|incompleteread|"
-            r"error decoding response body|http status server error|server error|"
-            r"newconnectionerror|failed to download",
-            re.IGNORECASE,
-        ),
-        "the package index could not be reached",
-        "what was downloaded is kept: run again: {command}",
-    ),
-    KnownFailure(
-        re.compile(
-            r"no solution found|no matching distribution|could not find a version|"
-            r"no usable wheels|no wheels|was not found in the package registry|"
-            r"building from source is disabled",
-            re.IGNORECASE,
-        ),
-        "a wheel cannot be found",
-        "see which platforms lack one: mm env lock --check {name}",
-        transient=False,
-        missing=True,
-    ),
-    KnownFailure(
-        re.compile(r"permission denied|read-only file system", re.IGNORECASE),
-        "a directory cannot be written",
-        "set MM_HOME (and UV_CACHE_DIR) to directories of yours",
-    ),
-)
+@cache
+def _table() -> dict[str, ToolFailure]:
+    data = files("orchestrator.environments").joinpath("tool_failures.yaml").read_bytes()
+    return msgspec.convert(parse(data, "tool_failures.yaml").data, dict[str, ToolFailure])
 
 
 def is_transient(error: ProcessError) -> bool:
@@ -90,8 +40,11 @@ def is_transient(error: ProcessError) -> bool:
     return known is not None and known.transient
 
 
-def _known(error: ProcessError) -> KnownFailure | None:
-    return next((failure for failure in _TABLE if failure.pattern.search(error.detail)), None)
+def _known(error: ProcessError) -> ToolFailure | None:
+    for known in _table().values():
+        if any(re.search(words, error.detail, re.IGNORECASE) for words in known.says):
+            return known
+    return None
 
 
 def tool_failure(
@@ -117,7 +70,7 @@ def tool_failure(
     """
     known = _known(error)
     if offline and known is not None and known.missing:
-        known = _OFFLINE
+        known = _table()["offline"]
     if otherwise and (known is None or not known.transient):
         return EnvironmentFailure(subject, fix=otherwise, detail=error.detail)
     cause = known.what if known else error.what
@@ -138,7 +91,7 @@ def system_failure(
     place = "set MM_HOME to a directory of yours" if denied else ""
     fix = "; ".join(filter(None, (remedy(error, place), f"then run: {command}")))
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        cause = _TABLE[0].what
-        fix = _TABLE[0].fix.format(command=command, name="")
+        full = _table()["disk-full"]
+        cause, fix = full.what, full.fix.format(command=command, name="")
     place = where or str(error.filename or "")
     return EnvironmentFailure(f"{subject}: {cause}", where=place, fix=fix)

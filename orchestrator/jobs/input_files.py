@@ -5,21 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from orchestrator.core.manifest import FILE_TYPES, PATH_TYPES
+from orchestrator.core.manifest import FILE_TYPES, PATH_TYPES, Takes
 from orchestrator.core.paths import page_in
 from orchestrator.errors import UsageError
+from orchestrator.system.hashing import sha256_of
 from orchestrator.worker.encoding import encode_array
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from orchestrator.core.manifest import Takes
-
-CHUNK = 1 << 20
 
 HASHED = 1 << 16
 """Bytes of the largest array whose digest is in a receipt."""
@@ -135,7 +130,7 @@ def describe_inputs(manifest: Takes, values: Mapping[str, Any]) -> dict[str, Any
 
 def _describe(name: str, kind: str, value: Any) -> Any:
     if kind in FILE_TYPES:
-        return {"sha256": file_digest(value), "size": Path(value).stat().st_size}
+        return {"sha256": sha256_of(Path(value)), "size": Path(value).stat().st_size}
     try:
         return _describe_array(value)
     except TypeError as error:
@@ -154,12 +149,3 @@ def _describe_array(value: Any) -> dict[str, Any]:
     wire = encode_array(value, parts)
     digest = hashlib.sha256(parts[0]).hexdigest()
     return {"dtype": wire["dtype"], "shape": wire["shape"], "sha256": digest}
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -7,14 +7,12 @@ a Python literal, and the elements. Arrays of Python objects, which would need p
 from __future__ import annotations
 
 import ast
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.errors import UsageError
 from orchestrator.worker.encoding import array_view, encode_array
-
-if TYPE_CHECKING:
-    import os
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER = 65_536

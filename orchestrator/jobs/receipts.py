@@ -6,13 +6,10 @@ digest is the receipt's identity.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from orchestrator.core.canonical import digest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
 
 VERSION = 2
 """The version of the receipt's form. Version 1 named a commit where 2 has the files' hashes."""

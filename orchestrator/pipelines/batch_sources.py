@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.core.paths import page_in
-from orchestrator.jobs.input_files import file_digest
 from orchestrator.pipelines.step_values import Value
+from orchestrator.system.hashing import sha256_of
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
 
 
 @dataclass(frozen=True)
-class Source:
+class InputFile:
     """A file that an input is read from, as it is now.
 
     Attributes:
@@ -39,7 +39,7 @@ class Source:
     changed: int
 
     @classmethod
-    def of(cls, named: str | Path) -> Source:
+    def of(cls, named: str | Path) -> InputFile:
         """Return the file that `named`, which may name a page of it, stands for."""
         path, page = page_in(Path(named).expanduser())
         try:
@@ -80,12 +80,12 @@ def _digest(path: Path, size: int, changed: int) -> str:
     """Return the digest of a file, for whose every page it may be asked; empty if unreadable."""
     del size, changed  # with others it is another file
     try:
-        return file_digest(path)
+        return sha256_of(path)
     except OSError:
         return ""
 
 
-Sources = Mapping[str, Source | list[Source]]
+Sources = Mapping[str, InputFile | list[InputFile]]
 """The files that inputs are read from, by input."""
 
 
@@ -96,14 +96,14 @@ def sources_of(manifest: Manifest, given: Mapping[str, Any]) -> Sources:
         manifest: The model's.
         given: As in `Item`.
     """
-    found: dict[str, Source | list[Source]] = {}
+    found: dict[str, InputFile | list[InputFile]] = {}
     for name, value in given.items():
         declared = manifest.inputs.get(name)
         is_file = declared is not None and declared.type in FILE_TYPES
         if isinstance(value, Path) or (is_file and isinstance(value, str)):
-            found[name] = Source.of(value)
+            found[name] = InputFile.of(value)
         elif is_file and isinstance(value, list):
-            found[name] = [Source.of(each) for each in value if isinstance(each, (str, Path))]
+            found[name] = [InputFile.of(each) for each in value if isinstance(each, (str, Path))]
     return found
 
 

@@ -12,13 +12,11 @@ The form is Chrome's Trace Event Format: an object with `traceEvents`, times in 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from orchestrator.pipelines.run_events import Preparation
+from orchestrator.pipelines.run_history import Entry, Run
 from orchestrator.pipelines.run_record import KEPT
-
-if TYPE_CHECKING:
-    from orchestrator.pipelines.run_events import Preparation
-    from orchestrator.pipelines.run_history import Entry, Run
 
 Event = dict[str, Any]
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from orchestrator.core.pipelines import Graph, Node
 from orchestrator.core.refusals import refusals
 from orchestrator.core.value_checks import check_inputs
 from orchestrator.errors import Cancelled, MMError, UsageError
 from orchestrator.jobs.in_flight import InFlightJobs
 from orchestrator.jobs.input_files import resolve_files
+from orchestrator.jobs.job import Event
 from orchestrator.pipelines.outcome import Outcome
 from orchestrator.pipelines.result_cleanup import LOCK
 from orchestrator.pipelines.result_store import ResultStore
-from orchestrator.pipelines.run_context import RunContext
+from orchestrator.pipelines.run_context import RunContext, RunOptions
 from orchestrator.pipelines.run_history import last_keys
 from orchestrator.pipelines.run_observer import RunObserver
 from orchestrator.pipelines.run_plan import RunPlanner, StepPlan
@@ -22,15 +24,10 @@ from orchestrator.pipelines.run_state import RunState
 from orchestrator.pipelines.scheduler import Scheduler
 from orchestrator.pipelines.step_executor import step_executors
 from orchestrator.pipelines.step_values import Values, given
+from orchestrator.session import Session
+from orchestrator.system.flock import Held
 from orchestrator.system.waiting import Wait, take_lock
-
-if TYPE_CHECKING:
-    from orchestrator.core.pipelines import Graph, Node
-    from orchestrator.jobs.job import Event
-    from orchestrator.pipelines.run_context import RunOptions
-    from orchestrator.session import Session
-    from orchestrator.system.flock import Held
-    from orchestrator.workspace import Workspace
+from orchestrator.workspace import Workspace
 
 
 @refusals()

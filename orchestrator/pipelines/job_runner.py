@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 
@@ -21,12 +21,10 @@ from orchestrator.errors import (
     SourceError,
     TimedOut,
 )
+from orchestrator.jobs.in_flight import InFlightJobs
+from orchestrator.jobs.job import Job
+from orchestrator.jobs.results import Result
 from orchestrator.jobs.retries import with_retries
-
-if TYPE_CHECKING:
-    from orchestrator.jobs.in_flight import InFlightJobs
-    from orchestrator.jobs.job import Job
-    from orchestrator.jobs.results import Result
 
 RETRYABLE = (JobFailed, OutputError, Crashed, TimedOut)
 """Failures that another attempt may not meet; a rejected input stays rejected."""

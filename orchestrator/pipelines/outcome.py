@@ -6,18 +6,16 @@ import wave
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 import msgspec
 
+from orchestrator.core.pipelines.graph import Graph
 from orchestrator.core.value_checks import AudioValue
 from orchestrator.jobs.results import Artifact, Audio
+from orchestrator.pipelines.run_events import StepFailure
+from orchestrator.pipelines.run_state import RunState
 from orchestrator.pipelines.step_values import Value
-
-if TYPE_CHECKING:
-    from orchestrator.core.pipelines.graph import Graph
-    from orchestrator.pipelines.run_events import StepFailure
-    from orchestrator.pipelines.run_state import RunState
 
 
 @dataclass(frozen=True)

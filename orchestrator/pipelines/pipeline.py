@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.core.manifest import Input
 from orchestrator.core.paths import given_path, working_directory
@@ -18,9 +18,7 @@ from orchestrator.pipelines.pipeline_catalog import find, graph_of
 from orchestrator.pipelines.run_context import RunOptions
 from orchestrator.pipelines.step_failures import failure_summary
 from orchestrator.session import Session
-
-if TYPE_CHECKING:
-    from orchestrator.workspace import Workspace
+from orchestrator.workspace import Workspace
 
 
 class Pipeline:

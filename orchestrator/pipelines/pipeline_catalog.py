@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.catalog import Origin, manifest_files, shown_path
 from orchestrator.catalog.files import check_suffix, read_plain
 from orchestrator.core.binding import did_you_mean
-from orchestrator.core.devices import choose_device, choose_dtype
 from orchestrator.core.names import BUILT_IN_STEPS
 from orchestrator.core.pipelines import (
     Declaration,
@@ -24,9 +22,7 @@ from orchestrator.core.pipelines import (
 )
 from orchestrator.errors import ManifestError, UsageError
 from orchestrator.steps import builtin
-
-if TYPE_CHECKING:
-    from orchestrator.workspace import Workspace
+from orchestrator.workspace import Workspace
 
 DIRECTORY = "pipelines"
 
@@ -95,8 +91,6 @@ def signature_on(workspace: Workspace, step: Step) -> Signature:
     Raises:
         MMError: When there is no such step, or no model stands for it here.
     """
-    from orchestrator.system import machine
-
     if step.run in BUILT_IN_STEPS:
         for key in ("model", "timeout"):
             if getattr(step, key) is not None:
@@ -110,8 +104,7 @@ def signature_on(workspace: Workspace, step: Step) -> Signature:
         fix = did_you_mean(step.run, names) if unknown else ""
         raise UsageError(error.what, fix=fix or error.fix) from error
     manifest = choice.declared.manifest
-    device = choose_device(manifest, step.device, machine.available_devices())
-    choose_dtype(manifest, device, step.dtype)
+    workspace.device_and_dtype(manifest, step.device, step.dtype)  # raises where it has none
     return signature_of_model(manifest, choice.reason)
 
 

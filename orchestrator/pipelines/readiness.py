@@ -8,12 +8,9 @@ with what no step has taken.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
+from orchestrator.pipelines.run_state import RunState
 from orchestrator.pipelines.step_state import PENDING, StepState
-
-if TYPE_CHECKING:
-    from orchestrator.pipelines.run_state import RunState
 
 AHEAD = 8
 """Items that a step may be ahead of those that take them, beside what these are working on."""

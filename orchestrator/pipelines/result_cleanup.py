@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.system.flock import try_lock
-from orchestrator.system.home import read_json
+from orchestrator.system.home import Home, read_json
 from orchestrator.system.removal import file_size, modified, remove
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from orchestrator.system.home import Home
 
 LOCK = "results.lock"
 """Held shared while a pipeline runs, and exclusively while results are removed."""

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core.pipelines.cache_key import VERSION, Recipe
-from orchestrator.jobs.input_files import file_digest
 from orchestrator.jobs.results import Artifact, Audio
 from orchestrator.pipelines.step_values import Value, Values
 from orchestrator.system.files import append, open_private
+from orchestrator.system.hashing import sha256_of
 from orchestrator.system.home import json_line, make_private, read_json
 
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,8}")
@@ -125,7 +125,7 @@ class ResultStore:
 
     def keep_file(self, kind: str, path: Path, label: str = "") -> Value:
         """Keep a file of ours: it is moved."""
-        digest = file_digest(path)
+        digest = sha256_of(path)
         target = self._file(digest, path.suffix)
         if not _has(target, path.stat().st_size):
             make_private(target.parent)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.jobs.in_flight import InFlightJobs
-from orchestrator.pipelines.run_events import ignore_event
-
-if TYPE_CHECKING:
-    from orchestrator.jobs.job import Event
-    from orchestrator.pipelines.job_runner import Jobs
-    from orchestrator.pipelines.result_store import ResultStore
-    from orchestrator.pipelines.run_events import RunEvent
+from orchestrator.jobs.job import Event
+from orchestrator.pipelines.job_runner import Jobs
+from orchestrator.pipelines.result_store import ResultStore
+from orchestrator.pipelines.run_events import RunEvent, ignore_event
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,12 @@ All but `Preparation` come from the coordinator's thread.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from orchestrator.core.pipelines.cache_key import Recipe
-    from orchestrator.errors import MMError
+from orchestrator.core.pipelines.cache_key import Recipe
+from orchestrator.errors import MMError
 
 
 class Span(NamedTuple):

@@ -85,9 +85,14 @@ class Run:
         return str(self.facts.get("pipeline", ""))
 
     @property
+    def graph(self) -> Mapping[str, Any]:
+        """The pipeline, as `Graph.document` has it; empty in a record of an older version."""
+        return _mapping(self.facts.get("graph"))
+
+    @property
     def steps(self) -> Sequence[Mapping[str, Any]]:
         """The steps, as `Graph.document` has them; empty in a record of an older version."""
-        steps: Sequence[Mapping[str, Any]] = _mapping(self.facts.get("graph")).get("steps", ())
+        steps: Sequence[Mapping[str, Any]] = self.graph.get("steps", ())
         return steps
 
     @property

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from orchestrator.core.pipelines.references import Reference
 from orchestrator.errors import MMError
 from orchestrator.pipelines.outcome import Counts
-from orchestrator.pipelines.run_events import ItemDone, ItemFailed, StepProgress
+from orchestrator.pipelines.run_events import (
+    ItemDone,
+    ItemFailed,
+    RunEvent,
+    StepFailure,
+    StepProgress,
+)
+from orchestrator.pipelines.run_record import RunRecord
+from orchestrator.pipelines.run_state import RunState
 from orchestrator.pipelines.step_failures import is_rejection, repeat_command
 from orchestrator.pipelines.step_values import for_step, resolve_inputs
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from orchestrator.core.pipelines.references import Reference
-    from orchestrator.pipelines.run_events import RunEvent, StepFailure
-    from orchestrator.pipelines.run_record import RunRecord
-    from orchestrator.pipelines.run_state import RunState
-    from orchestrator.system.reporter import Reporter
+from orchestrator.system.reporter import Reporter
 
 
 class RunObserver:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from orchestrator.core.pipelines import Node
 from orchestrator.core.pipelines.cache_key import Recipe, differences
 from orchestrator.pipelines.job_runner import ModelUnusable
 from orchestrator.pipelines.readiness import Readiness
-from orchestrator.pipelines.step_state import PENDING
-
-if TYPE_CHECKING:
-    from orchestrator.core.pipelines import Node
-    from orchestrator.pipelines.run_context import RunContext
-    from orchestrator.pipelines.run_state import RunState
-    from orchestrator.pipelines.step_executor import StepExecutor
-    from orchestrator.pipelines.step_state import StepState
+from orchestrator.pipelines.run_context import RunContext
+from orchestrator.pipelines.run_state import RunState
+from orchestrator.pipelines.step_executor import StepExecutor
+from orchestrator.pipelines.step_state import PENDING, StepState
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,11 @@ import shutil
 import time
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+from orchestrator.pipelines.run_events import ItemDone, ItemFailed, Preparation, Span
+from orchestrator.pipelines.step_values import Value, Values
 from orchestrator.system.files import append, open_file, open_private
 from orchestrator.system.home import (
     json_line,
@@ -29,12 +32,6 @@ from orchestrator.system.home import (
     write_atomically,
     write_json,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from orchestrator.pipelines.run_events import ItemDone, ItemFailed, Preparation, Span
-    from orchestrator.pipelines.step_values import Value, Values
 
 VERSION = 2
 """The version of these files; what an older one lacks is left out where it is shown."""

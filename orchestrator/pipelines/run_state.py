@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from orchestrator.core.pipelines.graph import Graph
+from orchestrator.core.pipelines.references import Reference
 from orchestrator.errors import MMError, UsageError
+from orchestrator.pipelines.result_store import ResultStore
 from orchestrator.pipelines.step_state import StepState, initial_state
 from orchestrator.pipelines.step_values import Value, Values
-
-if TYPE_CHECKING:
-    from orchestrator.core.pipelines.graph import Graph
-    from orchestrator.core.pipelines.references import Reference
-    from orchestrator.pipelines.result_store import ResultStore
 
 
 class RunState:

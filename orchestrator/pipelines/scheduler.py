@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
 
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.jobs.in_flight import thread_number
 from orchestrator.pipelines.job_runner import ModelUnusable
 from orchestrator.pipelines.readiness import Readiness
+from orchestrator.pipelines.run_context import RunContext
 from orchestrator.pipelines.run_events import (
     ItemDone,
     ItemFailed,
@@ -25,13 +25,10 @@ from orchestrator.pipelines.run_events import (
     StepProgress,
     StepResult,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.pipelines.run_context import RunContext
-    from orchestrator.pipelines.run_state import RunState
-    from orchestrator.pipelines.step_executor import StepExecutor
-    from orchestrator.pipelines.step_state import StepState
-    from orchestrator.pipelines.step_values import Value
+from orchestrator.pipelines.run_state import RunState
+from orchestrator.pipelines.step_executor import StepExecutor
+from orchestrator.pipelines.step_state import StepState
+from orchestrator.pipelines.step_values import Value
 
 LOADS = 4
 """Models that may be loaded at once before their steps run."""

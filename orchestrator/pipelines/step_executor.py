@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from orchestrator.core.pipelines.cache_key import Recipe
+from orchestrator.core.pipelines.graph import Graph, Node
 from orchestrator.core.pipelines.references import Reference
 from orchestrator.jobs.job import Job, ignore_event
 from orchestrator.pipelines.job_runner import JobRunner
+from orchestrator.pipelines.run_context import RunContext
 from orchestrator.pipelines.run_events import Preparation, StepResult
 from orchestrator.pipelines.step_values import (
     SKIPPED_BEFORE,
@@ -28,11 +30,7 @@ from orchestrator.pipelines.step_values import (
     resolve_inputs,
     skip_reason,
 )
-
-if TYPE_CHECKING:
-    from orchestrator.core.pipelines.graph import Graph, Node
-    from orchestrator.pipelines.run_context import RunContext
-    from orchestrator.steps import BuiltIn
+from orchestrator.steps import BuiltIn
 
 Emitter = Callable[[str, Value], None]
 """Takes the items of an output that is a list, one by one."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.core.manifest import option_name
 from orchestrator.errors import MMError, UsageError
-
-if TYPE_CHECKING:
-    from orchestrator.pipelines.run_events import StepFailure
+from orchestrator.pipelines.run_events import StepFailure
 
 LONGEST_WORD = 200
 """Characters of a text that still go on a command line."""

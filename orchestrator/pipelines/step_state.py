@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from orchestrator.core.pipelines.graph import Node
-    from orchestrator.pipelines.step_values import Value
+from orchestrator.core.pipelines.graph import Node
+from orchestrator.pipelines.step_values import Value
 
 PENDING = b""
 """Stands for the key of an item that a thread is working on."""

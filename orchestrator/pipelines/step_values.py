@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from orchestrator.core.canonical import canonical_bytes
-from orchestrator.core.pipelines.references import as_text, value_of
-from orchestrator.jobs.input_files import file_digest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from orchestrator.core.pipelines.graph import Node
-    from orchestrator.core.pipelines.references import Reference
-    from orchestrator.core.pipelines.step_signatures import Signature
+from orchestrator.core.manifest import FILE_TYPES
+from orchestrator.core.pipelines.graph import Node
+from orchestrator.core.pipelines.references import Reference, as_text, value_of
+from orchestrator.core.pipelines.step_signatures import Signature
+from orchestrator.system.hashing import sha256_of
 
 LONGEST = 256
 """Bytes of plain data that are written into keys and records as they are; longer: their hash."""
@@ -60,7 +57,7 @@ class Value:
     def sha256(self) -> str:
         """The SHA-256 of its file, in hexadecimal."""
         assert self.file is not None
-        return self.hash or file_digest(self.file)
+        return self.hash or sha256_of(self.file)
 
     def described(self, *, named: bool = False) -> Any:
         """Return what a key says of it: short data as they are, everything else by its hash.
@@ -142,7 +139,7 @@ def given(kind: str, value: Any, *, many: bool = False, label: Any = None) -> Va
 def _given(kind: str, value: Any, label: Any) -> Value:
     if isinstance(value, Value):
         return value
-    if kind in ("image", "file", "audio"):
+    if kind in FILE_TYPES:
         return Value(kind, file=Path(value), label=str(label))
     return Value(kind, value)
 

@@ -18,17 +18,12 @@ import msgspec
 from orchestrator.core.canonical import digest, short
 from orchestrator.core.refusals import refusal
 from orchestrator.errors import SourceError
-from orchestrator.sources.model_files import (
-    FileRecord,
-    SourceRecord,
-    describe,
-    sha256_of,
-    system_errors,
-)
+from orchestrator.sources.model_files import FileRecord, SourceRecord, describe, system_errors
 from orchestrator.sources.npm import NpmRegistry
 from orchestrator.system.content_store import ContentStore
 from orchestrator.system.downloads import blocks, open_url
 from orchestrator.system.flock import nap, wait_lock
+from orchestrator.system.hashing import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,7 +45,7 @@ TRIES = 3
 """How often a download whose connection breaks is begun."""
 
 
-class Marker(msgspec.Struct, frozen=True, kw_only=True):
+class ArchiveMarker(msgspec.Struct, frozen=True, kw_only=True):
     """Written last: an entry without it is not whole."""
 
     digest: str
@@ -71,7 +66,7 @@ class Archives:
         self._home = home
         self._variables = variables
         self._store = ContentStore(
-            home.archives, home.locks, kind="archive", marker_file=MARKER, marker_type=Marker
+            home.archives, home.locks, kind="archive", marker_file=MARKER, marker_type=ArchiveMarker
         )
 
     def find(self, archives: Sequence[Archive]) -> tuple[Path, dict[str, FileRecord]] | None:
@@ -114,12 +109,12 @@ class Archives:
             if found := self.find(archives):
                 return found
 
-            def fill() -> Marker:
+            def fill() -> ArchiveMarker:
                 files = directory / FILES
                 for archive in archives:
                     self._unpack(archive, files, on_bytes)
                 names = [name for archive in archives for name in archive.files.values()]
-                return Marker(
+                return ArchiveMarker(
                     digest=name,
                     files={n: describe(files / n, sha256_of(files / n)) for n in names},
                 )

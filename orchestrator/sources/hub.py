@@ -7,18 +7,17 @@ library raises is explained in plain words. It is imported here alone, when some
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.core.paths import is_inside
 from orchestrator.core.refusals import refusal
 from orchestrator.errors import SourceError
-from orchestrator.sources.model_files import git_blob_of, sha256_of, wanted
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+from orchestrator.sources.model_files import git_blob_of, wanted
+from orchestrator.system.hashing import sha256_of
 
 RESUMED = 10 << 20
 """Bytes from which on a broken download is worth resuming: the library's own block."""

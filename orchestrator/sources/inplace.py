@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import shutil
 import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.json_text import parse_record
+from orchestrator.core.patching import Patched
 from orchestrator.errors import SourceError
 from orchestrator.sources.model_files import system_errors
 from orchestrator.system.files import read_file
 from orchestrator.system.home import write_atomically, write_json
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from orchestrator.core.patching import Patched
 
 STATE = ".mm-patch"
 """The folder, inside a patched directory, of its record and its originals."""

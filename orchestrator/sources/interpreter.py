@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.errors import SourceError, UsageError
 from orchestrator.system import processes
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 CHECK = """\
 import sys, warnings

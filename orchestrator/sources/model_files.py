@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,20 +19,14 @@ from orchestrator.core.json_text import parse_json
 from orchestrator.core.refusals import remedy
 from orchestrator.core.units import format_size
 from orchestrator.errors import SourceError
-from orchestrator.system.files import open_file, read_file
-from orchestrator.system.home import read_record, write_json
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from orchestrator.system.home import Home
+from orchestrator.system.files import read_file
+from orchestrator.system.hashing import hash_file, sha256_of
+from orchestrator.system.home import Home, read_record, write_json
 
 RECORD = "source.json"
 
 INDEX_SUFFIX = ".index.json"
 """Of the files that say which shard holds which tensor."""
-
-_BLOCK = 1 << 22
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,15 +203,6 @@ def check_shards(directory: Path, names: Iterable[str]) -> None:
                 raise SourceError(f"names {shard}, which is not there", where=str(path))
 
 
-def sha256_of(path: Path, progress: Callable[[int], None] = lambda _: None) -> str:
-    """Return the SHA-256 of a file; `progress` receives the bytes of each block.
-
-    Raises:
-        OSError: When it cannot be read.
-    """
-    return _hash_of(path, hashlib.sha256(), progress)
-
-
 def git_blob_of(path: Path) -> str:
     """Return the name that git gives to the content of a file.
 
@@ -225,15 +210,7 @@ def git_blob_of(path: Path) -> str:
         OSError: When it cannot be read.
     """
     head = b"blob %d\0" % path.stat().st_size
-    return _hash_of(path, hashlib.sha1(head, usedforsecurity=False), lambda _: None)
-
-
-def _hash_of(path: Path, state: Any, progress: Callable[[int], None]) -> str:
-    with open_file(path) as stream:
-        while block := stream.read(_BLOCK):
-            state.update(block)
-            progress(len(block))
-    return str(state.hexdigest())
+    return str(hash_file(path, hashlib.sha1(head, usedforsecurity=False)).hexdigest())
 
 
 def _raise(error: OSError) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from orchestrator.core.endpoints import NPM_REGISTRY
@@ -14,9 +14,6 @@ from orchestrator.core.json_text import parse_json
 from orchestrator.errors import SourceError
 from orchestrator.system.downloads import blocks, open_url
 from orchestrator.system.files import read_text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _SETTING = re.compile(r"^\s*([^=\s]+)\s*=\s*(.*?)\s*$")
 _VARIABLE = re.compile(r"\$\{([^}]+)\}")

@@ -8,28 +8,23 @@ made, unless it is held.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from orchestrator.core import patching
 from orchestrator.core.canonical import digest, short
+from orchestrator.core.patching import Conditions, Patched, PatchSet
 from orchestrator.errors import EnvironmentFailure, SourceError
 from orchestrator.sources.interpreter import check_compiles
-from orchestrator.sources.model_files import system_errors
+from orchestrator.sources.model_files import SourceRecord, system_errors
+from orchestrator.sources.patchsets import refuse_conflicts
 from orchestrator.system.content_store import ContentStore
 from orchestrator.system.files import read_file
-from orchestrator.system.flock import nap, wait_lock
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from orchestrator.core.patching import Conditions, Patched, PatchSet
-    from orchestrator.sources.model_files import SourceRecord
-    from orchestrator.system.flock import Held
-    from orchestrator.system.home import Home
+from orchestrator.system.flock import Held, nap, wait_lock
+from orchestrator.system.home import Home
 
 MARKER = "overlay.json"
 FORMAT = 3
@@ -41,7 +36,7 @@ REAL_SUFFIXES = frozenset({".py", ".json", ".txt", ".jinja", ".yaml", ".yml", ".
 """Of code and configuration, which may be patched; everything else is linked."""
 
 
-class Marker(msgspec.Struct, frozen=True, kw_only=True):
+class OverlayMarker(msgspec.Struct, frozen=True, kw_only=True):
     """Written last: an overlay without it is not whole."""
 
     digest: str
@@ -73,7 +68,7 @@ class Overlay:
     """
 
     directory: Path
-    marker: Marker
+    marker: OverlayMarker
     held: Held = field(compare=False)
 
     @property
@@ -139,7 +134,8 @@ def ensure_overlay(
             with wait_lock(home.locks / f"overlays-of-{model}.lock", pause=pause):
                 marker = _find(store, directory, name)
                 if marker is None:
-                    patched = apply_or_refuse(record, sets, conditions, model)
+                    patched = patching.apply(sets, record.read, conditions)
+                    refuse_conflicts(patched, record.path, fix=f"run: mm patch check {model}")
                     code = {n: d for n, d in patched.files.items() if n.endswith(".py")}
                     check_compiles(python, code, model)
                     marker = _make(store, directory, name, record, sets, patched)
@@ -169,34 +165,17 @@ def remove_overlays(home: Home, model: str) -> None:
                 store.clear(directory)
 
 
-def apply_or_refuse(
-    record: SourceRecord, sets: Sequence[PatchSet], conditions: Conditions, model: str
-) -> Patched:
-    """Apply the patch sets to the files of `record`, in memory.
-
-    Raises:
-        SourceError: With the first conflict, the others beneath it.
-    """
-    patched = patching.apply(sets, record.read, conditions)
-    if patched.conflicts:
-        first = patched.conflicts[0]
-        others = "\n".join(f"{each.where}: {each.sentence}" for each in patched.conflicts[1:])
-        raise SourceError(
-            first.sentence,
-            where=str(Path(record.path, first.where)),
-            fix=f"run: mm patch check {model}",
-            detail=others,
-        )
-    return patched
-
-
-def _store(home: Home, model: str) -> ContentStore[Marker]:
+def _store(home: Home, model: str) -> ContentStore[OverlayMarker]:
     return ContentStore(
-        home.models / model, home.locks, kind="overlay", marker_file=MARKER, marker_type=Marker
+        home.models / model,
+        home.locks,
+        kind="overlay",
+        marker_file=MARKER,
+        marker_type=OverlayMarker,
     )
 
 
-def _find(store: ContentStore[Marker], directory: Path, name: str) -> Marker | None:
+def _find(store: ContentStore[OverlayMarker], directory: Path, name: str) -> OverlayMarker | None:
     """Return the marker of the overlay in `directory` where it is whole and unchanged, or None."""
     marker = store.marker(directory)
     if marker is None or marker.digest != name:
@@ -214,14 +193,14 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 def _make(
-    store: ContentStore[Marker],
+    store: ContentStore[OverlayMarker],
     directory: Path,
     name: str,
     record: SourceRecord,
     sets: Sequence[PatchSet],
     patched: Patched,
-) -> Marker:
-    def fill() -> Marker:
+) -> OverlayMarker:
+    def fill() -> OverlayMarker:
         real = {}
         for file in record.files:
             target = directory / MODEL / file
@@ -231,7 +210,7 @@ def _make(
                 real[file] = _stamp(target)
             else:
                 target.symlink_to(record.file(file))
-        return Marker(
+        return OverlayMarker(
             digest=name,
             commit=record.commit,
             path=record.path,
@@ -246,7 +225,7 @@ def _make(
         return store.make(directory, fill)
 
 
-def _discard_old(store: ContentStore[Marker], new: Marker) -> None:
+def _discard_old(store: ContentStore[OverlayMarker], new: OverlayMarker) -> None:
     """Remove the overlays of other files or other patch sets, but for those that are in use."""
     for directory in store.directories():
         marker = store.marker(directory)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from orchestrator.catalog import Declared
 from orchestrator.catalog.files import read_plain
-from orchestrator.core.patching import read_patch_set
-from orchestrator.errors import ManifestError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from orchestrator.catalog import Declared
-    from orchestrator.core.patching import PatchSet
+from orchestrator.core.patching import Patched, PatchSet, read_patch_set
+from orchestrator.errors import ManifestError, SourceError
 
 DIRECTORY = "patches"
 
@@ -42,3 +37,19 @@ def load_patch_sets(declared: Declared) -> list[PatchSet]:
             ) from error
         sets.append(read_patch_set(data, file=shown, stem=name))
     return sets
+
+
+def refuse_conflicts(patched: Patched, directory: str, *, note: str = "", fix: str = "") -> None:
+    """Raise the first conflict of patches with the files in `directory`, the others beneath it.
+
+    Raises:
+        SourceError: When there is one.
+    """
+    if patched.conflicts:
+        first, *others = patched.conflicts
+        raise SourceError(
+            f"{first.sentence}{note}",
+            where=str(Path(directory, first.where)),
+            fix=fix,
+            detail="\n".join(f"{each.where}: {each.sentence}" for each in others),
+        )

@@ -21,13 +21,13 @@ from orchestrator.sources.model_files import (
     load_record,
     record_path,
     save_record,
-    sha256_of,
     system_errors,
 )
 from orchestrator.system.flock import nap
+from orchestrator.system.hashing import sha256_of
 from orchestrator.system.machine import free_disk
 from orchestrator.system.removal import file_size
-from orchestrator.system.reporter import progress
+from orchestrator.system.reporter import Reporter, progress
 from orchestrator.system.waiting import Wait, take_lock
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from orchestrator.sources.hub import Hub
     from orchestrator.sources.overlays import Overlay
     from orchestrator.system.home import Home
-    from orchestrator.system.reporter import Reporter
 
 MARGIN = 256 << 20
 """Bytes that a disk must keep free after a download."""

@@ -7,7 +7,9 @@ an entry shared, and no one removes what is held. Nothing here starts a process.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -16,10 +18,6 @@ from orchestrator.system.flock import Held, nap, try_lock, wait_lock
 from orchestrator.system.home import read_record, write_json
 from orchestrator.system.removal import remove
 from orchestrator.worker.runner import LIMITS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 M = TypeVar("M", bound=msgspec.Struct)
 

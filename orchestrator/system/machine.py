@@ -6,16 +6,14 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, Protocol
 
 ROOT = Path("/")
 
 
-class Group(NamedTuple):
+class ControlGroup(NamedTuple):
     """The figures of one control group, as files."""
 
     limit: Path
@@ -143,7 +141,7 @@ class MachineMemory:
         return free_memory()
 
 
-def _groups(root: Path) -> Iterator[Group]:
+def _groups(root: Path) -> Iterator[ControlGroup]:
     """Yield our control group and those above it, as far as they are visible (cgroups(7))."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         number, _, rest = line.partition(":")
@@ -154,7 +152,9 @@ def _groups(root: Path) -> Iterator[Group]:
             yield from _upwards(root / "sys/fs/cgroup/memory", path, _version_1)
 
 
-def _upwards(mount: Path, path: str, files: Callable[[Path], Group]) -> Iterator[Group]:
+def _upwards(
+    mount: Path, path: str, files: Callable[[Path], ControlGroup]
+) -> Iterator[ControlGroup]:
     # In a container without a namespace of its own, the path is that of the host, and the mount
     # shows our group as its root.
     parts = [part for part in path.split("/") if part not in ("", "..")]
@@ -164,8 +164,8 @@ def _upwards(mount: Path, path: str, files: Callable[[Path], Group]) -> Iterator
         yield files(mount.joinpath(*parts[:depth]))
 
 
-def _version_2(directory: Path) -> Group:
-    return Group(
+def _version_2(directory: Path) -> ControlGroup:
+    return ControlGroup(
         directory / "memory.max",
         directory / "memory.current",
         "inactive_file",
@@ -173,8 +173,8 @@ def _version_2(directory: Path) -> Group:
     )
 
 
-def _version_1(directory: Path) -> Group:
-    return Group(
+def _version_1(directory: Path) -> ControlGroup:
+    return ControlGroup(
         directory / "memory.limit_in_bytes",
         directory / "memory.usage_in_bytes",
         "total_inactive_file",
@@ -182,7 +182,7 @@ def _version_1(directory: Path) -> Group:
     )
 
 
-def _stat(group: Group) -> int:
+def _stat(group: ControlGroup) -> int:
     text = _text(group.limit.parent / "memory.stat")
     found = re.search(rf"^{group.reclaimable} (\d+)$", text, re.MULTILINE)
     return int(found[1]) if found else 0

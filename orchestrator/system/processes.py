@@ -13,17 +13,15 @@ import tempfile
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.redaction import redacted
 from orchestrator.system.files import append, open_private
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
 Process = subprocess.Popen[bytes] | subprocess.Popen[str]
 P = TypeVar("P", bound=Process)

@@ -7,12 +7,9 @@ nothing depends on the moment at which a variable was read.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 
 def snapshot() -> Mapping[str, str]:

@@ -188,6 +188,11 @@ def encode(name: str, kind: str, value: Any, buffers: list[memoryview]) -> Any:
         raise OutputMismatch(f"output {name!r} is not JSON: {error}") from None
 
 
+def is_scalar(kind: str, value: Any) -> bool:
+    """Return whether `value` is of a type in `SCALARS`; a truth value is no number."""
+    return isinstance(value, SCALARS[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
 def own_scalar(value: Any) -> Any:
     """Return a scalar of NumPy, torch or their like as Python's own; anything else as it is."""
     if value.__class__ in LEAVES or not hasattr(value, "item"):
@@ -239,7 +244,7 @@ def _own_scalars(value: Any) -> Any:
 
 def _encode_scalar(name: str, kind: str, value: Any) -> Any:
     value = own_scalar(value)
-    if not isinstance(value, SCALARS[kind]) or (isinstance(value, bool) and kind != "boolean"):
+    if not is_scalar(kind, value):
         raise _mismatch(name, "text" if kind == "choice" else kind, value)
     if isinstance(value, (int, float)) and not -MAX_NUMBER <= value <= MAX_NUMBER:
         raise OutputMismatch(f"output {name!r} is no number, or one beyond {MAX_NUMBER:g}")

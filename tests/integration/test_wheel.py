@@ -29,8 +29,9 @@ def test_the_wheel_ships_the_manifests_and_what_belongs_to_them(wheel):
     for manifest in (ROOT / "manifests").rglob("*.yaml"):
         below = manifest.relative_to(ROOT / "manifests").as_posix()
         assert f"orchestrator/builtin/manifests/{below}" in names
-    for part in ("page.css", "page.html.j2"):
-        assert f"orchestrator/pipelines/report/{part}" in names
+    package = (path for path in (ROOT / "orchestrator").rglob("*") if path.suffix != ".pyc")
+    resources = {path.relative_to(ROOT).as_posix() for path in package if path.is_file()}
+    assert resources - names == set()
     for runner in (ROOT / "envs").glob("*/runner.py"):
         folder = f"orchestrator/builtin/envs/{runner.parent.name}"
         assert {f"{folder}/runner.py", f"{folder}/requirements.lock"} <= names

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.core.units import format_size
 from orchestrator.errors import EnvironmentFailure, UsageError
@@ -47,8 +46,7 @@ def list_rows(context: Context, *, as_json: bool) -> None:
         context.out(json.dumps(document, indent=2))
         return
     headings = ("MODEL", "PYTHON", "SIZE", "FREED", "STATE", "LAST USED")
-    for line in columns([headings, *map(_cells, inventory.rows)]):
-        context.out(line)
+    context.table([headings, *map(_cells, inventory.rows)])
     if any(row.path for row in inventory.rows):
         context.say(f"together {format_size(inventory.total)}, each file counted once")
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.catalog import Declared, Origin, builtin_directory
+from orchestrator.catalog import Catalog, Declared, Origin, builtin_directory
 from orchestrator.environments.store import Stored
 from orchestrator.errors import EnvironmentFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from orchestrator.catalog import Catalog
     from orchestrator.core.manifest import Manifest
     from orchestrator.environments import Environments
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.catalog import Declared
-    from orchestrator.environments.compatibility import Finding
+    from orchestrator.environments.compatibility import LockFinding
     from orchestrator.environments.locking import LockOptions, Written
     from orchestrator.environments.resolver import Resolver
 
@@ -162,7 +162,7 @@ def _check(context: Context, resolver: Resolver, models: Sequence[Declared]) -> 
         )
 
 
-def _print(context: Context, findings: Sequence[Finding]) -> None:
+def _print(context: Context, findings: Sequence[LockFinding]) -> None:
     for finding in findings:
         if finding.detail:
             context.say(finding.detail)

@@ -11,7 +11,7 @@ from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.path_type import GivenPath
 
 if TYPE_CHECKING:
-    from orchestrator.environments.plan import Step
+    from orchestrator.environments.plan import BuildStep
 
 
 @click.command("sync")
@@ -77,7 +77,7 @@ def sync(
         environments.sync(chosen, jobs or DEFAULT_JOBS)
 
 
-def _line(step: Step) -> str:
+def _line(step: BuildStep) -> str:
     from orchestrator.core.units import format_size
 
     words = {"ready": "is ready", "probe": "would be probed", "build": "would be built"}
@@ -90,7 +90,7 @@ def _line(step: Step) -> str:
     return f"{', '.join(step.models)}: {words[step.action.value]} ({', '.join(facts)})"
 
 
-def _plain(step: Step) -> dict[str, object]:
+def _plain(step: BuildStep) -> dict[str, object]:
     target, size = step.target, step.size()
     return {
         "action": step.action.value,

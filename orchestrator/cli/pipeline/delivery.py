@@ -11,14 +11,13 @@ from orchestrator.cli.terminal import write_result
 from orchestrator.errors import UsageError
 from orchestrator.jobs.output_files import BINARY_TYPES, pieces, suffix_of
 from orchestrator.jobs.results import Artifact
-from orchestrator.pipelines.outcome import Items
+from orchestrator.pipelines.outcome import Items, Outcome
 from orchestrator.system.home import json_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from orchestrator.core.pipelines import Graph, Kind
-    from orchestrator.pipelines.outcome import Outcome
     from orchestrator.pipelines.step_values import Value
 
 

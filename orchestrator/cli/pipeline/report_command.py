@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.cli.terminal import write_result
@@ -23,8 +22,7 @@ def runs_command(context: Context) -> None:
     from orchestrator.pipelines.run_history import runs_in
 
     runs = runs_in(context.home.runs)
-    for line in columns([(run.id, run.pipeline, _how(run)) for run in runs]):
-        context.out(line)
+    context.table([(run.id, run.pipeline, _how(run)) for run in runs])
     if not runs:
         context.say("no run of a pipeline is recorded")
 
@@ -78,12 +76,12 @@ def report_command(context: Context, run: str, out: str | None, max_size: str, i
     from orchestrator.cli.outputs import STANDARD_OUTPUT, check_writable, write_file
     from orchestrator.core.units import format_size, parse_size
     from orchestrator.pipelines.report.page import page
-    from orchestrator.pipelines.report.page_view import Limits
+    from orchestrator.pipelines.report.page_view import PageLimits
     from orchestrator.pipelines.result_store import ResultStore
     from orchestrator.pipelines.run_history import find_run
 
     try:
-        limits = Limits(parse_size(max_size), items)
+        limits = PageLimits(parse_size(max_size), items)
     except ValueError as error:
         raise UsageError(str(error), where="--max-size", fix="write it as 32 MB") from error
     found = find_run(context.home.runs, run)

@@ -14,11 +14,11 @@ from orchestrator.cli.error_exit import JSON_VERSION, outcome_of
 from orchestrator.cli.group import Group
 from orchestrator.cli.job_display import print_log
 from orchestrator.cli.path_type import GivenPath
+from orchestrator.core.manifest import FILE_TYPES, Takes
 from orchestrator.errors import ItemsFailed, UsageError
 from orchestrator.system.home import json_line
 
 if TYPE_CHECKING:
-    from orchestrator.core.manifest import Takes
     from orchestrator.core.pipelines import Declaration, Graph, Where
     from orchestrator.pipelines.outcome import Outcome
     from orchestrator.pipelines.run_context import RunOptions
@@ -128,7 +128,7 @@ def _takes_files(declaration: Declaration) -> str:
     lists = [
         name
         for name, declared in declaration.inputs.items()
-        if declared.list and declared.type in ("image", "file", "audio")
+        if declared.list and declared.type in FILE_TYPES
     ]
     return lists[0] if len(lists) == 1 else ""
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.columns import columns
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import ManifestError
@@ -28,8 +27,7 @@ def list_command(context: Context) -> None:
         except ManifestError as error:
             summary = f"(broken: {error})"
         rows.append((name, summary))
-    for line in columns(rows):
-        context.out(line)
+    context.table(rows)
 
 
 @click.command("show")

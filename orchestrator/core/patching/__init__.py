@@ -4,8 +4,8 @@ from orchestrator.core.patching.conditions import Conditions, unmet
 from orchestrator.core.patching.patch_set import FileHashes, Patch, PatchSet
 from orchestrator.core.patching.patcher import (
     Drift,
-    Outcome,
     Patched,
+    PatchOutcome,
     State,
     active,
     apply,
@@ -18,8 +18,8 @@ __all__ = [
     "Conditions",
     "Drift",
     "FileHashes",
-    "Outcome",
     "Patch",
+    "PatchOutcome",
     "PatchSet",
     "Patched",
     "State",

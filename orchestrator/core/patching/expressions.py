@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import keyword
 import tokenize
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.core.patching.python_tree import (
@@ -21,12 +21,7 @@ from orchestrator.core.patching.python_tree import (
     prove,
     uses_self,
 )
-from orchestrator.core.patching.source_text import EditResult, Splice
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from orchestrator.core.patching.source_text import SourceText
+from orchestrator.core.patching.source_text import EditResult, SourceText, Splice
 
 _PRIMARY = (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.List, ast.Dict, ast.Set)
 """Expressions that stand anywhere without parentheses."""

@@ -6,14 +6,11 @@ import json
 import re
 from dataclasses import dataclass, field
 from json.decoder import scanstring  # type: ignore[attr-defined] # in C where there is C
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestrator.core.canonical import canonical_bytes
 from orchestrator.core.patching.conflict import PatchConflict
-from orchestrator.core.patching.source_text import EditResult, Splice
-
-if TYPE_CHECKING:
-    from orchestrator.core.patching.source_text import SourceText
+from orchestrator.core.patching.source_text import EditResult, SourceText, Splice
 
 MAX_DEPTH = 100
 
@@ -22,7 +19,7 @@ _SCALAR = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|nu
 
 
 @dataclass
-class Node:
+class JsonNode:
     """A value and where it stands: from `start` to `end`, both offsets.
 
     Attributes:
@@ -37,7 +34,7 @@ class Node:
     start: int
     value: Any = None
     end: int = 0
-    members: dict[str, Node] = field(default_factory=dict)
+    members: dict[str, JsonNode] = field(default_factory=dict)
     keys: dict[str, int] = field(default_factory=dict)
     twice: str | None = None
 
@@ -82,7 +79,7 @@ def delete(source: SourceText, path: str) -> EditResult:
     return _proved(source, _removed(parent, key), root, path, None, remove=True)
 
 
-def scan(source: SourceText) -> Node:
+def scan(source: SourceText) -> JsonNode:
     """Return the value in `source`, and where each part of it stands.
 
     Raises:
@@ -108,7 +105,7 @@ class _Scanner:
         assert match is not None
         return match.end()
 
-    def value(self, position: int, depth: int) -> Node:
+    def value(self, position: int, depth: int) -> JsonNode:
         """Return the value that begins at `position`."""
         if depth > MAX_DEPTH:
             raise ValueError("nested too deep")
@@ -116,16 +113,16 @@ class _Scanner:
             return self._container(position, depth)
         if self._text[position] == '"':
             value, end = scanstring(self._text, position + 1, True)  # noqa: FBT003 - its form
-            return Node(position, value, end)
+            return JsonNode(position, value, end)
         match = _SCALAR.match(self._text, position)
         if match is None:
             raise ValueError(f"no value at character {position}")
-        return Node(position, json.loads(match[0]), match.end())
+        return JsonNode(position, json.loads(match[0]), match.end())
 
-    def _container(self, position: int, depth: int) -> Node:
+    def _container(self, position: int, depth: int) -> JsonNode:
         is_object = self._text[position] == "{"
         closing = "}" if is_object else "]"
-        node = Node(position, {} if is_object else [])
+        node = JsonNode(position, {} if is_object else [])
         position = self.skip(position + 1)
         while self._text[position] != closing:
             if node.members:
@@ -136,7 +133,7 @@ class _Scanner:
         node.end = position + 1
         return node
 
-    def _member(self, node: Node, position: int, depth: int) -> int:
+    def _member(self, node: JsonNode, position: int, depth: int) -> int:
         key = str(len(node.members))
         start = position
         if isinstance(node.value, dict):
@@ -158,7 +155,7 @@ class _Scanner:
         return self.skip(member.end)
 
 
-def _parent(root: Node, path: str) -> tuple[Node, str]:
+def _parent(root: JsonNode, path: str) -> tuple[JsonNode, str]:
     *parts, last = path.split(".")
     node = root
     for part in parts:
@@ -174,7 +171,7 @@ def _parent(root: Node, path: str) -> tuple[Node, str]:
     return node, last
 
 
-def _added(source: SourceText, parent: Node, key: str, value: Any) -> Splice:
+def _added(source: SourceText, parent: JsonNode, key: str, value: Any) -> Splice:
     member = f"{_written(key)}: {_written(value)}"
     if not parent.members:
         return Splice(parent.start + 1, parent.end - 1, member)
@@ -191,7 +188,7 @@ def _space_before(text: str, position: int) -> int:
     return position
 
 
-def _removed(parent: Node, key: str) -> Splice:
+def _removed(parent: JsonNode, key: str) -> Splice:
     """Return the splice that takes a member away with the comma between it and its neighbour."""
     names = list(parent.members)
     position = names.index(key)
@@ -216,7 +213,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _proved(
-    source: SourceText, splice: Splice, root: Node, path: str, value: Any, *, remove: bool
+    source: SourceText, splice: Splice, root: JsonNode, path: str, value: Any, *, remove: bool
 ) -> EditResult:
     result = source.spliced([splice])
     *parts, last = path.split(".")

@@ -7,16 +7,16 @@ or the conflicts, in which case nothing changes.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.json_text import parse_json
 from orchestrator.core.patching import expressions, json_edits, statements, text_edits
-from orchestrator.core.patching.conditions import unmet
+from orchestrator.core.patching.conditions import Conditions, unmet
 from orchestrator.core.patching.conflict import PatchConflict
+from orchestrator.core.patching.patch_set import Patch, PatchSet
 from orchestrator.core.patching.python_tree import PythonFile
 from orchestrator.core.patching.source_text import (
     EditResult,
@@ -24,12 +24,6 @@ from orchestrator.core.patching.source_text import (
     decode_python,
     decode_text,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    from orchestrator.core.patching.conditions import Conditions
-    from orchestrator.core.patching.patch_set import Patch, PatchSet
 
 Read = Callable[[str], "bytes | None"]
 """Returns the content of a file of the model, or None where there is no such file."""
@@ -45,7 +39,7 @@ class State(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PatchOutcome:
     """The outcome of one patch.
 
     Attributes:
@@ -91,12 +85,12 @@ class Patched:
         looked_at: The names of all files that a needed patch is about.
     """
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[PatchOutcome, ...]
     files: Mapping[str, bytes]
     looked_at: frozenset[str] = frozenset()
 
     @property
-    def conflicts(self) -> tuple[Outcome, ...]:
+    def conflicts(self) -> tuple[PatchOutcome, ...]:
         """The patches that did not fit."""
         return tuple(each for each in self.outcomes if each.state is State.CONFLICT)
 
@@ -117,12 +111,14 @@ def apply(sets: Sequence[PatchSet], read: Read, conditions: Conditions) -> Patch
     """
     before: dict[str, bytes] = {}
     now: dict[str, bytes] = {}
-    outcomes: list[Outcome] = []
+    outcomes: list[PatchOutcome] = []
     for patch_set in sets:
         for patch in patch_set.patches:
             reason = unmet(patch.when, conditions)
             if reason is not None:
-                outcomes.append(Outcome(patch_set.name, patch, State.NOT_NEEDED, reason=reason))
+                outcomes.append(
+                    PatchOutcome(patch_set.name, patch, State.NOT_NEEDED, reason=reason)
+                )
                 continue
             if patch.file not in now and (data := read(patch.file)) is not None:
                 before[patch.file] = now[patch.file] = data
@@ -130,7 +126,7 @@ def apply(sets: Sequence[PatchSet], read: Read, conditions: Conditions) -> Patch
                 data, matches, there = _patched(patch, now.get(patch.file), patch_set)
             except PatchConflict as conflict:
                 outcomes.append(
-                    Outcome(
+                    PatchOutcome(
                         patch_set.name,
                         patch,
                         State.CONFLICT,
@@ -142,7 +138,7 @@ def apply(sets: Sequence[PatchSet], read: Read, conditions: Conditions) -> Patch
                 continue
             now[patch.file] = data
             state = State.APPLIED if matches else State.ALREADY
-            outcomes.append(Outcome(patch_set.name, patch, state, matches, there))
+            outcomes.append(PatchOutcome(patch_set.name, patch, state, matches, there))
     changed = {name: data for name, data in now.items() if data != before[name]}
     fits = all(each.state is not State.CONFLICT for each in outcomes)
     return Patched(tuple(outcomes), changed if fits else {}, frozenset(now))

@@ -5,17 +5,12 @@ from __future__ import annotations
 import ast
 import tokenize
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
 
 from orchestrator.core.patching.conflict import PatchConflict
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from orchestrator.core.patching.source_text import SourceText
+from orchestrator.core.patching.source_text import SourceText
 
 RECEIVER = "__mm_receiver__"
 """Stands, in the tree of a pattern that begins with `.`, for whatever is before the dot."""

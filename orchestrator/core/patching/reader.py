@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 from orchestrator.core.names import name_problem
 from orchestrator.core.patching import conditions, expressions, statements
@@ -11,10 +11,6 @@ from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.core.patching.patch_set import FileHashes, JsonEdit, Patch, PatchSet, PythonEdit
 from orchestrator.core.record_reader import Problem, nested, read_record
 from orchestrator.core.requirements import is_package_name
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -11,14 +11,11 @@ import io
 import re
 import tokenize
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from orchestrator.core.patching.conflict import PatchConflict
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _LINE_END = re.compile("\r\n|\n|\r")
 

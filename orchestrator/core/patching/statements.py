@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
 
 from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.core.patching.python_tree import (
@@ -23,12 +23,7 @@ from orchestrator.core.patching.python_tree import (
     takes_self,
     uses_self,
 )
-from orchestrator.core.patching.source_text import EditResult, Splice
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from orchestrator.core.patching.source_text import SourceText
+from orchestrator.core.patching.source_text import EditResult, SourceText, Splice
 
 
 def insert(

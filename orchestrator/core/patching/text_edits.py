@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from orchestrator.core.patching.source_text import EditResult, Splice
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from orchestrator.core.patching.source_text import SourceText
+from orchestrator.core.patching.source_text import EditResult, SourceText, Splice
 
 
 def replace(source: SourceText, old: str, new: str, *, already: Sequence[str] = ()) -> EditResult:

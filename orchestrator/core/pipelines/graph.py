@@ -6,13 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from orchestrator.core.pipelines.declaration import Declaration, Step
 from orchestrator.core.pipelines.references import Reference, Template, references_in
 from orchestrator.core.pipelines.step_signatures import Kind, Signature, port_of
-
-if TYPE_CHECKING:
-    from orchestrator.core.pipelines.declaration import Declaration, Step
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from orchestrator.core.pipelines.graph import Graph, Node
 from orchestrator.core.pipelines.step_signatures import port_of
-
-if TYPE_CHECKING:
-    from orchestrator.core.pipelines.graph import Graph, Node
 
 
 def draw(graph: Graph) -> list[str]:

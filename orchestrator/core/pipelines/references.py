@@ -7,15 +7,13 @@ and no function.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from orchestrator.core.names import MAX_NAME_LENGTH
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _REFERENCE = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _OPENING = "${{"

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from orchestrator.core.manifest import FILE_TYPES, Input
-
-if TYPE_CHECKING:
-    from orchestrator.core.manifest import Manifest
+from orchestrator.core.manifest import FILE_TYPES, Input, Manifest
 
 ANY = "any"
 """The type of an input that takes one value of any type, or a list of plain data."""

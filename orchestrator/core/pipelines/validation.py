@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from graphlib import CycleError
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ from orchestrator.core.binding import did_you_mean
 from orchestrator.core.input_rules import RESERVED_OPTIONS, input_problems, value_problem
 from orchestrator.core.manifest import PATH_TYPES, option_name
 from orchestrator.core.names import identifier_problem
+from orchestrator.core.pipelines.declaration import Declaration, Step, Where
 from orchestrator.core.pipelines.graph import Graph, Node, topological_order
 from orchestrator.core.pipelines.references import (
     Literal,
@@ -40,9 +41,6 @@ from orchestrator.core.record_reader import nested
 from orchestrator.core.units import timeout_problem
 from orchestrator.core.yaml_document import Path
 from orchestrator.errors import ManifestError, MMError
-
-if TYPE_CHECKING:
-    from orchestrator.core.pipelines.declaration import Declaration, Step, Where
 
 RESERVED = RESERVED_OPTIONS | {"set", "keep-going", "no-cache", "force-step", "explain", "trace"}
 """The options of `mm pipeline run`, which no input may bear."""

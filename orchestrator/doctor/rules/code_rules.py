@@ -11,8 +11,11 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
+import msgspec
+
+from orchestrator.core.units import counted
 from orchestrator.doctor.rules.code import Code, dotted, names_in
-from orchestrator.doctor.rules.findings import Effect, Fact, Layer, Results, counted
+from orchestrator.doctor.rules.findings import Fact, Layer, Results, rule
 from orchestrator.doctor.rules.places import OWN, CodeRule, Place, finding, places
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import RemovedApi, filled, is_removed
@@ -117,61 +120,30 @@ def _device_is_asked(code: Code, node: ast.AST) -> bool:
     return named or code.guarded(node, code.asks_for_device)
 
 
-_device_rule = partial(
-    CodeRule,
-    layer=Layer.DEVICE,
-    guarded=_device_is_asked,
-    remedy="edit it by hand: take the device from the model or from an input",
-    own="device",
-)
-DEVICE_RULES = (
-    _device_rule(
-        id="device-call-{file}",
-        finding="{file} calls .cuda() {times}, in {functions}; {at_hand}",
-        consequence="torch raises where it was built without CUDA or finds no GPU, and the model "
-        "is to run on {device}",
-        match=_cuda_call,
-        why="The author assumed a GPU; everything goes where the model is.",
-    ),
-    _device_rule(
-        id="device-device-{file}",
-        finding='{file} names the device "cuda" {times}, in {functions}; {at_hand}',
-        consequence="torch raises where it was built without CUDA or finds no GPU, and the model "
-        "is to run on {device}",
-        match=_cuda_device,
-        why="The author assumed a GPU; everything is made where the model is.",
-    ),
-    _device_rule(
-        id="device-autocast-{file}",
-        effect=Effect.RISK,
-        finding="{file} asks for CUDA's autocast {times}, in {functions}; {at_hand}",
-        consequence="torch warns and computes without autocast, so in other dtypes than on a GPU, "
-        "and the model is to run on {device}",
-        match=_cuda_autocast,
-        why="CUDA's autocast has no meaning here; the weights have their dtype already.",
-        here_only=True,
-    ),
-    _device_rule(
-        id="device-torch.cuda-{file}",
-        finding="{file} calls torch.cuda {times}, in {functions}; {at_hand}",
-        consequence="torch raises where it finds no GPU, and the model is to run on {device}",
-        match=_torch_cuda,
-        why="There may be no GPU to ask.",
-    ),
-)
+_device_rule = partial(CodeRule, guarded=_device_is_asked, own="device")
+
+
+def _device_rules() -> tuple[CodeRule, ...]:
+    return (
+        _device_rule(rule=rule("cuda-call"), match=_cuda_call),
+        _device_rule(rule=rule("cuda-device"), match=_cuda_device),
+        _device_rule(rule=rule("cuda-autocast"), match=_cuda_autocast, here_only=True),
+        _device_rule(rule=rule("torch-cuda"), match=_torch_cuda),
+    )
 
 
 def check_devices(subject: Subject) -> Results:
     """Find the places that assume a CUDA GPU; on one, they are only counted."""
     total = behind = 0
+    rules = _device_rules()
     for code in subject.codes:
-        for rule, found, guarded in places(code, *DEVICE_RULES):
+        for kind, found, guarded in places(code, *rules):
             total += len(found) + guarded
             behind += guarded
             if found and subject.conditions.device != CUDA:
-                yield finding(rule, code, found, subject)
+                yield finding(kind, code, found, subject)
     if total:
-        names = f"{counted(total)} in the code name{'s' if total == 1 else ''} CUDA"
+        names = f"{counted(total, 'place')} in the code name{'s' if total == 1 else ''} CUDA"
         asked = f", {behind} of them behind a test or a try" if behind else ""
         yield Fact(Layer.DEVICE, f"{names}{asked}")
 
@@ -202,32 +174,18 @@ def _dtype_is_asked(code: Code, node: ast.AST) -> bool:
     return code.guarded(node, lambda test: any(map(_DTYPE_NAME.search, names_in(test))))
 
 
-CAST_RULE = CodeRule(
-    layer=Layer.DTYPES,
-    id="dtype-{file}",
-    effect=Effect.RISK,
-    finding="{file} casts to {dtypes} in {functions}, and the weights will be {dtype}",
-    consequence="where what was cast meets a weight, torch raises: input and weight must have one "
-    "dtype",
-    remedy="cast to the dtype of the layer's own weights, by hand",
-    match=_cast,
-    guarded=_dtype_is_asked,
-    why="The weights need not have the dtype that the author had; what meets them takes theirs.",
-    own="dtype",
-)
-
-
 def check_dtypes(subject: Subject) -> Results:
     """Find the casts to a fixed dtype that is not the one that the weights will have."""
     dtype = subject.conditions.dtype
+    kind = CodeRule(rule=rule("cast"), match=_cast, guarded=_dtype_is_asked, own="dtype")
     for code in subject.codes:
-        for rule, found, _ in places(code, CAST_RULE):
+        for _, found, _ in places(code, kind):
             other = [place for place in found if place.dtype != dtype]
             if same := len(found) - len(other):
                 text = f"{code.name}: {counted(same, 'cast')} to {dtype}, as the weights are"
                 yield Fact(Layer.DTYPES, text)
             if other:
-                yield finding(rule, code, other, subject)
+                yield finding(kind, code, other, subject)
 
 
 # Removed APIs
@@ -253,18 +211,11 @@ def _attribute_rule(api: RemovedApi) -> CodeRule:
     def asks(test: ast.expr) -> bool:
         return any(word == api.name or "version" in word.lower() for word in names_in(test))
 
+    why = api.why or f"{api.package} has taken {api.name} away."
     return CodeRule(
-        layer=Layer.API,
-        id=f"gone-{api.name}-{{file}}",
-        finding="{file} uses {api.of}.{api.name}, which {api.package} has no more from {api.since} "
-        "on, and here it is {version}",
-        consequence="AttributeError: '{api.of}' object has no attribute '{api.name}', when it is "
-        "reached",
-        remedy="use {api.instead}, or pin {api.package}<{api.since}",
-        patched="a patch that uses {api.instead} ({count}), or pin {api.package}<{api.since}",
+        rule=msgspec.structs.replace(rule("removed-api"), why=why),
         match=match,
         guarded=lambda code, node: code.guarded(node, asks),
-        why=api.why or f"{api.package} has taken {api.name} away.",
         when={api.package: f">={api.since}"},
     )
 
@@ -279,15 +230,15 @@ def check_apis(subject: Subject) -> Results:
         version = subject.conditions.versions.get(api.package)
         if not api.of or version is None or api.name in own:
             continue
-        rule = _attribute_rule(api)
+        kind = _attribute_rule(api)
         used = [
-            (code, found) for code in subject.codes for _, found, _ in places(code, rule) if found
+            (code, found) for code in subject.codes for _, found, _ in places(code, kind) if found
         ]
         if not used:
             continue
         if is_removed(api, version) and not _defines(subject.module_text(api.module), api.name):
             for code, found in used:
-                yield finding(rule, code, found, subject, api=api, version=version)
+                yield finding(kind, code, found, subject, api=api, version=version)
         else:
             text = f"{api.name} is used and there, and gone from {api.since} on"
             yield Fact(Layer.API, text)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from orchestrator.core.patching.conflict import PatchConflict
-from orchestrator.core.patching.json_edits import Node, scan
+from orchestrator.core.patching.json_edits import JsonNode, scan
 from orchestrator.core.patching.source_text import SourceText, decode_text
 from orchestrator.doctor.rules.findings import Evidence, shortened
 
@@ -35,7 +35,7 @@ class Config:
     name: str
     data: bytes
     source: SourceText
-    root: Node
+    root: JsonNode
 
     @property
     def value(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class Config:
 
     def walk(self) -> Iterator[tuple[tuple[str, ...], Any]]:
         """Yield every member of every object with its path, from the outermost inwards."""
-        pending: deque[tuple[tuple[str, ...], Node]] = deque([((), self.root)])
+        pending: deque[tuple[tuple[str, ...], JsonNode]] = deque([((), self.root)])
         while pending:
             path, node = pending.popleft()
             for key, member in node.members.items():
@@ -90,7 +90,7 @@ def dtype_named(config: Mapping[str, Any]) -> str:
     return next(named, "").removeprefix("torch.")
 
 
-class Reference(NamedTuple):
+class ClassReference(NamedTuple):
     """A class that `auto_map` names, written as `[repository--]module.Class`.
 
     Attributes:
@@ -109,7 +109,7 @@ class Reference(NamedTuple):
         return "/".join(self.target.split(".")[:-1]) + ".py"
 
 
-def references(config: Mapping[str, Any]) -> Iterator[Reference]:
+def references(config: Mapping[str, Any]) -> Iterator[ClassReference]:
     """Yield the classes that the `auto_map` of a configuration names."""
     mapping = config.get("auto_map")
     entries = mapping.items() if isinstance(mapping, dict) else [("", mapping)]
@@ -118,7 +118,7 @@ def references(config: Mapping[str, Any]) -> Iterator[Reference]:
         for text in entry if isinstance(entry, list) else [entry]:
             if isinstance(text, str):
                 repository, dashes, target = text.partition("--")
-                yield Reference(path, repository if dashes else "", target if dashes else text)
+                yield ClassReference(path, repository if dashes else "", target if dashes else text)
 
 
 def modules_named(data: bytes) -> list[str]:

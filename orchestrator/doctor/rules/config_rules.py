@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,21 +13,13 @@ from orchestrator.core.patching.patch_set import JsonEdit
 from orchestrator.doctor.rules.config import (
     COMPUTED,
     DTYPE_KEYS,
+    ClassReference,
     Config,
-    Reference,
     dtype_named,
     read_config,
     references,
 )
-from orchestrator.doctor.rules.findings import (
-    Effect,
-    Evidence,
-    Fact,
-    Finding,
-    Layer,
-    Results,
-    Rule,
-)
+from orchestrator.doctor.rules.findings import Effect, Evidence, Fact, Finding, Layer, Results, rule
 from orchestrator.doctor.rules.patches import fitted
 from orchestrator.doctor.rules.subject import Subject
 
@@ -48,69 +39,6 @@ WANTS_CUDA = frozenset({"awq", "gptq", "bitsandbytes", "bitnet", "auto-round", "
 
 FLASH = re.compile(r"flash_attention_\d")
 
-_rule = partial(Rule, Layer.CONFIGURATION)
-
-NOT_JSON = _rule(
-    "json-{file}",
-    "{file} is {problem}",
-    "the loader cannot read it",
-    "fetch the file again",
-)
-UNKNOWN_DTYPE = _rule(
-    "dtype-{path}",
-    "{file} names the dtype {dtype}, {why}",
-    "a loader that takes the dtype from there fails",
-    "a patch that sets {path} to {to}",
-)
-HALF_ON_CPU = _rule(
-    "dtype-{path}",
-    "{file} names the dtype float16, and the model is to run on cpu",
-    "on a CPU some operations have no float16, and the others are slow",
-    "a patch that sets {path} to {to}",
-    Effect.RISK,
-)
-MIXED_DTYPES = _rule(
-    "dtype-{path}",
-    "{file} names {dtype} inside {part}, and {to} for the whole",
-    "that part is made in another dtype than the rest; torch raises where they meet",
-    "a patch that sets {path} to {to}",
-    Effect.RISK,
-)
-NEEDS_A_GPU = _rule(
-    "quantised-{method}",
-    "{file} says that the weights are quantised by {method}, which needs CUDA, and the model is to "
-    "run on {device}",
-    "the loader refuses the model, or has no kernels for it",
-    "use weights that are not quantised, or a machine with such a GPU",
-)
-WANTS_A_GPU = replace(
-    NEEDS_A_GPU,
-    effect=Effect.RISK,
-    finding=NEEDS_A_GPU.finding.replace("which needs", "which usually needs"),
-)
-ATTENTION = _rule(
-    "attention-{path}",
-    "{file} asks for {value}, and {lacks}",
-    "ImportError: FlashAttention2 has been toggled on, but it cannot be used",
-    "a patch that sets {path} to {to} (or sdpa, where the class has it)",
-)
-NO_CODE = _rule(
-    "auto-map-{key}",
-    "{file} takes {what} from {named.file}, which is not there",
-    "the loader looks for the file and fails",
-    "fetch the file: it belongs to the model (source.include of the manifest)",
-)
-OTHER_REPOSITORY = _rule(
-    "auto-map-{key}",
-    "{file} takes {key} from another repository, {named.repository}",
-    "its code is fetched when the model is loaded, in whatever state it is then; jobs run with the "
-    "hub offline, and fail",
-    "put {named.file} of that repository beside config.json, and name it there without the "
-    "repository",
-    why="The code of {named.repository} lies beside; nothing need be fetched while the model "
-    "loads.",
-)
-
 
 def check_configuration(subject: Subject) -> Results:
     """Check every configuration file of a model."""
@@ -119,7 +47,7 @@ def check_configuration(subject: Subject) -> Results:
             config = read_config(name, data)
         except PatchConflict as problem:
             evidence = Evidence(name, problem.line)
-            yield NOT_JSON.matched(evidence, file=name, problem=problem.found)
+            yield rule("not-json").matched(evidence, file=name, problem=problem.found)
             continue
         if name.rpartition("/")[2] == "config.json":
             yield from _check_members(config, subject)
@@ -148,13 +76,13 @@ def _check_dtype(config: Config, path: KeyPath, value: Any, subject: Subject) ->
         why = "and torch has no such dtype"
         if dtype in STORED:
             why = f"in which {conditions.device} does not compute"
-        yield _found(UNKNOWN_DTYPE, config, path, subject, "float32", dtype=dtype, why=why)
+        yield _found("unknown-dtype", config, path, subject, "float32", dtype=dtype, why=why)
     elif len(path) == 1 and dtype == "float16" and conditions.device == "cpu":
         # A dtype that the manifest lists was tried by its author.
         if conditions.dtype == "float16" and "float16" not in subject.offered_dtypes:
-            yield _found(HALF_ON_CPU, config, path, subject, "float32")
+            yield _found("half-on-cpu", config, path, subject, "float32")
     elif len(path) > 1 and top and dtype != top and subject.mentions(path[0]):
-        yield _found(MIXED_DTYPES, config, path, subject, top, dtype=dtype, part=path[0])
+        yield _found("mixed-dtypes", config, path, subject, top, dtype=dtype, part=path[0])
 
 
 def _check_quantisation(config: Config, path: KeyPath, value: Any, subject: Subject) -> Results:
@@ -165,9 +93,9 @@ def _check_quantisation(config: Config, path: KeyPath, value: Any, subject: Subj
     if subject.conditions.device == "cuda":
         yield Fact(Layer.CONFIGURATION, f"the weights are quantised by {method}")
     elif method in NEEDS_CUDA:
-        yield _found(NEEDS_A_GPU, config, place, subject, method=method)
+        yield _found("needs-cuda", config, place, subject, method=method)
     elif method in WANTS_CUDA:
-        yield _found(WANTS_A_GPU, config, place, subject, method=method)
+        yield _found("wants-cuda", config, place, subject, method=method)
 
 
 def _check_attention(config: Config, path: KeyPath, value: Any, subject: Subject) -> Results:
@@ -177,7 +105,7 @@ def _check_attention(config: Config, path: KeyPath, value: Any, subject: Subject
     elif subject.conditions.device != "cuda":
         lacks = f"flash-attn does not run on {subject.conditions.device}"
     if lacks and isinstance(value, str) and FLASH.fullmatch(value):
-        yield _found(ATTENTION, config, path, subject, "eager", value=value, lacks=lacks)
+        yield _found("attention", config, path, subject, "eager", value=value, lacks=lacks)
 
 
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
@@ -188,20 +116,22 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
 """What checks the members with one of the keys."""
 
 
-def _check_reference(config: Config, reference: Reference, subject: Subject) -> Iterator[Finding]:
+def _check_reference(
+    config: Config, reference: ClassReference, subject: Subject
+) -> Iterator[Finding]:
     """Check that the code of a class that `auto_map` names is one of the model's files."""
     path, here = reference.path, reference.file in subject.files
     if reference.repository:
-        found = partial(_found, OTHER_REPOSITORY, config, path, subject, key=path[-1])
+        found = partial(_found, "other-repository", config, path, subject, key=path[-1])
         effect = Effect.RISK if subject.manifest is None else Effect.STOPS
         yield found(reference.target if here and len(path) > 1 else "", effect, named=reference)
     elif not here:
         key, what = (path[-1], path[-1]) if len(path) > 1 else (config.name, "a class")
-        yield _found(NO_CODE, config, path, subject, key=key, what=what, named=reference)
+        yield _found("no-code", config, path, subject, key=key, what=what, named=reference)
 
 
 def _found(
-    rule: Rule,
+    name: str,
     config: Config,
     path: KeyPath,
     subject: Subject,
@@ -212,12 +142,12 @@ def _found(
     """Return the finding of a rule about the value at `path`, which a patch sets to `to`."""
     dotted, device = ".".join(path), subject.conditions.device
     values |= {"file": config.name, "path": dotted, "to": to, "device": device}
-    patch = None
+    known, patch = rule(name), None
     if to:
         # A dtype of the whole is the device's matter; anything else is wrong everywhere.
         when = {"device": device} if dotted in DTYPE_KEYS else {}
-        why = rule.why or "The configuration" + rule.finding.removeprefix("{file}") + "."
+        why = known.why or "The configuration" + known.finding.removeprefix("{file}") + "."
         edit = JsonEdit(set={dotted: to})
         draft = Patch(id="draft", why=why.format(**values), file=config.name, when=when, json=edit)
         patch = fitted(draft, config.data, subject.conditions)
-    return rule.matched(config.evidence(path), effect=effect, patch=patch, **values)
+    return known.matched(config.evidence(path), effect=effect, patch=patch, **values)

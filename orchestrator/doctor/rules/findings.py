@@ -5,12 +5,14 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import msgspec
 
 from orchestrator.core.patching import Patch
+from orchestrator.core.yaml_document import parse
 
 MAX_QUOTE = 160
 """Characters of a line that are quoted."""
@@ -90,20 +92,8 @@ Results = Iterator[Fact | Finding]
 """What a check yields."""
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A known fault in words; `{name}` in a text stands for a value of the match.
-
-    Attributes:
-        layer: Where the fault lies.
-        id: The finding's id, made a slug once it is filled in.
-        finding: What was found.
-        consequence: What happens because of it.
-        remedy: What fixes it.
-        effect: What the fault does to the model.
-        patched: What fixes it where a patch fits; by default the same.
-        why: The reason of the patch.
-    """
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A known fault in words, as `rules.yaml` has it and describes its fields."""
 
     layer: Layer
     id: str
@@ -118,6 +108,7 @@ class Rule:
         self,
         *evidence: Evidence,
         effect: Effect | None = None,
+        layer: Layer | None = None,
         patch: Patch | None = None,
         **values: object,
     ) -> Finding:
@@ -126,13 +117,15 @@ class Rule:
         Args:
             evidence: Where.
             effect: The effect in this case, where it is not the rule's.
+            layer: The layer in this case, where it is not the rule's.
             patch: A patch that fits; it gets the finding's id.
             values: What the rule's texts name.
         """
-        name = slug(self.id.format(**values))
+        layer = layer or self.layer
+        name = slug(self.id.format(layer=layer.value, **values))
         remedy = (self.patched if patch is not None else "") or self.remedy
         return Finding(
-            layer=self.layer,
+            layer=layer,
             id=name,
             effect=effect or self.effect,
             finding=self.finding.format(**values),
@@ -141,6 +134,21 @@ class Rule:
             remedy=remedy.format(**values),
             patch=msgspec.structs.replace(patch, id=name) if patch is not None else None,
         )
+
+
+def rule(name: str) -> Rule:
+    """Return the rule of that name in `rules.yaml`."""
+    return _rules()[name]
+
+
+@cache
+def _rules() -> dict[str, Rule]:
+    data = files("orchestrator.doctor.rules").joinpath("rules.yaml").read_bytes()
+    return {
+        name: msgspec.convert({"layer": layer, "id": name, **texts}, Rule)
+        for layer, rules in parse(data, "rules.yaml").data.items()
+        for name, texts in rules.items()
+    }
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -187,11 +195,6 @@ def shortened(text: str, limit: int = MAX_QUOTE) -> str:
     flat = " ".join(text.split())
     shown = "".join(sign if sign.isprintable() else "?" for sign in flat)
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
-
-
-def counted(number: int, noun: str = "place") -> str:
-    """Return a number with its noun."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def listed(words: Iterable[str], limit: int = 8) -> str:

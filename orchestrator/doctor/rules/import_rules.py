@@ -8,20 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 
 from orchestrator.core.patching import Patch
 from orchestrator.core.patching.patch_set import PythonEdit
 from orchestrator.doctor.rules.config import json_object
-from orchestrator.doctor.rules.findings import (
-    Effect,
-    Fact,
-    Finding,
-    Layer,
-    Results,
-    Rule,
-    listed,
-)
+from orchestrator.doctor.rules.findings import Effect, Fact, Finding, Layer, Results, listed, rule
 from orchestrator.doctor.rules.imports import ImportedName
 from orchestrator.doctor.rules.packages import TRANSFORMERS, Answer, Packages
 from orchestrator.doctor.rules.patches import fitted
@@ -35,47 +26,6 @@ BRINGS = {
 }  # fmt: skip
 """The packages of modules that have another name."""
 
-
-_rule = partial(Rule, Layer.ENVIRONMENT)
-
-NO_NAME = _rule(
-    "gone-{missing.name}",
-    "transformers {version} has no {missing.name} in {missing.module}",
-    "ImportError: cannot import name '{missing.name}'{called}",
-    "{remedies}",
-)
-NO_ENVIRONMENT = _rule(
-    "no-environment",
-    "no environment that is built has every name: in transformers {version} {names} missing",
-    "the code cannot be imported in any of them",
-    "lock a release of transformers that has them{pin}",
-    Effect.RISK,
-)
-NO_MODULE = _rule(
-    "module-{top}",
-    "nothing in the environment brings the module {top}",
-    "{error}",
-    "add {brings} to the manifest's dependencies and lock it again",
-)
-NO_FILE = _rule(
-    "file-{name}",
-    "{file} imports {name}, which is not there",
-    "the loader looks for the file and fails",
-    "fetch the file: it belongs to the model",
-)
-NO_DOT = _rule(
-    "dot-{top}-{file}",
-    "{file} imports its neighbour {top}.py as if it were a package",
-    "transformers looks for a package {top} and does not find it",
-    "write a dot before it: from .{top} import …",
-)
-OTHER_VERSION = _rule(
-    "requirement-{asked.name}",
-    "the model asks for {asked.name}{asked.specifier}, and {version} is locked",
-    "the code was written for another release than the one that runs it",
-    "pin what it asks for, or prove by a patch set that {version} is right",
-    Effect.RISK,
-)
 
 MISSING, GUARDED, UNKNOWN = (
     "missing",
@@ -130,7 +80,7 @@ def _check_names(
                 yield _missing(name, packages, subject, good, written)
     if own is None and absent and good is None and not subject.conditions.versions:
         packages, found = absent[0]
-        yield NO_ENVIRONMENT.matched(
+        yield rule("no-environment").matched(
             *(name.evidence for name in found[MISSING][:3]),
             version=packages.transformers,
             names=listed(name.name for name in found[MISSING]),
@@ -172,7 +122,7 @@ def _missing(
     elif written:
         remedies.append(f"pin {TRANSFORMERS}=={written}, with which the model was written")
     same = (name.module, name.name, 0)
-    return NO_NAME.matched(
+    return rule("no-name").matched(
         *(e.evidence for e in subject.imports if (e.module, e.name, e.level) == same),
         effect=Effect.RISK if name.called else Effect.STOPS,
         patch=patch,
@@ -214,7 +164,7 @@ def _check_modules(subject: Subject, own: Packages) -> Iterator[Finding]:
         error = _error_without(each, own)
         if error and own.find(top, "") is Answer.MISSING:
             found.add(top)
-            yield NO_MODULE.matched(
+            yield rule("no-module").matched(
                 each.evidence,
                 effect=Effect.RISK if error.endswith(WHEN_CALLED) else Effect.STOPS,
                 top=top,
@@ -246,9 +196,9 @@ def _check_files(subject: Subject) -> Iterator[Finding]:
             continue
         if each.level:
             if each.files and not any(name in subject.files for name in each.files):
-                yield NO_FILE.matched(each.evidence, file=file, name=each.files[0])
+                yield rule("no-file").matched(each.evidence, file=file, name=each.files[0])
         elif f"{each.top}.py" in subject.files:
-            yield NO_DOT.matched(each.evidence, file=file, top=each.top)
+            yield rule("no-dot").matched(each.evidence, file=file, top=each.top)
 
 
 def _check_requirements(subject: Subject) -> Iterator[Finding]:
@@ -266,4 +216,4 @@ def _check_requirements(subject: Subject) -> Iterator[Finding]:
         if requirement.marker is not None or version is None:
             continue
         if not requirement.specifier.contains(version, prereleases=True):
-            yield OTHER_VERSION.matched(evidence, asked=requirement, version=version)
+            yield rule("other-version").matched(evidence, asked=requirement, version=version)

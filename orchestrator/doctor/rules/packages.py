@@ -25,7 +25,7 @@ class Answer(enum.Enum):
     UNKNOWN = "unknown"
 
 
-class Source(NamedTuple):
+class ModuleSource(NamedTuple):
     """A module's text.
 
     Attributes:
@@ -50,7 +50,7 @@ class Packages:
 
     label: str
     versions: Mapping[str, str]
-    source: Callable[[str], Source | None]
+    source: Callable[[str], ModuleSource | None]
     publishes: Callable[[str, str], bool]
     _exports: dict[str, Exports | None] = field(default_factory=dict, repr=False)
 
@@ -113,7 +113,7 @@ class Packages:
         unknown = Answer.UNKNOWN in answers or exports.dynamic or private
         return Answer.UNKNOWN if unknown else Answer.MISSING
 
-    def _read(self, module: str, source: Source) -> Exports | None:
+    def _read(self, module: str, source: ModuleSource) -> Exports | None:
         if module not in self._exports:
             self._exports[module] = exports_of(source.text) if source.text is not None else None
         return self._exports[module]

@@ -4,44 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import msgspec
 
 from orchestrator.core.patching import Conditions, Patch, PatchSet, State, apply, drift, unproved
-from orchestrator.doctor.rules.findings import (
-    Effect,
-    Evidence,
-    Fact,
-    Layer,
-    Results,
-    Rule,
-    shortened,
-)
+from orchestrator.doctor.rules.findings import Evidence, Fact, Layer, Results, rule, shortened
 from orchestrator.doctor.rules.subject import Subject
-
-_rule = partial(Rule, Layer.PATCHES)
-
-CONFLICT = _rule(
-    "conflict-{outcome.patch.id}",
-    "the patch set {outcome.set_name} does not fit: {outcome.sentence}",
-    "a job is refused before it begins, and nothing is patched",
-    "change the patch, or use the files that it was written for: mm patch check {model}",
-)
-UNPROVED = _rule(
-    "unproved",
-    "{reason}",
-    "a job is refused: the answers may be wrong in silence",
-    "pin what was proved, and lock it again: mm env lock {model}",
-)
-DRIFT = _rule(
-    "drift",
-    "{drift.file} is not the file of {drift.commit:.12} that {set} was written for",
-    "the patches may fit and still not do what they are for",
-    "{fetch}",
-    Effect.RISK,
-)
 
 
 def check_patches(subject: Subject) -> Results:
@@ -50,17 +19,19 @@ def check_patches(subject: Subject) -> Results:
         return
     for outcome in subject.patched.conflicts:
         evidence = Evidence(outcome.patch.file, outcome.line, outcome.looked_for)
-        yield CONFLICT.matched(evidence, outcome=outcome, model=subject.name)
+        yield rule("conflict").matched(evidence, outcome=outcome, model=subject.name)
     counts = Counter(outcome.state.value for outcome in subject.patched.outcomes)
     states = ", ".join(f"{count} {state}" for state, count in counts.items())
     names = ", ".join(patch_set.name for patch_set in subject.sets)
     yield Fact(Layer.PATCHES, f"{names}: {states}")
     if reason := unproved(subject.sets, subject.conditions):
-        yield UNPROVED.matched(reason=reason, model=subject.name)
+        yield rule("unproved").matched(reason=reason, model=subject.name)
     for patch_set in subject.sets:
         for each in drift(patch_set, subject.commit, subject.original):
             evidence = Evidence(each.file)
-            yield DRIFT.matched(evidence, drift=each, set=patch_set.name, fetch=subject.fetch)
+            yield rule("drift").matched(
+                evidence, drift=each, set=patch_set.name, fetch=subject.fetch
+            )
 
 
 def fitted(patch: Patch, data: bytes, conditions: Conditions) -> Patch | None:

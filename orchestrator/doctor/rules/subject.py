@@ -11,14 +11,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import msgspec
-
 from orchestrator.core.manifest import Manifest
 from orchestrator.core.patching import Conditions, Patched, PatchSet
 from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.doctor.rules.code import Code, read_code
 from orchestrator.doctor.rules.config import CONFIGS, modules_named
-from orchestrator.doctor.rules.findings import Evidence, Finding, Layer, Rule
+from orchestrator.doctor.rules.findings import Evidence, Finding, Layer, rule
 from orchestrator.doctor.rules.imports import ImportedName, imports_of
 from orchestrator.doctor.rules.packages import Packages
 from orchestrator.doctor.rules.safetensors import Header
@@ -26,21 +24,6 @@ from orchestrator.doctor.rules.tables import RemovedApi
 
 MAX_TEXT = 16 << 20
 """Bytes of a file of code or configuration that is read; longer ones are no such files."""
-
-UNREADABLE = Rule(
-    Layer.ENVIRONMENT,
-    "unreadable-{file}",
-    "{file} cannot be read, or has more than {limit} MiB",
-    "it is no file of code or configuration, and the loader fails",
-    "fetch the file again",
-)
-NOT_PYTHON = Rule(
-    Layer.ENVIRONMENT,
-    "python-{file}",
-    "{file} is {problem}",
-    "Python cannot import it (as Python {python} reads it)",
-    "fetch the file again, or correct it",
-)
 
 
 @dataclass
@@ -157,7 +140,7 @@ class Subject:
             try:
                 codes[name] = read_code(name, data)
             except PatchConflict as conflict:
-                broken[name] = NOT_PYTHON.matched(
+                broken[name] = rule("not-python").matched(
                     Evidence(name, conflict.line),
                     file=name,
                     problem=conflict.found,
@@ -201,5 +184,5 @@ class Subject:
 
 
 def _unreadable(name: str, layer: Layer) -> Finding:
-    found = UNREADABLE.matched(Evidence(name), file=name, limit=MAX_TEXT >> 20)
-    return msgspec.structs.replace(found, layer=layer)
+    limit = MAX_TEXT >> 20
+    return rule("unreadable").matched(Evidence(name), layer=layer, file=name, limit=limit)

@@ -9,21 +9,12 @@ from typing import Any
 
 import msgspec
 
-from orchestrator.core.units import format_size
-from orchestrator.doctor.rules.findings import (
-    Effect,
-    Evidence,
-    Fact,
-    Layer,
-    Results,
-    Rule,
-    counted,
-    listed,
-)
+from orchestrator.core.units import counted, format_size
+from orchestrator.doctor.rules.findings import Evidence, Fact, Layer, Results, listed, rule
 from orchestrator.doctor.rules.safetensors import Header
 from orchestrator.doctor.rules.subject import Subject, Weights
 
-Match = tuple[Rule, str, Mapping[str, Any]]
+Match = tuple[str, str, Mapping[str, Any]]
 """A rule, the file that it matches, and what the rule's texts name."""
 
 SUFFIX = ".safetensors"
@@ -41,60 +32,11 @@ POINTER = re.compile(rb"\Aversion \S*git-lfs\S*\noid sha256:")
 _PICKLED_NAME = re.compile(r"(?:pytorch_model|model|weights|training_args|optimizer|scheduler)")
 _PART = re.compile(r"(?P<stem>.*)-(?P<number>\d{5,6})-of-(?P<total>\d{5,6})\.safetensors")
 
-UNREADABLE, LOST = "the loader cannot read it", "part of the weights is missing"
-"""Consequences of more than one rule."""
-
 
 class Index(msgspec.Struct, frozen=True):
     """What an index says: in which file each tensor is."""
 
     weight_map: dict[str, str]
-
-
-def _rule(
-    name: str,
-    finding: str,
-    consequence: str,
-    remedy: str = "{fetch}",
-    effect: Effect = Effect.STOPS,
-) -> Rule:
-    where = f"weights-{name}-{{file}}"
-    return Rule(Layer.WEIGHTS, where, f"{{file}} {finding}", consequence, remedy, effect)
-
-
-LFS_POINTER = _rule(
-    "pointer",
-    "is a pointer of Git LFS and not the weights",
-    UNREADABLE,
-    "fetch the file itself: {fetch}",
-)
-DAMAGED = _rule("damaged", "{problem}", UNREADABLE)
-NO_INDEX = _rule(
-    "index",
-    "is no index of weights: {error}",
-    "the loader does not know where the tensors are",
-)
-NO_SHARDS = _rule("shards", "names {shards}, which {are} not there", LOST)
-NO_PARTS = _rule("shards", "has {number} of its {total} parts", LOST)
-NOT_HELD = _rule(
-    "disagree",
-    "looks for {tensors} in {shard}, which does not hold {them}",
-    "the loader does not find these tensors, or makes them at random",
-)
-NOT_LISTED = _rule(
-    "unlisted",
-    "does not know {tensors}, which {shard} holds",
-    "the loader leaves these tensors out",
-    effect=Effect.RISK,
-)
-IS_PICKLED = _rule(
-    "pickled",
-    "{are} pickled",
-    "loading it runs whatever its author put in; newer releases of transformers refuse it",
-    "use weights as .safetensors, from the same author where there are any",
-    Effect.RISK,
-)
-ABSENT = _rule("absent", "is here, and no weights are", "the loader finds nothing to load")
 
 
 def check_weights(subject: Subject) -> Results:
@@ -103,32 +45,32 @@ def check_weights(subject: Subject) -> Results:
         yield Fact(Layer.WEIGHTS, "its weights come with the packages of its environment")
         return
     yield from _contents(subject.weights)
-    for rule, file, values in _matches(subject.weights):
-        yield rule.matched(Evidence(file), file=file, fetch=subject.fetch, **values)
+    for name, file, values in _matches(subject.weights):
+        yield rule(name).matched(Evidence(file), file=file, fetch=subject.fetch, **values)
 
 
 def _matches(weights: Weights) -> Iterator[Match]:
     for name in weights.pointers:
-        yield LFS_POINTER, name, {}
+        yield "lfs-pointer", name, {}
     for name, problem in weights.damaged.items():
-        yield DAMAGED, name, {"problem": problem}
+        yield "damaged", name, {"problem": problem}
     indexed: set[str] = set()
     for name, data in weights.indexes.items():
         try:
             held = _tensors_by_file(name, data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            yield NO_INDEX, name, {"error": error}
+            yield "no-index", name, {"error": error}
             continue
         indexed |= held.keys()
         yield from _index_matches(name, held, weights)
     yield from _part_matches(indexed, weights)
     pickled, _ = _pickled(weights)
     if pickled:
-        yield IS_PICKLED, pickled[0], {"are": "and others are" if len(pickled) > 1 else "is"}
+        yield "pickled", pickled[0], {"are": "and others are" if len(pickled) > 1 else "is"}
     if "config.json" in weights.names and not any(
         name.endswith((SUFFIX, INDEX, *PICKLED, *OTHERS)) for name in weights.names
     ):
-        yield ABSENT, "config.json", {}
+        yield "absent", "config.json", {}
 
 
 def _tensors_by_file(name: str, data: bytes) -> dict[str, set[str]]:
@@ -145,7 +87,7 @@ def _index_matches(name: str, held: dict[str, set[str]], weights: Weights) -> It
     missing = sorted(held.keys() - weights.names)
     if missing:
         are = "are" if len(missing) > 1 else "is"
-        yield NO_SHARDS, name, {"shards": listed(missing, 3), "are": are}
+        yield "no-shards", name, {"shards": listed(missing, 3), "are": are}
     for shard, tensors in held.items():
         if shard not in weights.headers:
             continue
@@ -153,11 +95,11 @@ def _index_matches(name: str, held: dict[str, set[str]], weights: Weights) -> It
         lacking = sorted(tensors - there)
         if lacking:
             them = "them" if len(lacking) > 1 else "it"
-            yield NOT_HELD, name, {"tensors": listed(lacking, 2), "shard": shard, "them": them}
+            yield "not-held", name, {"tensors": listed(lacking, 2), "shard": shard, "them": them}
         # What another file of the index holds is not listed for this one.
         unlisted = sorted(there - set().union(*held.values()))
         if unlisted:
-            yield NOT_LISTED, name, {"tensors": listed(unlisted, 2), "shard": shard}
+            yield "not-listed", name, {"tensors": listed(unlisted, 2), "shard": shard}
 
 
 def _part_matches(indexed: set[str], weights: Weights) -> Iterator[Match]:
@@ -171,7 +113,7 @@ def _part_matches(indexed: set[str], weights: Weights) -> Iterator[Match]:
         absent = int(total) - len(numbers & set(range(1, min(int(total), 10**6) + 1)))
         if absent and not any(name.startswith(f"{stem}-") for name in indexed):
             file = f"{stem}-…-of-{total}{SUFFIX}"
-            yield NO_PARTS, file, {"number": len(numbers), "total": int(total)}
+            yield "no-parts", file, {"number": len(numbers), "total": int(total)}
 
 
 def _pickled(weights: Weights) -> tuple[list[str], int]:

@@ -19,7 +19,7 @@ LONGEST = 26
 
 
 @dataclass
-class Node:
+class Box:
     """A box of the graph, or a place that a line passes, which has no text.
 
     Attributes:
@@ -60,7 +60,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Layout:
+class GraphLayout:
     """A graph with its places.
 
     Attributes:
@@ -70,13 +70,15 @@ class Layout:
         height: Pixels.
     """
 
-    nodes: Mapping[str, Node]
-    lines: Collection[tuple[Node, Node]]
+    nodes: Mapping[str, Box]
+    lines: Collection[tuple[Box, Box]]
     width: float
     height: float
 
 
-def lay_out(graph: Mapping[str, Any], counts: Mapping[str, str], failed: Collection[str]) -> Layout:
+def lay_out(
+    graph: Mapping[str, Any], counts: Mapping[str, str], failed: Collection[str]
+) -> GraphLayout:
     """Return the places of a graph's nodes.
 
     Args:
@@ -87,7 +89,7 @@ def lay_out(graph: Mapping[str, Any], counts: Mapping[str, str], failed: Collect
     nodes = _nodes(graph, counts, failed)
     lines = _with_bends(nodes)
     width, height = _place(nodes)
-    return Layout(nodes, [(nodes[one], nodes[other]) for one, other in lines], width, height)
+    return GraphLayout(nodes, [(nodes[one], nodes[other]) for one, other in lines], width, height)
 
 
 def shortened(text: str, length: int) -> str:
@@ -100,12 +102,12 @@ def shortened(text: str, length: int) -> str:
 
 def _nodes(
     graph: Mapping[str, Any], counts: Mapping[str, str], failed: Collection[str]
-) -> dict[str, Node]:
-    nodes: dict[str, Node] = {}
+) -> dict[str, Box]:
+    nodes: dict[str, Box] = {}
 
     def add(key: str, kind: str, lines: list[str], takes: list[str], column: int) -> None:
         cut = [shortened(line, LONGEST) for line in lines if line]
-        nodes[key] = Node(key, kind, cut, takes, column)
+        nodes[key] = Box(key, kind, cut, takes, column)
 
     for name, kind in graph["inputs"].items():
         add(f"inputs.{name}", "input", [name, kind], [], 0)
@@ -122,7 +124,7 @@ def _nodes(
     return nodes
 
 
-def _with_bends(nodes: dict[str, Node]) -> list[tuple[str, str]]:
+def _with_bends(nodes: dict[str, Box]) -> list[tuple[str, str]]:
     """Return the lines from node to node; where one passes columns, nodes without text are added.
 
     Lines from one node share these.
@@ -133,7 +135,7 @@ def _with_bends(nodes: dict[str, Node]) -> list[tuple[str, str]]:
             before = taken
             for column in range(nodes[taken].column + 1, node.column):
                 bend = f"{taken}@{column}"
-                nodes.setdefault(bend, Node(bend, "bend", [], [before], column))
+                nodes.setdefault(bend, Box(bend, "bend", [], [before], column))
                 lines[before, bend] = None
                 before = bend
             lines[before, node.key] = None
@@ -142,9 +144,9 @@ def _with_bends(nodes: dict[str, Node]) -> list[tuple[str, str]]:
     return list(lines)
 
 
-def _place(nodes: Mapping[str, Node]) -> tuple[float, float]:
+def _place(nodes: Mapping[str, Box]) -> tuple[float, float]:
     """Give every node its place; return the size of the whole."""
-    columns: dict[int, list[Node]] = {}
+    columns: dict[int, list[Box]] = {}
     for node in nodes.values():
         columns.setdefault(node.column, []).append(node)
     heights = {

@@ -25,6 +25,9 @@ READ = 500_000_000
 LARGEST = 2_000_000
 """Bytes of an image that cannot be scaled and still goes into the page."""
 
+MOST_PIXELS = (1 << 30) // 4 // 3
+"""Pixels of an image that is scaled: a quarter of a gigabyte at three bytes each."""
+
 SHOWN = frozenset({".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp"})
 PLAYED = frozenset({".wav", ".mp3", ".ogg", ".flac"})
 """Files that every browser shows and plays."""
@@ -122,8 +125,9 @@ def scaled(data: bytes, width: int) -> bytes | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             image: Image.Image = Image.open(io.BytesIO(data), formats=SCALED)
+            if image.width * image.height > MOST_PIXELS:
+                return None
             if image.mode in ("1", "P"):  # would be scaled without grey between black and white
                 image = image.convert("RGBA" if image.has_transparency_data else "RGB")
             elif image.mode.startswith("I"):  # 16 bits
@@ -132,8 +136,8 @@ def scaled(data: bytes, width: int) -> bytes | None:
             ImageOps.exif_transpose(image, in_place=True)
             image.save(small, "WEBP", quality=80)
     except (
-        OSError, ValueError, SyntaxError, KeyError,  # KeyError: a Pillow without WebP
-        Image.DecompressionBombError, Image.DecompressionBombWarning,
+        OSError, ValueError, SyntaxError, Image.DecompressionBombError,
+        KeyError,  # a Pillow without WebP
     ):  # fmt: skip
         return None
     return small.getvalue()

@@ -8,23 +8,21 @@ import json
 import re
 from functools import partial
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from jinja2 import Environment
 
 from orchestrator.core.units import counted, format_elapsed
-from orchestrator.pipelines.report.page_view import Limits, View
+from orchestrator.pipelines.report.page_view import PageLimits, PageView
+from orchestrator.pipelines.result_store import ResultStore
+from orchestrator.pipelines.run_history import Run
 from orchestrator.version import __version__
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-    from orchestrator.pipelines.result_store import ResultStore
-    from orchestrator.pipelines.run_history import Run
 
 _UNSHOWN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 """Characters that HTML does not allow, or that no page can hold (half of a surrogate pair)."""
 
 
-def page(run: Run, store: ResultStore, limits: Limits | None = None) -> bytes:
+def page(run: Run, store: ResultStore, limits: PageLimits | None = None) -> bytes:
     """Return the page of a run: HTML in UTF-8, self-contained.
 
     Args:
@@ -34,7 +32,7 @@ def page(run: Run, store: ResultStore, limits: Limits | None = None) -> bytes:
     """
     style = _resource("page.css")
     template = environment().from_string(_resource("page.html.j2"))
-    view = View(run, store, limits or Limits())
+    view = PageView(run, store, limits or PageLimits())
     text = template.render(view=view, style=style, policy=_policy(style), version=__version__)
     return text.lstrip().encode("utf-8")
 

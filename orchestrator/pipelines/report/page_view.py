@@ -7,21 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from orchestrator.core.units import counted, format_elapsed, format_size
 from orchestrator.pipelines.chrome_trace import TRANSFERS
 from orchestrator.pipelines.report import graph_layout, timeline
 from orchestrator.pipelines.report.media import Media
-from orchestrator.pipelines.report.run_items import Group, Item, RunItems
+from orchestrator.pipelines.report.run_items import ItemGroup, ListItem, RunItems
+from orchestrator.pipelines.result_store import ResultStore
+from orchestrator.pipelines.run_history import Entry, Run
 from orchestrator.pipelines.run_record import DONE, FAILED, KEPT
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from orchestrator.pipelines.result_store import ResultStore
-    from orchestrator.pipelines.run_history import Entry, Run
-    from orchestrator.pipelines.step_values import Value
+from orchestrator.pipelines.step_values import Value
 
 STATUSES = (DONE, KEPT, FAILED)
 
@@ -41,7 +38,7 @@ LONGEST_TEXT = 6_000
 
 
 @dataclass(frozen=True)
-class Limits:
+class PageLimits:
     """How much a page may hold.
 
     Attributes:
@@ -53,7 +50,7 @@ class Limits:
     items: int = 300
 
 
-class View:
+class PageView:
     """What the page shows of a run; the template asks for it in the order of the page.
 
     The order matters, because images and sounds that come first take their room first.
@@ -70,7 +67,7 @@ class View:
     many_cards = MANY
     most_failures = FAILURES
 
-    def __init__(self, run: Run, store: ResultStore, limits: Limits) -> None:
+    def __init__(self, run: Run, store: ResultStore, limits: PageLimits) -> None:
         self.run = run
         self.media = Media(limits.media)
         self.unlisted = 0
@@ -78,8 +75,7 @@ class View:
         self._entries: list[Entry] = list(run.entries())
         self.items = RunItems(run, self._entries, store)
         self._preparations = list(run.preparations())
-        found = run.facts.get("graph")
-        self.graph: Mapping[str, Any] = found if isinstance(found, dict) else {}
+        self.graph = run.graph
 
     @property
     def how(self) -> str:
@@ -144,7 +140,7 @@ class View:
         return steps
 
     @property
-    def graph_drawing(self) -> graph_layout.Layout | None:
+    def graph_drawing(self) -> graph_layout.GraphLayout | None:
         """The graph; None where an older mm recorded none."""
         if not self.graph:
             return None
@@ -171,7 +167,7 @@ class View:
         return max(moments, default=self.run.began) - self.run.began
 
     @cached_property
-    def time_drawing(self) -> timeline.Layout:
+    def time_drawing(self) -> timeline.Timeline:
         """What ran when."""
         rows = []
         for step, its in self._steps.items():
@@ -209,7 +205,7 @@ class View:
                 yield name, value
 
     @property
-    def groups(self) -> Iterator[tuple[Group, list[Item]]]:
+    def groups(self) -> Iterator[tuple[ItemGroup, list[ListItem]]]:
         """The lists of the run, with the items that are shown; results are not yet read."""
         for group in self.items.groups():
             items = list(group.items.values())

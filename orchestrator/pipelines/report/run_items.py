@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from orchestrator.pipelines.result_store import ResultStore, StoredResult
+from orchestrator.pipelines.run_history import Entry, Run
 from orchestrator.pipelines.run_record import FAILED
 from orchestrator.pipelines.step_values import Value, Values
 
-if TYPE_CHECKING:
-    from orchestrator.pipelines.result_store import ResultStore, StoredResult
-    from orchestrator.pipelines.run_history import Entry, Run
-
 
 @dataclass
-class Item:
+class ListItem:
     """An item of a list, or of no list where the steps run once.
 
     Attributes:
@@ -39,7 +37,7 @@ class Item:
 
 
 @dataclass
-class Group:
+class ItemGroup:
     """The items of one list.
 
     Attributes:
@@ -48,7 +46,7 @@ class Group:
     """
 
     source: str
-    items: dict[int, Item] = field(default_factory=dict)
+    items: dict[int, ListItem] = field(default_factory=dict)
 
 
 class RunItems:
@@ -64,20 +62,19 @@ class RunItems:
         self.inputs = _inputs_of(run)
         self._entries = entries
         self._store = store
-        found = run.facts.get("graph")
-        self._steps: list[Mapping[str, Any]] = found["steps"] if isinstance(found, dict) else []
+        self._steps = run.steps
         self._once: dict[str, StoredResult | None] = {}
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ItemGroup]:
         """Return the items, by list, with what is recorded of them; results are not yet read."""
         sources = self._sources()
-        groups = {source: Group(source) for source in sources.values()}
+        groups = {source: ItemGroup(source) for source in sources.values()}
         order = list(sources)
         known = [entry for entry in self._entries if entry.step in sources]
         for entry in sorted(known, key=lambda each: (each.index or 0, order.index(each.step))):
             number = 0 if entry.index is None else entry.index + 1
             items = groups[sources[entry.step]].items
-            items.setdefault(number, Item(number)).entries.append(entry)
+            items.setdefault(number, ListItem(number)).entries.append(entry)
         return [group for group in groups.values() if group.items]
 
     def kept(self, entry: Entry) -> StoredResult | None:
@@ -93,7 +90,7 @@ class RunItems:
         kept = self._once[step]
         return kept.outputs.get(name) if kept is not None else None
 
-    def given(self, group: Group, item: Item) -> Value | None:
+    def given(self, group: ItemGroup, item: ListItem) -> Value | None:
         """Return the item of the list: what the first step over it began with."""
         if not group.source:
             return None

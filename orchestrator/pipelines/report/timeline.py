@@ -10,15 +10,13 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from orchestrator.core.units import counted, format_elapsed
 from orchestrator.pipelines.chrome_trace import TRANSFERS
+from orchestrator.pipelines.run_events import Preparation
+from orchestrator.pipelines.run_history import Entry
 from orchestrator.pipelines.run_record import FAILED, KEPT
-
-if TYPE_CHECKING:
-    from orchestrator.pipelines.run_events import Preparation
-    from orchestrator.pipelines.run_history import Entry
 
 FINEST = 1 / 600
 """The part of the whole time below which bars become one."""
@@ -78,7 +76,7 @@ class Rows(NamedTuple):
 
 
 @dataclass
-class Layout:
+class Timeline:
     """Where everything stands.
 
     Attributes:
@@ -146,10 +144,10 @@ def _bars(entry: Entry, start: float) -> Iterator[Bar]:
         moment = until
 
 
-def lay_out(rows: Sequence[Rows], length: float) -> Layout:
+def lay_out(rows: Sequence[Rows], length: float) -> Timeline:
     """Return the places of the rows' bars, with a scale above; `length` is the whole in seconds."""
     length = max(length, 1e-3)
-    found = Layout()
+    found = Timeline()
     y = 26.0
     for each in rows:
         found.steps.append((each.step, y + 13))

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.environments.build import Builder
-from orchestrator.environments.plan import Action, Step
+from orchestrator.environments.plan import Action, BuildStep
 from orchestrator.environments.store import Store
 from orchestrator.environments.targets import Target
 from orchestrator.errors import Cancelled
@@ -25,4 +25,4 @@ def test_the_wait_for_anothers_build_ends_with_the_work_that_it_is_part_of(tmp_p
         store.build_lock(DIGEST, pytest.fail),
         pytest.raises(Cancelled, match="waiting for another mm, which builds its environment"),
     ):
-        builder.build(Step(Action.BUILD, (target,), ()))
+        builder.build(BuildStep(Action.BUILD, (target,), ()))

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.core.manifest import Input, Output
 from orchestrator.core.value_checks import check_inputs
 from orchestrator.errors import JobFailed, UsageError
-from orchestrator.jobs.input_files import describe_inputs, file_digest, resolve_files
+from orchestrator.jobs.input_files import describe_inputs, resolve_files
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.receipts import receipt
 from orchestrator.jobs.results import Artifact, Result
@@ -20,6 +20,7 @@ from orchestrator.pipelines.batch_resume import Resumption
 from orchestrator.pipelines.batch_run import Batch, Progress
 from orchestrator.pipelines.json_lines import JsonLines
 from orchestrator.steps.pdf_renderer import PdfRenderer
+from orchestrator.system.hashing import sha256_of
 from orchestrator.system.removal import remove
 from tests.models import model
 
@@ -131,7 +132,7 @@ def test_a_line_says_what_its_inputs_were_and_the_receipt_lies_beside(world):
     (line,) = world.lines()
     found = (world.root / "a.txt").stat()
     assert line["inputs"]["page"] == {
-        "sha256": file_digest(world.root / "a.txt"),
+        "sha256": sha256_of(world.root / "a.txt"),
         "size": found.st_size,
         "changed": found.st_mtime_ns,
     }
@@ -308,12 +309,12 @@ def test_a_file_that_is_gone_since_its_item_was_done_is_no_difference(world):
 def test_every_page_of_a_document_is_read_for_once(world):
     document = world.root / "book.pdf"
     document.write_bytes(b"%PDF")
-    first = batch_sources.Source.of(f"{document}#page=1")
+    first = batch_sources.InputFile.of(f"{document}#page=1")
     assert first.described()["page"] == 1
-    assert first.differs(batch_sources.Source.of(f"{document}#page=2").described())
+    assert first.differs(batch_sources.InputFile.of(f"{document}#page=2").described())
     before = batch_sources._digest.cache_info().misses
     for page in range(1, 50):
-        batch_sources.Source.of(f"{document}#page={page}").described()
+        batch_sources.InputFile.of(f"{document}#page={page}").described()
     assert batch_sources._digest.cache_info().misses == before
 
 

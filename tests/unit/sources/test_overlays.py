@@ -11,9 +11,10 @@ import pytest
 
 from orchestrator.core.patching import Conditions, read_patch_set
 from orchestrator.errors import SourceError
-from orchestrator.sources.model_files import SourceRecord, describe, sha256_of
+from orchestrator.sources.model_files import SourceRecord, describe
 from orchestrator.sources.overlays import ensure_overlay, remove_overlays
 from orchestrator.system.flock import try_lock
+from orchestrator.system.hashing import sha256_of
 from orchestrator.system.home import Home
 
 SET = """\
