@@ -8,8 +8,8 @@ from orchestrator.catalog.directories import (
     given_directories,
     user_directory,
 )
-from orchestrator.catalog.files import check_file, check_runner, manifest_files, shown_path
 from orchestrator.catalog.loading import load_catalog
+from orchestrator.catalog.manifest_files import check_file, check_runner, manifest_files, shown_path
 from orchestrator.catalog.runners import runner_digest, runner_path
 from orchestrator.catalog.trust import Contents, inspect_tree
 

@@ -17,7 +17,7 @@ from orchestrator.catalog.directories import (
     missing_variables,
     search,
 )
-from orchestrator.catalog.files import (
+from orchestrator.catalog.manifest_files import (
     check_suffix,
     manifest_files,
     names_in,

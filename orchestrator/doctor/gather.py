@@ -12,7 +12,7 @@ from pathlib import Path
 from orchestrator.backends.installed import installed, site_packages
 from orchestrator.catalog import Declared, ManifestDirectory
 from orchestrator.catalog.directories import SUFFIX
-from orchestrator.catalog.files import manifest_files, read_plain
+from orchestrator.catalog.manifest_files import manifest_files, read_plain
 from orchestrator.core import patching
 from orchestrator.core.devices import AUTO, choose_device
 from orchestrator.core.patching import Conditions

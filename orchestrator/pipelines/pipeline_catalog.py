@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.catalog import Origin, manifest_files, shown_path
-from orchestrator.catalog.files import check_suffix, read_plain
+from orchestrator.catalog.manifest_files import check_suffix, read_plain
 from orchestrator.core.binding import did_you_mean
 from orchestrator.core.names import BUILT_IN_STEPS
 from orchestrator.core.pipelines import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.catalog import Declared
-from orchestrator.catalog.files import read_plain
+from orchestrator.catalog.manifest_files import read_plain
 from orchestrator.core.patching import Patched, PatchSet, read_patch_set
 from orchestrator.errors import ManifestError, SourceError
 
