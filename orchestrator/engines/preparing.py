@@ -86,9 +86,12 @@ class LocalPreparer:
         self._held: dict[str, Held] = {}
 
     def check(self, declared: Declared) -> None:
-        """Look whether the model's files are there and as they were; fetch small ones."""
-        if declared.manifest.source is not None:
-            self._workspace.sources.fetched(declared)
+        """Look whether the model's files are there and as they were.
+
+        Those of an embedded model are fetched when it is prepared.
+        """
+        if not declared.manifest.is_embedded:
+            self._workspace.sources.ready(declared)
 
     def prepare(
         self,
@@ -98,7 +101,7 @@ class LocalPreparer:
         deadline: Deadline = ENDLESS,
         cancellation: Cancellation | None = None,
     ) -> PreparedModel:
-        """Build what is missing, and return what a worker is started from here."""
+        """Fetch and build what is missing, and return what a worker is started from here."""
         began = time.time_ns()
         stopped = asked_to_stop(cancellation)
 
@@ -106,6 +109,8 @@ class LocalPreparer:
             what = f"another mm, which {doing}"
             return Wait(declared.name, what, self._workspace.reporter, deadline, stopped)
 
+        if declared.manifest.source is not None:
+            self._workspace.sources.fetched(declared, deadline, stopped)
         with self._lock:
             environments = self._workspace.environments  # one for all threads
         environment = environments.ensure(declared, deadline, stopped)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from orchestrator.core.units import format_size, parse_size
-from orchestrator.errors import SourceError, UsageError
+from orchestrator.errors import Cancelled, SourceError, UsageError
 from orchestrator.sources.archives import Archives, archives_digest
 from orchestrator.sources.model_files import (
     SourceRecord,
@@ -28,7 +28,7 @@ from orchestrator.system.hashing import sha256_of
 from orchestrator.system.machine import free_disk
 from orchestrator.system.removal import file_size
 from orchestrator.system.reporter import Reporter, progress
-from orchestrator.system.waiting import Wait, take_lock
+from orchestrator.system.waiting import ENDLESS, Deadline, Wait, take_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -97,18 +97,29 @@ class Sources:
         record = self.record(manifest.name)
         return record is not None and record.dangling() is None
 
-    def fetched(self, declared: Declared) -> SourceRecord:
+    def fetched(
+        self,
+        declared: Declared,
+        deadline: Deadline = ENDLESS,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> SourceRecord:
         """Return the record of a model, as `ready` does; what an embedded one lacks is fetched.
+
+        Args:
+            declared: The model.
+            deadline: What ends the wait for another process that fetches.
+            stopped: Whether the caller was asked to stop.
 
         Raises:
             SourceError: When files are missing, with the command that brings them.
+            TimedOut, Cancelled: When the wait or the download is ended.
         """
         if declared.manifest.is_embedded:
             record = self.record(declared.name)
             if record is None or (record.pulled and _differs(record, _source(declared))):
-                return self.pull(declared)
+                return self.pull(declared, deadline=deadline, stopped=stopped)
             if record.pulled and next(record.differing(), None) is not None:
-                return self.pull(declared)
+                return self.pull(declared, deadline=deadline, stopped=stopped)
         return self.ready(declared)
 
     def fetch_embedded(self, models: Iterable[Declared]) -> None:
@@ -183,22 +194,34 @@ class Sources:
                 )
         return ensure_overlay(self.home, declared.name, record, sets, conditions, python, pause)
 
-    def pull(self, declared: Declared, *, update: bool = False, commit: str = "") -> SourceRecord:
+    def pull(
+        self,
+        declared: Declared,
+        *,
+        update: bool = False,
+        commit: str = "",
+        deadline: Deadline = ENDLESS,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> SourceRecord:
         """Download the model's files, or what is missing of them, and record their hashes.
 
         Args:
             declared: The model.
             update: Whether a branch is resolved anew, instead of at the first pull alone.
             commit: What the revision is known to stand for, as another machine has resolved it.
+            deadline: What ends the wait for another process that fetches.
+            stopped: Whether the caller was asked to stop; archives are not fetched on then.
 
         Raises:
             UsageError: When the model has no source.
             SourceError: When the files do not come, or are not what the hub lists.
+            TimedOut, Cancelled: When the wait or the download is ended.
         """
         source = _source(declared)
         self.home.prepare()
         lock = self.home.locks / f"source-{declared.name}.lock"
-        wait = Wait(declared.name, "another mm, which fetches its files", self._reporter)
+        what = "another mm, which fetches its files"
+        wait = Wait(declared.name, what, self._reporter, deadline, stopped)
         with take_lock(lock, wait):
             revision = source.revision
             known = self.record(declared.name)
@@ -211,12 +234,17 @@ class Sources:
                 with progress(self._reporter, declared.name, f"asking for {source.repo}"):
                     record = self._pull(declared, source, revision)
             if source.archives:
-                record = self._fetch(declared, source, record, wait)
+                record = self._fetch(declared, source, record, wait, stopped)
             save_record(self.home, declared.name, record)
             return record
 
     def _fetch(
-        self, declared: Declared, source: Source, record: SourceRecord, wait: Wait
+        self,
+        declared: Declared,
+        source: Source,
+        record: SourceRecord,
+        wait: Wait,
+        stopped: Callable[[], bool],
     ) -> SourceRecord:
         """Return `record` with the files of the model's archives, fetched where they are not."""
         name = declared.name
@@ -227,8 +255,14 @@ class Sources:
             size = f"{source.size} from " if total else "files from "
             self._reporter.note(f"{name}: {size}{places}")
             count = Count(self._reporter, name, total)
+
+            def arrived(size: int) -> None:
+                if stopped():
+                    raise Cancelled(f"{name} was cancelled while its files were fetched")
+                count.add(size)
+
             with progress(self._reporter, name, f"asking for {places}"):
-                found = self.archives.fetch(source.archives, count.add, wait.pause)
+                found = self.archives.fetch(source.archives, arrived, wait.pause)
         directory, files = found
         if record.files:
             files = {n: replace(each, directory=str(directory)) for n, each in files.items()}

@@ -18,7 +18,7 @@ import pytest
 from orchestrator.catalog import Declared, Origin
 from orchestrator.core.manifest_reader import read_manifest
 from orchestrator.engines.preparing import LocalPreparer
-from orchestrator.errors import SourceError
+from orchestrator.errors import Cancelled, EnvironmentFailure, SourceError
 from orchestrator.sources.service import Sources
 from orchestrator.system.home import Home
 from orchestrator.workspace import Workspace
@@ -272,4 +272,16 @@ def test_a_job_fetches_before_anything_is_built(server, tiny, tmp_path, notes):
     preparer = LocalPreparer(workspace)
     with contextlib.closing(preparer):
         preparer.check(tiny)
+        assert server.requests == []
+        with pytest.raises(EnvironmentFailure, match="has no lock"):
+            preparer.prepare(tiny, "auto", "auto")
     assert workspace.sources.has_weights(tiny.manifest)
+
+
+def test_a_cancelled_job_fetches_no_further_and_leaves_nothing(sources, tiny, server, home):
+    asked = iter([False, True])
+    with pytest.raises(Cancelled, match="tiny was cancelled while its files were fetched"):
+        sources.fetched(tiny, stopped=lambda: next(asked, True))
+    assert len(server.requests) <= 4
+    assert list(home.archives.iterdir()) == []
+    assert sources.fetched(tiny).files
