@@ -69,14 +69,19 @@ def make_builder(directory, version="1.0"):
     return make_wheel(directory, "builder", version, files={"builder/__init__.py": BUILDER})
 
 
-def make_source(directory, name, version, *, requires=("builder",)):
-    """Write a source package that `builder` builds and return its path."""
-    files = {
+def source_files(name, version, *, requires=("builder",), more=""):
+    """Return the texts of a package that `builder` builds; `more` ends its metadata."""
+    return {
         "pyproject.toml": (
             f'[build-system]\nrequires = {list(requires)!r}\nbuild-backend = "builder"\n'
         ),
-        "PKG-INFO": f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n",
+        "PKG-INFO": f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n{more}",
     }
+
+
+def make_source(directory, name, version, *, requires=("builder",)):
+    """Write a source package that `builder` builds and return its path."""
+    files = source_files(name, version, requires=requires)
     stem = f"{name}-{version}"
     path = Path(directory) / f"{stem}.tar.gz"
     with tarfile.open(path, "w:gz") as archive:

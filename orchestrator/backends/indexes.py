@@ -54,8 +54,8 @@ class IndexSettings:
         """Whether any place is named."""
         return bool(self.default or self.extra or self.find_links or self.no_index)
 
-    def shared(self) -> IndexSettings:
-        """Return these settings without what only this machine has.
+    def shared(self, *folders: Path) -> IndexSettings:
+        """Return these settings without what only this machine has, and with models' own `folders`.
 
         A committed lock must be installable elsewhere: directories of files and indexes on this
         disk would leave their versions and hashes in it.
@@ -66,7 +66,12 @@ class IndexSettings:
             default="" if _is_local(self.default) else self.default,
             find_links=(),
             no_index=False,
-        )
+        ).with_own(*folders)
+
+    def with_own(self, *folders: Path) -> IndexSettings:
+        """Return these settings with those of models' own folders of wheels that are there."""
+        own = (str(folder) for folder in folders if folder.is_dir())
+        return replace(self, find_links=tuple(dict.fromkeys((*own, *self.find_links))))
 
     def uv_variables(self, *, hashed: bool) -> dict[str, str]:
         """Return these settings as variables for uv.

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.catalog.directories import ManifestDirectory, Origin
+from orchestrator.catalog.directories import LOCK, ManifestDirectory, Origin
+from orchestrator.catalog.own_wheels import WHEELS
 from orchestrator.catalog.runners import read_runner, runner_path, runner_places
 from orchestrator.catalog.trust import tree
 from orchestrator.core.binding import did_you_mean
@@ -57,7 +58,12 @@ class Declared(msgspec.Struct, frozen=True):
     @property
     def lock(self) -> Path:
         """Every package of its environment, pinned."""
-        return self.env_directory / "requirements.lock"
+        return self.env_directory / LOCK
+
+    @property
+    def wheels(self) -> Path:
+        """The folder of the wheels that its packages are also taken from; it need not exist."""
+        return self.env_directory / WHEELS
 
     @property
     def runner_places(self) -> list[Path]:

@@ -16,6 +16,7 @@ from orchestrator.errors import ManifestError
 
 DIRECTORY = "manifests"
 ENVIRONMENTS = "envs"
+LOCK = "requirements.lock"
 VARIABLE = "MM_MANIFESTS"
 SUFFIX = ".yaml"
 

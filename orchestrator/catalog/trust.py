@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from orchestrator.catalog.own_wheels import is_own_wheel
 from orchestrator.catalog.runners import BYTECODE
 from orchestrator.core.canonical import digest, digest_bytes
 from orchestrator.errors import ManifestError
@@ -46,7 +47,8 @@ def inspect_tree(directory: ManifestDirectory, user: int | None = None) -> Conte
     """Return what `directory` and the `envs/` beside it hold now.
 
     Not what is in a `__pycache__`: runners are executed from their texts, and bytecode comes and
-    goes with whatever else imports them.
+    goes with whatever else imports them. Of wheels the names alone: what is installed has the hash
+    in the lock, which the installer checks.
 
     Args:
         directory: The manifests.
@@ -61,7 +63,7 @@ def inspect_tree(directory: ManifestDirectory, user: int | None = None) -> Conte
     room = MAX_BYTES
     try:
         for path in _files(directory, user):
-            data = read_file(path)
+            data = b"" if is_own_wheel(path, directory.environments) else read_file(path)
             entries.append((path.relative_to(root).as_posix(), digest_bytes(data)))
             room -= len(data)
             if len(entries) > MAX_FILES or room < 0:

@@ -31,7 +31,13 @@ def check(context: Context, files: tuple[Path, ...]) -> None:
 
     One line for each, with its file, line and key; the exit code is 2 when there are any.
     """
-    from orchestrator.catalog import check_file, check_runner, manifest_files, shown_path
+    from orchestrator.catalog import (
+        check_file,
+        check_runner,
+        check_wheels,
+        manifest_files,
+        shown_path,
+    )
 
     catalog = context.catalog
     if files:
@@ -45,7 +51,9 @@ def check(context: Context, files: tuple[Path, ...]) -> None:
         problems = check_file(file, shown)
         # Problems between manifests: a shared environment, the name of a task.
         other = across.get(file.resolve())
-        problems = problems or ([other] if other else check_runner(file, shown))
+        if not problems and other is None:
+            problems = check_runner(file, shown) + check_wheels(file, shown)
+        problems = problems or ([other] if other else [])
         for problem in problems:
             context.out(str(problem))
             count += 1

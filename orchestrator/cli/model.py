@@ -47,6 +47,8 @@ def show(context: Context, model: str) -> None:
     """Show what MODEL declares, as JSON, and where."""
     import msgspec
 
+    from orchestrator.catalog import check_wheels
+
     declared = context.catalog.model(model)
     document: dict[str, Any] = {
         **_row(context, declared),
@@ -59,6 +61,8 @@ def show(context: Context, model: str) -> None:
     if record is not None and declared.manifest.source is not None:
         document["source"] = msgspec.to_builtins(record)
     context.out(json.dumps(document, ensure_ascii=False, indent=2))
+    for problem in check_wheels(declared.file, declared.shown):
+        context.say(str(problem))
 
 
 @command.command("pull")

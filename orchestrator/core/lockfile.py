@@ -32,6 +32,7 @@ _PIN = re.compile(
 )
 _HASH = re.compile(r"--hash=(\S+)")
 _HASH_VALUE = re.compile(r"sha256:[0-9a-f]{64}")
+_WHEEL = re.compile(r"^# wheel: ([\w.+!-]+\.whl) sha256:([0-9a-f]{64})$", re.MULTILINE)
 _SEPARATORS = re.compile(r"[-_.]+")
 
 
@@ -74,6 +75,8 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
         intact: Whether the body is the one that was written.
         pins: Every package, in the lock's order.
         digest: The SHA-256 of the whole text.
+        notes: The options that the lock was made with.
+        wheels: The SHA-256 of each wheel that came from the folder of the user's own, by its name.
     """
 
     shape: str
@@ -81,6 +84,7 @@ class Lock(msgspec.Struct, frozen=True, dict=True):
     pins: tuple[Pin, ...]
     digest: str
     notes: tuple[str, ...] = ()
+    wheels: Mapping[str, str] = {}
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -106,7 +110,14 @@ def shape_digest(environment: Environment) -> str:
     )
 
 
-def render_lock(body: str, *, shape: str, command: str, notes: Iterable[str] = ()) -> str:
+def render_lock(
+    body: str,
+    *,
+    shape: str,
+    command: str,
+    notes: Iterable[str] = (),
+    wheels: Mapping[str, str] | None = None,
+) -> str:
     """Return the text of a lock: a head that says what it is, then the resolver's `body`.
 
     Args:
@@ -114,12 +125,14 @@ def render_lock(body: str, *, shape: str, command: str, notes: Iterable[str] = (
         shape: `shape_digest` of the manifest.
         command: The command that writes this lock anew.
         notes: Options that the lock was made with, one line each.
+        wheels: As in `Lock`.
     """
     body = body.strip("\n") + "\n" if body.strip() else ""
     head = [
         f"# Written by: {command}",
         "# Change the manifest instead of this file: an edited lock is refused.",
         *(f"# option: {note}" for note in notes),
+        *(f"# wheel: {name} sha256:{value}" for name, value in sorted((wheels or {}).items())),
         f"# lock-format: {LOCK_FORMAT}",
         f"# shaped-by: {shape}",
         f"# body: {digest_bytes(body.encode('utf-8'))}",
@@ -148,6 +161,7 @@ def parse_lock(text: str) -> Lock:
         pins=tuple(read_pins(body, first_line=head_text.count("\n") + 3)),
         digest=digest_bytes(text.encode("utf-8")),
         notes=notes,
+        wheels=dict(_WHEEL.findall(head_text)),
     )
 
 

@@ -191,8 +191,12 @@ def _file(name: str, entry: Mapping[str, Any], base: Path) -> PackageFile:
     return PackageFile(name, url, entry.get("hash", "").removeprefix("sha256:"))
 
 
-def lock_body(exported: str, project: Project) -> str:
+def lock_body(
+    exported: str, project: Project, files: Mapping[tuple[str, str], Files] | None = None
+) -> str:
     """Return the body of a lock from what `uv export` wrote for `project`.
+
+    Packages from a directory get their hashes from `files`: uv writes none.
 
     Markers lose what holds on every platform and Python of the project anyway, so that they read
     as the packages' own.
@@ -209,6 +213,13 @@ def lock_body(exported: str, project: Project) -> str:
         if marker and marker not in simplified:
             simplified[marker] = simplified_marker(marker, places)
         kept = f" ; {simplified[marker]}" if marker and simplified[marker] else ""
-        return f"{match['pin']}{kept}{match['tail'] or ''}"
+        return f"{match['pin']}{kept}{match['tail'] or _hashes(match['pin'], files or {})}"
 
     return _REQUIREMENT.sub(requirement, exported).replace(PROJECT, "-r manifest.in")
+
+
+def _hashes(pin: str, files: Mapping[tuple[str, str], Files]) -> str:
+    name, _, version = pin.partition("==")
+    known = files.get((normal_name(name), version), Files())
+    hashes = sorted({file.sha256 for file in known.wheels if file.sha256})
+    return "".join(f" \\\n    --hash=sha256:{value}" for value in hashes)

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from orchestrator.backends import Backend, Request, Tooling
 from orchestrator.backends.indexes import IndexSettings
 from orchestrator.backends.installed import installed, record_digest
+from orchestrator.catalog.own_wheels import lost_wheels
 from orchestrator.core.lockfile import requirements_text
 from orchestrator.core.worker_variables import worker_variables
 from orchestrator.environments.plan import BuildStep
@@ -130,7 +131,10 @@ class Builder:
         with self._phase(target, "creating", tools):
             self.backend.create(Path(target.interpreter.path), directory, tools)
         with self._phase(target, "installing", tools):
-            self.backend.install(directory, _request(target, directory), tools)
+            try:
+                self.backend.install(directory, _request(target, directory), tools)
+            except ProcessError as error:
+                raise _lost_wheel(target, error.detail) or error from error
         problem = self.backend.check(directory, target.packages)
         if problem is not None:
             raise EnvironmentFailure(
@@ -210,7 +214,7 @@ class Builder:
 
         return Tooling(
             variables=self.variables,
-            indexes=target.options.added_to(self.indexes, self.variables),
+            indexes=target.indexes(self.indexes, self.variables),
             log=log,
             on_line=show,
             offline=self.offline,
@@ -218,6 +222,16 @@ class Builder:
             keep=(lock.fileno(),),
             children=self.children,
         )
+
+
+def _lost_wheel(target: Target, detail: str) -> EnvironmentFailure | None:
+    """Return the error for an installation that misses a wheel of the user's own, or None."""
+    folder, asked = target.declared.wheels, target.packages.keys()
+    for lost in lost_wheels(folder, target.lock.wheels, target.model):
+        if lost.package in asked and lost.package in detail:
+            what = f"the environment of {target.model} could not be built: {lost.what}"
+            return EnvironmentFailure(what, where=str(folder), fix=lost.fix, detail=detail)
+    return None
 
 
 def _request(target: Target, directory: Path) -> Request:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from orchestrator.catalog.own_wheels import lost_wheels
 from orchestrator.core.lockfile import LockError
 from orchestrator.core.platforms import allowed_minors
 from orchestrator.core.requirement_tree import Difference, differences
@@ -67,7 +68,7 @@ def check_lock(resolver: Resolver, declared: Declared) -> LockFinding | None:
     except EnvironmentFailure as error:
         return LockFinding(name, str(error))
     pins = [pin for pin in lock.pins if pin.name not in environment.build]
-    asked = replace(resolver, indexes=resolver.indexes.shared())
+    asked = replace(resolver, indexes=resolver.indexes.shared(declared.wheels))
     project = environment_project(environment)
     try:
         files = _available(asked, project, pins)
@@ -84,6 +85,10 @@ def check_lock(resolver: Resolver, declared: Declared) -> LockFinding | None:
     if not missing:
         return None
     rows = tuple(table(environment, missing))
+    lacking = {one.pin.name for one in missing}
+    for lost in lost_wheels(declared.wheels, lock.wheels, name):
+        if lost.package in lacking:
+            return LockFinding(name, f"{lost.what}; {lost.fix}", rows)
     return LockFinding(name, missing=rows, fix=lines_without(environment, missing))
 
 
@@ -172,7 +177,7 @@ def _conflict(resolver: Resolver, first: Declared, second: Declared) -> str:
         build=tuple(sorted({*ours.build, *theirs.build})),
     )
     try:
-        resolver.shared().lock(project)
+        resolver.shared(first.wheels, second.wheels).lock(project)
     except ProcessError as error:
         return error.detail or str(error)
     return ""

@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchestrator.catalog.own_wheels import own_wheels
 from orchestrator.core.lockfile import (
     LockError,
     changes,
     parse_lock,
+    read_pins,
     render_lock,
     shape_digest,
 )
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orchestrator.catalog import Declared
-    from orchestrator.core.lockfile import Lock, Pin
+    from orchestrator.core.lockfile import Pin
     from orchestrator.environments.resolver import Resolver
 
 
@@ -83,10 +85,12 @@ def write_lock(
     environment = declared.manifest.environment
     shape = shape_digest(environment)
     user = options.user
+    own = declared.wheels
     if user:
-        chosen = replace(resolver, indexes=user.added_to(resolver.indexes, resolver.variables))
+        indexes = user.added_to(resolver.indexes, resolver.variables).with_own(own)
+        chosen = replace(resolver, indexes=indexes)
     else:
-        chosen = resolver.shared()
+        chosen = resolver.shared(own)
     command = f"mm env lock {'--mine ' if user else ''}{name}"
     present = read_text(target, "replace") if target.is_file() else ""
     with progress(chosen.reporter, name, "resolving"):
@@ -94,10 +98,12 @@ def write_lock(
             found = Resolution(_resolve_mine(chosen, declared, user, options, present), {})
         else:
             found = _resolve(chosen, declared, options, present)
+        pins = _checked(declared, found.body, local=user is not None)
+        build = _resolve_build(chosen, declared, pins) if environment.build else ""
+        wheels = own_wheels(own, (*pins, *read_pins(build)))
         notes = user.notes() if user else ()
-        text = render_lock(found.body, shape=shape, command=command, notes=notes)
-        lock = _checked(name, text, local=user is not None)
-        build = _resolve_build(chosen, declared, lock.pins) if environment.build else ""
+        text = render_lock(found.body, shape=shape, command=command, notes=notes, wheels=wheels)
+        lock = parse_lock(text)
     changed = _write_if_changed(target, text, mode=0o600 if user else 0o644)
     if build:
         rendered = render_lock(build, shape=shape, command=command)
@@ -231,20 +237,25 @@ def _no_lock(name: str, error: LockError) -> EnvironmentFailure:
     )
 
 
-def _checked(name: str, text: str, *, local: bool) -> Lock:
-    """Return a lock; refuse what is none, and (unless `local`) what only some indexes have."""
+def _checked(declared: Declared, body: str, *, local: bool) -> tuple[Pin, ...]:
+    """Return the pins of a lock; refuse (unless `local`) what only some indexes have."""
+    name = declared.name
     try:
-        lock = parse_lock(text)
+        pins = tuple(read_pins(body))
     except LockError as error:
         raise _no_lock(name, error) from error
-    unusual = [f"{pin.name}=={pin.version}" for pin in lock.pins if "+" in pin.version]
+    unusual = [
+        f"{pin.name}=={pin.version}"
+        for pin in pins
+        if "+" in pin.version and not own_wheels(declared.wheels, [pin])
+    ]
     if unusual and not local:
         raise EnvironmentFailure(
             f"the lock of {name} would name versions that only some indexes have: "
             f"{', '.join(unusual)}",
             fix=f"for a lock of your own, run: mm env lock --mine {name}",
         )
-    return lock
+    return pins
 
 
 def _write_if_changed(target: Path, text: str, *, mode: int = 0o644) -> bool:

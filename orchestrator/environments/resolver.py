@@ -18,6 +18,7 @@ from orchestrator.backends.uv import uv_binary
 from orchestrator.core.lockfile import requirements_text
 from orchestrator.core.platforms import PLATFORMS, UV_MACOS
 from orchestrator.core.uv_project import lock_body, preferences_text, read_uv_lock
+from orchestrator.environments.package_files import hashed_files
 from orchestrator.environments.tool_failures import is_transient, tool_failure
 from orchestrator.system.home import make_private, write_atomically
 from orchestrator.system.processes import ProcessError, run, run_logged
@@ -72,14 +73,18 @@ class Resolver:
     timeout: float | None = None
     children: Children | None = None
 
-    def shared(self) -> Resolver:
-        """Return a resolver for locks that must install anywhere; notes what it leaves out."""
+    def shared(self, *folders: Path) -> Resolver:
+        """Return a resolver for locks that must install anywhere; notes what it leaves out.
+
+        Args:
+            *folders: The models' own folders of wheels, which travel with them.
+        """
         if self.indexes.find_links:
             self.reporter.note(
                 "left out of the lock, because only this machine has it: "
                 f"{', '.join(self.indexes.find_links)}"
             )
-        return replace(self, indexes=self.indexes.shared())
+        return replace(self, indexes=self.indexes.shared(*folders))
 
     def lock(
         self, project: Project, *arguments: str, present: Iterable[Pin] = (), hashed: bool = False
@@ -100,7 +105,8 @@ class Resolver:
             self._run(folder, "lock", "--quiet", *project.arguments(), *arguments, hashed=hashed)
             exported = self._run(folder, "export", *_EXPORT).stdout
             written = (folder / "uv.lock").read_text(encoding="utf-8")
-            return Resolution(lock_body(exported, project), read_uv_lock(written, folder))
+            known = hashed_files(read_uv_lock(written, folder))
+            return Resolution(lock_body(exported, project, known), known)
 
     def newest(self, requirement: str, platform: Platform, minor: str) -> str | None:
         """Return the newest version that has a wheel for a platform and a Python, or None.

@@ -302,7 +302,8 @@ class Environments:
             if copied:
                 return frozenset(target.packages)
             python = target.interpreter.path
-            resolver = Resolver(self.variables, indexes, self.reporter, python, children=children)
+            places = target.indexes(indexes, self.variables)
+            resolver = Resolver(self.variables, places, self.reporter, python, children=children)
             return uncached(resolver, target, offline=self._offline)
 
         check_room(new, self.home.environments, missing)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from orchestrator.backends.indexes import IndexSettings
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Environment
     from orchestrator.environments.sizes_file import WheelSize
@@ -80,6 +81,18 @@ class Target(msgspec.Struct, frozen=True):
     def options(self) -> UserLockOptions:
         """The options of the user's own lock; a committed one has none."""
         return user_lock_options(self.lock) if self.mine else UserLockOptions()
+
+    def indexes(self, settings: IndexSettings, variables: Mapping[str, str]) -> IndexSettings:
+        """Return where its packages come from: its own wheels, the lock's places, `settings`.
+
+        Args:
+            settings: The user's own.
+            variables: The user's variables.
+
+        Raises:
+            EnvironmentFailure: When a variable that is to hold a place is not set.
+        """
+        return self.options.added_to(settings, variables).with_own(self.declared.wheels)
 
     def sizes(self) -> Mapping[str, WheelSize]:
         """Return how large the packages are, by name; empty where that is not known."""
@@ -207,7 +220,7 @@ class Targets:
 
     def user_lock(self, declared: Declared) -> Path:
         """Return where a lock of the user's own for `declared` lies."""
-        return self._home.mine / declared.manifest.env / "requirements.lock"
+        return self._home.mine / declared.manifest.env / declared.lock.name
 
     def files(self, declared: Declared) -> list[Path]:
         """Return the files that decide what `all` returns, those that are not there included."""

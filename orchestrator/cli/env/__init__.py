@@ -8,6 +8,7 @@ from orchestrator.cli.lazy import LazyGroup
 
 COMMANDS = {
     "lock": ("Resolve dependencies into locks with hashes, or check the locks", "lock:lock"),
+    "wheel": ("Add a package that is on no index, as a wheel beside the lock", "wheel:wheel"),
     "sync": ("Make what is built equal what is declared", "sync:sync"),
     "list": ("Show every environment, its size and its state", "built:list_rows"),
     "check": ("Say what is wrong with environments", "built:check"),

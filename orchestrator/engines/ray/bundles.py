@@ -1,14 +1,14 @@
 """A model as content: what another machine needs to run it, named by its digest.
 
-Manifest, patch sets, runner and locks, byte for byte, so that receipts made there are those that
-would be made here. Weights do not travel in it.
+Manifest, patch sets, runner, locks and the model's own wheels, byte for byte, so that receipts made
+there are those that would be made here. Weights do not travel in it.
 """
 
 from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import PurePath, PurePosixPath
 from typing import TYPE_CHECKING
@@ -17,7 +17,9 @@ import msgspec
 
 from orchestrator.catalog import Declared, Origin
 from orchestrator.core.canonical import digest, digest_bytes, short
+from orchestrator.core.lockfile import LockError, parse_lock
 from orchestrator.core.manifest_reader import read_manifest
+from orchestrator.core.units import format_size
 from orchestrator.environments.locks import BUILD_LOCK
 from orchestrator.errors import EnvironmentFailure, ManifestError
 from orchestrator.sources.patchsets import patch_set_path
@@ -25,6 +27,10 @@ from orchestrator.system.files import read_file
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+MAX_WHEELS = 256 << 20
+"""Bytes of a model's own wheels that are sent: a bundle is held in memory, here and there."""
 
 
 class Bundle(msgspec.Struct, frozen=True, dict=True):
@@ -70,7 +76,36 @@ def pack(declared: Declared) -> Bundle:
     build = declared.lock.with_name(BUILD_LOCK)
     if manifest.environment.build and build.is_file():
         files[f"{folder}/{BUILD_LOCK}"] = _read(build)
+    for name, data in _read_wheels(declared, files[f"{folder}/{declared.lock.name}"]):
+        files[f"{folder}/{declared.wheels.name}/{name}"] = data
     return Bundle(declared.name, files)
+
+
+def _read_wheels(declared: Declared, lock: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield the names and contents of the wheels of a model's own that its lock names."""
+    try:
+        wheels = parse_lock(lock.decode("utf-8")).wheels
+    except (LockError, UnicodeDecodeError):
+        return  # what is wrong with the lock is said where it is used
+    # One that is not there may be on an index by now.
+    paths = [path for name in wheels if (path := declared.wheels / name).is_file()]
+    size = sum(path.stat().st_size for path in paths)
+    if size > MAX_WHEELS:
+        raise EnvironmentFailure(
+            f"the wheels take {format_size(size)}, and at most {format_size(MAX_WHEELS)} are sent "
+            "to a node",
+            where=str(declared.wheels),
+            fix=f"put them on an index, then run: mm env lock {declared.name}",
+        )
+    for path in paths:
+        data = _read(path)
+        if digest_bytes(data) != wheels[path.name]:
+            raise EnvironmentFailure(
+                "is not the file that was locked",
+                where=str(path),
+                fix=f"run: mm env lock {declared.name}",
+            )
+        yield path.name, data
 
 
 def unpack(bundle: Bundle, root: Path) -> Declared:

@@ -106,6 +106,13 @@ def test_what_only_this_machine_has_stays_out_of_a_shared_lock():
     assert found.find_links == ()
 
 
+def test_a_models_own_folder_comes_first_where_it_is_there(tmp_path):
+    found = settings(UV_FIND_LINKS="/wheels")
+    own, absent = str(tmp_path), tmp_path / "absent"
+    assert found.with_own(tmp_path, absent).find_links == (own, "/wheels")
+    assert found.shared(tmp_path, tmp_path, absent).find_links == (own,)
+
+
 def test_places_with_spaces_and_commas_stay_one_place():
     found = settings(UV_FIND_LINKS="/a b/wheels")
     assert found.uv_variables(hashed=True)["UV_FIND_LINKS"] == "file:///a%20b/wheels"

@@ -85,6 +85,28 @@ def test_any_change_of_a_file_ends_the_trust(world, found, change, file):
         catalog.model("mine")
 
 
+def test_a_wheel_counts_by_its_name_whatever_its_size(world, found):
+    wheels = world.project / "envs" / "mine" / "wheels"
+    wheels.mkdir()
+    with (wheels / "own-1.0-py3-none-any.whl").open("wb") as stream:
+        stream.truncate(trust_module.MAX_BYTES + 1)
+    settings = world.trusting_the_project()
+    (wheels / "own-1.0-py3-none-any.whl").write_bytes(b"the hash in the lock decides")
+    assert "mine" in world.load(settings=settings).models
+    (wheels / "own-2.0-py3-none-any.whl").touch()
+    assert "mine" not in world.load(settings=settings).models
+
+
+@pytest.mark.parametrize("place", ["wheels/own.py", "own.whl", "deep/wheels/own.whl"])
+def test_what_is_no_wheel_in_that_folder_counts_by_its_content(world, found, place):
+    file = world.project / "envs" / "mine" / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    settings = world.trusting_the_project()
+    file.write_bytes(b"other")
+    assert "mine" not in world.load(settings=settings).models
+
+
 def test_a_trust_that_knows_no_files_ends_as_well(world, found):
     settings = replace(world.trusting_the_project(), contents={})
     (world.project / "envs" / "mine" / "runner.py").write_text("import os\n")

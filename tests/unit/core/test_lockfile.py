@@ -51,6 +51,13 @@ def test_reads_back_what_was_written():
     assert lock.pins[1].via == ("onnxruntime",)
 
 
+def test_the_wheels_of_the_users_own_are_named_without_a_path():
+    lock = parse_lock(lock_text(wheels={"own-1.0+x-py3-none-any.whl": A}))
+    assert lock.wheels == {"own-1.0+x-py3-none-any.whl": A}
+    assert parse_lock(lock_text()).wheels == {}
+    assert parse_lock(lock_text(wheels={"../own-1.0-py3-none-any.whl": A})).wheels == {}
+
+
 def test_an_empty_lock_is_a_lock():
     lock = parse_lock(lock_text(""))
     assert lock.intact

@@ -1,6 +1,8 @@
 from pathlib import Path
 
-from orchestrator.core.lockfile import Pin, changes, read_pins
+import pytest
+
+from orchestrator.core.lockfile import LockError, Pin, changes, read_pins
 from orchestrator.core.manifest import Environment
 from orchestrator.core.toml import parse_toml
 from orchestrator.core.uv_project import (
@@ -11,6 +13,7 @@ from orchestrator.core.uv_project import (
     preferences_text,
     read_uv_lock,
 )
+from orchestrator.core.wheels import Files, PackageFile
 
 ENVIRONMENT = Environment(
     python=">=3.11,<3.13",
@@ -95,6 +98,19 @@ def test_a_body_keeps_hashes_and_who_asked():
     assert alpha.marker == "sys_platform == 'linux'"
     assert alpha.via == ("the manifest",)
     assert beta.via == ("the manifest", "alpha")
+
+
+def test_packages_from_a_directory_get_their_hashes():
+    project = environment_project(ENVIRONMENT)
+    wheels = [PackageFile("own", f"file:///own-{tag}.whl", tag * 64) for tag in "10"]
+    files = {("own", "1.0+mine"): Files(tuple(wheels)), ("alpha", "2"): Files()}
+    exported = "own==1.0+mine ; sys_platform == 'linux'\n    # via alpha\n"
+    (own,) = read_pins(lock_body(exported, project, files))
+    assert own.hashes == (f"sha256:{'0' * 64}", f"sha256:{'1' * 64}")
+    assert own.marker == "sys_platform == 'linux'"
+    assert own.via == ("alpha",)
+    with pytest.raises(LockError, match="has no hash"):
+        list(read_pins(lock_body("alpha==2\n", project, files)))
 
 
 def test_what_changed_between_two_locks():

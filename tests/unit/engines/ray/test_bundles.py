@@ -5,8 +5,9 @@ import pytest
 
 from orchestrator.catalog import Declared, Origin, runner_digest
 from orchestrator.core.canonical import digest_bytes
+from orchestrator.core.lockfile import render_lock
 from orchestrator.core.manifest_reader import read_manifest
-from orchestrator.engines.ray.bundles import Bundle, pack, unpack
+from orchestrator.engines.ray.bundles import MAX_WHEELS, Bundle, pack, unpack
 from orchestrator.errors import EnvironmentFailure, ManifestError
 
 MANIFEST = b"""\
@@ -70,6 +71,37 @@ def test_any_change_is_another_bundle(declared):
     before = pack(declared).digest
     declared.runner.write_bytes(b"# edited\n")
     assert pack(declared).digest != before
+
+
+def locked_wheel(declared):
+    """Put a wheel of the model's own into its folder and its lock."""
+    wheel = declared.wheels / "own-1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    wheel.write_bytes(b"a wheel")
+    wheels = {wheel.name: digest_bytes(b"a wheel")}
+    declared.lock.write_text(render_lock("", shape="s", command="", wheels=wheels))
+    return wheel
+
+
+def test_wheels_that_the_lock_names_travel_and_no_others(declared, tmp_path):
+    wheel = locked_wheel(declared)
+    (wheel.parent / "own-0.9-py3-none-any.whl").write_bytes(b"an old one")
+    there = unpack(pack(declared), tmp_path / "there")
+    assert [path.name for path in there.wheels.iterdir()] == [wheel.name]
+    assert (there.wheels / wheel.name).read_bytes() == b"a wheel"
+    wheel.unlink()
+    assert not unpack(pack(declared), tmp_path / "there").wheels.exists()
+
+
+def test_a_wheel_that_changed_or_is_too_large_does_not_travel(declared):
+    wheel = locked_wheel(declared)
+    wheel.write_bytes(b"another")
+    with pytest.raises(EnvironmentFailure, match="is not the file that was locked"):
+        pack(declared)
+    with wheel.open("wb") as stream:
+        stream.truncate(MAX_WHEELS + 1)
+    with pytest.raises(EnvironmentFailure, match="at most 268 MB are sent to a node"):
+        pack(declared)
 
 
 def test_a_model_without_a_lock_is_told_before_it_travels(declared):
