@@ -33,6 +33,7 @@ from orchestrator.jobs.results import Result
 from orchestrator.jobs.retries import with_retries
 from orchestrator.session_models import SessionModels
 from orchestrator.system.finishing import to_the_end
+from orchestrator.system.notebook_reporter import NotebookReporter, notebook_reporter
 from orchestrator.system.reporter import Reporter, Silent
 from orchestrator.system.scratch import Scratch
 from orchestrator.system.userenv import snapshot
@@ -87,7 +88,8 @@ class Session:
             in, "local" for one that is started here and ends with the session. By default the one
             that this machine is in, else a local one.
         model_dirs: Directories on the cluster's nodes that hold the files of models, by model.
-        reporter: Receives notes and progress of environments that are built.
+        reporter: Receives notes and progress of environments that are built. In a notebook they are
+            shown by default, with the progress of jobs.
         workspace: What the session stands on, made already; replaces `manifests` and `home`.
 
     Raises:
@@ -116,7 +118,7 @@ class Session:
             cwd=working_directory(),
             manifests=tuple(given_path(path, "manifests") for path in manifests),
             root=given_path(home, "home") if home is not None else None,
-            reporter=reporter or Silent(),
+            reporter=reporter or notebook_reporter() or Silent(),
             warn=reporter.note if reporter else _warn,
         )
         self._scratch = Scratch(self.workspace.home)
@@ -452,8 +454,10 @@ class Session:
         if manifest.takes_paths:
             # Where a job runs elsewhere, the node that reads the files says what they were.
             described = describe_inputs(manifest, values) if self._preparer.reads_files else {}
-        run = partial(self._engine.run, replace(job, inputs=values), model)
-        completed = with_retries(run, job.retries, (Crashed,), self._note_retry)
+        job = replace(job, inputs=values)
+        with self._shown(job) as shown:
+            run = partial(self._engine.run, shown, model)
+            completed = with_retries(run, job.retries, (Crashed,), self._note_retry)
         timings = {"environment": seconds, **completed.timings}
 
         def make_receipt() -> dict[str, Any]:
@@ -470,6 +474,16 @@ class Session:
             completed.warnings,
             partial(self._discard, completed.directories),
         )
+
+    @contextlib.contextmanager
+    def _shown(self, job: Job) -> Iterator[Job]:
+        """Yield the job; in a notebook, one whose progress is a bar."""
+        reporter = self.workspace.reporter
+        if not isinstance(reporter, NotebookReporter):
+            yield job
+            return
+        with reporter.following(job.name, job.on_event) as on_event:
+            yield replace(job, on_event=on_event)
 
     @_addressing
     @refusals()
