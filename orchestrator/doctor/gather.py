@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,23 +14,27 @@ from pathlib import Path
 from orchestrator.backends.installed import installed, site_packages
 from orchestrator.catalog import Declared, ManifestDirectory
 from orchestrator.catalog.directories import SUFFIX
-from orchestrator.catalog.manifest_files import manifest_files, read_plain
+from orchestrator.catalog.manifest_files import manifest_files, read_plain, shown_path
 from orchestrator.core import patching
 from orchestrator.core.devices import AUTO, choose_device
 from orchestrator.core.patching import Conditions
 from orchestrator.core.patching.conditions import problem
+from orchestrator.core.platforms import platform_name
 from orchestrator.doctor.rules.config import COMPUTED, dtype_named, json_object
-from orchestrator.doctor.rules.findings import Effect, Finding, Layer
+from orchestrator.doctor.rules.findings import Effect, Evidence, Finding, Layer, rule
 from orchestrator.doctor.rules.packages import Packages
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import Table, merged, read_table
+from orchestrator.doctor.rules.traces import MAX_TEXT, match_failures, prepared
 from orchestrator.doctor.rules.weight_rules import main_dtype
 from orchestrator.doctor.site_packages import packages_of
 from orchestrator.doctor.subject_files import list_files, read_limited, read_weights
+from orchestrator.environments.health import damage
 from orchestrator.errors import EnvironmentFailure, ManifestError, MMError, SourceError, UsageError
 from orchestrator.sources.inplace import module_cache
 from orchestrator.sources.patchsets import load_patch_sets
 from orchestrator.system import machine
+from orchestrator.system.removal import modified
 from orchestrator.workspace import Workspace
 
 TABLES = "doctor"
@@ -95,6 +101,7 @@ def model_subject(
     early: list[Finding] = []
     device, dtype = _chosen(workspace, declared, options, early)
     versions, site = _environment(workspace, declared, early)
+    early += _last_failure(workspace, declared.name, table)
     name, record = declared.name, None
     if declared.manifest.source is not None:
         with _noted(early, Layer.WEIGHTS, "files", SourceError, f"run: mm model pull {name}"):
@@ -106,6 +113,10 @@ def model_subject(
     subject = _subject(workspace, table, name, files, Conditions(device, dtype, versions))
     subject.manifest = declared.manifest
     subject.early = early
+    subject.rebuild = _rebuild(name)
+    with _noted(early, Layer.RUNNER, "runner", ManifestError, f"write {declared.runner}"):
+        texts = declared.read_runner()
+        subject.runner = {shown_path(Path(f), workspace.cwd): text for f, text in texts.items()}
     subject.fetch = f"run: mm model verify {name}; then: mm model pull {name}"
     if record is not None:
         subject.root, subject.repo, subject.commit = Path(record.path), record.repo, record.commit
@@ -113,7 +124,7 @@ def model_subject(
             subject.fetch = f"run: mm model verify {name}; then restore the files in {record.path}"
     if site is not None:
         subject.own = packages_of("its own environment", versions, site)
-        subject.others = partial(_others, workspace, site)
+        subject.find_others = partial(_others, workspace, site)
     with _noted(early, Layer.PATCHES, "set", ManifestError, "correct the patch set"):
         subject.sets = tuple(load_patch_sets(declared))
         if subject.sets and files:
@@ -147,7 +158,7 @@ def directory_subject(
             raise UsageError(f"there are no packages of {options.python}", where="--python")
         versions = {name: each.version for name, each in installed(environment).items()}
         subject.own = packages_of(options.python, versions, site)
-        subject.others = partial(_others, workspace, site)
+        subject.find_others = partial(_others, workspace, site)
     if dtype == AUTO:
         dtype = dtype_named(json_object(subject.original("config.json")))
         if dtype not in COMPUTED:
@@ -170,8 +181,9 @@ def _subject(
         conditions=conditions,
         original=lambda name: read_limited(files[name]) if name in files else None,
         load_weights=partial(read_weights, files),
-        others=partial(_others, workspace, None),
-        removed=table.removed,
+        find_others=partial(_others, workspace, None),
+        table=table,
+        platform=platform_name(sys.platform, platform.machine()),
         modules=module_cache(workspace.variables),
         local_models=partial(_local_models, workspace, name),
     )
@@ -218,7 +230,33 @@ def _environment(
         versions = target.packages
         stored = workspace.environments.store.find(target.digest)
         site = site_packages(stored.path) if stored is not None else None
+        marker = stored.marker if stored is not None else None
+        if stored is not None and marker is not None and (reason := damage(stored.path, marker)):
+            evidence, rebuild = Evidence(str(stored.path)), _rebuild(declared.name)
+            known = rule("damaged-environment")
+            early.append(known.matched(evidence, reason=reason, rebuild=rebuild))
     return versions, site
+
+
+def _rebuild(name: str) -> str:
+    return f"run: mm env check {name}; then: mm env sync {name}"
+
+
+def _last_failure(workspace: Workspace, name: str, table: Table) -> Iterator[Finding]:
+    """Yield a note where the newest worker's log of a model ends with a known failure."""
+    log = max(workspace.logs_of(name), key=modified, default=None)
+    if log is None:
+        return
+    with suppress(OSError), log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - MAX_TEXT))
+        text = stream.read(MAX_TEXT).decode("utf-8", "replace").rstrip()
+        # Whatever stands after a trace was said by a job that came later.
+        known = [each for each in match_failures(text, table.failures) if not each.failure.harmless]
+        if known and "\n" not in prepared(text)[known[0].end :]:
+            means, said = known[0].means(name), known[0].said
+            yield rule("last-failure").matched(
+                Evidence(str(log)), means=means, said=said, model=name, log=log
+            )
 
 
 @contextmanager

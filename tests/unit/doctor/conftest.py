@@ -179,7 +179,8 @@ def packages(site, version="4.46.3", files=None, more=("torch",)):
     )
     for name, number in (("transformers", version), ("torch", "2.6.0")):
         metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {number}\n"
-        write(site / f"{name}-{number}.dist-info", {"METADATA": metadata})
+        record = "".join(f"{name}/{file},,\n" for file in (files if name == "transformers" else ()))
+        write(site / f"{name}-{number}.dist-info", {"METADATA": metadata, "RECORD": record})
     for name in more:
         write(site / name, {"__init__.py": "def __getattr__(name): ...\n"})
 

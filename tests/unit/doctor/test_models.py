@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from orchestrator.backends.installed import installed, record_digest
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.lockfile import render_lock, shape_digest
 from orchestrator.doctor import CheckOptions, Layer, examine, explain, hint
@@ -57,6 +58,25 @@ transformers==4.46.3 \\
 torch==2.6.0 \\
     --hash=sha256:{0}
     # via mini
+"""
+
+
+RUNNER = """\
+import json
+
+
+def load(context):
+    import torch
+
+    return torch
+
+
+def run(model, job, *, image, voice, text, many, mode, max_tokens):
+    try:
+        import accelerate
+    except ImportError:
+        accelerate = None
+    return {"text": text}
 """
 
 
@@ -117,6 +137,13 @@ def model(mini, workspace, tmp_path):
     target = workspace.environments.target(made.declared)
     path = models.built(workspace.environments.store, target.digest, "mini")
     packages(path / "lib" / "python3.12" / "site-packages")
+    write(made.declared.env_directory, {"runner.py": RUNNER})
+    marker = models.marker(path, target.digest, "mini")
+    there = installed(path).values()
+    marker.packages.clear()
+    marker.packages.update({each.name: each.version for each in there})
+    marker.records.update({each.name: record_digest(each) for each in there})
+    workspace.environments.store.publish(path, marker)
     made.add()
     return made
 
