@@ -91,7 +91,7 @@ class Code:
         flags = {
             target.id
             for node in assignments
-            if _names_a_device(node.value)
+            if _names_a_device(node.value) and not _moves(node.value)
             for target in node.targets
             if isinstance(target, ast.Name)
         }
@@ -174,6 +174,16 @@ def _names_a_device(node: ast.expr, flags: Collection[str] = ()) -> bool:
     return any(
         name in flags or any(device in name.lower() for device in DEVICES)
         for name in names_in(node)
+    )
+
+
+def _moves(node: ast.expr) -> bool:
+    """Say whether a value is a tensor or module that is sent somewhere, which is no flag."""
+    return any(
+        isinstance(each, ast.Call)
+        and isinstance(each.func, ast.Attribute)
+        and each.func.attr in ("cuda", "cpu", "to")
+        for each in ast.walk(node)
     )
 
 

@@ -62,7 +62,9 @@ def check_modules(subject: Subject, own: Packages | None) -> Results:
 
 def check_runner_modules(subject: Subject) -> Iterator[Finding]:
     """Find the modules of the runner that nothing in the model's environment brings."""
-    own, found = subject.own, set()
+    own = subject.own
+    # What the model's own code imports is looked up for that.
+    found = {each.top for each in subject.imports if not each.guarded}
     imports = [each for code in subject.runner_codes for each in imports_of(code, ENTRIES)]
     for each in imports if own is not None or subject.conditions.versions else ():
         if each.top not in found and not each.guarded and _is_foreign(each, subject):
@@ -91,7 +93,7 @@ def _missing(
     """Yield a finding where no package of the environment, or else of the lock, has a module."""
     versions, brings = subject.conditions.versions, BRINGS.get(top, top).replace("_", "-")
     if own is None:
-        if not _may_be_brought(top, versions):
+        if not may_be_brought(top, versions):
             yield rule("not-locked").matched(evidence, top=top, error=error, brings=brings)
     elif own.find(top, "") is Answer.MISSING:
         name, package = "no-module", locked_package(top, versions)
@@ -102,7 +104,7 @@ def _missing(
         )
 
 
-def _may_be_brought(top: str, versions: Collection[str]) -> bool:
+def may_be_brought(top: str, versions: Collection[str]) -> bool:
     """Say whether the name of a locked package begins or ends as a module's or its package's."""
     stems = {_plain(top), _plain(BRINGS.get(top, top)), "opencv" if top == "cv2" else _plain(top)}
     return any(

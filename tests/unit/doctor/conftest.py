@@ -146,9 +146,12 @@ class Mini:
         path = self.directory / "config.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **keys}, indent=1))
 
-    def look(self, device="cpu", dtype="auto", layers=tuple(Layer)):
+    def subject(self, device="cpu", dtype="auto"):
         options = CheckOptions(device, dtype, self.python and str(self.python))
-        return examine(directory_subject(self.workspace, self.directory, options, table()), layers)
+        return directory_subject(self.workspace, self.directory, options, table())
+
+    def look(self, *arguments, layers=tuple(Layer)):
+        return examine(self.subject(*arguments), layers)
 
     def findings(self, *arguments, **keywords):
         """Return each finding as its layer, effect and sentence."""
