@@ -126,10 +126,10 @@ def _show(context: Context, report: Report) -> None:
         findings = [each for each in report.findings if each.layer is layer]
         if facts or findings:
             context.out(f"\n{layer.value}")
-        for fact in facts:
-            context.out(f"  {_line(fact.text)}")
         for finding in findings:
             _finding(context, finding)
+        for fact in facts:
+            context.out(f"  {_line(fact.text)}")
     context.out(f"\n{_summary(report)}")
 
 
