@@ -230,7 +230,8 @@ def test_a_file_that_is_imported_only_for_some_is_not_loaded(mini):
     mini.edit("modeling_x.py", "if torch.cuda.is_available():", "with torch.no_grad():")
     effects = [each.effect for each in mini.look(layers=[Layer.ENVIRONMENT]).findings]
     assert effects == [Effect.RISK, Effect.RISK]
-    mini.edit("modeling_x.py", "import torch\n", "import torch\nfrom .quantizer import f\n")
+    with (mini.directory / "modeling_x.py").open("a") as stream:
+        stream.write("\n\nfrom .quantizer import f\n")
     assert {each.effect for each in mini.look().findings} == {Effect.STOPS}
 
 
