@@ -20,8 +20,9 @@ from orchestrator.core.devices import AUTO, choose_device
 from orchestrator.core.patching import Conditions
 from orchestrator.core.patching.conditions import problem
 from orchestrator.core.platforms import platform_name
+from orchestrator.doctor.lock_wheels import AskIndex, check_wheels
 from orchestrator.doctor.rules.config import COMPUTED, dtype_named, json_object
-from orchestrator.doctor.rules.findings import Effect, Evidence, Finding, Layer, rule
+from orchestrator.doctor.rules.findings import Effect, Evidence, Fact, Finding, Layer, rule
 from orchestrator.doctor.rules.packages import Packages
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import Table, merged, read_table
@@ -34,6 +35,7 @@ from orchestrator.errors import EnvironmentFailure, ManifestError, MMError, Sour
 from orchestrator.sources.inplace import module_cache
 from orchestrator.sources.patchsets import load_patch_sets
 from orchestrator.system import machine
+from orchestrator.system.files import open_file
 from orchestrator.system.removal import modified
 from orchestrator.workspace import Workspace
 
@@ -50,11 +52,14 @@ class CheckOptions:
         dtype: In which dtype; "auto" for a job's own choice, or, for a directory, the dtype that
             its configuration names, else that of its weights.
         python: The interpreter whose packages are the environment of a directory.
+        ask_index: Asks the index for what the lock of a model lacks, where its environment is not
+            built; None where it is left alone.
     """
 
     device: str = AUTO
     dtype: str = AUTO
     python: str | None = None
+    ask_index: AskIndex | None = None
 
 
 def load_tables(directories: Iterable[ManifestDirectory]) -> Table:
@@ -98,9 +103,9 @@ def model_subject(
     Raises:
         UsageError: When the manifest does not list the device or dtype that was given.
     """
-    early: list[Finding] = []
+    early: list[Finding | Fact] = []
     device, dtype = _chosen(workspace, declared, options, early)
-    versions, site = _environment(workspace, declared, early)
+    versions, site = _environment(workspace, declared, options.ask_index, early)
     early += _last_failure(workspace, declared.name, table)
     name, record = declared.name, None
     if declared.manifest.source is not None:
@@ -207,7 +212,7 @@ def _local_models(workspace: Workspace, but: str) -> list[Path]:
 
 
 def _chosen(
-    workspace: Workspace, declared: Declared, options: CheckOptions, early: list[Finding]
+    workspace: Workspace, declared: Declared, options: CheckOptions, early: list[Finding | Fact]
 ) -> tuple[str, str]:
     manifest, device = declared.manifest, options.device
     if device == AUTO:
@@ -219,7 +224,7 @@ def _chosen(
 
 
 def _environment(
-    workspace: Workspace, declared: Declared, early: list[Finding]
+    workspace: Workspace, declared: Declared, ask: AskIndex | None, early: list[Finding | Fact]
 ) -> tuple[Mapping[str, str], Path | None]:
     """Return the versions that are locked, and the `site-packages` where they are built."""
     versions: Mapping[str, str] = {}
@@ -235,6 +240,8 @@ def _environment(
             evidence, rebuild = Evidence(str(stored.path)), _rebuild(declared.name)
             known = rule("damaged-environment")
             early.append(known.matched(evidence, reason=reason, rebuild=rebuild))
+        if stored is None and ask is not None and not target.mine:
+            early.append(check_wheels(workspace, declared, ask))
     return versions, site
 
 
@@ -247,7 +254,7 @@ def _last_failure(workspace: Workspace, name: str, table: Table) -> Iterator[Fin
     log = max(workspace.logs_of(name), key=modified, default=None)
     if log is None:
         return
-    with suppress(OSError), log.open("rb") as stream:
+    with suppress(OSError), open_file(log) as stream:
         stream.seek(max(0, log.stat().st_size - MAX_TEXT))
         text = stream.read(MAX_TEXT).decode("utf-8", "replace").rstrip()
         # Whatever stands after a trace was said by a job that came later.
@@ -261,7 +268,7 @@ def _last_failure(workspace: Workspace, name: str, table: Table) -> Iterator[Fin
 
 @contextmanager
 def _noted(
-    early: list[Finding], layer: Layer, name: str, kind: type[MMError], fix: str
+    early: list[Finding | Fact], layer: Layer, name: str, kind: type[MMError], fix: str
 ) -> Iterator[None]:
     """Make a finding of an error of a kind, which would refuse a job."""
     try:

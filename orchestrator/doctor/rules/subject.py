@@ -17,7 +17,7 @@ from orchestrator.core.patching import Conditions, Patched, PatchSet
 from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.doctor.rules.code import Code, read_code
 from orchestrator.doctor.rules.config import CONFIGS, modules_named
-from orchestrator.doctor.rules.findings import Evidence, Finding, Layer, rule
+from orchestrator.doctor.rules.findings import Evidence, Fact, Finding, Layer, rule
 from orchestrator.doctor.rules.imports import ImportedName, imports_of
 from orchestrator.doctor.rules.packages import Packages
 from orchestrator.doctor.rules.safetensors import Header
@@ -77,7 +77,7 @@ class Subject:
         runner: The texts of its runner's files, the one that is executed first.
         sets: Its patch sets.
         patched: What those make of its files.
-        early: Findings that were made while it was gathered.
+        early: Facts and findings that were made while it was gathered.
         fetch: The command that fetches its files again.
         rebuild: What makes its own environment anew.
         modules: The user's cache of modules of transformers.
@@ -100,7 +100,7 @@ class Subject:
     runner: Mapping[str, str] = field(default_factory=dict)
     sets: Sequence[PatchSet] = ()
     patched: Patched | None = None
-    early: Sequence[Finding] = ()
+    early: Sequence[Finding | Fact] = ()
     fetch: str = "fetch the files again"
     rebuild: str = "install it again"
     modules: Path = Path()

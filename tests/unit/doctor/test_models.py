@@ -15,8 +15,9 @@ from orchestrator.doctor.gather import model_subject
 from orchestrator.doctor.rules.module_rules import may_be_brought
 from orchestrator.doctor.smallest import smallest_inputs, write_image, write_silence
 from orchestrator.environments import Environments
+from orchestrator.environments.compatibility import LockFinding
 from orchestrator.environments.interpreters import Interpreters
-from orchestrator.errors import JobFailed, UsageError
+from orchestrator.errors import EnvironmentFailure, JobFailed, UsageError
 from orchestrator.sources.model_files import SourceRecord, describe, save_record
 from tests import models
 from tests.unit.doctor.conftest import packages, table, write
@@ -279,6 +280,44 @@ def test_modules_of_a_model_that_is_only_locked(model, workspace, module, found)
 )
 def test_which_package_may_bring_a_module(module, package, found):
     assert may_be_brought(module, {package: "1.0"}) is found
+
+
+@pytest.mark.parametrize(
+    ("found", "said", "fix"),
+    [
+        (None, "the index has the wheels of its lock", ""),
+        (EnvironmentFailure("no network"), "whether its lock has wheels is not known: no netw", ""),
+        (LockFinding("mini", "the lock is old"), "the lock is old", "run: mm env lock mini"),
+        (
+            LockFinding("mini", missing=(("av", "18.1.0", "linux-aarch64"),), fix="platforms: []"),
+            "the index has no wheels of av 18.1.0 (linux-aarch64)",
+            "write platforms: [] in the manifest, then run: mm env lock mini",
+        ),
+    ],
+    ids=["whole", "not-asked", "unfit", "missing"],
+)
+def test_the_index_is_asked_for_the_wheels_of_a_lock_that_is_not_built(
+    model, workspace, found, said, fix
+):
+    def ask(_, declared):
+        assert declared.name == "mini"
+        if isinstance(found, EnvironmentFailure):
+            raise found
+        return found
+
+    def look():
+        options = CheckOptions("cpu", "auto", ask_index=ask)
+        report = examine(model_subject(workspace, model.declared, options, table()))
+        assert [each.remedy for each in report.findings] == ([fix] if fix and not built else [])
+        texts = [*facts(report, "environment"), *(each.finding for each in report.findings)]
+        return any(text.startswith(said) for text in texts)
+
+    built = True
+    assert not look()
+    for stored in workspace.environments.store.all():
+        workspace.environments.store.clear(stored.path)
+    built = False
+    assert look()
 
 
 def damaged(model, *names):
