@@ -31,6 +31,7 @@ from orchestrator.doctor.rules.weight_rules import main_dtype
 from orchestrator.doctor.site_packages import packages_of
 from orchestrator.doctor.subject_files import list_files, read_limited, read_weights
 from orchestrator.environments.health import damage
+from orchestrator.environments.store import MARKER
 from orchestrator.errors import EnvironmentFailure, ManifestError, MMError, SourceError, UsageError
 from orchestrator.sources.inplace import module_cache
 from orchestrator.sources.patchsets import load_patch_sets
@@ -106,7 +107,7 @@ def model_subject(
     early: list[Finding | Fact] = []
     device, dtype = _chosen(workspace, declared, options, early)
     versions, site = _environment(workspace, declared, options.ask_index, early)
-    early += _last_failure(workspace, declared.name, table)
+    early += _last_failure(workspace, declared.name, table, site)
     name, record = declared.name, None
     if declared.manifest.source is not None:
         with _noted(early, Layer.WEIGHTS, "files", SourceError, f"run: mm model pull {name}"):
@@ -249,10 +250,16 @@ def _rebuild(name: str) -> str:
     return f"run: mm env check {name}; then: mm env sync {name}"
 
 
-def _last_failure(workspace: Workspace, name: str, table: Table) -> Iterator[Finding]:
-    """Yield a note where the newest worker's log of a model ends with a known failure."""
+def _last_failure(
+    workspace: Workspace, name: str, table: Table, site: Path | None
+) -> Iterator[Finding]:
+    """Yield a note where the newest worker's log of a model ends with a known failure.
+
+    One that is older than the environment of now, whose `site-packages` is `site`, says nothing.
+    """
     log = max(workspace.logs_of(name), key=modified, default=None)
-    if log is None:
+    built = modified(site.parents[2] / MARKER) if site is not None else 0.0
+    if log is None or modified(log) < built:
         return
     with suppress(OSError), open_file(log) as stream:
         stream.seek(max(0, log.stat().st_size - MAX_TEXT))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 
@@ -350,6 +351,8 @@ def test_the_last_failure_of_a_model(model, workspace, more, found):
     notes = [each for each in model.look().findings if each.id == "last-failure"]
     assert [each.remedy for each in notes] == [f"run: mm doctor mini --error {log}"] * found
     assert model.look().wrong == ()
+    os.utime(log, (0, 0))
+    assert "last-failure" not in [each.id for each in model.look().findings]
 
 
 def test_files_without_a_configuration_are_not_examined(model):
