@@ -272,7 +272,7 @@ def test_the_release_in_use_is_no_remedy(mini, another_environment):
         ("DeepseekOcr2ForConditionalGeneration", True, "linux-x86_64", {"transformers"}),
         ("DeepseekOcr2ForConditionalGeneration", True, "macos-arm64", {"transformers", "mlx-vlm"}),
         ("DeepseekOcr2ForConditionalGeneration", False, "macos-arm64", set()),
-        ("NobodysForCausalLM", True, "macos-arm64", set()),
+        ("UnknownForCausalLM", True, "macos-arm64", set()),
     ],
 )
 def test_a_model_that_packages_implement_themselves(mini, architecture, own_code, platform, found):
