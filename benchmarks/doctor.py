@@ -89,7 +89,7 @@ def alarms(site_packages):
             original=contents.get,
             load_weights=lambda: None,
             own=packages,
-            removed=table.removed,
+            table=table,
         )
         for finding in examine(subject, [Layer.DEVICE, Layer.DTYPES, Layer.API]).findings:
             counts[finding.layer.value] += 1

@@ -64,7 +64,8 @@ def command(
     table = doctor.load_tables(context.catalog.directories)
     if as_job and (target is None or trace is not None):
         raise UsageError("--run needs a MODEL, and no --error", fix="run: mm doctor MODEL --run")
-    options = doctor.CheckOptions(**conditions)
+    ask_index = None if offline or trace is not None or as_job else doctor.ask_for_wheels
+    options = doctor.CheckOptions(**conditions, ask_index=ask_index)
     subject = doctor.find_subject(context, target, options, table) if target is not None else None
     if as_job and (subject is None or subject.manifest is None):
         raise UsageError("--run needs a MODEL, not a directory", fix="run: mm new MODEL")
@@ -126,10 +127,10 @@ def _show(context: Context, report: Report) -> None:
         findings = [each for each in report.findings if each.layer is layer]
         if facts or findings:
             context.out(f"\n{layer.value}")
-        for fact in facts:
-            context.out(f"  {_line(fact.text)}")
         for finding in findings:
             _finding(context, finding)
+        for fact in facts:
+            context.out(f"  {_line(fact.text)}")
     context.out(f"\n{_summary(report)}")
 
 

@@ -16,7 +16,6 @@ from orchestrator.system.files import open_file
 from orchestrator.system.removal import modified
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
     from typing import IO
 
@@ -45,21 +44,15 @@ def command(context: Context, *, name: str, follow: bool, tail: int | None) -> N
 
 def _newest(context: Context, name: str) -> Path:
     """Return the newest log of a model, or of the models of a task."""
-    if logs := list(_logs(context, name)):  # also of a model that is no longer declared
+    if logs := context.logs_of(name):  # also of a model that is no longer declared
         return max(logs, key=modified)
     many = context.catalog.tasks.get(name) or (context.catalog.model(name),)
-    logs = [log for declared in many for log in _logs(context, declared.name)]
+    logs = [log for declared in many for log in context.logs_of(declared.name)]
     if not logs:
         raise UsageError(f"no worker of {name} has left a log", fix=f"run: mm run {name} …")
     newest = max(logs, key=modified)
     context.say(f"{name}: the log of {newest.name.partition('.')[0]}")
     return newest
-
-
-def _logs(context: Context, model: str) -> Iterator[Path]:
-    """Yield the logs of a model; a name has no dot, so that it ends at the first one."""
-    logs = context.worker_logs.glob("*.log")
-    return (log for log in logs if log.name.partition(".")[0] == model)
 
 
 def _print(log: Path, writer: WorkerRecord | None, tail: int | None) -> None:

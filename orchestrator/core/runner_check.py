@@ -6,7 +6,6 @@ Nothing is imported or executed. A function that is imported, decorated or assig
 from __future__ import annotations
 
 import ast
-import sys
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -130,37 +129,3 @@ def _names_bound(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.alias):
             names.add(node.asname or node.name)
     return names
-
-
-class RunnerImport(NamedTuple):
-    """A module of a package that a runner imports: its first name, and where."""
-
-    module: str
-    path: str
-    line: int
-
-
-def runner_imports(files: Mapping[str, str]) -> list[RunnerImport]:
-    """Return the modules that a runner imports whatever happens, each once, by its first name.
-
-    Not those of the standard library or of the runner itself, and not those inside `try`, `if` or
-    a function that it may never call. Files that are no Python are passed over.
-    """
-    found: dict[str, RunnerImport] = {}
-    for path, text in files.items():
-        tree = _parse(path, text)
-        if isinstance(tree, RunnerProblem):
-            continue
-        for node in tree.body:
-            for name in _modules(node):
-                if name not in sys.stdlib_module_names:
-                    found.setdefault(name, RunnerImport(name, path, node.lineno))
-    return list(found.values())
-
-
-def _modules(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name.partition(".")[0] for alias in node.names]
-    if isinstance(node, ast.ImportFrom) and not node.level and node.module:
-        return [node.module.partition(".")[0]]
-    return []

@@ -9,6 +9,7 @@ from orchestrator.doctor.examine import examine
 from orchestrator.doctor.explain import Explanation, explain, hint
 from orchestrator.doctor.gather import CheckOptions, find_subject, load_tables
 from orchestrator.doctor.installation import check_installation
+from orchestrator.doctor.lock_wheels import ask_for_wheels
 from orchestrator.doctor.rules.findings import (
     Effect,
     Finding,
@@ -27,6 +28,7 @@ __all__ = [
     "Finding",
     "Layer",
     "Report",
+    "ask_for_wheels",
     "check_command",
     "check_installation",
     "document",

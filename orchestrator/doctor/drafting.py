@@ -12,6 +12,7 @@ from orchestrator.core import patching
 from orchestrator.core.patching import Patch, PatchSet, State, read_patch_set
 from orchestrator.doctor.examine import examine
 from orchestrator.doctor.rules.findings import Finding, slug
+from orchestrator.doctor.rules.packages import TRANSFORMERS
 from orchestrator.doctor.rules.patches import patch_set_yaml
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.errors import SourceError, UsageError
@@ -52,7 +53,8 @@ def draft(subject: Subject, name: str) -> Draft:
             f"no finding about {subject.name} can be fixed by a patch",
             fix=f"run: mm doctor {subject.name}",
         )
-    text = patch_set_yaml(name, subject.name, check_command(subject), patches)
+    version = subject.conditions.versions.get(TRANSFORMERS, "")
+    text = patch_set_yaml(name, subject.name, check_command(subject), version, patches)
     # What is written is read as `mm patch check` will read it.
     made = read_patch_set(text.encode("utf-8"), file=f"{name}.yaml", stem=name)
     left = tuple(each for each in report.wrong if each.patch is None)

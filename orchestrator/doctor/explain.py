@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ from orchestrator.catalog import Declared
 from orchestrator.doctor.examine import examine
 from orchestrator.doctor.gather import CheckOptions, load_tables, model_subject
 from orchestrator.doctor.rules.findings import Evidence, Finding, Layer, document
+from orchestrator.doctor.rules.module_rules import BRINGS
+from orchestrator.doctor.rules.packages import TRANSFORMERS, Answer
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import Table
 from orchestrator.doctor.rules.traces import Match, frames, match_failures
@@ -34,12 +37,14 @@ class Explanation:
         confirmed: What the layer of the failure finds in the model; empty where nothing was
             found, or no model was named.
         checked: The model that was checked; empty for none.
+        refuted: Whether the model shows that the failure has another cause than its words name.
     """
 
     match: Match
     where: Evidence | None
     confirmed: tuple[Finding, ...] = ()
     checked: str = ""
+    refuted: bool = False
 
     @property
     def model(self) -> str:
@@ -59,11 +64,11 @@ class Explanation:
 
     def hint(self) -> str:
         """Return one line for the user whose job has just failed."""
+        # What is wrong with the environment itself is closer to the cause than the words.
+        seen = [each for each in self.confirmed if each.layer is Layer.ENVIRONMENT][:1]
+        means = seen[0].finding if seen else self.match.means(self.model)
         place = f" ({self.where.file.rpartition('/')[2]}:{self.where.line})" if self.where else ""
-        return (
-            f"hint: {self.match.means(self.model)}{place}; {self.remedy}; "
-            f"more: mm doctor {self.model}"
-        )
+        return f"hint: {means}{place}; {self.remedy}; more: mm doctor {self.model}"
 
     def document(self) -> dict[str, Any]:
         """Return the explanation as JSON has it."""
@@ -95,9 +100,38 @@ def explain(text: str, table: Table, subject: Subject | None = None) -> list[Exp
         layers = ALSO.get(layer, (layer,))
         # The layer's own findings come before those of its neighbours.
         seen = sorted(examine(subject, layers).wrong, key=lambda each: layers.index(each.layer))
+        seen = [each for each in seen if _is_about(each, match)]
         own = frozenset(name.rpartition("/")[2] for name in subject.files)
-        found.append(Explanation(match, _where(text, own), tuple(seen), subject.name))
+        refuted = not seen and (match.failure.confirm or _is_there(match, subject))
+        found.append(Explanation(match, _where(text, own), tuple(seen), subject.name, refuted))
     return found
+
+
+NAMING = ("name", "attribute", "module", "packages", "package", "file", "shard")
+"""The groups of patterns that name what is missing."""
+
+
+def _named(match: Match) -> set[str]:
+    """Return what the words of a failure say is missing, modules by their first names as well."""
+    found = next((match.groups[group] for group in NAMING if match.groups.get(group)), "")
+    words = {word.strip() for word in found.split(",")} - {""}
+    tops = {word.partition(".")[0] for word in words if "/" not in word} - {TRANSFORMERS}
+    return {*words, *tops, *(BRINGS[top] for top in tops if top in BRINGS)}
+
+
+def _is_about(finding: Finding, match: Match) -> bool:
+    """Say whether a finding names what a failure names, if that names anything."""
+    named = _named(match)
+    text = "\n".join([finding.finding, *(each.quote for each in finding.evidence)])
+    return not named or any(re.search(rf"\b{re.escape(word)}\b", text) for word in named)
+
+
+def _is_there(match: Match, subject: Subject) -> bool:
+    """Say whether the environment has the module that a failure says it has not."""
+    module = match.groups.get("module", "")
+    if subject.own is None or not module or Layer(match.failure.layer) is not Layer.ENVIRONMENT:
+        return False
+    return subject.own.find(module, "") is Answer.OFFERED
 
 
 def _where(text: str, own: frozenset[str]) -> Evidence | None:
@@ -137,7 +171,8 @@ def hint(
         if not known or known[0].failure.harmless:
             return None
         subject = model_subject(workspace, declared, CheckOptions(device, dtype), table)
-        return explain(text, table, subject)[0].hint()
+        found = explain(text, table, subject)[0]
+        return None if found.refuted else found.hint()
     except MMError as broken:
         # The job's own error is what the user must see; it is raised after this line.
         return f"no hint: {broken}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,23 +14,30 @@ from pathlib import Path
 from orchestrator.backends.installed import installed, site_packages
 from orchestrator.catalog import Declared, ManifestDirectory
 from orchestrator.catalog.directories import SUFFIX
-from orchestrator.catalog.manifest_files import manifest_files, read_plain
+from orchestrator.catalog.manifest_files import manifest_files, read_plain, shown_path
 from orchestrator.core import patching
 from orchestrator.core.devices import AUTO, choose_device
 from orchestrator.core.patching import Conditions
 from orchestrator.core.patching.conditions import problem
+from orchestrator.core.platforms import platform_name
+from orchestrator.doctor.lock_wheels import AskIndex, check_wheels
 from orchestrator.doctor.rules.config import COMPUTED, dtype_named, json_object
-from orchestrator.doctor.rules.findings import Effect, Finding, Layer
+from orchestrator.doctor.rules.findings import Effect, Evidence, Fact, Finding, Layer, rule
 from orchestrator.doctor.rules.packages import Packages
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import Table, merged, read_table
+from orchestrator.doctor.rules.traces import MAX_TEXT, match_failures, prepared
 from orchestrator.doctor.rules.weight_rules import main_dtype
 from orchestrator.doctor.site_packages import packages_of
 from orchestrator.doctor.subject_files import list_files, read_limited, read_weights
+from orchestrator.environments.health import damage
+from orchestrator.environments.store import MARKER
 from orchestrator.errors import EnvironmentFailure, ManifestError, MMError, SourceError, UsageError
 from orchestrator.sources.inplace import module_cache
 from orchestrator.sources.patchsets import load_patch_sets
 from orchestrator.system import machine
+from orchestrator.system.files import open_file
+from orchestrator.system.removal import modified
 from orchestrator.workspace import Workspace
 
 TABLES = "doctor"
@@ -44,11 +53,14 @@ class CheckOptions:
         dtype: In which dtype; "auto" for a job's own choice, or, for a directory, the dtype that
             its configuration names, else that of its weights.
         python: The interpreter whose packages are the environment of a directory.
+        ask_index: Asks the index for what the lock of a model lacks, where its environment is not
+            built; None where it is left alone.
     """
 
     device: str = AUTO
     dtype: str = AUTO
     python: str | None = None
+    ask_index: AskIndex | None = None
 
 
 def load_tables(directories: Iterable[ManifestDirectory]) -> Table:
@@ -92,9 +104,10 @@ def model_subject(
     Raises:
         UsageError: When the manifest does not list the device or dtype that was given.
     """
-    early: list[Finding] = []
+    early: list[Finding | Fact] = []
     device, dtype = _chosen(workspace, declared, options, early)
-    versions, site = _environment(workspace, declared, early)
+    versions, site = _environment(workspace, declared, options.ask_index, early)
+    early += _last_failure(workspace, declared.name, table, site)
     name, record = declared.name, None
     if declared.manifest.source is not None:
         with _noted(early, Layer.WEIGHTS, "files", SourceError, f"run: mm model pull {name}"):
@@ -106,6 +119,10 @@ def model_subject(
     subject = _subject(workspace, table, name, files, Conditions(device, dtype, versions))
     subject.manifest = declared.manifest
     subject.early = early
+    subject.rebuild = _rebuild(name)
+    with _noted(early, Layer.RUNNER, "runner", ManifestError, f"write {declared.runner}"):
+        texts = declared.read_runner()
+        subject.runner = {shown_path(Path(f), workspace.cwd): text for f, text in texts.items()}
     subject.fetch = f"run: mm model verify {name}; then: mm model pull {name}"
     if record is not None:
         subject.root, subject.repo, subject.commit = Path(record.path), record.repo, record.commit
@@ -113,7 +130,7 @@ def model_subject(
             subject.fetch = f"run: mm model verify {name}; then restore the files in {record.path}"
     if site is not None:
         subject.own = packages_of("its own environment", versions, site)
-        subject.others = partial(_others, workspace, site)
+        subject.find_others = partial(_others, workspace, site)
     with _noted(early, Layer.PATCHES, "set", ManifestError, "correct the patch set"):
         subject.sets = tuple(load_patch_sets(declared))
         if subject.sets and files:
@@ -147,7 +164,7 @@ def directory_subject(
             raise UsageError(f"there are no packages of {options.python}", where="--python")
         versions = {name: each.version for name, each in installed(environment).items()}
         subject.own = packages_of(options.python, versions, site)
-        subject.others = partial(_others, workspace, site)
+        subject.find_others = partial(_others, workspace, site)
     if dtype == AUTO:
         dtype = dtype_named(json_object(subject.original("config.json")))
         if dtype not in COMPUTED:
@@ -170,8 +187,9 @@ def _subject(
         conditions=conditions,
         original=lambda name: read_limited(files[name]) if name in files else None,
         load_weights=partial(read_weights, files),
-        others=partial(_others, workspace, None),
-        removed=table.removed,
+        find_others=partial(_others, workspace, None),
+        table=table,
+        platform=platform_name(sys.platform, platform.machine()),
         modules=module_cache(workspace.variables),
         local_models=partial(_local_models, workspace, name),
     )
@@ -195,7 +213,7 @@ def _local_models(workspace: Workspace, but: str) -> list[Path]:
 
 
 def _chosen(
-    workspace: Workspace, declared: Declared, options: CheckOptions, early: list[Finding]
+    workspace: Workspace, declared: Declared, options: CheckOptions, early: list[Finding | Fact]
 ) -> tuple[str, str]:
     manifest, device = declared.manifest, options.device
     if device == AUTO:
@@ -207,7 +225,7 @@ def _chosen(
 
 
 def _environment(
-    workspace: Workspace, declared: Declared, early: list[Finding]
+    workspace: Workspace, declared: Declared, ask: AskIndex | None, early: list[Finding | Fact]
 ) -> tuple[Mapping[str, str], Path | None]:
     """Return the versions that are locked, and the `site-packages` where they are built."""
     versions: Mapping[str, str] = {}
@@ -218,12 +236,46 @@ def _environment(
         versions = target.packages
         stored = workspace.environments.store.find(target.digest)
         site = site_packages(stored.path) if stored is not None else None
+        marker = stored.marker if stored is not None else None
+        if stored is not None and marker is not None and (reason := damage(stored.path, marker)):
+            evidence, rebuild = Evidence(str(stored.path)), _rebuild(declared.name)
+            known = rule("damaged-environment")
+            early.append(known.matched(evidence, reason=reason, rebuild=rebuild))
+        if stored is None and ask is not None and not target.mine:
+            early.append(check_wheels(workspace, declared, ask))
     return versions, site
+
+
+def _rebuild(name: str) -> str:
+    return f"run: mm env check {name}; then: mm env sync {name}"
+
+
+def _last_failure(
+    workspace: Workspace, name: str, table: Table, site: Path | None
+) -> Iterator[Finding]:
+    """Yield a note where the newest worker's log of a model ends with a known failure.
+
+    One that is older than the environment of now, whose `site-packages` is `site`, says nothing.
+    """
+    log = max(workspace.logs_of(name), key=modified, default=None)
+    built = modified(site.parents[2] / MARKER) if site is not None else 0.0
+    if log is None or modified(log) < built:
+        return
+    with suppress(OSError), open_file(log) as stream:
+        stream.seek(max(0, log.stat().st_size - MAX_TEXT))
+        text = stream.read(MAX_TEXT).decode("utf-8", "replace").rstrip()
+        # Whatever stands after a trace was said by a job that came later.
+        known = [each for each in match_failures(text, table.failures) if not each.failure.harmless]
+        if known and "\n" not in prepared(text)[known[0].end :]:
+            means, said = known[0].means(name), known[0].said
+            yield rule("last-failure").matched(
+                Evidence(str(log)), means=means, said=said, model=name, log=log
+            )
 
 
 @contextmanager
 def _noted(
-    early: list[Finding], layer: Layer, name: str, kind: type[MMError], fix: str
+    early: list[Finding | Fact], layer: Layer, name: str, kind: type[MMError], fix: str
 ) -> Iterator[None]:
     """Make a finding of an error of a kind, which would refuse a job."""
     try:

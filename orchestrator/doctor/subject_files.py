@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.doctor.rules.safetensors import Damaged, read_header
 from orchestrator.doctor.rules.subject import MAX_TEXT, Weights
-from orchestrator.doctor.rules.weight_rules import INDEX, MAX_INDEX, PICKLED, POINTER, SUFFIX
+from orchestrator.doctor.rules.weight_rules import INDEXES, MAX_INDEX, PICKLED, POINTER, SUFFIX
 from orchestrator.errors import UsageError
 from orchestrator.system.files import open_file
 
@@ -58,7 +58,7 @@ def read_weights(files: Mapping[str, Path]) -> Weights:
     for name, path in sorted(files.items()):
         if name.endswith((SUFFIX, *PICKLED)):
             _read_header(name, path, found)
-        elif name.endswith(INDEX) and (data := read_limited(path, MAX_INDEX)) is not None:
+        elif name.endswith(INDEXES) and (data := read_limited(path, MAX_INDEX)) is not None:
             found.indexes[name] = data
     return found
 

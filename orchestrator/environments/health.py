@@ -44,11 +44,18 @@ def unhealthy(
     marker = store.marker(path)
     if marker is None:
         return _bad_marker(path)
-    return (
-        _bad_interpreter(path, marker, variables)
-        or difference(path, marker.packages)
-        or _bad_files(path, marker, full=full)
-    )
+    return _bad_interpreter(path, marker, variables) or damage(path, marker, full=full)
+
+
+def damage(path: Path, marker: Marker, *, full: bool = False) -> str | None:
+    """Return how the packages of the environment at `path` differ from what was built, or None.
+
+    Args:
+        path: Its directory.
+        marker: What was built.
+        full: Whether to read every file and compare its hash.
+    """
+    return difference(path, marker.packages) or _bad_files(path, marker, full=full)
 
 
 def _bad_marker(path: Path) -> str:

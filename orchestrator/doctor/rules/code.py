@@ -91,7 +91,7 @@ class Code:
         flags = {
             target.id
             for node in assignments
-            if _names_a_device(node.value)
+            if _names_a_device(node.value) and not _moves(node.value)
             for target in node.targets
             if isinstance(target, ast.Name)
         }
@@ -135,7 +135,7 @@ class Code:
                     return True
             elif isinstance(above, ast.BoolOp) and any(map(test, _until(above.values, child))):
                 return True  # the parts of `a and b and c` before this one are evaluated first
-            if isinstance(child, ast.stmt) and _left_before(getattr(above, field), child, test):
+            if isinstance(child, ast.stmt) and left_before(getattr(above, field), child, test):
                 return True
             child = above
         return False
@@ -177,6 +177,16 @@ def _names_a_device(node: ast.expr, flags: Collection[str] = ()) -> bool:
     )
 
 
+def _moves(node: ast.expr) -> bool:
+    """Say whether a value is a tensor or module that is sent somewhere, which is no flag."""
+    return any(
+        isinstance(each, ast.Call)
+        and isinstance(each.func, ast.Attribute)
+        and each.func.attr in ("cuda", "cpu", "to")
+        for each in ast.walk(node)
+    )
+
+
 def _until(nodes: Iterable[_Node], child: ast.AST) -> Iterator[_Node]:
     for node in nodes:
         if node is child:
@@ -184,13 +194,20 @@ def _until(nodes: Iterable[_Node], child: ast.AST) -> Iterator[_Node]:
         yield node
 
 
-def _left_before(block: object, child: ast.stmt, test: Test) -> bool:
-    """Say whether an earlier statement of the same block leaves it after such a condition."""
+def left_before(block: object, child: ast.stmt, test: Test, *, asserts: bool = True) -> bool:
+    """Say whether an earlier statement of the same block leaves it after such a condition.
+
+    Args:
+        block: The statements.
+        child: One of them.
+        test: Says of a condition whether it is such a one.
+        asserts: Whether an `assert` of the condition counts as well.
+    """
     if not isinstance(block, list):
         return False
     return any(
         test(statement.test)
         for statement in _until(block, child)
-        if isinstance(statement, ast.Assert)
+        if (asserts and isinstance(statement, ast.Assert))
         or (isinstance(statement, ast.If) and isinstance(statement.body[-1], _LEAVES))
     )

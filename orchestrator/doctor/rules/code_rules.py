@@ -15,7 +15,8 @@ import msgspec
 
 from orchestrator.core.units import counted
 from orchestrator.doctor.rules.code import Code, dotted, names_in
-from orchestrator.doctor.rules.findings import Fact, Layer, Results, rule
+from orchestrator.doctor.rules.dtype_tests import is_unreached
+from orchestrator.doctor.rules.findings import Effect, Fact, Layer, Results, rule
 from orchestrator.doctor.rules.places import OWN, CodeRule, Place, finding, places
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import RemovedApi, filled, is_removed
@@ -114,16 +115,16 @@ def _on_own_device(node: ast.Call) -> ast.Call:
     return made
 
 
-def _device_is_asked(code: Code, node: ast.AST) -> bool:
+def _device_is_asked(code: Code, node: ast.AST, dtype: str) -> bool:
     # A function that is named for CUDA is called where there is CUDA.
     named = CUDA in code.function(node).rpartition(".")[2].lower()
-    return named or code.guarded(node, code.asks_for_device)
+    asked = named or code.guarded(node, code.asks_for_device)
+    return asked or is_unreached(code, node, dtype)
 
 
-_device_rule = partial(CodeRule, guarded=_device_is_asked, own="device")
-
-
-def _device_rules() -> tuple[CodeRule, ...]:
+def _device_rules(dtype: str) -> tuple[CodeRule, ...]:
+    guarded = partial(_device_is_asked, dtype=dtype)
+    _device_rule = partial(CodeRule, guarded=guarded, own="device")
     return (
         _device_rule(rule=rule("cuda-call"), match=_cuda_call),
         _device_rule(rule=rule("cuda-device"), match=_cuda_device),
@@ -135,13 +136,16 @@ def _device_rules() -> tuple[CodeRule, ...]:
 def check_devices(subject: Subject) -> Results:
     """Find the places that assume a CUDA GPU; on one, they are only counted."""
     total = behind = 0
-    rules = _device_rules()
+    rules = _device_rules(subject.conditions.dtype)
     for code in subject.codes:
         for kind, found, guarded in places(code, *rules):
             total += len(found) + guarded
             behind += guarded
             if found and subject.conditions.device != CUDA:
-                yield finding(kind, code, found, subject)
+                made = finding(kind, code, found, subject)
+                if code.name not in subject.loaded:
+                    made = msgspec.structs.replace(made, effect=Effect.RISK)
+                yield made
     if total:
         names = f"{counted(total, 'place')} in the code name{'s' if total == 1 else ''} CUDA"
         asked = f", {behind} of them behind a test or a try" if behind else ""
@@ -224,11 +228,12 @@ def check_apis(subject: Subject) -> Results:
     """Find uses of attributes that the packages at hand have removed.
 
     Where the installed module still defines the name, the module is believed and not the table.
+    What the other environments have removed is a fact, each release once.
     """
     own = {name for code in subject.codes for name in _defined(code)}
-    for api in subject.removed:
-        version = subject.conditions.versions.get(api.package)
-        if not api.of or version is None or api.name in own:
+    for api in subject.table.removed:
+        version = subject.conditions.versions.get(api.package, "")
+        if not api.of or api.name in own:
             continue
         kind = _attribute_rule(api)
         used = [
@@ -240,8 +245,15 @@ def check_apis(subject: Subject) -> Results:
             for code, found in used:
                 yield finding(kind, code, found, subject, api=api, version=version)
         else:
-            text = f"{api.name} is used and there, and gone from {api.since} on"
+            there = " and there" if version else ""
+            text = f"{api.name} is used{there}, and gone from {api.since} on"
             yield Fact(Layer.API, text)
+        number = counted(sum(len(found) for _, found in used), "place")
+        others = {each.versions.get(api.package, ""): each for each in subject.others}
+        for other, packages in sorted(others.items()):
+            if is_removed(api, other) and not _defines(packages.text(api.module), api.name):
+                text = f"{api.of}.{api.name}, used at {number}, is gone in {api.package} {other}"
+                yield Fact(Layer.API, f"{text} ({packages.label})")
 
 
 def _defined(code: Code) -> Iterator[str]:

@@ -42,6 +42,12 @@ FLASH = re.compile(r"flash_attention_\d")
 
 def check_configuration(subject: Subject) -> Results:
     """Check every configuration file of a model."""
+    if not subject.configs and "config.json" not in subject.files:
+        if subject.manifest is None:
+            yield rule("not-examined").matched(Evidence(subject.name), directory=subject.name)
+        elif subject.files:
+            text = "its files have no config.json: their code and configuration are not examined"
+            yield Fact(Layer.CONFIGURATION, text)
     for name, data in subject.configs.items():
         try:
             config = read_config(name, data)

@@ -25,6 +25,7 @@ class Layer(enum.Enum):
 
     INSTALLATION = "installation"
     ENVIRONMENT = "environment"
+    RUNNER = "runner"
     API = "api"
     DEVICE = "device"
     CONFIGURATION = "configuration"

@@ -6,7 +6,6 @@ be absent somewhere, and are kept apart.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from orchestrator.core.patching import Patch
@@ -14,18 +13,11 @@ from orchestrator.core.patching.patch_set import PythonEdit
 from orchestrator.doctor.rules.config import json_object
 from orchestrator.doctor.rules.findings import Effect, Fact, Finding, Layer, Results, listed, rule
 from orchestrator.doctor.rules.imports import ImportedName
+from orchestrator.doctor.rules.module_rules import WHEN_CALLED, check_modules
 from orchestrator.doctor.rules.packages import TRANSFORMERS, Answer, Packages
 from orchestrator.doctor.rules.patches import fitted
 from orchestrator.doctor.rules.subject import Subject
 from orchestrator.doctor.rules.tables import is_removed
-
-BRINGS = {
-    "PIL": "pillow", "cv2": "opencv-python-headless", "yaml": "pyyaml", "sklearn": "scikit-learn",
-    "skimage": "scikit-image", "flash_attn": "flash-attn", "google": "protobuf",
-    "sentence_transformers": "sentence-transformers", "fitz": "pymupdf", "bs4": "beautifulsoup4",
-}  # fmt: skip
-"""The packages of modules that have another name."""
-
 
 MISSING, GUARDED, UNKNOWN = (
     "missing",
@@ -34,12 +26,10 @@ MISSING, GUARDED, UNKNOWN = (
 )
 """Why a name is not there."""
 
-WHEN_CALLED = ", when the function that imports it is called"
-
 
 def check_environment(subject: Subject) -> Results:
     """Check what the code asks for against the model's own environment and every other one."""
-    own, others = subject.own, subject.others()
+    own, others = subject.own, subject.others
     if subject.manifest is not None and own is None and subject.conditions.versions:
         text = "its environment is not built yet; names cannot be looked up in it"
         yield Fact(Layer.ENVIRONMENT, text)
@@ -55,8 +45,7 @@ def check_environment(subject: Subject) -> Results:
     yield from _check_requirements(subject)
     yield from _check_files(subject)
     yield from _check_names(subject, own, others, written)
-    if own is not None:
-        yield from _check_modules(subject, own)
+    yield from check_modules(subject, own)
 
 
 def _check_names(
@@ -84,7 +73,7 @@ def _check_names(
             *(name.evidence for name in found[MISSING][:3]),
             version=packages.transformers,
             names=listed(name.name for name in found[MISSING]),
-            pin=f"; it was written with {written}" if written else "",
+            pin=f"; it was written with {written}" if written not in ("", *seen) else "",
         )
 
 
@@ -117,9 +106,9 @@ def _missing(
 ) -> Finding:
     patch = _renaming(name, own, subject)
     remedies = ["a patch that takes what is in its place"] if patch is not None else []
-    if good is not None:
+    if good is not None and good.transformers != own.transformers:
         remedies.append(f"pin {TRANSFORMERS}=={good.transformers}, which has all of them")
-    elif written:
+    elif written and written != own.transformers:
         remedies.append(f"pin {TRANSFORMERS}=={written}, with which the model was written")
     same = (name.module, name.name, 0)
     return rule("no-name").matched(
@@ -129,13 +118,13 @@ def _missing(
         missing=name,
         version=own.transformers,
         called=WHEN_CALLED if name.called else "",
-        remedies=" or ".join(remedies) or f"pin a release of {TRANSFORMERS} that has it",
+        remedies=" or ".join(remedies) or f"pin another release of {TRANSFORMERS}, which has it",
     )
 
 
 def _renaming(name: ImportedName, own: Packages, subject: Subject) -> Patch | None:
     """Return the patch that takes the name that stands in the place of a removed one."""
-    for api in subject.removed:
+    for api in subject.table.removed:
         same = (api.module, api.name, api.of) == (name.module, name.name, "")
         if not same or not api.replacement or not is_removed(api, own.transformers):
             continue
@@ -151,41 +140,6 @@ def _renaming(name: ImportedName, own: Packages, subject: Subject) -> Patch | No
         )
         return fitted(patch, code.data, subject.conditions)
     return None
-
-
-def _check_modules(subject: Subject, own: Packages) -> Iterator[Finding]:
-    """Find modules that nothing in the environment brings."""
-    found: set[str] = set()
-    for each in subject.imports:
-        top = each.top
-        known = each.level or top in sys.stdlib_module_names or f"{top}.py" in subject.files
-        if known or top in found:
-            continue
-        error = _error_without(each, own)
-        if error and own.find(top, "") is Answer.MISSING:
-            found.add(top)
-            yield rule("no-module").matched(
-                each.evidence,
-                effect=Effect.RISK if error.endswith(WHEN_CALLED) else Effect.STOPS,
-                top=top,
-                error=error,
-                brings=BRINGS.get(top, top),
-            )
-
-
-def _error_without(name: ImportedName, own: Packages) -> str:
-    """Return the error where a module is not there; nothing where that is expected.
-
-    transformers looks through a model's files before it imports them, functions included, and
-    refuses a model of which a package is missing; what stands in a `try` it passes over.
-    """
-    reads_all = own.reads_every_import
-    passed_over = reads_all is False and name.aliased
-    if reads_all is not None and not name.tried and not passed_over:
-        return "ImportError: This modeling file requires the following packages"
-    if name.guarded:
-        return ""
-    return f"ModuleNotFoundError{WHEN_CALLED if name.called else ', when the file is imported'}"
 
 
 def _check_files(subject: Subject) -> Iterator[Finding]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from orchestrator.doctor.rules.code import Code, dotted, names_in
+from orchestrator.doctor.rules.code import Code, dotted
 from orchestrator.doctor.rules.findings import Evidence
 
 
@@ -21,9 +21,6 @@ class ImportedName:
         evidence: Where.
         guarded: Whether it stands behind `try` or a test, so that its absence is expected.
         called: Whether it is taken when a function is called, and not at the import of the file.
-        tried: Whether it stands in a `try`, or behind transformers' own `is_…_available`, which is
-            by which transformers itself knows what a file can do without.
-        aliased: Whether it is `import x as y`, which older releases of transformers pass over.
     """
 
     module: str
@@ -32,8 +29,6 @@ class ImportedName:
     evidence: Evidence
     guarded: bool
     called: bool
-    tried: bool = True
-    aliased: bool = False
 
     @property
     def top(self) -> str:
@@ -54,23 +49,30 @@ class ImportedName:
         return found
 
 
-def imports_of(code: Code) -> list[ImportedName]:
-    """Return every name that the file imports, in its order."""
+def imports_of(code: Code, entries: Collection[str] = ()) -> list[ImportedName]:
+    """Return every name that the file imports, in its order.
+
+    Args:
+        code: The file.
+        entries: Its functions that are called whenever it is loaded.
+    """
     found: list[ImportedName] = []
     modules: dict[str, str] = {}
     for node in code.nodes:
         if isinstance(node, ast.Import):
-            found += _imported(code, node)
+            found += _imported(code, node, entries)
             for alias in node.names:
                 top = alias.name.partition(".")[0]
                 modules[alias.asname or top] = alias.name if alias.asname else top
         elif isinstance(node, ast.ImportFrom):
-            found += _imported(code, node)
+            found += _imported(code, node, entries)
     found += _attributes(code, modules)
     return sorted(found, key=lambda each: each.evidence.line)
 
 
-def _imported(code: Code, node: ast.Import | ast.ImportFrom) -> Iterator[ImportedName]:
+def _imported(
+    code: Code, node: ast.Import | ast.ImportFrom, entries: Collection[str]
+) -> Iterator[ImportedName]:
     for alias in node.names:
         module, name, level = alias.name, "", 0
         if isinstance(node, ast.ImportFrom):
@@ -81,14 +83,8 @@ def _imported(code: Code, node: ast.Import | ast.ImportFrom) -> Iterator[Importe
             level,
             code.evidence(alias),
             guarded=code.guarded(node, _any_test),
-            called=bool(code.function(node)),
-            tried=code.guarded(node, _availability),
-            aliased=isinstance(node, ast.Import) and alias.asname is not None,
+            called=code.function(node) not in ("", *entries),
         )
-
-
-def _availability(test: ast.expr) -> bool:
-    return any(name.startswith("is_") and name.endswith("available") for name in names_in(test))
 
 
 def _any_test(test: ast.expr) -> bool:
@@ -100,11 +96,15 @@ def _attributes(code: Code, modules: Mapping[str, str]) -> Iterator[ImportedName
     """Yield what is reached through imported modules: `transformers.X`, `getattr(module, "X")`.
 
     Only what begins with a capital letter, by which classes are known: a chain of attributes may
-    leave the modules anywhere.
+    leave the modules anywhere. What the file itself puts there need not be in the package.
     """
+    attributes = [node for node in code.nodes if isinstance(node, ast.Attribute)]
+    stored = {dotted(node) for node in attributes if isinstance(node.ctx, ast.Store)}
     for node in code.nodes:
         if isinstance(node, ast.Attribute) and node.attr[:1].isupper():
             chain, name = dotted(node.value), node.attr
+            if dotted(node) in stored:
+                continue
         elif (
             isinstance(node, ast.Call)
             and dotted(node.func) == "getattr"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import NamedTuple
 
 from orchestrator.doctor.rules.exports import Exports, exports_of
@@ -58,17 +57,6 @@ class Packages:
     def transformers(self) -> str:
         """The version of transformers, or nothing."""
         return self.versions.get(TRANSFORMERS, "")
-
-    @cached_property
-    def reads_every_import(self) -> bool | None:
-        """Whether transformers reads every import of a model's files before it loads them.
-
-        Those in functions too, by syntax tree. Older releases go by patterns, which pass over
-        `import x as y`; None where there is no transformers.
-        """
-        if not self.transformers:
-            return None
-        return "ast.parse" in (self.text("transformers.dynamic_module_utils") or "")
 
     def text(self, module: str) -> str | None:
         """Return a module's text, or None where there is none."""

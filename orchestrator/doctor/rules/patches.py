@@ -53,13 +53,16 @@ def fitted(patch: Patch, data: bytes, conditions: Conditions) -> Patch | None:
     return msgspec.structs.replace(patch, expect=outcome.matches + outcome.there)
 
 
-def patch_set_yaml(name: str, subject: str, check: str, patches: Sequence[Patch]) -> str:
+def patch_set_yaml(
+    name: str, subject: str, check: str, version: str, patches: Sequence[Patch]
+) -> str:
     """Return the text of a patch set.
 
     Args:
         name: Its name.
         subject: The model or directory that it is for.
         check: The command that tries it.
+        version: The release of transformers that it was drafted for; empty where none is known.
         patches: Its patches, each with its reason.
     """
     import yaml
@@ -68,7 +71,7 @@ def patch_set_yaml(name: str, subject: str, check: str, patches: Sequence[Patch]
         f"# A draft from mm doctor for {shortened(subject)}.\n"
         f"# Read each patch, edit it, and try it: {shortened(check)}\n"
         "# Say under proved: with which versions you have seen right answers, as in\n"
-        '#   proved: {transformers: "==4.46.3"}\n'
+        f'#   proved: {{transformers: "=={version or "VERSION"}"}}\n'
         "# docs/patches.md describes each key.\n"
     )
     document = {"name": name, "patches": [_written(patch) for patch in patches]}

@@ -6,8 +6,9 @@ Files are read through functions that the caller hands in, each when a rule firs
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,11 +17,11 @@ from orchestrator.core.patching import Conditions, Patched, PatchSet
 from orchestrator.core.patching.conflict import PatchConflict
 from orchestrator.doctor.rules.code import Code, read_code
 from orchestrator.doctor.rules.config import CONFIGS, modules_named
-from orchestrator.doctor.rules.findings import Evidence, Finding, Layer, rule
+from orchestrator.doctor.rules.findings import Evidence, Fact, Finding, Layer, rule
 from orchestrator.doctor.rules.imports import ImportedName, imports_of
 from orchestrator.doctor.rules.packages import Packages
 from orchestrator.doctor.rules.safetensors import Header
-from orchestrator.doctor.rules.tables import RemovedApi
+from orchestrator.doctor.rules.tables import Table
 
 MAX_TEXT = 16 << 20
 """Bytes of a file of code or configuration that is read; longer ones are no such files."""
@@ -45,6 +46,16 @@ class Weights:
     indexes: dict[str, bytes] = field(default_factory=dict)
 
 
+@dataclass
+class _CodeRead:
+    """The files of code: parsed, broken, what they import, which are imported for certain."""
+
+    codes: dict[str, Code] = field(default_factory=dict)
+    broken: dict[str, Finding] = field(default_factory=dict)
+    imports: list[ImportedName] = field(default_factory=list)
+    loaded: set[str] = field(default_factory=set)
+
+
 @dataclass(kw_only=True)
 class Subject:
     """What is checked.
@@ -60,12 +71,15 @@ class Subject:
         repo: Where its files were pulled from; empty for a directory of the user's.
         commit: The commit that was pulled; empty for a directory of the user's.
         own: The environment that is its own; None where it is not built or not known.
-        others: Returns the other environments that are built.
-        removed: What is known to have gone from packages.
+        find_others: Returns the other environments that are built.
+        table: What is known of packages: which names are gone, which models they implement.
+        platform: The platform of this machine, as manifests name it.
+        runner: The texts of its runner's files, the one that is executed first.
         sets: Its patch sets.
         patched: What those make of its files.
-        early: Findings that were made while it was gathered.
+        early: Facts and findings that were made while it was gathered.
         fetch: The command that fetches its files again.
+        rebuild: What makes its own environment anew.
         modules: The user's cache of modules of transformers.
         local_models: Returns the directories of other models of the user's.
     """
@@ -80,14 +94,22 @@ class Subject:
     repo: str = ""
     commit: str = ""
     own: Packages | None = None
-    others: Callable[[], Sequence[Packages]] = list
-    removed: Sequence[RemovedApi] = ()
+    find_others: Callable[[], Sequence[Packages]] = list
+    table: Table = field(default_factory=lambda: Table(name="none"))
+    platform: str = ""
+    runner: Mapping[str, str] = field(default_factory=dict)
     sets: Sequence[PatchSet] = ()
     patched: Patched | None = None
-    early: Sequence[Finding] = ()
+    early: Sequence[Finding | Fact] = ()
     fetch: str = "fetch the files again"
+    rebuild: str = "install it again"
     modules: Path = Path()
     local_models: Callable[[], Sequence[Path]] = list
+
+    @cached_property
+    def others(self) -> Sequence[Packages]:
+        """The other environments that are built."""
+        return self.find_others()
 
     @property
     def offered_dtypes(self) -> frozenset[str]:
@@ -125,13 +147,24 @@ class Subject:
         ]
 
     @cached_property
-    def _code(self) -> tuple[dict[str, Code], dict[str, Finding]]:
-        """Its Python files that a loader imports: what `auto_map` names, and what those import."""
-        pending = [name for data in self.configs.values() for name in modules_named(data)]
-        pending += [p.file for s in self.sets for p in s.patches if p.file.endswith(".py")]
-        codes: dict[str, Code] = {}
-        broken: dict[str, Finding] = {}
-        for name in pending:  # which grows
+    def named(self) -> set[str]:
+        """The files of code that `auto_map` names."""
+        return {name for data in self.configs.values() for name in modules_named(data)}
+
+    @cached_property
+    def _code(self) -> _CodeRead:
+        """Its Python files that a loader imports: what `auto_map` names, and what those import.
+
+        Those that are imported for certain come first; what only a test, a `try` or a function
+        leads to is imported no more certainly than that.
+        """
+        read = _CodeRead()
+        patched = (p.file for s in self.sets for p in s.patches if p.file.endswith(".py"))
+        pending = [(False, False, name) for name in dict.fromkeys((*sorted(self.named), *patched))]
+        codes, broken = read.codes, read.broken
+        while pending:
+            guarded, called, name = first = min(pending, key=lambda each: each[:2])
+            pending.remove(first)
             if name in codes or name in broken or name not in self.files:
                 continue
             if (data := self.read(name)) is None:
@@ -147,23 +180,43 @@ class Subject:
                     python=platform.python_version(),
                 )
                 continue
-            pending += [f for each in imports_of(codes[name]) if each.level for f in each.files]
-        return codes, broken
+            if not (guarded or called):
+                read.loaded.add(name)
+            for each in imports_of(codes[name]):
+                seen = replace(each, guarded=each.guarded or guarded, called=each.called or called)
+                read.imports.append(seen)
+                if each.level:
+                    pending += [(seen.guarded, seen.called, file) for file in each.files]
+        return read
 
     @property
     def codes(self) -> list[Code]:
         """The files of code that can be parsed."""
-        return list(self._code[0].values())
+        return list(self._code.codes.values())
 
     @property
     def unparsed(self) -> list[Finding]:
         """One finding for each file of code that cannot."""
-        return list(self._code[1].values())
+        return list(self._code.broken.values())
 
-    @cached_property
+    @property
     def imports(self) -> list[ImportedName]:
         """Every name that the code imports."""
-        return [each for code in self.codes for each in imports_of(code)]
+        return self._code.imports
+
+    @property
+    def loaded(self) -> set[str]:
+        """The files of code that are imported whenever the model is loaded."""
+        return self._code.loaded
+
+    @cached_property
+    def runner_codes(self) -> list[Code]:
+        """The files of the runner that can be parsed."""
+        codes = []
+        for path, text in self.runner.items():
+            with suppress(PatchConflict):
+                codes.append(read_code(path, text.encode()))
+        return codes
 
     def mentions(self, part: str) -> bool:
         """Say whether code reads a part of the configuration: the model's own, else any."""

@@ -39,6 +39,8 @@ class KnownFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     remedy: str
     harmless: bool = False
     """Whether the words are printed and do no harm; every other entry goes before."""
+    confirm: bool = False
+    """Whether the model's files show such a failure, so that it is no hint where they do not."""
 
 
 class RemovedApi(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

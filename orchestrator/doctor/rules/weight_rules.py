@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 
 from orchestrator.core.units import counted, format_size
+from orchestrator.doctor.rules.config import json_object
+from orchestrator.doctor.rules.download_rules import check_downloads
 from orchestrator.doctor.rules.findings import Evidence, Fact, Layer, Results, listed, rule
 from orchestrator.doctor.rules.safetensors import Header
 from orchestrator.doctor.rules.subject import Subject, Weights
@@ -18,7 +20,7 @@ Match = tuple[str, str, Mapping[str, Any]]
 """A rule, the file that it matches, and what the rule's texts name."""
 
 SUFFIX = ".safetensors"
-INDEX = f"{SUFFIX}.index.json"
+INDEXES = (f"{SUFFIX}.index.json", ".bin.index.json")
 MAX_INDEX = 64 << 20
 """Bytes of an index that is read: that of the largest published models has 9 MB."""
 
@@ -30,7 +32,12 @@ POINTER = re.compile(rb"\Aversion \S*git-lfs\S*\noid sha256:")
 """How the file begins that git keeps in place of weights where Git LFS is not set up."""
 
 _PICKLED_NAME = re.compile(r"(?:pytorch_model|model|weights|training_args|optimizer|scheduler)")
-_PART = re.compile(r"(?P<stem>.*)-(?P<number>\d{5,6})-of-(?P<total>\d{5,6})\.safetensors")
+_NO_WEIGHTS = re.compile(r"(?:training_args|optimizer|scheduler|scaler|rng_state)")
+"""How the pickled files begin that a training leaves beside the weights."""
+
+_PART = re.compile(
+    r"(?P<stem>.*)-(?P<number>\d{5,6})-of-(?P<total>\d{5,6})(?P<suffix>\.safetensors|\.bin)"
+)
 
 
 class Index(msgspec.Struct, frozen=True):
@@ -41,10 +48,13 @@ class Index(msgspec.Struct, frozen=True):
 
 def check_weights(subject: Subject) -> Results:
     """Check the files of weights against their index and what else there is."""
+    yield from check_downloads(subject)
     if subject.manifest is not None and subject.manifest.source is None:
         yield Fact(Layer.WEIGHTS, "its weights come with the packages of its environment")
         return
     yield from _contents(subject.weights)
+    for folder in _folders_without(subject):
+        yield rule("absent").matched(Evidence(folder), file=folder, fetch=subject.fetch)
     for name, file, values in _matches(subject.weights):
         yield rule(name).matched(Evidence(file), file=file, fetch=subject.fetch, **values)
 
@@ -67,10 +77,28 @@ def _matches(weights: Weights) -> Iterator[Match]:
     pickled, _ = _pickled(weights)
     if pickled:
         yield "pickled", pickled[0], {"are": "and others are" if len(pickled) > 1 else "is"}
-    if "config.json" in weights.names and not any(
-        name.endswith((SUFFIX, INDEX, *PICKLED, *OTHERS)) for name in weights.names
-    ):
-        yield "absent", "config.json", {}
+
+
+def _folders_without(subject: Subject) -> Iterator[str]:
+    """Yield the configuration of each folder that should have weights and has none.
+
+    Those of the model itself may lie anywhere below it; those of a part that names its class lie
+    beside its configuration, or with the model's own.
+    """
+    weights = {
+        name.rpartition("/")[0]
+        for name in subject.weights.names
+        if name.endswith((SUFFIX, *INDEXES, *PICKLED, *OTHERS))
+        and not _NO_WEIGHTS.match(name.rpartition("/")[2])
+    }
+    for name, data in subject.configs.items():
+        folder = name.rpartition("/")[0]
+        if not folder:
+            absent = not weights and name == "config.json"
+        else:
+            absent = not weights & {"", folder} and bool(json_object(data).get("architectures"))
+        if absent:
+            yield name
 
 
 def _tensors_by_file(name: str, data: bytes) -> dict[str, set[str]]:
@@ -107,12 +135,13 @@ def _part_matches(indexed: set[str], weights: Weights) -> Iterator[Match]:
     series: dict[tuple[str, str], set[int]] = {}
     for match in map(_PART.fullmatch, weights.names - indexed):
         if match is not None:
-            key = match["stem"], match["total"]
+            key = match["stem"], f"{match['total']}{match['suffix']}"
             series.setdefault(key, set()).add(int(match["number"]))
-    for (stem, total), numbers in sorted(series.items()):
+    for (stem, ending), numbers in sorted(series.items()):
+        total = ending.partition(".")[0]
         absent = int(total) - len(numbers & set(range(1, min(int(total), 10**6) + 1)))
         if absent and not any(name.startswith(f"{stem}-") for name in indexed):
-            file = f"{stem}-…-of-{total}{SUFFIX}"
+            file = f"{stem}-…-of-{ending}"
             yield "no-parts", file, {"number": len(numbers), "total": int(total)}
 
 

@@ -146,9 +146,12 @@ class Mini:
         path = self.directory / "config.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **keys}, indent=1))
 
-    def look(self, device="cpu", dtype="auto", layers=tuple(Layer)):
+    def subject(self, device="cpu", dtype="auto"):
         options = CheckOptions(device, dtype, self.python and str(self.python))
-        return examine(directory_subject(self.workspace, self.directory, options, table()), layers)
+        return directory_subject(self.workspace, self.directory, options, table())
+
+    def look(self, *arguments, layers=tuple(Layer)):
+        return examine(self.subject(*arguments), layers)
 
     def findings(self, *arguments, **keywords):
         """Return each finding as its layer, effect and sentence."""
@@ -179,7 +182,8 @@ def packages(site, version="4.46.3", files=None, more=("torch",)):
     )
     for name, number in (("transformers", version), ("torch", "2.6.0")):
         metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {number}\n"
-        write(site / f"{name}-{number}.dist-info", {"METADATA": metadata})
+        record = "".join(f"{name}/{file},,\n" for file in (files if name == "transformers" else ()))
+        write(site / f"{name}-{number}.dist-info", {"METADATA": metadata, "RECORD": record})
     for name in more:
         write(site / name, {"__init__.py": "def __getattr__(name): ...\n"})
 

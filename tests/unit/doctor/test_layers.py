@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from orchestrator.doctor import Effect, Layer
+from orchestrator.doctor import Effect, Layer, examine
 from tests.unit.doctor.conftest import TRANSFORMERS, packages, safetensors, write
 
 
@@ -184,23 +184,120 @@ def test_a_module_that_nothing_brings(mini):
     assert found.evidence[0].where == "modeling_x.py:4"
 
 
-INNER = """\
-        if self.training:
-            import drawing.tools as tools
-        return self.line(x)
-"""
+CHECKERS = {
+    "patterns": "",
+    "patterns-and-flash": "re.sub(r'if is_flash_attn[a-zA-Z0-9_]+available')",
+    "tree": "ast.parse(content)",
+    "tree-and-own-tests": "ast.parse(content)\nhasattr(transformers.utils.import_utils, name)",
+}
+"""What is in the text of transformers' own check, from the oldest release to the newest."""
 
 
-def test_a_module_that_only_newer_releases_of_transformers_ask_for(mini):
-    mini.edit("modeling_x.py", "        return self.line(x)\n", INNER)
+@pytest.mark.parametrize(
+    ("code", "refused"),
+    [
+        ("def f():\n    import drawing.tools", {*CHECKERS}),
+        ("def f():\n    import drawing.tools as tools", {"tree", "tree-and-own-tests"}),
+        ("try:\n    import drawing\nexcept ImportError:\n    pass", set()),
+        (
+            "if is_flash_attn_2_available():\n    from flash_attn import flash_attn_func",
+            {"patterns"},
+        ),
+        ("if is_drawing_available():\n    import drawing", {*CHECKERS} - {"tree-and-own-tests"}),
+        ("if is_new():\n    import drawing", {*CHECKERS}),
+    ],
+)
+@pytest.mark.parametrize("checker", CHECKERS)
+def test_modules_that_transformers_asks_for_before_it_loads_a_model(mini, code, refused, checker):
+    own_test = "def is_drawing_available(): ...\n"
+    more = {"dynamic_module_utils.py": CHECKERS[checker], "utils/import_utils.py": own_test}
+    write(site(mini) / "transformers", more)
+    mini.edit("modeling_x.py", "import torch\n", f"import torch\n{code}\n")
+    found = mini.look().findings
+    stops = [each for each in found if each.consequence.startswith("ImportError: This modeling")]
+    assert [each.effect for each in stops] == [Effect.STOPS] * (checker in refused)
+
+
+def test_a_file_that_is_imported_only_for_some_is_not_loaded(mini):
+    text = (
+        "import bitsandbytes\nfrom transformers import Gone\n\n\ndef f(x):\n    return x.cuda()\n"
+    )
+    write(mini.directory, {"quantizer.py": text})
+    mini.edit("modeling_x.py", "x = x.cuda()", "from .quantizer import f")
+    report = mini.look()
+    assert [(each.layer, each.effect) for each in report.findings] == [(Layer.DEVICE, Effect.RISK)]
+    assert any("Gone absent, behind a test" in fact for fact in facts(report, "environment"))
+    mini.edit("modeling_x.py", "if torch.cuda.is_available():", "with torch.no_grad():")
+    effects = [each.effect for each in mini.look(layers=[Layer.ENVIRONMENT]).findings]
+    assert effects == [Effect.RISK, Effect.RISK]
+    with (mini.directory / "modeling_x.py").open("a") as stream:
+        stream.write("\n\nfrom .quantizer import f\n")
+    assert {each.effect for each in mini.look().findings} == {Effect.STOPS}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "transformers.Mine = torch\n",
+        "transformers.Mine = torch\nmine = transformers.Mine\n",
+    ],
+)
+def test_a_name_that_the_code_itself_puts_there_is_not_missing(mini, code):
+    mini.edit("modeling_x.py", "import torch\n", f"import torch\nimport transformers\n{code}")
     assert mini.findings() == []
-    write(site(mini) / "transformers", {"dynamic_module_utils.py": "tree = ast.parse(text)\n"})
-    found = mini.only("environment")
-    assert (found.effect, found.evidence[0].line) == (Effect.STOPS, 23)
-    assert found.consequence.startswith("ImportError: This modeling file requires")
-    guarded = INNER.replace("self.training", "is_drawing_available()")
-    mini.edit("modeling_x.py", INNER, guarded)
-    assert mini.findings() == []
+
+
+def test_what_the_code_imports_is_listed_where_there_is_no_environment(mini):
+    mini.edit("modeling_x.py", "import torch\n", "import torch\nimport einops\n")
+    mini.python = None
+    wanted = "the code imports einops, torch, transformers; behind a test or a try flash_attn"
+    assert wanted in facts(mini.look(), "environment")
+
+
+def test_the_release_in_use_is_no_remedy(mini, another_environment):
+    mini.configure(transformers_version="4.46.3")
+    mini.edit("modeling_x.py", "import torch\n", f"import torch\n{LLAMA}")
+    packages(site(mini), "4.46.3", GONE)
+    another_environment("4.46.3", TRANSFORMERS)
+    assert "4.46.3" not in mini.only("environment").remedy.partition("or ")[2]
+    assert "pin transformers==" not in mini.only("environment").remedy
+
+
+# What packages have themselves
+
+
+@pytest.mark.parametrize(
+    ("architecture", "own_code", "platform", "found"),
+    [
+        ("DeepseekOcr2ForConditionalGeneration", True, "linux-x86_64", {"transformers"}),
+        ("DeepseekOcr2ForConditionalGeneration", True, "macos-arm64", {"transformers", "mlx-vlm"}),
+        ("DeepseekOcr2ForConditionalGeneration", False, "macos-arm64", set()),
+        ("UnknownForCausalLM", True, "macos-arm64", set()),
+    ],
+)
+def test_a_model_that_packages_implement_themselves(mini, architecture, own_code, platform, found):
+    mini.configure(architectures=[architecture])
+    if not own_code:
+        mini.configure(auto_map=None)
+    subject = mini.subject()
+    subject.platform = platform
+    notes = examine(subject).findings
+    assert {each.id.removeprefix("native-") for each in notes} == found
+    assert {each.effect for each in notes} <= {Effect.NOTE}
+    assert all("trust_remote_code" in each.remedy for each in notes)
+
+
+def test_a_package_at_hand_that_implements_the_model(mini):
+    mini.configure(architectures=["LlamaForCausalLM"])
+    (note,) = mini.look().findings
+    assert note.finding.startswith("transformers 4.46.3, which the environment has, implements")
+    assert note.remedy == "load it without trust_remote_code"
+
+
+def test_what_packages_implement_stands_first(mini):
+    mini.configure(architectures=["LlamaForCausalLM"])
+    mini.edit("modeling_x.py", "import torch\n", "import torch\nimport einops\n")
+    assert [each.id for each in mini.look().findings] == ["native-transformers", "module-einops"]
 
 
 def test_a_file_that_is_imported_and_not_there(mini):
@@ -294,6 +391,21 @@ def test_a_use_of_it_behind_a_guard_is_no_fault(mini, use):
     )
     (site(mini) / "transformers-4.46.3.dist-info" / "METADATA").unlink()
     assert mini.findings() == []
+
+
+def test_an_attribute_that_is_gone_from_another_environment_is_a_fact(mini, another_environment):
+    mini.edit(
+        "modeling_x.py", "return self.part", "past_key_values.seen_tokens\n        return self.part"
+    )
+    classes = "class Cache: pass\nclass DynamicCache(Cache): pass\n"
+    other = another_environment("4.57.3", {**TRANSFORMERS, "cache_utils.py": classes})
+    wanted = "Cache.seen_tokens, used at 1 place, is gone in transformers 4.57.3 "
+    wanted += f"(the environment {other.name})"
+    report = mini.look()
+    assert report.findings == ()
+    assert wanted in facts(report, "api")
+    mini.python = None
+    assert wanted in facts(mini.look(), "api")
 
 
 # 3. device
@@ -409,7 +521,44 @@ def test_what_only_a_script_does_is_no_fault(mini):
     assert mini.findings() == []
 
 
+@pytest.mark.parametrize(
+    ("code", "dtype", "found"),
+    [
+        ("if x.dtype == torch.float16:\n            x = x.cuda()", "float32", False),
+        ("if x.dtype == torch.float16:\n            x = x.cuda()", "float16", True),
+        ("if x.dtype in (torch.half, torch.bfloat16):\n            x = x.cuda()", "float32", False),
+        ("if x.dtype in (torch.half, torch.bfloat16):\n            x = x.cuda()", "float16", True),
+        ("if x.dtype != torch.float32:\n            x = x.cuda()", "float32", False),
+        ("if x.dtype == torch.float32:\n            x = x.cuda()", "float16", True),
+        (
+            "if self.dtype != torch.float16:\n            return x\n        x = x.cuda()",
+            "float32",
+            False,
+        ),
+        (
+            "if self.dtype != torch.float16:\n            return x\n        x = x.cuda()",
+            "float16",
+            True,
+        ),
+        ("x = x.cuda() if x.dtype == torch.half and self.training else x", "float32", False),
+        ("x = x.cuda() if x.dtype == torch.half or self.training else x", "float32", True),
+        ("x = x if not x.dtype == torch.half else x.cuda()", "float32", False),
+        ("if x.dtype == torch.long:\n            x = x.cuda()", "float32", True),
+    ],
+)
+def test_a_gpu_that_is_assumed_in_another_dtype_is_no_fault(mini, code, dtype, found):
+    before(mini, code)
+    assert len(mini.look("cpu", dtype, layers=[Layer.DEVICE]).findings) == found
+
+
 # 4. configuration
+
+
+def test_a_directory_without_a_configuration_is_not_examined(mini):
+    (mini.directory / "config.json").unlink()
+    found = mini.only("configuration")
+    assert found.effect is Effect.RISK
+    assert found.finding.endswith("has no config.json, and is not examined")
 
 
 @pytest.mark.parametrize(
@@ -604,6 +753,56 @@ def test_pickled_weights_are_a_risk(mini):
 def test_no_weights_at_all(mini):
     (mini.directory / "model.safetensors").unlink()
     assert mini.only("weights").finding == "config.json is here, and no weights are"
+
+
+def test_what_a_training_leaves_is_no_weights(mini):
+    (mini.directory / "model.safetensors").unlink()
+    write(mini.directory, {"training_args.bin": b"", "optimizer.pt": b"", "rng_state_0.pth": b""})
+    said = [each.finding for each in mini.look(layers=[Layer.WEIGHTS]).findings]
+    assert "config.json is here, and no weights are" in said
+
+
+def test_a_part_without_weights(mini):
+    (mini.directory / "model.safetensors").rename(mini.directory / "other.txt")
+    part = {"unet/config.json": '{"architectures": ["Net"]}', "vae/model.safetensors": b""}
+    write(mini.directory, {**part, "vae/model.safetensors": safetensors({"a": 1})})
+    assert mini.only("weights").finding == "unet/config.json is here, and no weights are"
+    write(mini.directory, {"unet/model.safetensors": safetensors({"a": 1})})
+    assert mini.findings() == []
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_pickled_shards_that_are_missing(mini, index):
+    (mini.directory / "model.safetensors").unlink()
+    names = [f"pytorch_model-0000{number}-of-00002.bin" for number in (1, 2)]
+    write(mini.directory, {names[0]: b""})
+    if index:
+        mapping = {"weight_map": dict(zip("ab", names, strict=True))}
+        write(mini.directory, {"pytorch_model.bin.index.json": json.dumps(mapping)})
+    said = [each.finding for each in mini.look(layers=[Layer.WEIGHTS]).findings]
+    missing = f"names {names[1]}, which is not there" if index else "has 1 of its 2 parts"
+    assert sum(missing in each for each in said) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "effect"),
+    [
+        ("hf_hub_download('a/b', 'c')", Effect.STOPS),
+        ("urllib.request.urlretrieve('https://example.org/a')", Effect.STOPS),
+        ("TOKENS = AutoTokenizer.from_pretrained('a/b')", Effect.STOPS),
+        ("def get():\n    return snapshot_download('a/b')\n\n\nPATH = get()", Effect.STOPS),
+        ("if not os.path.exists('c'):\n    hf_hub_download('a/b', 'c')", Effect.RISK),
+        ("try:\n    nltk.data.find('c')\nexcept LookupError:\n    nltk.download('c')", Effect.RISK),
+        ("try:\n    urlopen('https://example.org')\nexcept OSError:\n    pass", None),
+        ("def get():\n    return snapshot_download('a/b')", None),
+        ("PROCESSOR = AutoProcessor.from_pretrained('./here')", None),
+    ],
+)
+def test_a_module_that_downloads_while_it_is_imported(mini, code, effect):
+    mini.edit("modeling_x.py", "class Part", f"{code}\n\n\nclass Part")
+    found = mini.look(layers=[Layer.WEIGHTS]).findings
+    assert [each.effect for each in found] == ([effect] if effect else [])
+    assert all("modeling_x.py downloads while it is imported" in each.finding for each in found)
 
 
 # 6. code against data types

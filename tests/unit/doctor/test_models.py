@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 
 import pytest
 
+from orchestrator.backends.installed import installed, record_digest
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.lockfile import render_lock, shape_digest
-from orchestrator.doctor import CheckOptions, Layer, examine, explain, hint
+from orchestrator.doctor import CheckOptions, Layer, draft, examine, explain, hint
 from orchestrator.doctor.gather import model_subject
+from orchestrator.doctor.rules.module_rules import may_be_brought
 from orchestrator.doctor.smallest import smallest_inputs, write_image, write_silence
 from orchestrator.environments import Environments
+from orchestrator.environments.compatibility import LockFinding
 from orchestrator.environments.interpreters import Interpreters
-from orchestrator.errors import JobFailed, UsageError
+from orchestrator.errors import EnvironmentFailure, JobFailed, UsageError
 from orchestrator.sources.model_files import SourceRecord, describe, save_record
 from tests import models
 from tests.unit.doctor.conftest import packages, table, write
@@ -57,6 +62,25 @@ transformers==4.46.3 \\
 torch==2.6.0 \\
     --hash=sha256:{0}
     # via mini
+"""
+
+
+RUNNER = """\
+import json
+
+
+def load(context):
+    import torch
+
+    return torch
+
+
+def run(model, job, *, image, voice, text, many, mode, max_tokens):
+    try:
+        import accelerate
+    except ImportError:
+        accelerate = None
+    return {"text": text}
 """
 
 
@@ -117,6 +141,13 @@ def model(mini, workspace, tmp_path):
     target = workspace.environments.target(made.declared)
     path = models.built(workspace.environments.store, target.digest, "mini")
     packages(path / "lib" / "python3.12" / "site-packages")
+    write(made.declared.env_directory, {"runner.py": RUNNER})
+    marker = models.marker(path, target.digest, "mini")
+    there = installed(path).values()
+    marker.packages.clear()
+    marker.packages.update({each.name: each.version for each in there})
+    marker.records.update({each.name: record_digest(each) for each in there})
+    workspace.environments.store.publish(path, marker)
     made.add()
     return made
 
@@ -187,6 +218,162 @@ def test_an_environment_that_is_not_built_is_a_fact(model, workspace):
     report = model.look()
     assert report.findings == ()
     assert facts(report, "environment")[0].startswith("its environment is not built yet")
+
+
+# The runner, and the environment itself
+
+
+def edit(model, old, new):
+    path = model.declared.runner
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "effect", "finding", "line"),
+    [
+        ("def load(", "def load", "stops", "is not valid Python: ", 4),
+        ("def load(context)", "def loads(context)", "stops", "defines no function load", 0),
+        ("voice, text,", "voice,", "stops", "run does not take the input 'text'", 10),
+        ("import json", "import einops", "stops", "brings the module einops", 1),
+        ("import torch", "import einops", "stops", "brings the module einops", 5),
+        ("return torch", "return torch\n\n\ndef later():\n    import einops", "risk", "einops", 11),
+        ("import json", "PATH = hf_hub_download('a/b', 'c')", "stops", "downloads while", 1),
+    ],
+)
+def test_a_runner_that_cannot_work(model, old, new, effect, finding, line):
+    edit(model, old, new)
+    (found,) = model.look().findings
+    assert (found.effect.value, found.evidence[0].line) == (effect, line)
+    assert finding in found.finding
+    assert found.evidence[0].file == str(model.declared.runner)
+
+
+def test_a_runner_that_is_not_there(model):
+    model.declared.runner.unlink()
+    assert model.only("runner").remedy == "write it beside requirements.lock"
+
+
+@pytest.mark.parametrize(
+    ("module", "found"), [("transformers.utils", 0), ("cv2", 1), ("PIL", 1), ("torchvision", 1)]
+)
+def test_modules_of_a_model_that_is_only_locked(model, workspace, module, found):
+    for stored in workspace.environments.store.all():
+        workspace.environments.store.clear(stored.path)
+    edit(model, "import json", f"import {module}")
+    said = [each.finding for each in model.look().findings]
+    top = module.partition(".")[0]
+    assert said == [f"no package of the lock has a name like that of the module {top}"] * found
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "found"),
+    [
+        ("cv2", "opencv-python", True),
+        ("PIL", "pillow", True),
+        ("yaml", "pyyaml", True),
+        ("onnxruntime", "onnxruntime-gpu", True),
+        ("dateutil", "python-dateutil", True),
+        ("torchvision", "torch", False),
+        ("sklearn", "scikit-learn", True),
+    ],
+)
+def test_which_package_may_bring_a_module(module, package, found):
+    assert may_be_brought(module, {package: "1.0"}) is found
+
+
+@pytest.mark.parametrize(
+    ("found", "said", "fix"),
+    [
+        (None, "the index has the wheels of its lock", ""),
+        (EnvironmentFailure("no network"), "whether its lock has wheels is not known: no netw", ""),
+        (LockFinding("mini", "the lock is old"), "the lock is old", "run: mm env lock mini"),
+        (
+            LockFinding("mini", missing=(("av", "18.1.0", "linux-aarch64"),), fix="platforms: []"),
+            "the index has no wheels of av 18.1.0 (linux-aarch64)",
+            "write platforms: [] in the manifest, then run: mm env lock mini",
+        ),
+    ],
+    ids=["whole", "not-asked", "unfit", "missing"],
+)
+def test_the_index_is_asked_for_the_wheels_of_a_lock_that_is_not_built(
+    model, workspace, found, said, fix
+):
+    def ask(_, declared):
+        assert declared.name == "mini"
+        if isinstance(found, EnvironmentFailure):
+            raise found
+        return found
+
+    def look():
+        options = CheckOptions("cpu", "auto", ask_index=ask)
+        report = examine(model_subject(workspace, model.declared, options, table()))
+        assert [each.remedy for each in report.findings] == ([fix] if fix and not built else [])
+        texts = [*facts(report, "environment"), *(each.finding for each in report.findings)]
+        return any(text.startswith(said) for text in texts)
+
+    built = True
+    assert not look()
+    for stored in workspace.environments.store.all():
+        workspace.environments.store.clear(stored.path)
+    built = False
+    assert look()
+
+
+def damaged(model, *names):
+    (stored,) = model.workspace.environments.store.all()
+    for name in names:
+        shutil.rmtree(stored.path / "lib" / "python3.12" / "site-packages" / name)
+
+
+def test_a_package_that_was_deleted_is_not_missing_from_the_manifest(model):
+    damaged(model, "torch", "torch-2.6.0.dist-info")
+    report = model.look()
+    assert [each.id for each in report.findings] == ["environment-damaged", "module-torch"]
+    assert report.findings[0].finding == "its environment is damaged: torch is missing"
+    assert report.findings[1].finding.startswith("the package torch is in the lock, and its")
+    remedies = {each.remedy for each in report.findings}
+    assert remedies == {"run: mm env check mini; then: mm env sync mini"}
+
+
+def test_a_file_that_was_deleted(model):
+    damaged(model, "transformers/models")
+    finding = model.only("environment").finding
+    assert finding.startswith("its environment is damaged: transformers: ")
+
+
+@pytest.mark.parametrize(("more", "found"), [("", 1), ("INFO: done\n", 0), ("\n\n", 1)])
+def test_the_last_failure_of_a_model(model, workspace, more, found):
+    assert "last-failure" not in [each.id for each in model.look().findings]
+    log = workspace.worker_logs / "mini.abc.log"
+    write(log.parent, {"mini.abc.log": TRACES["cuda-assumed"] + more, "minimal.abc.log": "x"})
+    notes = [each for each in model.look().findings if each.id == "last-failure"]
+    assert [each.remedy for each in notes] == [f"run: mm doctor mini --error {log}"] * found
+    assert model.look().wrong == ()
+    os.utime(log, (0, 0))
+    assert "last-failure" not in [each.id for each in model.look().findings]
+
+
+def test_files_without_a_configuration_are_not_examined(model):
+    (model.mini.directory / "config.json").unlink()
+    model.declare("patches: [mini]\n", "")
+    model.add()
+    report = model.look()
+    assert report.wrong == ()
+    assert any("are not examined" in fact for fact in facts(report, "configuration"))
+
+
+def test_a_draft_names_the_release_that_it_is_for(model):
+    model.declare("patches: [mini]\n", "")
+    model.declare("transformers==4.46.3", "transformers==4.51.0")
+    shape = shape_digest(model.declared.manifest.environment)
+    body = LOCK.format("0" * 64).replace("4.46.3", "4.51.0")
+    lock = render_lock(body, shape=shape, command="mm env lock mini")
+    write(model.declared.lock.parent, {"requirements.lock": lock})
+    text = draft(model.subject(), "mine").text
+    assert 'proved: {transformers: "==4.51.0"}' in text
+    assert "4.46.3" not in text
 
 
 def test_a_dtype_that_the_manifest_lists_is_somebody_s_choice(model):
@@ -299,6 +486,41 @@ def test_a_confirmed_finding_of_the_failure_s_own_layer_comes_first(model):
     text = TRACES["input-and-weight-dtypes"]
     (found,) = explain(text, table(), model.subject())
     assert [each.layer for each in found.confirmed] == [Layer.DTYPES, Layer.CONFIGURATION]
+
+
+def hint_of(model, trace):
+    error = JobFailed("failed", detail=trace)
+    return hint(model.workspace, model.declared, error, "cpu", "auto")
+
+
+NO_MODULE = "Traceback …\nModuleNotFoundError: No module named '{}'"
+
+
+def test_a_hint_about_a_module_is_true(model):
+    wanted = "Nothing in the environment brings the module einops; add what brings it"
+    assert wanted in hint_of(model, NO_MODULE.format("einops"))
+    # What is there is not missing, wherever else it was looked for.
+    assert hint_of(model, NO_MODULE.format("torch")) is None
+    damaged(model, "torch", "torch-2.6.0.dist-info")
+    line = hint_of(model, NO_MODULE.format("torch"))
+    assert line.startswith("hint: its environment is damaged: torch is missing; run: mm env check")
+
+
+def test_a_hint_does_not_name_what_is_wrong_elsewhere(model):
+    edit(model, "import json", "import scipy")
+    model.mini.edit("modeling_x.py", "import torch\n", "import torch\nimport scipy\n")
+    model.declare("patches: [mini]\n", "")
+    model.add()
+    assert "scipy" not in hint_of(model, NO_MODULE.format("einops"))
+    line = hint_of(model, NO_MODULE.format("scipy.linalg"))
+    assert line.startswith("hint: nothing in the environment brings the module scipy; add scipy")
+
+
+def test_no_hint_where_the_files_deny_it(model):
+    trace = "OSError: Error no file named model.safetensors found in directory x"
+    assert hint_of(model, trace) is None
+    model.mini.directory.joinpath("model.safetensors").unlink()
+    assert "mm model" in hint_of(model, trace)
 
 
 # The smallest job
