@@ -18,7 +18,7 @@ COUNT = itertools.count()
 def box(x, y, text, *, width=None, height=HEIGHT):
     """Return a line of text at (x, y); its letters are half as wide as high."""
     width = len(text) * height / 2 if width is None else width
-    return runner.Box(next(COUNT), x, y, x + width, y + height, text)
+    return runner.blocks.Box(next(COUNT), x, y, x + width, y + height, text)
 
 
 def read(*boxes):
@@ -213,8 +213,8 @@ def test_every_line_is_read_once_whatever_the_page():
 
 @pytest.mark.parametrize("length", [1, 1999, 2000, 2001, 3800, 3801, 20_000])
 def test_tiles_cover_everything_and_share_an_edge(length):
-    starts = runner.cuts(length)
+    starts = runner.lines.cuts(length)
     assert starts[0] == 0
-    assert starts[-1] + runner.TILE >= length
+    assert starts[-1] + runner.lines.TILE >= length
     steps = [b - a for a, b in itertools.pairwise(starts)]
-    assert all(0 < step <= runner.TILE - runner.OVERLAP for step in steps)
+    assert all(0 < step <= runner.lines.TILE - runner.lines.OVERLAP for step in steps)
