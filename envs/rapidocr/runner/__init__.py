@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .blocks import arrange
-from .direction import level_boxes
+from .blocks import Choice, arrange
+from .direction import level_boxes, level_edges
+from .frames import find_frames
 from .image import open_image, opened
 from .lines import TILE, detect, find_lines
+from .quality import assess, warning
 from .reading import read_lines
 from .text import compose
 
@@ -49,15 +51,34 @@ def check(job, *, image, **_):
         pass
 
 
-def run(model, job, *, image, min_score=0.5):
-    page = open_image(image, job)
+def run(model, job, *, image, min_score=0.5, rotate="auto", layout="auto"):
+    seen = see(model, open_image(image, job), job, rotate=rotate)
+    return {} if job.cancelled else arranged(seen, job, min_score=min_score, layout=layout)
+
+
+def see(model, page, job, *, rotate="auto"):
+    """Returns what is seen on a page, as JSON values: lines in no order, frames, the direction."""
     found = find_lines(model, page, job)
-    lines, turned = read_lines(model, page, found, job)
-    if job.cancelled:
-        return {}
-    kept = [line for line in lines if line["text"] and line["score"] >= min_score]
-    rows = arrange(level_boxes(kept, turned=turned))
+    lines, turn = read_lines(model, page, found, job, rotate)
+    return {"lines": lines, "turn": turn, "frames": find_frames(page)}
+
+
+def arranged(seen, job, *, min_score=0.5, layout="auto"):
+    """Returns the outputs, of what was seen: no model is needed."""
+    kept = [line for line in seen["lines"] if line["text"] and line["score"] >= min_score]
+    turn, choice = seen["turn"], Choice(layout)
+    frames = [
+        level_edges([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], -turn)
+        for x0, y0, x1, y1 in seen["frames"]
+    ]
+    rows = arrange(level_boxes(kept, turn=turn), frames, choice)
+    if choice.open:
+        job.log("columns or rows? The page does not say; the input layout decides")
+    quality = assess(seen["lines"], kept, turn)
+    if quality["doubtful"]:
+        job.warn(warning(quality))
     return {
         "text": compose(rows),
         "boxes": [kept[box.index] for row in rows for box in row],
+        "quality": quality,
     }

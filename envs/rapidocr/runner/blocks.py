@@ -1,125 +1,177 @@
-"""The order in which the lines of a page are read: pure functions over boxes."""
+"""The order in which the lines of a page are read: pure functions over boxes.
+
+docs/reading.md has the rules, and where they come from.
+"""
 
 import math
 import statistics
-from typing import NamedTuple
+from itertools import pairwise
 
-COLUMN_LINES = 3
-"""Fewer lines than this make no column."""
+from .boxes import Box, bands, gaps, in_rows, shared
+from .frames import grids, holds
+from .tables import evidence, table_rows
 
-
-class Box(NamedTuple):
-    """A line of text as a level rectangle; `index` is its place in the caller's list."""
-
-    index: int
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-    text: str
-
-    @property
-    def height(self):
-        """Its height, in pixels."""
-        return self.y1 - self.y0
-
-    @property
-    def width(self):
-        """Its width, in pixels."""
-        return self.x1 - self.x0
-
-    @property
-    def middle(self):
-        """The y of its middle line."""
-        return (self.y0 + self.y1) / 2
+GUTTER = 0.4
+"""Heights of a line: the narrowest white strip between columns."""
+HEADING = 1.18
+"""A line that stands alone, and is higher than the usual one by this, is a heading."""
+APART = 2.5
+"""Heights of a line: parts with this much white between them do not share columns."""
+DECIDED = 1.0
+"""Evidence for columns or rows that is smaller than this leaves the order open."""
 
 
-def arrange(boxes):
+class Choice:
+    """Whether what stands side by side is read by columns or by rows, and how often that is open.
+
+    Args:
+        layout: "columns", "rows", or "auto": by the evidence.
+    """
+
+    def __init__(self, layout="auto"):
+        self.layout = layout
+        self.open = 0
+
+    def of_rows(self, columns):
+        """Whether columns are those of a table, and are read row by row."""
+        if self.layout != "auto":
+            return self.layout == "rows"
+        for_columns = evidence(columns)
+        self.open += abs(for_columns) < DECIDED
+        return for_columns < 0
+
+
+def arrange(boxes, frames=(), choice=None):
     """Returns the rows of a page in the order in which a person reads them.
 
-    Columns of prose are read one after the other; everything else (a receipt, a table, a form)
-    row by row. What is as wide as the page (a heading) stands before, between or after columns.
+    What a frame holds stays together. Columns are read one after the other, a table row by row. A
+    line of vertical text is a row; these follow each other from right to left.
+
+    Args:
+        boxes: The lines.
+        frames: Rectangles that are drawn on the page: x0, y0, x1, y1.
+        choice: What decides between columns and rows.
 
     Returns:
         A list of rows, each a list of boxes from left to right.
     """
-    for gutter in gutters(boxes):
-        crossing = sorted((b for b in boxes if b.x0 < gutter < b.x1), key=lambda b: b.middle)
-        ends = [b.middle for b in crossing] + [math.inf]
-        rows, pending, began = [], [], -math.inf
-        for number, end in enumerate(ends):
-            between = [b for b in boxes if began <= b.middle < end and b not in crossing]
-            left = [b for b in between if b.x1 <= gutter]
-            right = [b for b in between if b.x0 >= gutter]
-            if are_columns(left, right):
-                rows += [*in_rows(pending), *arrange(left), *arrange(right)]
-                pending = []
-            else:
-                pending += between
-            pending += crossing[number : number + 1]
-            began = end
-        if rows:
-            return rows + in_rows(pending)
-    return in_rows(boxes)
-
-
-def gutters(boxes):
-    """Returns the x of upright white strips with lines on both sides, the most telling first."""
-    if len(boxes) < 2 * COLUMN_LINES:
-        return []
-    gap = 0.4 * statistics.median(b.height for b in boxes)
-    found = {}
-    for edge in {b.x1 for b in boxes}:
-        left = [b for b in boxes if b.x1 <= edge]
-        right = [b for b in boxes if b.x0 >= edge + gap]
-        crossing = len(boxes) - len(left) - len(right)
-        fewer = min(len(left), len(right))
-        if fewer >= COLUMN_LINES and (len(left), len(right)) not in found:
-            found[len(left), len(right)] = (fewer - crossing, edge + gap / 2)
-    return [x for _, x in sorted(found.values(), reverse=True)]
-
-
-def are_columns(left, right):
-    """Whether two groups of lines, side by side, are columns and not halves of table rows."""
-    if min(len(left), len(right)) < COLUMN_LINES or not (is_wordy(left) and is_wordy(right)):
-        return False
-    few, many = sorted((left, right), key=len)
-    beside = [
-        min(abs(a.middle - b.middle) / min(a.height, b.height) for b in touching)
-        for a in few
-        if (touching := [b for b in many if min(a.y1, b.y1) > max(a.y0, b.y0)])
+    choice = choice or Choice()
+    framed = [
+        framed_box(grid, lines, choice)
+        for grid, lines in grids(frames, boxes)
+        if len(lines) < len(boxes) or len(grid) > 1
     ]
-    if 2 * len(beside) < len(few):
-        return False
-    level = sum(offset < 0.25 for offset in beside) / len(beside)
-    return level < 0.6 or (is_prose(left) and is_prose(right))
+    inside = {b.index for frame in framed for row in frame.rows for b in row}
+    rows = ordered([*framed, *(b for b in boxes if b.index not in inside)], choice)
+    return [row for outer in rows for row in opened(outer)]
 
 
-def is_wordy(boxes):
-    """Whether letters prevail, as they do not in a column of prices."""
-    text = "".join(b.text for b in boxes if b.text).replace(" ", "")
-    return 2 * sum(c.isalpha() for c in text) > len(text)
-
-
-def is_prose(boxes):
-    """Whether lines are long, and most of them about as long as the longest: set in a column."""
-    widths = sorted(b.width for b in boxes)
-    full = widths[int(0.9 * (len(widths) - 1))]
-    long_enough = statistics.median(widths) > 8 * statistics.median(b.height for b in boxes)
-    return long_enough and 2 * sum(w > 0.7 * full for w in widths) > len(widths)
-
-
-def in_rows(boxes):
-    """Returns the boxes as rows from top to bottom; what stands at one height is one row."""
+def framed_box(cells, lines, choice):
+    """Returns a frame, or a table of ruled cells, as one box."""
     rows = []
-    for box in sorted(boxes, key=lambda b: b.middle):
-        row = rows[-1] if rows else []
-        if row and all(
-            abs(box.middle - b.middle) < 0.5 * min(box.height, b.height)
-            and min(box.x1, b.x1) - max(box.x0, b.x0) < 0.5 * min(box.width, b.width)
-            for b in row
-        ):
-            row.append(box)
+    for row in in_rows([Box(i, *cell, "") for i, cell in enumerate(cells)]):
+        parts = [ordered([b for b in lines if holds(cell[1:5], b)], choice) for cell in row]
+        if len(cells) == 1:
+            rows += parts[0]
+        elif any(parts):
+            rows.append([b for part in parts for line in part for b in line])
+    x0, y0, x1, y1 = zip(*cells, strict=True)
+    return Box(-1, min(x0), min(y0), max(x1), max(y1), "", tuple(rows))
+
+
+def opened(row):
+    """Returns a row with frames in it as the rows that a person reads."""
+    if not any(box.rows for box in row):
+        return [row]
+    return [inner for box in row for inner in (box.rows or ([box],))]
+
+
+def ordered(boxes, choice):
+    """Returns the rows of boxes, frames among them as one box."""
+    upright = sum(b.height for b in boxes if b.is_vertical)
+    if upright > sum(b.width for b in boxes if not b.is_vertical and not b.rows):
+        return [row for band in bands(boxes) for row in from_right_to_left(band)]
+    return [row for run in runs(boxes) for row in side_by_side(run, choice)]
+
+
+def from_right_to_left(band):
+    """Returns vertical lines as rows; pieces of one line from top to bottom."""
+    laid = [b._replace(x0=b.y0, y0=-b.x1, x1=b.y1, y1=-b.x0) for b in band]
+    by_index = {(b.index, b.x0, b.x1): b for b in band}
+    return [[by_index[b.index, -b.y1, -b.y0] for b in row] for row in in_rows(laid)]
+
+
+def runs(boxes):
+    """Returns the boxes in parts from top to bottom; the lines of a part may share columns.
+
+    A part goes on as long as a strip of white runs down through it; a heading that stands alone,
+    or much white, ends it.
+    """
+    lines = [b.height for b in boxes if not b.rows]
+    usual = statistics.median(lines) if lines else 0.0
+    parts, free = [], []
+    for band in bands(boxes):
+        both = shared(free, gaps(band))
+        alone = is_heading(band, usual)
+        if parts and not alone and goes_on(parts[-1], band, both, usual):
+            parts[-1] += band
+            free = both
         else:
-            rows.append([box])
-    return [sorted(row, key=lambda b: b.x0) for row in rows]
+            parts.append(list(band))
+            free = [] if alone else gaps(band)
+    return parts
+
+
+def is_heading(band, usual):
+    return len(band) == 1 and not band[0].rows and band[0].height > HEADING * usual
+
+
+def goes_on(part, band, free, usual):
+    """Whether a band shares columns with the part above it."""
+    strips = gutters([*part, *band], free)
+    if not strips or (len(band) == 1 and len(strips) < len(gutters(part))):
+        return False  # what crosses one strip of several stands below them all
+    widest = max(x1 - x0 for x0, x1 in strips)
+    space = min(b.y0 for b in band) - max(b.y1 for b in part)
+    return space < max(APART * usual, widest)
+
+
+def gutters(boxes, free=None):
+    """Returns the white strips that run down between boxes, from left to right."""
+    lines = [b.height for b in boxes if not b.rows] or [0.0]
+    narrowest = GUTTER * statistics.median(lines)
+    between = gaps(boxes) if free is None else free
+    return [
+        (x0, x1)
+        for x0, x1 in between
+        if -math.inf < x0 and x1 < math.inf and x1 - x0 >= narrowest
+        and any(b.x1 <= x0 for b in boxes) and any(b.x0 >= x1 for b in boxes)
+    ]  # fmt: skip
+
+
+def side_by_side(boxes, choice):
+    """Returns the rows of a part of the page, whose strips of white run from its top to its end."""
+    strips = gutters(boxes)
+    beside = [band for band in bands(boxes) if len(band) > 1]
+    if not strips or (len(beside) < 2 and len(boxes) < 4):
+        return in_rows(boxes)
+    if all(len(row) == 1 for row in in_rows(boxes)) and not overlap(boxes):
+        return in_rows(boxes)
+    cuts = [(x0 + x1) / 2 for x0, x1 in strips]
+    columns = split(boxes, cuts)
+    if choice.of_rows(columns):
+        return table_rows(columns)
+    x0, x1 = max(strips, key=lambda strip: strip[1] - strip[0])
+    left, right = split(boxes, [(x0 + x1) / 2])
+    return [*ordered(left, choice), *ordered(right, choice)]
+
+
+def overlap(boxes):
+    """Whether any two boxes stand beside each other."""
+    return any(len(band) > 1 for band in bands(boxes))
+
+
+def split(boxes, cuts):
+    """Returns the boxes between the cuts, from left to right."""
+    edges = [-math.inf, *cuts, math.inf]
+    return [[b for b in boxes if x0 <= b.centre < x1] for x0, x1 in pairwise(edges)]

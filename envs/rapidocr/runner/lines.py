@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .crops import cut_out, shrink
+from .crops import cut_out, laid, shrink
 from .polygons import INSIDE, bounds, covered, join, sides
 
 TILE, OVERLAP = 2000, 200
@@ -47,7 +47,7 @@ def find_lines(model, page, job):
                 here += [(number, p + np.float32((x, y))) for p in detect(model, level[tile])]
         for polygon in (p / np.float32(scale) for p in join(here)):
             if scale < 1 and not (
-                sides(polygon)[1] * scale >= LEGIBLE and is_one_line(cut_out(page, polygon))
+                sides(polygon)[1] * scale >= LEGIBLE and is_one_line(laid(cut_out(page, polygon)))
             ):
                 continue
             if not any(covered(polygon, other) > INSIDE for other in found):

@@ -4,6 +4,8 @@ import numpy as np
 
 INSIDE = 0.5
 """A line of which more than this lies in another is a piece of that one."""
+TALL = 1.5
+"""A box this much higher than wide holds a line that runs down or up, or a single narrow letter."""
 
 
 def join(pieces):
@@ -31,7 +33,8 @@ def join(pieces):
 def same_line(one, other):
     """Whether two polygons that touch lie along one line, at one size."""
     (_, high), (_, higher) = sorted((sides(one), sides(other)), key=lambda side: side[1])
-    across = (one[3] - one[0] + other[3] - other[0]) / 2
+    corner = 1 if is_tall(one) and is_tall(other) else 3
+    across = (one[corner] - one[0] + other[corner] - other[0]) / 2
     offset = abs(np.dot(one.mean(0) - other.mean(0), across / np.linalg.norm(across)))
     return higher < 1.6 * high and offset < 0.4 * high
 
@@ -48,8 +51,15 @@ def bounds(polygon):
 
 
 def sides(polygon):
-    """Returns width and height of a polygon, in its own direction."""
-    return np.linalg.norm(polygon[1] - polygon[0]), np.linalg.norm(polygon[3] - polygon[0])
+    """Returns the longer and the shorter side: the length and the height of a line."""
+    across, down = np.linalg.norm(polygon[1] - polygon[0]), np.linalg.norm(polygon[3] - polygon[0])
+    return max(across, down), min(across, down)
+
+
+def is_tall(polygon):
+    """Whether a line runs down or up: a vertical one, or any on a page that lies on its side."""
+    across, down = np.linalg.norm(polygon[1] - polygon[0]), np.linalg.norm(polygon[3] - polygon[0])
+    return down >= TALL * across
 
 
 def covered(polygon, other):

@@ -1,44 +1,68 @@
 """Reads the text of lines."""
+# ruff: noqa: RUF001 - Chinese marks are full width
 
-from .crops import cut_out, parts_of, turn
-from .text import joined
+import re
+from functools import partial
+
+from .crops import cut_out, is_stump, is_tall_crop, laid, parts_of, turned, upright_letters
+from .direction import find_turn
+from .text import is_han, joined
 
 SURE = 0.9
 """The score from which a line is taken to be read the right way up."""
 BATCH = 24
+COMMA = re.compile("(?<=[\u2e80-\u9fff])[’']")
 
 
-def read_lines(model, page, polygons, job):
-    """Returns what stands under the polygons, and whether the page stands on its head.
+def read_lines(model, page, polygons, job, rotate="auto"):
+    """Returns what stands under the polygons, and how the page is to be turned.
 
-    A line that was hard to read is tried upside down too; the surer reading wins.
+    A line that was hard to read is tried in other ways, and vertical Chinese with its letters
+    upright; the best reading wins. The page is turned clockwise by `rotate`: "0", "90", "180" or
+    "270", or "auto".
 
     Returns:
-        For each polygon `{"polygon", "text", "score"}`, and a truth value.
+        For each polygon `{"polygon", "text", "score"}`, and degrees clockwise: 0, 90, 180 or 270.
     """
     crops = [cut_out(page, polygon) for polygon in polygons]
-    lines = recognise(model, crops, job)
-    doubtful = [i for i, (_, score) in enumerate(lines) if score < SURE]
-    over = dict(
-        zip(doubtful, recognise(model, [turn(crops[i]) for i in doubtful], job), strict=True)
-    )
-    over = {i: line for i, line in over.items() if line[1] > lines[i][1]}
-    turned = 2 * len(over) > len(crops)
-    if turned:
-        rest = [i for i in range(len(crops)) if i not in over]
-        over.update(zip(rest, recognise(model, [turn(crops[i]) for i in rest], job), strict=True))
-    read = [over.get(i, line) for i, line in enumerate(lines)]
+    read = partial(recognise, model, job=job)
+    turn, lines = find_turn(polygons, crops, read) if rotate == "auto" else (int(rotate), {})
+    crops = [turned(crop, turn) for crop in crops]
+    rest = [i for i in range(len(crops)) if i not in lines]
+    lines |= zip(rest, read([laid(crops[i]) for i in rest]), strict=True)
+    ways = [(i, way) for i, crop in enumerate(crops) for way in other_ways(crop, *lines[i])]
+    for (i, _), line in zip(ways, read([way for _, way in ways]), strict=True):
+        lines[i] = max(lines[i], line, key=certainty)
+    for i, crop in enumerate(crops):
+        if is_tall_crop(crop):  # a comma that stands high on the right is taken for an apostrophe
+            lines[i] = COMMA.sub("，", lines[i][0]), lines[i][1]
     return [
         {
             "polygon": [[round(float(v), 1) for v in corner] for corner in polygon],
-            "text": text,
-            "score": round(score, 4),
+            "text": lines[i][0],
+            "score": round(lines[i][1], 4),
         }
-        for polygon, (text, score) in zip(polygons, read, strict=True)
-    ], turned
+        for i, polygon in enumerate(polygons)
+    ], turn
 
 
-def recognise(model, crops, job):
+def other_ways(crop, text, score):
+    """Returns the images of a line in which it might be read better."""
+    if is_tall_crop(crop) and text and is_han(text[0]):
+        yield upright_letters(crop)  # keeps marks and small kana, which lying ones lose
+    if score < SURE:
+        yield turned(laid(crop), 180)
+        if is_stump(crop):
+            yield crop
+
+
+def certainty(line):
+    """Orders readings: sure ones by their letters, then by score."""
+    text, score = line
+    return (len(text), score) if score >= SURE else (0, score)
+
+
+def recognise(model, crops, *, job):
     """Returns `(text, score)` of each crop."""
     parts = [(i, part) for i, crop in enumerate(crops) for part in parts_of(crop)]
     by_shape = sorted(range(len(parts)), key=lambda k: parts[k][1].shape[1] / parts[k][1].shape[0])

@@ -18,6 +18,7 @@ class Job:
     def __init__(self, *, cancelled=False):
         self.cancelled = cancelled
         self.chunks = []
+        self.said = []
 
     def progress(self, done, total=0, text=""):
         assert 0 <= done <= total
@@ -25,6 +26,12 @@ class Job:
 
     def emit(self, output, chunk):
         self.chunks.append((output, chunk))
+
+    def log(self, text):
+        self.said.append(("log", text))
+
+    def warn(self, text):
+        self.said.append(("warn", text))
 
     def reject(self, message):
         raise Rejection(message)

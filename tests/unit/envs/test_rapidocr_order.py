@@ -18,7 +18,7 @@ COUNT = itertools.count()
 def box(x, y, text, *, width=None, height=HEIGHT):
     """Return a line of text at (x, y); its letters are half as wide as high."""
     width = len(text) * height / 2 if width is None else width
-    return runner.blocks.Box(next(COUNT), x, y, x + width, y + height, text)
+    return runner.boxes.Box(next(COUNT), x, y, x + width, y + height, text)
 
 
 def read(*boxes):
@@ -196,7 +196,7 @@ def test_a_page_is_put_straight_before_its_lines_are_ordered(degrees):
         if degrees == 180:  # a detector begins at the top left of what it sees
             polygon = polygon[2:] + polygon[:2]
         lines.append({"polygon": polygon, "text": b.text, "score": 1.0})
-    boxes = runner.level_boxes(lines, turned=degrees == 180)
+    boxes = runner.level_boxes(lines, turn=180 if degrees == 180 else 0)
     assert runner.compose(runner.arrange(boxes)) == "item one 1.10\nitem two 2"
 
 

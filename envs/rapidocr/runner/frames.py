@@ -1,0 +1,77 @@
+"""Frames that are drawn on a page, and the cells of ruled tables."""
+
+import numpy as np
+
+LARGEST = 2000
+"""Pixels: the longer side at which lines are looked for."""
+SHORTEST = 30
+"""Pixels: what is drawn longer than this is a rule, and no stroke of a letter."""
+THICK = 10
+"""Pixels: cells that are no farther apart than this share a rule."""
+
+
+def find_frames(page):
+    """Returns the rectangles that rules enclose, as x0, y0, x1, y1 in pixels of the page."""
+    import cv2
+
+    height, width = page.shape[:2]
+    scale = min(1.0, LARGEST / max(height, width))
+    grey = cv2.cvtColor(page, cv2.COLOR_BGR2GRAY)
+    if scale < 1:
+        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    ink = cv2.adaptiveThreshold(
+        grey, 255, cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV, 25, 15
+    )
+    across = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((1, SHORTEST), np.uint8))
+    down = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((SHORTEST, 1), np.uint8))
+    drawn = cv2.dilate(across | down, np.ones((3, 3), np.uint8))
+    outlines, nesting = cv2.findContours(drawn, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    found = []
+    for outline, (_, _, _, parent) in zip(
+        outlines, () if nesting is None else nesting[0], strict=True
+    ):
+        x, y, w, h = cv2.boundingRect(outline)
+        if parent >= 0 and min(w, h) > 10 and cv2.contourArea(outline) > 0.85 * w * h:
+            found.append(tuple(round(v / scale, 1) for v in (x, y, x + w, y + h)))
+    return found
+
+
+def grids(frames, boxes):
+    """Returns `(cells, boxes)` of each frame, or table of frames that share rules, with text."""
+    groups = []
+    for frame in frames:
+        touching = [group for group in groups if any(beside(frame, other) for other in group)]
+        groups = [group for group in groups if group not in touching]
+        groups.append([frame, *(other for group in touching for other in group)])
+    filled = []
+    for group in groups:
+        within = [b for b in boxes if any(holds(frame, b) for frame in group)]
+        # A frame around another with text (a border of the page) says nothing about the order.
+        if within and not any(
+            holds_frame(frame, inner) and any(holds(inner, b) for b in within)
+            for frame in group
+            for other in groups
+            if other is not group
+            for inner in other
+        ):
+            filled.append((group, within))
+    return filled
+
+
+def holds(frame, box):
+    x0, y0, x1, y1 = frame
+    return x0 <= box.centre < x1 and y0 <= box.middle < y1
+
+
+def holds_frame(frame, other):
+    return (
+        frame[0] <= other[0] and frame[1] <= other[1]
+        and frame[2] >= other[2] and frame[3] >= other[3]
+    )  # fmt: skip
+
+
+def beside(one, other):
+    """Whether two rectangles share a rule."""
+    apart_x = max(one[0], other[0]) - min(one[2], other[2])
+    apart_y = max(one[1], other[1]) - min(one[3], other[3])
+    return (0 <= apart_x <= THICK and apart_y < 0) or (0 <= apart_y <= THICK and apart_x < 0)
