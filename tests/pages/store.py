@@ -39,7 +39,7 @@ def stored():
              "score": score}
             for corners, text, score in record["lines"]
         ]  # fmt: skip
-        pages[record["page"]] = {**record, "lines": lines}
+        pages[record["page"]] = {**record, "lines": lines, "blank": False}
     return pages
 
 

@@ -16,7 +16,7 @@ from .direction import level_boxes, level_edges
 from .frames import find_frames
 from .image import open_image, opened
 from .lines import TILE, detect, find_lines
-from .quality import assess, warning
+from .quality import assess, is_blank, warning
 from .reading import read_lines
 from .text import compose
 
@@ -60,7 +60,12 @@ def see(model, page, job, *, rotate="auto"):
     """Returns what is seen on a page, as JSON values: lines in no order, frames, the direction."""
     found = find_lines(model, page, job)
     lines, turn = read_lines(model, page, found, job, rotate)
-    return {"lines": lines, "turn": turn, "frames": find_frames(page)}
+    return {
+        "lines": lines,
+        "turn": turn,
+        "frames": find_frames(page),
+        "blank": not lines and is_blank(page),
+    }
 
 
 def arranged(seen, job, *, min_score=0.5, layout="auto"):
@@ -74,7 +79,7 @@ def arranged(seen, job, *, min_score=0.5, layout="auto"):
     rows = arrange(level_boxes(kept, turn=turn), frames, choice)
     if choice.open:
         job.log("columns or rows? The page does not say; the input layout decides")
-    quality = assess(seen["lines"], kept, turn)
+    quality = assess(seen["lines"], kept, turn, blank=seen["blank"])
     if quality["doubtful"]:
         job.warn(warning(quality))
     return {

@@ -2,14 +2,16 @@
 
 import math
 import statistics
+from itertools import accumulate
 
 from .boxes import Box
-from .crops import is_stump, laid, turned, upright_letters
+from .crops import is_stump, laid, parts_of, turned, upright_letters
 from .polygons import is_tall, sides
 from .text import is_han
 
-SAMPLE = 5
-"""So many lines are read in more than one direction, before all are read in one."""
+SAMPLE = 6
+"""Parts of lines, a batch of the reader, that are read before all others: in two directions, where
+need be."""
 SURELY = 0.9
 """The mean score from which lines lie the right way up, without a look at the other ways."""
 BETTER = 0.05
@@ -38,20 +40,27 @@ def find_turn(polygons, crops, read):
     tall = [i for i, p in enumerate(polygons) if is_tall(p) and not is_stump(crops[i])]
     wide = [i for i, polygon in enumerate(polygons) if not is_tall(polygon)]
     lying = length(polygons, tall) > length(polygons, wide)
-    sample = sorted(tall if lying else wide, key=lambda i: -sides(polygons[i])[0])[:SAMPLE]
-    if not sample:
+    images = sample({i: laid(crops[i]) for i in (tall if lying else wide)})
+    if not images:
         return 0, {}
-    images = [laid(crops[i]) for i in sample]
-    lines, turn = read(images), 270 if lying else 0
+    lines, turn = read([*images.values()]), 270 if lying else 0
     if mean_score(lines) < SURELY:
-        backward = read([turned(image, 180) for image in images])
+        backward = read([turned(image, 180) for image in images.values()])
         if mean_score(backward) > mean_score(lines) + BETTER:
             lines, turn = backward, 90 if lying else 180
     if mean_score(lines) < LEGIBLE:
         return 0, {}
-    if turn == 270 and is_vertical(lines, read([upright_letters(crops[i]) for i in sample])):
+    if turn == 270 and is_vertical(lines, read([upright_letters(crops[i]) for i in images])):
         turn = 0
-    return turn, dict(zip(sample, lines, strict=True))
+    return turn, dict(zip(images, lines, strict=True))
+
+
+def sample(images):
+    """Returns the lines with the widest parts, as many as the reader reads at once."""
+    parts = {i: [part.shape[1] / part.shape[0] for part in parts_of(images[i])] for i in images}
+    widest = sorted(images, key=lambda i: -max(parts[i]))
+    count = accumulate(len(parts[i]) for i in widest)
+    return {i: images[i] for i, so_far in zip(widest, count, strict=True) if so_far <= SAMPLE}
 
 
 def length(polygons, some):

@@ -10,7 +10,11 @@ from .text import is_han, joined
 
 SURE = 0.9
 """The score from which a line is taken to be read the right way up."""
-BATCH = 24
+BATCH = 6
+SHORT = 320 / 48
+"""Width over height: the reader fills shorter lines up to this."""
+ALIKE = 1.1
+"""Lines read together: the longest is no longer than the shortest by this."""
 COMMA = re.compile("(?<=[\u2e80-\u9fff])[’']")
 
 
@@ -65,18 +69,30 @@ def certainty(line):
 def recognise(model, crops, *, job):
     """Returns `(text, score)` of each crop."""
     parts = [(i, part) for i, crop in enumerate(crops) for part in parts_of(crop)]
-    by_shape = sorted(range(len(parts)), key=lambda k: parts[k][1].shape[1] / parts[k][1].shape[0])
+    shapes = [max(part.shape[1] / part.shape[0], SHORT) for _, part in parts]
     texts, scores = [""] * len(parts), [0.0] * len(parts)
-    for start in range(0, len(parts), BATCH):
+    done = 0
+    for batch in batches(shapes):
         if job.cancelled:
             break
-        job.progress(start, len(parts), "reading")
-        batch = by_shape[start : start + BATCH]
+        job.progress(done, len(parts), "reading")
         read = model.recognize_txt([parts[k][1] for k in batch])
         for k, text, score in zip(batch, read.txts, read.scores, strict=True):
             texts[k], scores[k] = text.strip(), float(score)
+        done += len(batch)
     lines = [("", 0.0, 0)] * len(crops)
     for (i, _), text, score in zip(parts, texts, scores, strict=True):
         before, sum_of_scores, count = lines[i]
         lines[i] = (joined(before, text), sum_of_scores + score, count + 1)
     return [(text, score / count) for text, score, count in lines]
+
+
+def batches(shapes):
+    """Returns the numbers of shapes in groups that differ little: the reader fills up the rest."""
+    groups = []
+    for k in sorted(range(len(shapes)), key=shapes.__getitem__):
+        if groups and len(groups[-1]) < BATCH and shapes[k] <= ALIKE * shapes[groups[-1][0]]:
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    return groups

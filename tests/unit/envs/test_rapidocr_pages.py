@@ -37,18 +37,19 @@ def test_what_the_page_does_not_decide_is_said():
     assert job.said == [("log", "columns or rows? The page does not say; the input layout decides")]
 
 
-def seen(*lines):
+def seen(*lines, blank=False):
     corners = [(0, 0), (90, 0), (90, 20), (0, 20)]
     return {
         "lines": [{"polygon": corners, "text": text, "score": score} for text, score in lines],
         "turn": 0,
         "frames": [],
+        "blank": blank,
     }
 
 
 def test_a_blank_page_is_an_empty_text():
     job = Job()
-    outputs = runner.arranged(seen(), job)
+    outputs = runner.arranged(seen(blank=True), job)
     assert outputs["text"] == ""
     assert outputs["quality"]["blank"]
     assert not outputs["quality"]["doubtful"]
@@ -61,6 +62,7 @@ def test_a_blank_page_is_an_empty_text():
         ([("a fair line", 0.7)], "mean score 0.70, 0 of 1 lines left out"),
         ([("good", 0.99), ("x", 0.1), ("", 0.0)], "mean score 0.99, 2 of 3 lines left out"),
         ([("x", 0.2)], "mean score none, 1 of 1 lines left out"),
+        ([], "no text was found, though the page is not blank"),
     ],
 )
 def test_a_doubtful_page_is_warned_of(lines, reason):
