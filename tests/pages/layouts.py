@@ -3,6 +3,7 @@
 `PAGES` is the set. Every third page of a kind is held back: the rules of the reader are written
 without a look at it. Every third is there once more degraded.
 """
+# ruff: noqa: RUF001 - Chinese marks are full width
 
 from __future__ import annotations
 
@@ -324,6 +325,97 @@ KINDS = {
     "receipt": (receipt, 3), "paper": (paper, 3), "bilingual": (bilingual, 3),
     "newspaper": (newspaper, 3), "small": (small, 6), "spaced": (spaced, 3),
 }  # fmt: skip
+
+
+def chinese_form(i):
+    fields = (("姓名", "张红"), ("出生日期", "一九八〇年五月三日"), ("地址", "海边路十二号"),
+              ("职业", "印刷工"), ("电话", "5550 1234"))  # fmt: skip
+    rows = [(f"{key}：", value) for key, value in taken(fields, i, 4)]
+    body = f"<h2>登记表</h2>{table(rows, head=False, ruled=i % 2 == 0)}"
+    return {"body": body + prose(i, 2, CHINESE), "font": HAN[i % 3], "size": 20}
+
+
+def menu(i):
+    rows = [
+        (f"{name} with bread", f"{float(price) / 2:.2f}") for name, _, price in taken(GOODS, i, 4)
+    ]
+    halves = [f"<h3>{TITLES[(i + k) % 8]}</h3>{table(rows, head=False)}" for k in range(2)]
+    return {"body": "".join(halves), "font": LATIN[i % 4], "size": 18}
+
+
+def timetable(i):
+    stops = ("Pier", "Market", "Chapel", "School", "Yard")
+    rows = [("Stop", "Ferry 1", "Ferry 2", "Ferry 3", "Ferry 4")]
+    rows += [
+        (stop, *(f"{7 + 3 * k}:{10 + 7 * n + i}" for k in range(4))) for n, stop in enumerate(stops)
+    ]
+    return {"body": f"<h2>{TITLES[i]}</h2>{table(rows)}{prose(i, 1)}", "font": LATIN[i % 4]}
+
+
+def sidebar(i):
+    side = boxed(f"<b>{TITLES[i]}</b>{prose(i + 9, 1)}", "width:180px")
+    main = f"<div style='width:480px'>{prose(i, 4)}{prose(i + 4, 3)}</div>"
+    body = f"<div style='display:flex;gap:24px'>{main}{side}</div>"
+    return {"body": f"<h2>{TITLES[i + 1]}</h2>{body}", "font": LATIN[i % 4], "size": 16}
+
+
+def captioned(i):
+    figure = "<div style='height:110px;background:#bbb;margin-top:8px'></div>"
+    caption = f"<div style='font-size:80%'>Figure {i}. {TITLES[i]}, drawn by hand</div>"
+    left = prose(i, 3) + figure + caption
+    notes = "<hr>" + lines([f"1 {TITLES[i % 8]}, page 4.", f"2 {TITLES[(i + 3) % 8]}, page 9."])
+    body = side_by_side(left, prose(i + 3, 5), gap=28) + f"<div style='font-size:80%'>{notes}</div>"
+    return {"body": body, "font": LATIN[i % 4], "size": 16}
+
+
+def code(i):
+    text = ["def tide(hour):", "    if hour < 6:", "        return low", "    for gate in gates:",
+            "        gate.open()", "    return high", "print(tide(7))"]  # fmt: skip
+    body = lines(f"<span style='white-space:pre'>{line}</span>" for line in text)
+    return {"body": prose(i, 2) + body + prose(i + 2, 2), "size": 17,
+            "font": ("Liberation Mono", "DejaVu Sans Mono")[i % 2]}  # fmt: skip
+
+
+def letter(i):
+    sender = lines(["Ada Byron", "4 Quay Road", "Ashford"])
+    date = f"<div style='text-align:right'>{i + 3} May 2021</div>"
+    body = f"<div style='width:200px;margin-left:auto'>{sender}</div>{date}<p>Dear Sir,</p>"
+    return {"body": body + prose(i, 4) + "<p>Yours,</p><p>Ada Byron</p>", "font": LATIN[i % 4]}
+
+
+def margin_notes(i):
+    note = "width:110px;font-size:75%;padding-top:.6em"
+    rows = "".join(
+        f"<div style='display:flex;gap:20px'><div style='{note}'>{TITLES[(i + k) % 8]}</div>"
+        f"<div style='flex:1'>{prose(i + 3 * k, 3)}</div></div>"
+        for k in range(2)
+    )
+    return {"body": rows, "font": LATIN[i % 4], "size": 18}
+
+
+def three_lists(i):
+    columns = [
+        f"<h3>{TITLES[(i + k) % 8]}</h3>{lines(taken(ITEMS, i + 4 * k, 3 + k))}" for k in range(3)
+    ]
+    return {"body": f"<h1>{TITLES[i % 8]}</h1>{side_by_side(*columns)}", "font": LATIN[i % 4],
+            "size": 20, "width": 960}  # fmt: skip
+
+
+def two_tiers(i):
+    """A vertical page in two tiers, with a page number below."""
+    tiers = "".join(vertical(prose(i + 3 * k, 3, JAPANESE), 210, "width:100%;margin-bottom:34px")
+                    for k in range(2))  # fmt: skip
+    return {"body": tiers + f"<div style='text-align:center'>{i + 40}</div>", "font": KANA[i % 3],
+            "size": 20}  # fmt: skip
+
+
+def turned_invoice(i):
+    return {**invoice(i), "turn": (90, 270)[i % 2]}
+
+
+FRESH = (chinese_form, menu, timetable, sidebar, captioned, code, letter, margin_notes, three_lists,
+         two_tiers, turned_invoice)  # fmt: skip
+"""Kinds that were added once the rules stood, to see how they do on others: all held back."""
 DEGRADED = ("jpeg", "blur", "shadow", "fold", "noise", "coarse", "perspective")
 
 
@@ -331,7 +423,8 @@ def all_pages() -> list[Page]:
     clean = [
         Page(kind, i, **make(i)) for kind, (make, count) in KINDS.items() for i in range(count)
     ]
-    third = [page for k, page in enumerate(clean) if (k + k // 3) % 3 == 1]
+    clean += [Page(f"fresh-{make.__name__}", i, **make(i)) for make in FRESH for i in (2, 5)]
+    third = [page for k, page in enumerate(clean[:99]) if (k + k // 3) % 3 == 1]
     spoilt = zip(third, cycle(DEGRADED), strict=False)
     return clean + [replace(page, degraded=how) for page, how in spoilt]
 

@@ -218,3 +218,9 @@ def test_tiles_cover_everything_and_share_an_edge(length):
     assert starts[-1] + runner.lines.TILE >= length
     steps = [b - a for a, b in itertools.pairwise(starts)]
     assert all(0 < step <= runner.lines.TILE - runner.lines.OVERLAP for step in steps)
+
+
+def test_lines_are_read_together_with_lines_of_like_width():
+    shapes = [30.0, 6.0, 6.1, 20.0, 21.0, 6.2, 6.3, 6.4, 6.5]
+    groups = runner.reading.batches(shapes)
+    assert groups == [[1, 2, 5, 6, 7, 8], [3, 4], [0]]
