@@ -8,7 +8,7 @@ import statistics
 from itertools import pairwise
 
 from .boxes import Box, bands, gaps, in_rows, shared
-from .frames import grids, holds
+from .frames import grids
 from .tables import evidence, table_rows
 
 GUTTER = 0.4
@@ -57,25 +57,25 @@ def arrange(boxes, frames=(), choice=None):
     """
     choice = choice or Choice()
     framed = [
-        framed_box(grid, lines, choice)
-        for grid, lines in grids(frames, boxes)
-        if len(lines) < len(boxes) or len(grid) > 1
+        framed_box(cells, choice)
+        for cells in grids(frames, boxes)
+        if len(cells) > 1 or len(cells[0][1]) < len(boxes)
     ]
     inside = {b.index for frame in framed for row in frame.rows for b in row}
     rows = ordered([*framed, *(b for b in boxes if b.index not in inside)], choice)
     return [row for outer in rows for row in opened(outer)]
 
 
-def framed_box(cells, lines, choice):
+def framed_box(cells, choice):
     """Returns a frame, or a table of ruled cells, as one box."""
     rows = []
-    for row in in_rows([Box(i, *cell, "") for i, cell in enumerate(cells)]):
-        parts = [ordered([b for b in lines if holds(cell[1:5], b)], choice) for cell in row]
+    for row in in_rows([Box(i, *frame, "") for i, (frame, _) in enumerate(cells)]):
+        parts = [ordered(cells[cell.index][1], choice) for cell in row]
         if len(cells) == 1:
             rows += parts[0]
         elif any(parts):
             rows.append([b for part in parts for line in part for b in line])
-    x0, y0, x1, y1 = zip(*cells, strict=True)
+    x0, y0, x1, y1 = zip(*(frame for frame, _ in cells), strict=True)
     return Box(-1, min(x0), min(y0), max(x1), max(y1), "", tuple(rows))
 
 

@@ -6,6 +6,8 @@ LARGEST = 2000
 """Pixels: the longer side at which lines are looked for."""
 SHORTEST = 30
 """Pixels: what is drawn longer than this is a rule, and no stroke of a letter."""
+MOST = 1000
+"""More frames than this are a pattern, such as squared paper."""
 THICK = 10
 """Pixels: cells that are no farther apart than this share a rule."""
 
@@ -33,29 +35,38 @@ def find_frames(page):
         x, y, w, h = cv2.boundingRect(outline)
         if parent >= 0 and min(w, h) > 10 and cv2.contourArea(outline) > 0.85 * w * h:
             found.append(tuple(round(v / scale, 1) for v in (x, y, x + w, y + h)))
-    return found
+    return found if len(found) <= MOST else []
 
 
 def grids(frames, boxes):
-    """Returns `(cells, boxes)` of each frame, or table of frames that share rules, with text."""
+    """Returns frames with text, those that share rules together, as the cells of one table.
+
+    A frame around others with text, as the border of a page, says nothing about the order.
+
+    Returns:
+        A list of lists of `(frame, boxes)`; no box is in two frames.
+    """
+    filled = [f for f in {*frames} if any(holds(f, b) for b in boxes)]
+    frames = [f for f in {*frames} if not any(f != g and holds_frame(f, g) for g in filled)]
+    inside = {frame: [] for frame in frames}
+    for box in boxes:
+        around = [frame for frame in frames if holds(frame, box)]
+        if around:
+            inside[min(around, key=area)].append(box)
     groups = []
-    for frame in frames:
+    for frame in sorted(frames):
         touching = [group for group in groups if any(beside(frame, other) for other in group)]
         groups = [group for group in groups if group not in touching]
         groups.append([frame, *(other for group in touching for other in group)])
-    filled = []
-    for group in groups:
-        within = [b for b in boxes if any(holds(frame, b) for frame in group)]
-        # A frame around another with text (a border of the page) says nothing about the order.
-        if within and not any(
-            holds_frame(frame, inner) and any(holds(inner, b) for b in within)
-            for frame in group
-            for other in groups
-            if other is not group
-            for inner in other
-        ):
-            filled.append((group, within))
-    return filled
+    return [
+        [(frame, inside[frame]) for frame in group]
+        for group in groups
+        if any(inside[frame] for frame in group)
+    ]
+
+
+def area(frame):
+    return (frame[2] - frame[0]) * (frame[3] - frame[1])
 
 
 def holds(frame, box):

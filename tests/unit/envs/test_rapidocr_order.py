@@ -202,12 +202,18 @@ def test_a_page_is_put_straight_before_its_lines_are_ordered(degrees):
 
 def test_every_line_is_read_once_whatever_the_page():
     chance = random.Random(1)
-    for _ in range(200):
+    for _ in range(400):
         boxes = [
             box(chance.randrange(900), chance.randrange(900), "some words" * chance.randrange(1, 4))
             for _ in range(chance.randrange(40))
         ]
-        rows = runner.arrange(boxes)
+        boxes += [
+            box(chance.randrange(900), chance.randrange(900), "床前明月光", width=20, height=100)
+            for _ in range(chance.choice((0, 3, 30)))
+        ]
+        corners = [[chance.randrange(900) for _ in range(4)] for _ in range(chance.randrange(6))]
+        frames = [(min(a, b), min(c, d), max(a, b), max(c, d)) for a, b, c, d in corners]
+        rows = runner.arrange(boxes, frames)
         assert sorted(b.index for row in rows for b in row) == sorted(b.index for b in boxes)
 
 
