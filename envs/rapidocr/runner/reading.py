@@ -6,6 +6,7 @@ from functools import partial
 
 from .crops import cut_out, is_stump, is_tall_crop, laid, parts_of, turned, upright_letters
 from .direction import find_turn
+from .spaces import respaced
 from .text import is_han, joined
 
 SURE = 0.9
@@ -40,6 +41,8 @@ def read_lines(model, page, polygons, job, rotate="auto"):
     for i, crop in enumerate(crops):
         if is_tall_crop(crop):  # a comma that stands high on the right is taken for an apostrophe
             lines[i] = COMMA.sub("，", lines[i][0]), lines[i][1]
+        else:
+            lines[i] = respaced(lines[i][0], crop), lines[i][1]
     return [
         {
             "polygon": [[round(float(v), 1) for v in corner] for corner in polygon],
