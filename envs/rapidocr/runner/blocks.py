@@ -11,10 +11,12 @@ from .boxes import Box, bands, gaps, in_rows, shared
 from .frames import grids
 from .tables import evidence, table_rows
 
-GUTTER = 0.4
-"""Heights of a line: the narrowest white strip between columns."""
+GUTTER = 0.1
+"""Heights of a line: the narrowest white strip between columns; boxes are wider than their ink."""
 HEADING = 1.18
 """A line that stands alone, and is higher than the usual one by this, is a heading."""
+LARGE = 1.3
+"""Its letters, where they are wider than usual by this, make it one too."""
 APART = 2.5
 """Heights of a line: parts with this much white between them do not share columns."""
 DECIDED = 1.0
@@ -107,12 +109,12 @@ def runs(boxes):
     A part goes on as long as a strip of white runs down through it; a heading that stands alone,
     or much white, ends it.
     """
-    lines = [b.height for b in boxes if not b.rows]
-    usual = statistics.median(lines) if lines else 0.0
+    usual = median_of(boxes, "height")
+    letter = median_of(boxes, "letter")
     parts, free = [], []
     for band in bands(boxes):
         both = shared(free, gaps(band))
-        alone = is_heading(band, usual)
+        alone = is_heading(band, usual, letter)
         if parts and not alone and goes_on(parts[-1], band, both, usual):
             parts[-1] += band
             free = both
@@ -122,8 +124,21 @@ def runs(boxes):
     return parts
 
 
-def is_heading(band, usual):
-    return len(band) == 1 and not band[0].rows and band[0].height > HEADING * usual
+def median_of(boxes, name):
+    values = [getattr(b, name) for b in boxes if not b.rows]
+    return statistics.median(values) if values else 0.0
+
+
+def is_heading(band, height, letter):
+    """Whether a line stands alone, in larger letters than usual.
+
+    A box is as high as the tails of its letters; where it is hardly higher, their width decides.
+    """
+    line = band[0]
+    larger = line.height > HEADING * height or (
+        line.height > height and line.letter > LARGE * letter
+    )
+    return len(band) == 1 and not line.rows and larger
 
 
 def goes_on(part, band, free, usual):
@@ -138,8 +153,7 @@ def goes_on(part, band, free, usual):
 
 def gutters(boxes, free=None):
     """Returns the white strips that run down between boxes, from left to right."""
-    lines = [b.height for b in boxes if not b.rows] or [0.0]
-    narrowest = GUTTER * statistics.median(lines)
+    narrowest = GUTTER * median_of(boxes, "height")
     between = gaps(boxes) if free is None else free
     return [
         (x0, x1)

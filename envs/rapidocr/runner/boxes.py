@@ -41,6 +41,11 @@ class Box(NamedTuple):
         return (self.x0 + self.x1) / 2
 
     @property
+    def letter(self):
+        """The mean width of its letters."""
+        return self.width / max(len(self.text), 1)
+
+    @property
     def is_vertical(self):
         """Whether it is a line of Chinese or Japanese that runs down the page."""
         return len(self.text) > 1 and self.height > 1.5 * self.width and is_han(self.text[0])

@@ -1,6 +1,7 @@
 """Tells the rows of a table from columns of text, by evidence, and gathers the rows."""
 # ruff: noqa: RUF001 - Chinese marks are full width
 
+import math
 import re
 import statistics
 from itertools import pairwise
@@ -29,11 +30,14 @@ def evidence(columns):
     points += 4 * (sum(share(c, BULLET.match) >= 0.5 for c in columns) > 1)
     points += 1.5 * any(re.search(r"\w: ?\w", b.text) for column in others for b in column)
     points += 3 * down - 2 * across
-    points -= 2 * (max(b.width for b in left) < 0.5 * max(widths[1:]) and words(left) <= 2)
+    narrow = max(b.width for b in left) < 0.5 * max(widths[1:])
+    points -= 2 * (narrow and words(left) <= 2)
     points += 2.5 * (2 * len(few) <= len(many) and len(followers(few)) == len(few) - 1)
     points += 2 * (is_prose(left) and is_prose(right))
     points += 2.5 * (levelness(few, many) < 0.6)
     points += 2.5 * is_verse(columns)
+    points += 2 * ends_ragged(columns)
+    points -= 3 * (narrow and are_beside(columns))
     points += 0.5 if min(widths) > 0.7 * max(widths) else -0.5
     return points - 1 * (len(columns) > 2 and down < 0.2)
 
@@ -95,6 +99,51 @@ def is_verse(columns):
     return len(counts) == 1 and min(counts) > 2
 
 
+def ends_ragged(columns):
+    """Whether columns of unequal length stand level as far as they go, as lists do."""
+    shortest = len(min(columns, key=len))
+    rows = zip(*(sorted(c, key=lambda b: b.middle)[:shortest] for c in columns), strict=True)
+    return (
+        len({len(c) for c in columns}) > 1
+        and shortest > 1
+        and all(level(row[0], box) for row in rows for box in row)
+    )
+
+
+def paragraphs(column):
+    """Returns the first lines of what stands closer together than the rest of a column."""
+    lines = sorted(column, key=lambda b: b.middle)
+    steps = [b.middle - a.middle for a, b in pairwise(lines)]
+    wide = [b for step, b in zip(steps, lines[1:], strict=True) if step > 1.25 * min(steps)]
+    return [*lines[:1], *wide]
+
+
+def are_beside(columns):
+    """Whether each of several paragraphs begins beside one in every other column."""
+    heads = [paragraphs(column) for column in columns]
+    return len({len(head) for head in heads}) == 1 < len(heads[0]) and all(
+        abs(a.y0 - row[0].y0) < min(a.height, row[0].height)
+        for row in zip(*heads, strict=True)
+        for a in row
+    )
+
+
+def begins_row(box, columns):
+    """Whether a line begins a row: the lines beside it keep some distance from those above."""
+    for column in columns:
+        lines = sorted(column, key=lambda b: b.middle)
+        steps = [b.middle - a.middle for a, b in pairwise(lines)]
+        for step, line in zip(steps, lines[1:], strict=True):
+            if (
+                line is not box
+                and level(line, box)
+                and 1.15 * step < max(steps)
+                and (step < 1.1 * min(steps))
+            ):
+                return False
+    return True
+
+
 def table_rows(columns):
     """Returns the rows of a table, cell by cell; the lines of a wrapped cell stay together.
 
@@ -103,7 +152,16 @@ def table_rows(columns):
     are centred, to the nearest row.
     """
     boxes = [b for column in columns for b in column]
-    starts = sorted(min(columns, key=len), key=lambda b: b.middle)
+    if are_beside(columns):
+        heads = zip(*map(paragraphs, columns), strict=True)
+        tops = [*(min(b.y0 for b in row) for row in heads), math.inf]
+        rows = [
+            [(n, b) for n, column in enumerate(columns) for b in column if y0 <= b.y0 < y1]
+            for y0, y1 in pairwise(tops)
+        ]
+        return [cells(row, len(columns)) for row in rows]
+    starts = [b for b in min(columns, key=len) if begins_row(b, columns)]
+    starts.sort(key=lambda b: b.middle)
     steps = [b.middle - a.middle for a, b in pairwise(starts)]
     if len(starts) < 2 or len({len(column) for column in columns}) == 1:
         return in_rows(boxes)
@@ -125,6 +183,10 @@ def table_rows(columns):
             row.append((number, box))
             last = box, row
     filled = sorted((row for row in [*rows, *above] if row), key=lambda r: min(b.y0 for _, b in r))
-    return [
-        [b for _, b in sorted(row, key=lambda cell: (cell[0], cell[1].middle))] for row in filled
-    ]
+    return [cells(row, len(columns)) for row in filled]
+
+
+def cells(row, count):
+    """Returns the boxes of a row cell by cell, of pairs of a column's number and a box."""
+    lines = [line for n in range(count) for line in in_rows([b for c, b in row if c == n])]
+    return [b for line in lines for b in line]
