@@ -24,8 +24,11 @@ def store(kept):
                  round(line["score"], 2)]
                 for line in seen["lines"]
             ]  # fmt: skip
-            frames = [[round(v) for v in frame] for frame in seen["frames"]]
-            record = {"page": page.name, "turn": seen["turn"], "frames": frames, "lines": lines}
+            drawn = {
+                name: [[round(v) for v in edges] for edges in seen[name]]
+                for name in ("frames", "rules")
+            }
+            record = {"page": page.name, "turn": seen["turn"], **drawn, "lines": lines}
             out.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 

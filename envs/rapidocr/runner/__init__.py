@@ -60,10 +60,12 @@ def see(model, page, job, *, rotate="auto"):
     """Returns what is seen on a page, as JSON values: lines in no order, frames, the direction."""
     found = find_lines(model, page, job)
     lines, turn = read_lines(model, page, found, job, rotate)
+    frames, rules = find_frames(page)
     return {
         "lines": lines,
         "turn": turn,
-        "frames": find_frames(page),
+        "frames": frames,
+        "rules": rules,
         "blank": not lines and is_blank(page),
     }
 
@@ -72,11 +74,11 @@ def arranged(seen, job, *, min_score=0.5, layout="auto"):
     """Returns the outputs, of what was seen: no model is needed."""
     kept = [line for line in seen["lines"] if line["text"] and line["score"] >= min_score]
     turn, choice = seen["turn"], Choice(layout)
-    frames = [
-        level_edges([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], -turn)
-        for x0, y0, x1, y1 in seen["frames"]
-    ]
-    rows = arrange(level_boxes(kept, turn=turn), frames, choice)
+    frames, rules = (
+        [level_edges([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], -turn) for x0, y0, x1, y1 in some]
+        for some in (seen["frames"], seen["rules"])
+    )
+    rows = arrange(level_boxes(kept, turn=turn), frames, rules, choice)
     if choice.open:
         job.log("columns or rows? The page does not say; the input layout decides")
     quality = assess(seen["lines"], kept, turn, blank=seen["blank"])

@@ -7,7 +7,7 @@ import math
 import statistics
 from itertools import pairwise
 
-from .boxes import Box, bands, gaps, in_rows, shared
+from .boxes import RULE, Box, bands, gaps, in_rows, shared
 from .frames import grids
 from .tables import evidence, table_rows
 
@@ -43,7 +43,7 @@ class Choice:
         return for_columns < 0
 
 
-def arrange(boxes, frames=(), choice=None):
+def arrange(boxes, frames=(), rules=(), choice=None):
     """Returns the rows of a page in the order in which a person reads them.
 
     What a frame holds stays together. Columns are read one after the other, a table row by row. A
@@ -52,6 +52,7 @@ def arrange(boxes, frames=(), choice=None):
     Args:
         boxes: The lines.
         frames: Rectangles that are drawn on the page: x0, y0, x1, y1.
+        rules: Single rules that run across the page, in the same form.
         choice: What decides between columns and rows.
 
     Returns:
@@ -64,8 +65,9 @@ def arrange(boxes, frames=(), choice=None):
         if len(cells) > 1 or len(cells[0][1]) < len(boxes)
     ]
     inside = {b.index for frame in framed for row in frame.rows for b in row}
-    rows = ordered([*framed, *(b for b in boxes if b.index not in inside)], choice)
-    return [row for outer in rows for row in opened(outer)]
+    drawn = [*framed, *(Box(-1, *rule, "", RULE) for rule in rules)]
+    rows = ordered([*drawn, *(b for b in boxes if b.index not in inside)], choice)
+    return [row for outer in rows for row in opened(outer) if row]
 
 
 def framed_box(cells, choice):
@@ -98,9 +100,8 @@ def ordered(boxes, choice):
 
 def from_right_to_left(band):
     """Returns vertical lines as rows; pieces of one line from top to bottom."""
-    laid = [b._replace(x0=b.y0, y0=-b.x1, x1=b.y1, y1=-b.x0) for b in band]
-    by_index = {(b.index, b.x0, b.x1): b for b in band}
-    return [[by_index[b.index, -b.y1, -b.y0] for b in row] for row in in_rows(laid)]
+    laid = [Box(i, b.y0, -b.x1, b.y1, -b.x0, "") for i, b in enumerate(band)]
+    return [[band[b.index] for b in row] for row in in_rows(laid)]
 
 
 def runs(boxes):
@@ -165,6 +166,7 @@ def gutters(boxes, free=None):
 
 def side_by_side(boxes, choice):
     """Returns the rows of a part of the page, whose strips of white run from its top to its end."""
+    boxes = [b for b in boxes if b.rows != RULE]
     strips = gutters(boxes)
     beside = [band for band in bands(boxes) if len(band) > 1]
     if not strips or (len(beside) < 2 and len(boxes) < 4):

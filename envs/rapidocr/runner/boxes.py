@@ -1,15 +1,19 @@
 """What is put into order: lines of text, and frames with lines in them."""
 
+import statistics
 from itertools import pairwise
 from typing import NamedTuple
 
 from .text import is_han
 
+RULE = ((),)
+"""The rows of a rule, which reads as nothing."""
+
 
 class Box(NamedTuple):
     """A line of text as a level rectangle; `index` is its place in the caller's list.
 
-    A frame is one with the rows that it holds, and no text.
+    A frame is one with the rows that it holds, and no text; a rule holds one empty row.
     """
 
     index: int
@@ -78,8 +82,10 @@ def bands(boxes):
     Lines may overlap a little: tails of letters, and what is left of a skew.
     """
     groups, bottom = [], float("-inf")
+    usual = statistics.median([b.height for b in boxes if not b.rows] or [0.0])
     for box in sorted(boxes, key=lambda b: b.y0):
-        slack = 0 if box.rows else 0.25 * min(box.height, box.width)
+        size = usual if box.rows == RULE else 0 if box.rows else min(box.height, box.width)
+        slack = 0.25 * size
         if box.y0 + slack >= bottom:
             groups.append([])
         groups[-1].append(box)

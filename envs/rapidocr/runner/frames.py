@@ -6,6 +6,10 @@ LARGEST = 2000
 """Pixels: the longer side at which lines are looked for."""
 SHORTEST = 30
 """Pixels: what is drawn longer than this is a rule, and no stroke of a letter."""
+LONG = 0.15
+"""Of the width of the page: the least length of a rule that parts what is above from below."""
+TABLE_RULES = 3
+"""So many rules of one length are those of a table."""
 MOST = 1000
 """More frames than this are a pattern, such as squared paper."""
 THICK = 10
@@ -13,7 +17,11 @@ THICK = 10
 
 
 def find_frames(page):
-    """Returns the rectangles that rules enclose, as x0, y0, x1, y1 in pixels of the page."""
+    """Returns what is drawn on a page, as x0, y0, x1, y1 in its pixels.
+
+    Returns:
+        The rectangles that rules enclose, and the single rules that run across the page.
+    """
     import cv2
 
     height, width = page.shape[:2]
@@ -35,7 +43,30 @@ def find_frames(page):
         x, y, w, h = cv2.boundingRect(outline)
         if parent >= 0 and min(w, h) > 10 and cv2.contourArea(outline) > 0.85 * w * h:
             found.append(tuple(round(v / scale, 1) for v in (x, y, x + w, y + h)))
-    return found if len(found) <= MOST else []
+    rules = []
+    outlines, _ = cv2.findContours(across, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    for x, y, w, h in map(cv2.boundingRect, outlines):
+        if w > LONG * grey.shape[1] and 2 * h <= THICK:
+            rules.append(tuple(round(v / scale, 1) for v in (x, y, x + w, y + h)))
+    return (found, single(rules, found)) if len(found) <= MOST else ([], [])
+
+
+def single(rules, frames):
+    """Returns the rules that are no part of frames, nor of a table ruled by lines of one length."""
+    free = [rule for rule in rules if not any(touches(rule, frame) for frame in frames)]
+    return [
+        rule
+        for rule in free
+        if sum(abs(rule[0] - r[0]) + abs(rule[2] - r[2]) < 2 * THICK for r in free) < TABLE_RULES
+    ]
+
+
+def touches(rule, frame):
+    x0, y0, x1, y1 = frame
+    return (
+        rule[0] < x1 and rule[2] > x0
+        and min(abs(rule[3] - y0), abs(rule[1] - y1)) <= THICK
+    )  # fmt: skip
 
 
 def grids(frames, boxes):

@@ -213,7 +213,8 @@ def test_every_line_is_read_once_whatever_the_page():
         ]
         corners = [[chance.randrange(900) for _ in range(4)] for _ in range(chance.randrange(6))]
         frames = [(min(a, b), min(c, d), max(a, b), max(c, d)) for a, b, c, d in corners]
-        rows = runner.arrange(boxes, frames)
+        rules = [(x0, y0, x1, y0 + 2) for x0, y0, x1, _ in frames[:2]]
+        rows = runner.arrange(boxes, frames[1:], rules)
         assert sorted(b.index for row in rows for b in row) == sorted(b.index for b in boxes)
 
 
@@ -230,3 +231,58 @@ def test_lines_are_read_together_with_lines_of_like_width():
     shapes = [30.0, 6.0, 6.1, 20.0, 21.0, 6.2, 6.3, 6.4, 6.5]
     groups = runner.reading.batches(shapes)
     assert groups == [[1, 2, 5, 6, 7, 8], [3, 4], [0]]
+
+
+def test_a_rule_parts_what_is_below_from_the_columns_above():
+    boxes = [*prose(0, 0, 0, 4), *prose(340, 0, 4, 5), box(0, 170, "1 A note below.")]
+    shuffled = random.Random(7).sample(boxes, len(boxes))
+    rows = runner.arrange(shuffled, rules=[(0, 150, 640, 152)])
+    assert runner.compose(rows).split("\n")[-1] == "1 A note below."
+
+
+def test_what_a_frame_holds_stays_together():
+    boxes = [
+        *prose(0, 0, 0, 8),
+        box(340, 28, "FOR SALE"),
+        box(340, 56, "One boat"),
+        box(340, 0, "x"),
+    ]
+    text = runner.compose(runner.arrange(boxes, [(330, 20, 600, 80)]))
+    assert "FOR SALE\nOne boat" in text
+
+
+def test_the_cells_of_a_ruled_table_are_read_whole():
+    boxes = [
+        box(5, 25, "term"),
+        box(105, 5, "its meaning,"),
+        box(105, 35, "which wraps"),
+        box(5, 85, "b"),
+    ]
+    cells = [(0, 0, 100, 60), (101, 0, 300, 60), (0, 61, 100, 120), (101, 61, 300, 120)]
+    assert runner.compose(runner.arrange(boxes, cells)) == "term its meaning, which wraps\nb"
+
+
+def test_wrapped_cells_stay_with_their_row():
+    rows = [("one", 2), ("two", 1), ("three", 2)]
+    boxes, y = [], 0
+    for number, (term, count) in enumerate(rows):
+        boxes += [box(0, y, term), box(400, y, f"{number}.50")]
+        boxes += [box(100, y + 24 * k, f"meaning {number} part {k}") for k in range(count)]
+        y += 24 * count + 8
+    assert read(*boxes).split("\n")[0] == "one meaning 0 part 0 meaning 0 part 1 0.50"
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "down"),
+    [
+        (["床前明月光", "疑是地上霜"], ["白日依山尽", "黄河入海流"], True),
+        (["• oil", "• rope"], ["• tar", "• sand"], True),
+        (["The harbour", "master keeps"], ["Their names", "are cast"], True),
+        (["Name:", "Born:"], ["Ada", "London"], False),
+        (["Is it open?", "May dogs come?"], ["Yes, all day.", "On a lead."], False),
+        (["rope", "tar"], ["1.20", "44.00"], False),
+    ],
+)
+def test_evidence_tells_columns_from_rows(left, right, down):
+    boxes = [box(x, 30 * i, t) for x, c in ((0, left), (300, right)) for i, t in enumerate(c)]
+    assert (read(*boxes).replace("\n", " ") == " ".join([*left, *right])) == down

@@ -43,6 +43,7 @@ def seen(*lines, blank=False):
         "lines": [{"polygon": corners, "text": text, "score": score} for text, score in lines],
         "turn": 0,
         "frames": [],
+        "rules": [],
         "blank": blank,
     }
 
