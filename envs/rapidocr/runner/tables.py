@@ -128,22 +128,6 @@ def are_beside(columns):
     )
 
 
-def begins_row(box, columns):
-    """Whether a line begins a row: the lines beside it keep some distance from those above."""
-    for column in columns:
-        lines = sorted(column, key=lambda b: b.middle)
-        steps = [b.middle - a.middle for a, b in pairwise(lines)]
-        for step, line in zip(steps, lines[1:], strict=True):
-            if (
-                line is not box
-                and level(line, box)
-                and 1.15 * step < max(steps)
-                and (step < 1.1 * min(steps))
-            ):
-                return False
-    return True
-
-
 def table_rows(columns):
     """Returns the rows of a table, cell by cell; the lines of a wrapped cell stay together.
 
@@ -160,8 +144,7 @@ def table_rows(columns):
             for y0, y1 in pairwise(tops)
         ]
         return [cells(row, len(columns)) for row in rows]
-    starts = [b for b in min(columns, key=len) if begins_row(b, columns)]
-    starts.sort(key=lambda b: b.middle)
+    starts = sorted(min(columns, key=len), key=lambda b: b.middle)
     steps = [b.middle - a.middle for a, b in pairwise(starts)]
     if len(starts) < 2 or len({len(column) for column in columns}) == 1:
         return in_rows(boxes)

@@ -200,6 +200,15 @@ def test_a_page_is_put_straight_before_its_lines_are_ordered(degrees):
     assert runner.compose(runner.arrange(boxes)) == "item one 1.10\nitem two 2"
 
 
+def test_a_note_in_the_margin_is_read_before_its_paragraph():
+    boxes = [box(0, 0, "What is"), box(0, 20, "new"), box(0, 150, "What is not")]
+    boxes += [box(200, 24 * i, f"the first paragraph, line {i}") for i in range(4)]
+    boxes += [box(200, 150 + 24 * i, f"the second paragraph, line {i}") for i in range(2)]
+    text = " ".join(read(*boxes).split())
+    assert text.startswith("What is new the first paragraph, line 0")
+    assert text.endswith("What is not the second paragraph, line 0 the second paragraph, line 1")
+
+
 def test_every_line_is_read_once_whatever_the_page():
     chance = random.Random(1)
     for _ in range(400):
@@ -260,6 +269,13 @@ def test_the_cells_of_a_ruled_table_are_read_whole():
     ]
     cells = [(0, 0, 100, 60), (101, 0, 300, 60), (0, 61, 100, 120), (101, 61, 300, 120)]
     assert runner.compose(runner.arrange(boxes, cells)) == "term its meaning, which wraps\nb"
+
+
+def test_lines_at_slightly_uneven_distances_stay_rows():
+    tops = (0, 23, 47, 71, 95, 119)
+    boxes = [b for y in tops for b in (box(0, y, "some goods"), box(300, y, "1.25"))]
+    lines = read(*boxes, box(0, 150, "Thank you")).split("\n")
+    assert [line for line in lines if line] == ["some goods 1.25"] * 6 + ["Thank you"]
 
 
 def test_wrapped_cells_stay_with_their_row():
