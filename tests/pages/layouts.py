@@ -336,10 +336,12 @@ def chinese_form(i):
 
 
 def menu(i):
-    rows = [
-        (f"{name} with bread", f"{float(price) / 2:.2f}") for name, _, price in taken(GOODS, i, 4)
-    ]
-    halves = [f"<h3>{TITLES[(i + k) % 8]}</h3>{table(rows, head=False)}" for k in range(2)]
+    goods = taken(GOODS, i, 8)
+    rows = [(f"{name} with bread", f"{float(price) / 2:.2f}") for name, _, price in goods]
+    halves = (
+        f"<h3>{TITLES[(i + k) % 8]}</h3>{table(rows[4 * k : 4 * k + 4], head=False)}"
+        for k in range(2)
+    )
     return {"body": "".join(halves), "font": LATIN[i % 4], "size": 18}
 
 

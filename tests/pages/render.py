@@ -90,14 +90,14 @@ def render(directory):
         for k, page in enumerate(some):
             x, y = SLOT[0] * (k % ACROSS), SLOT[1] * (k // ACROSS)
             images[page.kind, page.number] = sheet.crop((x, y, x + page.width, y + page.height))
-    for seed, page in enumerate(PAGES):
+    for page in PAGES:
         image = images[page.kind, page.number]
         if page.turn:
             image = image.rotate(
                 page.turn, Image.Resampling.BICUBIC, expand=True, fillcolor="white"
             )
         if page.degraded:
-            image = spoil(image, page.degraded, seed)
+            image = spoil(image, page.degraded, page.number)
         image.save(directory / f"{page.name}.png")
 
 

@@ -63,5 +63,9 @@ def _place(text: str, truth: str, used: set[int], last: int) -> int | None:
     free = [at for at in found if at not in used]
     if free:
         return min(free, key=lambda at: (at < last, at))
-    match = SequenceMatcher(None, truth, text, autojunk=False).find_longest_match()
+    anywhere, after = (
+        SequenceMatcher(None, truth, text, autojunk=False).find_longest_match(start)
+        for start in (0, last)
+    )
+    match = after if after.size >= 0.7 * anywhere.size else anywhere
     return match.a - match.b if match.size > 0.3 * len(text) else None
