@@ -11,6 +11,8 @@ from orchestrator.errors import Rejected
 from tests.integration.conftest import ROOT
 from tests.integration.hearing import hear
 from tests.integration.reading import character_error_rate
+from tests.pages.layouts import PAGES
+from tests.pages.score import score
 
 EXAMPLES = ROOT / "examples"
 FOX = "The quick brown fox jumps over the lazy dog."
@@ -37,6 +39,34 @@ def test_an_example_is_read_as_a_person_would_type_it(session, name):
     text = session.run("ocr", image=EXAMPLES / f"{name}.png")["text"]
     expected = (EXAMPLES / f"{name}.txt").read_text("utf-8")
     assert character_error_rate(text, expected) < 0.02
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "tests/pages/images").glob("*.png")), ids=lambda p: p.stem
+)
+def test_a_page_is_read_as_a_person_reads_it(session, path):
+    (page,) = (page for page in PAGES if page.name == path.stem)
+    result = session.run("ocr", image=path)
+    assert score([box["text"] for box in result["boxes"]], page.units).right
+    assert result["quality"]["turn"] == (page.turn % 360 if page.turn % 90 == 0 else 0)
+    assert not result["quality"]["doubtful"]
+
+
+@pytest.mark.parametrize("rotate", ["0", "90"])
+def test_rotate_overrules_what_the_page_says(session, rotate):
+    image = ROOT / "tests/pages/images/turned-00.png"
+    assert session.run("ocr", image=image, rotate=rotate)["quality"]["turn"] == int(rotate)
+
+
+def test_a_blank_page_is_no_fault_and_noise_is_doubtful(session, tmp_path):
+    Image.new("L", (400, 300), 255).save(tmp_path / "blank.png")
+    noise = np.random.default_rng(1).integers(0, 255, (300, 400), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    for name in ("blank", "noise"):
+        result = session.run("ocr", image=tmp_path / f"{name}.png")
+        assert result["text"] == ""
+        assert result["quality"]["blank"] == (name == "blank")
+        assert bool(result.receipt["warnings"]) == (name == "noise")
 
 
 def test_rows_of_the_receipt_stay_rows(session):

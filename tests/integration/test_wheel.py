@@ -8,6 +8,7 @@ import zipfile
 import pytest
 from uv import find_uv_bin
 
+from orchestrator.catalog.runners import runner_files
 from tests.integration.conftest import ROOT
 from tests.machine import can_build, only_where
 
@@ -32,9 +33,10 @@ def test_the_wheel_ships_the_manifests_and_what_belongs_to_them(wheel):
     package = (path for path in (ROOT / "orchestrator").rglob("*") if path.suffix != ".pyc")
     resources = {path.relative_to(ROOT).as_posix() for path in package if path.is_file()}
     assert resources - names == set()
-    for runner in (ROOT / "envs").glob("*/runner.py"):
-        folder = f"orchestrator/builtin/envs/{runner.parent.name}"
-        assert {f"{folder}/runner.py", f"{folder}/requirements.lock"} <= names
+    for folder in (ROOT / "envs").iterdir():
+        shipped = [*runner_files(folder), folder / "requirements.lock"]
+        below = {path.relative_to(ROOT / "envs").as_posix() for path in shipped}
+        assert {f"orchestrator/builtin/envs/{path}" for path in below} <= names
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ COUNT = itertools.count()
 def box(x, y, text, *, width=None, height=HEIGHT):
     """Return a line of text at (x, y); its letters are half as wide as high."""
     width = len(text) * height / 2 if width is None else width
-    return runner.Box(next(COUNT), x, y, x + width, y + height, text)
+    return runner.boxes.Box(next(COUNT), x, y, x + width, y + height, text)
 
 
 def read(*boxes):
@@ -196,25 +196,109 @@ def test_a_page_is_put_straight_before_its_lines_are_ordered(degrees):
         if degrees == 180:  # a detector begins at the top left of what it sees
             polygon = polygon[2:] + polygon[:2]
         lines.append({"polygon": polygon, "text": b.text, "score": 1.0})
-    boxes = runner.level_boxes(lines, turned=degrees == 180)
+    boxes = runner.level_boxes(lines, turn=180 if degrees == 180 else 0)
     assert runner.compose(runner.arrange(boxes)) == "item one 1.10\nitem two 2"
+
+
+def test_a_note_in_the_margin_is_read_before_its_paragraph():
+    boxes = [box(0, 0, "What is"), box(0, 20, "new"), box(0, 150, "What is not")]
+    boxes += [box(200, 24 * i, f"the first paragraph, line {i}") for i in range(4)]
+    boxes += [box(200, 150 + 24 * i, f"the second paragraph, line {i}") for i in range(2)]
+    text = " ".join(read(*boxes).split())
+    assert text.startswith("What is new the first paragraph, line 0")
+    assert text.endswith("What is not the second paragraph, line 0 the second paragraph, line 1")
 
 
 def test_every_line_is_read_once_whatever_the_page():
     chance = random.Random(1)
-    for _ in range(200):
+    for _ in range(400):
         boxes = [
             box(chance.randrange(900), chance.randrange(900), "some words" * chance.randrange(1, 4))
             for _ in range(chance.randrange(40))
         ]
-        rows = runner.arrange(boxes)
+        boxes += [
+            box(chance.randrange(900), chance.randrange(900), "床前明月光", width=20, height=100)
+            for _ in range(chance.choice((0, 3, 30)))
+        ]
+        corners = [[chance.randrange(900) for _ in range(4)] for _ in range(chance.randrange(6))]
+        frames = [(min(a, b), min(c, d), max(a, b), max(c, d)) for a, b, c, d in corners]
+        rules = [(x0, y0, x1, y0 + 2) for x0, y0, x1, _ in frames[:2]]
+        rows = runner.arrange(boxes, frames[1:], rules)
         assert sorted(b.index for row in rows for b in row) == sorted(b.index for b in boxes)
 
 
 @pytest.mark.parametrize("length", [1, 1999, 2000, 2001, 3800, 3801, 20_000])
 def test_tiles_cover_everything_and_share_an_edge(length):
-    starts = runner.cuts(length)
+    starts = runner.lines.cuts(length)
     assert starts[0] == 0
-    assert starts[-1] + runner.TILE >= length
+    assert starts[-1] + runner.lines.TILE >= length
     steps = [b - a for a, b in itertools.pairwise(starts)]
-    assert all(0 < step <= runner.TILE - runner.OVERLAP for step in steps)
+    assert all(0 < step <= runner.lines.TILE - runner.lines.OVERLAP for step in steps)
+
+
+def test_lines_are_read_together_with_lines_of_like_width():
+    shapes = [30.0, 6.0, 6.1, 20.0, 21.0, 6.2, 6.3, 6.4, 6.5]
+    groups = runner.reading.batches(shapes)
+    assert groups == [[1, 2, 5, 6, 7, 8], [3, 4], [0]]
+
+
+def test_a_rule_parts_what_is_below_from_the_columns_above():
+    boxes = [*prose(0, 0, 0, 4), *prose(340, 0, 4, 5), box(0, 170, "1 A note below.")]
+    shuffled = random.Random(7).sample(boxes, len(boxes))
+    rows = runner.arrange(shuffled, rules=[(0, 150, 640, 152)])
+    assert runner.compose(rows).split("\n")[-1] == "1 A note below."
+
+
+def test_what_a_frame_holds_stays_together():
+    boxes = [
+        *prose(0, 0, 0, 8),
+        box(340, 28, "FOR SALE"),
+        box(340, 56, "One boat"),
+        box(340, 0, "x"),
+    ]
+    text = runner.compose(runner.arrange(boxes, [(330, 20, 600, 80)]))
+    assert "FOR SALE\nOne boat" in text
+
+
+def test_the_cells_of_a_ruled_table_are_read_whole():
+    boxes = [
+        box(5, 25, "term"),
+        box(105, 5, "its meaning,"),
+        box(105, 35, "which wraps"),
+        box(5, 85, "b"),
+    ]
+    cells = [(0, 0, 100, 60), (101, 0, 300, 60), (0, 61, 100, 120), (101, 61, 300, 120)]
+    assert runner.compose(runner.arrange(boxes, cells)) == "term its meaning, which wraps\nb"
+
+
+def test_lines_at_slightly_uneven_distances_stay_rows():
+    tops = (0, 23, 47, 71, 95, 119)
+    boxes = [b for y in tops for b in (box(0, y, "some goods"), box(300, y, "1.25"))]
+    lines = read(*boxes, box(0, 150, "Thank you")).split("\n")
+    assert [line for line in lines if line] == ["some goods 1.25"] * 6 + ["Thank you"]
+
+
+def test_wrapped_cells_stay_with_their_row():
+    rows = [("one", 2), ("two", 1), ("three", 2)]
+    boxes, y = [], 0
+    for number, (term, count) in enumerate(rows):
+        boxes += [box(0, y, term), box(400, y, f"{number}.50")]
+        boxes += [box(100, y + 24 * k, f"meaning {number} part {k}") for k in range(count)]
+        y += 24 * count + 8
+    assert read(*boxes).split("\n")[0] == "one meaning 0 part 0 meaning 0 part 1 0.50"
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "down"),
+    [
+        (["床前明月光", "疑是地上霜"], ["白日依山尽", "黄河入海流"], True),
+        (["• oil", "• rope"], ["• tar", "• sand"], True),
+        (["The harbour", "master keeps"], ["Their names", "are cast"], True),
+        (["Name:", "Born:"], ["Ada", "London"], False),
+        (["Is it open?", "May dogs come?"], ["Yes, all day.", "On a lead."], False),
+        (["rope", "tar"], ["1.20", "44.00"], False),
+    ],
+)
+def test_evidence_tells_columns_from_rows(left, right, down):
+    boxes = [box(x, 30 * i, t) for x, c in ((0, left), (300, right)) for i, t in enumerate(c)]
+    assert (read(*boxes).replace("\n", " ") == " ".join([*left, *right])) == down
