@@ -187,7 +187,7 @@ class Archives:
             raise SourceError(
                 f"arrived with another {kind} than the manifest pins, and was not used",
                 where=archive.where,
-                fix="run it again; if it happens again, the mirror or the network is at fault",
+                fix="run it again; if it happens again, the manifest, the mirror or the network is at fault",
             )
 
     def _blocks(self, archive: Archive) -> Iterator[bytes]:
