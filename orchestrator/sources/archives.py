@@ -187,7 +187,8 @@ class Archives:
             raise SourceError(
                 f"arrived with another {kind} than the manifest pins, and was not used",
                 where=archive.where,
-                fix="run it again; if it happens again, the manifest, the mirror or the network is at fault",
+                fix="run it again; if that does not help, compare the hash with its publisher's "
+                "or choose another mirror",
             )
 
     def _blocks(self, archive: Archive) -> Iterator[bytes]:
