@@ -77,9 +77,10 @@ class Workspace:
         return self.home.logs / "workers"
 
     def logs_of(self, model: str) -> list[Path]:
-        """Return the logs of a model's workers; its name has no dot, and ends at the first one."""
-        logs = self.worker_logs.glob("*.log")
-        return [log for log in logs if log.name.partition(".")[0] == model]
+        """Return the logs of a model's workers."""
+        from orchestrator.client.runtime import logs_of
+
+        return list(logs_of(self.worker_logs, model))
 
     def own_workers(self) -> list[WorkerRecord]:
         """Return the live workers of this `MM_HOME`; others may share its runtime directory."""

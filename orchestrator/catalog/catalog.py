@@ -202,13 +202,16 @@ class Catalog(msgspec.Struct, frozen=True):
                 yield from tree(directory)
 
     def unknown(self, name: str) -> ManifestError | UsageError:
-        """Return the error for a name that is neither a model nor a task, with the nearest ones."""
+        """Return the error for a name that is no model, with the nearest ones."""
         if self.ignored and name in self.ignored.names:
             return ManifestError(
                 f"the model {name!r} is only in a directory that {self.ignored.why}",
                 where=str(self.ignored.directory),
                 fix=self.ignored.fix,
             )
+        if name in self.tasks:
+            names = " or ".join(each.name for each in self.tasks[name])
+            return UsageError(f"{name!r} is a task, and not a model", fix=f"name {names}")
         known = {*self.models, *self.tasks, *self.broken}
         fix = did_you_mean(name, sorted(known)) or "run: mm model list"
         return UsageError(f"there is no model or task {name!r}", fix=fix)

@@ -108,8 +108,8 @@ def _read(path: Path) -> str:
         return read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ManifestError(
-            f"the runner cannot be read ({reason})",
-            where=str(path),
-            fix="write it beside requirements.lock",
-        ) from error
+        fix = "write it beside requirements.lock"
+        if path.parent.name == "runner":
+            fix = "add it, with load and run" if path.name == "__init__.py" else "correct it"
+        what = f"the runner cannot be read ({reason})"
+        raise ManifestError(what, where=str(path), fix=fix) from error

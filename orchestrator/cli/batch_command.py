@@ -240,7 +240,7 @@ def _run_batch(
         batch.run(items, lines, progress, report)
     finally:
         context.reporter.finish(key)
-        before = f", {progress.skipped} were done before" if progress.skipped else ""
+        before = f", {progress.skipped} done before" if progress.skipped else ""
         gone = f"; {counted(lines.lost, 'result')} had lost a file" if lines.lost else ""
         context.say(f"{progress.done} done, {len(progress.failed)} failed{before}{gone}")
 

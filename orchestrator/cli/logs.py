@@ -51,7 +51,7 @@ def _newest(context: Context, name: str) -> Path:
     if not logs:
         raise UsageError(f"no worker of {name} has left a log", fix=f"run: mm run {name} …")
     newest = max(logs, key=modified)
-    context.say(f"{name}: the log of {newest.name.partition('.')[0]}")
+    context.say(f"{name}: the log of {newest.stem.rpartition('.')[0]}")
     return newest
 
 

@@ -27,7 +27,7 @@ def command() -> None:
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=GivenPath(path_type=Path))
 @pass_context
 def check(context: Context, files: tuple[Path, ...]) -> None:
-    """Print every problem of the given manifests and their runners, or of all that are in use.
+    """Print every problem of the given manifests and their runners, or of all that are found.
 
     One line for each, with its file, line and key; the exit code is 2 when there are any.
     """
@@ -43,7 +43,10 @@ def check(context: Context, files: tuple[Path, ...]) -> None:
     if files:
         named = {context.cwd / file: str(file) for file in files}
     else:
-        every = [file for each in catalog.directories for file in manifest_files(each.path)]
+        places = [each.path for each in catalog.directories]
+        if catalog.ignored:  # nothing in it is executed here, and an edit is checked before trust
+            places.insert(0, catalog.ignored.directory)
+        every = [file for place in places for file in manifest_files(place)]
         named = {file: shown_path(file, context.cwd) for file in every}
     across = {each.file: each.error for each in catalog.broken.values()}
     count = 0

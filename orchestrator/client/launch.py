@@ -15,7 +15,7 @@ import msgspec
 from orchestrator.client import ending
 from orchestrator.client.connection import Connection, ConnectionLost, DeadlinePassed, RemoteError
 from orchestrator.client.fast_json import encode, parse
-from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
+from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord, logs_of
 from orchestrator.client.supervisors import OwnedProcess, start_time
 from orchestrator.client.worker import Worker
 from orchestrator.core.canonical import digest
@@ -286,7 +286,7 @@ def _hello(connection: Connection, environment: str, check: Callable[[], None]) 
 def _new_log(logs: Path, model: str, identity: str, live: Container[str]) -> Path:
     """Make the log of a new worker, and remove the oldest ones of its model's ended workers."""
     make_private(logs)
-    ended = (each for each in logs.glob(f"{model}.*.log") if each.stem.split(".")[1] not in live)
+    ended = (each for each in logs_of(logs, model) if each.stem.rpartition(".")[2] not in live)
     remove_oldest(ended, LOGS_KEPT - 1)
     log = logs / f"{model}.{identity}.log"
     open_private(log).close()

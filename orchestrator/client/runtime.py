@@ -267,6 +267,11 @@ def look_at_runtime_directory(variables: Mapping[str, str]) -> RuntimeDirectory 
     return RuntimeDirectory(path)
 
 
+def logs_of(logs: Path, model: str) -> Iterator[Path]:
+    """Yield the logs of a model's workers, `MODEL.ID.log`; names may have dots, ids have none."""
+    return (log for log in logs.glob("*.log") if log.stem.rpartition(".")[0] == model)
+
+
 def _fits(path: Path) -> bool:
     return len(os.fsencode(path)) <= PATH_LIMIT
 

@@ -72,7 +72,7 @@ def value_problem(declared: Input, value: Any) -> str | None:
         article = "an" if kind == "integer" else "a"
         what = "text" if kind in ("text", "choice") else f"{article} {kind}"
         return f"must be {what}"
-    if kind == "choice" and value not in declared.choices:
+    if kind == "choice" and declared.choices and value not in declared.choices:
         return f"{value!r} is not one of {', '.join(declared.choices)}"
     if kind in ("integer", "number"):
         if declared.minimum is not None and value < declared.minimum:

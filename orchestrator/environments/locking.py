@@ -19,6 +19,7 @@ from orchestrator.core.lockfile import (
     render_lock,
     shape_digest,
 )
+from orchestrator.core.platforms import KNOWN_MINORS, allowed_minors
 from orchestrator.core.refusals import remedy
 from orchestrator.core.uv_project import Project, environment_project, pinned_project
 from orchestrator.environments.locks import BUILD_LOCK, UserLockOptions
@@ -83,6 +84,10 @@ def write_lock(
     """
     name = declared.name
     environment = declared.manifest.environment
+    if not allowed_minors(environment.python):
+        known = f"{KNOWN_MINORS[0]} to {KNOWN_MINORS[-1]}"
+        what = f"environment.python: no Python from {known} fits {environment.python!r}"
+        raise EnvironmentFailure(what, where=declared.shown, fix="correct it")
     shape = shape_digest(environment)
     user = options.user
     own = declared.wheels

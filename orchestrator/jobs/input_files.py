@@ -37,31 +37,27 @@ def _resolve(name: str, value: Any) -> Any:
     if isinstance(value, list):
         return [_resolve(name, item) for item in value]
     path = Path(value).expanduser()
-    option = f"--{name.replace('_', '-')}"
+    given = f"the input {name!r}"  # an option, a keyword, or a key of a line
     try:
         found = path.stat()
         if stat.S_ISDIR(found.st_mode):
             raise UsageError(
                 "is a directory, and a file is wanted",
                 where=str(path),
-                fix=f"name one file with {option}",
+                fix=f"name one file as {given}",
             )
         if not stat.S_ISREG(found.st_mode):
             raise UsageError(
                 "is not a regular file",
                 where=str(path),
-                fix=f"save it first, then name it with {option}",
+                fix=f"save it first, then name it as {given}",
             )
         if found.st_size == 0:
-            raise UsageError(
-                "the file is empty", where=str(path), fix=f"name another with {option}"
-            )
+            raise UsageError("the file is empty", where=str(path), fix=f"name another as {given}")
         with path.open("rb"):
             pass
     except FileNotFoundError:
-        raise UsageError(
-            "there is no such file", where=str(path), fix=f"check the path given with {option}"
-        ) from None
+        raise UsageError("there is no such file", where=str(path), fix=f"check {given}") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.canonical import short
+from orchestrator.core.refusals import remedy
 from orchestrator.errors import UsageError
 from orchestrator.jobs.output_files import write_output
 from orchestrator.system.home import read_json
@@ -38,7 +39,11 @@ class BatchFiles:
             self.folder.mkdir(exist_ok=True)
             write_output(path, value, ours=True)
         except OSError as error:
-            raise UsageError(f"cannot be written ({error.strerror})", where=str(path)) from error
+            raise UsageError(
+                f"cannot be written ({error.strerror})",
+                where=str(path),
+                fix=remedy(error, "choose another -o"),
+            ) from error
         return f"{self.folder.name}/{name}"
 
     def has_all(self, outputs: Mapping[str, Any]) -> bool:

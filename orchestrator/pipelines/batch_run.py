@@ -172,14 +172,14 @@ class _BatchRun:
             try:
                 work = partial(self.run_item, item, directory, sources, item.inputs(directory))
             except MMError as error:
+                # In its turn: the items before it may still run.
                 batch.discard(directory)
-                self.ended.put(_failed(item, error, 0.0))
-            else:
-                try:
-                    self.in_flight.submit("batch", batch.workers, work)
-                except Cancelled:  # an item has ended the batch; its error is on its way
-                    batch.discard(directory)
-                    break
+                work = partial(self.ended.put, _failed(item, error, 0.0))
+            try:
+                self.in_flight.submit("batch", batch.workers, work)
+            except Cancelled:  # an item has ended the batch; its error is on its way
+                batch.discard(directory)
+                break
             running += 1
         for _ in range(running):
             self.write_next()

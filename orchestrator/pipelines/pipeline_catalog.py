@@ -81,6 +81,9 @@ def find(workspace: Workspace, name: str) -> PipelineFile:
     known = all_pipelines(workspace)
     if name not in known:
         fix = did_you_mean(name, known) or "run: mm pipeline list"
+        ignored = workspace.catalog.ignored
+        if ignored and (ignored.directory / DIRECTORY / f"{name}.yaml").is_file():
+            fix = ignored.fix
         raise UsageError(f"there is no pipeline {name!r}", fix=fix)
     return known[name]
 

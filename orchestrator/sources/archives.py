@@ -177,16 +177,18 @@ class Archives:
                 if known := refusal(error, str(self._store.root)):
                     raise known from error
                 if not left or not _is_passing(error):
-                    raise SourceError(
-                        f"could not be fetched ({error})",
-                        where=archive.where,
-                        fix="check the network and the proxy, then run it again",
-                    ) from error
+                    answered = getattr(error, "code", None) in (404, 410)
+                    fix = "correct source.archives, or the registry that is set"
+                    if not answered:
+                        fix = "check the network and the proxy, then run it again"
+                    what = f"could not be fetched ({error})"
+                    raise SourceError(what, where=archive.where, fix=fix) from error
         if state.digest() != wanted:
             raise SourceError(
                 f"arrived with another {kind} than the manifest pins, and was not used",
                 where=archive.where,
-                fix="run it again; if it happens again, the mirror or the network is at fault",
+                fix="run it again; if that does not help, compare the hash with its publisher's "
+                "or choose another mirror",
             )
 
     def _blocks(self, archive: Archive) -> Iterator[bytes]:

@@ -2,8 +2,9 @@
 
 Its argument holds its settings as JSON: `path` (where to import from), `parent` (the process whose
 end is its own), `memory` (bytes that it may take) and `pixels` (the most of a page). A line of its
-standard input is a request: `document`, and of one page also `page`, `dpi` and `target`. A line of
-its output is the answer: `pages`, or `refused` and `fix`, or `page` for one that is drawn.
+standard input is a request: `document`, and of one page also `page`, `dpi`, `target` and `smaller`
+(what to do about too many pixels). A line of its output is the answer: `pages`, or `refused` and
+`fix`, or `page` for one that is drawn.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Reader:
             if not math.prod(max(1, side * scale) for side in page.get_size()) <= self._pixels:
                 return _refused(
                     f"at {dpi} dpi it has more than {self._pixels // 1_000_000} megapixels",
-                    "choose a lower dpi",
+                    request["smaller"],
                 )
             bitmap = page.render(scale=scale)
             bitmap.to_pil().save(request["target"], "PNG", compress_level=1)

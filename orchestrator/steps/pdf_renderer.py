@@ -31,6 +31,9 @@ PROGRAM = Path(__file__).with_name("pdf_process.py")
 LONGEST_ANSWER = 4096
 """Bytes of an answer."""
 
+SMALLER = "save the page as a smaller image, and name that"
+"""What to do about too large a page where the dpi cannot be chosen."""
+
 PNG = b"\x89PNG\r\n\x1a\n"
 """How a PNG file begins."""
 
@@ -133,7 +136,9 @@ class PdfRenderer:
             raise UsageError(f"has {pages} pages, and {limit} are the most", where=where)
         return pages
 
-    def render(self, path: Path, page: int, target: Path, dpi: int = 200) -> None:
+    def render(
+        self, path: Path, page: int, target: Path, dpi: int = 200, smaller: str = SMALLER
+    ) -> None:
         """Draw a page of a PDF, annotations included, on white, and write it to `target` as PNG.
 
         Args:
@@ -141,6 +146,7 @@ class PdfRenderer:
             page: Its number, counted from 1.
             target: The PNG file.
             dpi: Pixels per inch.
+            smaller: What to do about a page that has too many pixels.
 
         Raises:
             UsageError: When it cannot be read, has no such page, or needs more than the limits
@@ -148,7 +154,8 @@ class PdfRenderer:
             TimedOut: When that takes too long.
         """
         where = f"{path}#page={page}"
-        self._ask({"page": page, "dpi": dpi, "target": str(target.absolute())}, path, where)
+        request = {"page": page, "dpi": dpi, "target": str(target.absolute()), "smaller": smaller}
+        self._ask(request, path, where)
         if not _begins_as_png(target):
             raise self._unfit(where)
 

@@ -11,6 +11,8 @@ from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.steps.pdf_renderer import PROGRAM, PdfRenderer
 from orchestrator.steps.step import BuiltIn, Emit, Emits, signature
 
+SMALLER = "lower the dpi of the step split-pages (--set STEP.dpi=N), or save the page smaller"
+
 
 def is_pdf(path: Path) -> bool:
     """Return whether the file begins as a PDF does (within the first KiB, as readers accept)."""
@@ -28,7 +30,7 @@ def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation)
                 continue
             for number in range(1, renderer.pages(path) + 1):
                 target = directory / f"{count}-{number}.png"
-                renderer.render(path, number, target, dpi)
+                renderer.render(path, number, target, dpi, SMALLER)
                 yield Emit("images", target, f"{given}#page={number}")
 
 

@@ -70,6 +70,18 @@ def test_a_page_that_cannot_be_drawn_is_refused(tmp_path, renderer, page, dpi, s
     assert caught.value.where == f"{pdf}#page={page}"
 
 
+def test_a_page_with_too_many_pixels_is_refused_with_what_can_be_done_there(
+    tmp_path, renderer, cancellation
+):
+    pdf = make_pdf(tmp_path / "doc.pdf", (9000, 9000))
+    with pytest.raises(UsageError, match="save the page as a smaller image") as caught:
+        renderer.render(pdf, 1, tmp_path / "page.png")
+    assert "dpi" not in caught.value.fix
+    step = builtin("split-pages").run({"files": [pdf]}, tmp_path, cancellation)
+    with pytest.raises(UsageError, match=r"--set STEP\.dpi=N"):
+        list(step)
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [

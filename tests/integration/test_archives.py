@@ -238,7 +238,9 @@ def test_another_hash_and_an_absent_server_are_said(sources, server, tmp_path, h
     with pytest.raises(SourceError, match="another sha512 than the manifest pins"):
         sources.fetched(declared(tmp_path, [wrong]))
     server.files.clear()
-    with pytest.raises(SourceError, match=r"could not be fetched .*404"):
+    with pytest.raises(
+        SourceError, match=r"could not be fetched .*404.*; correct source\.archives"
+    ):
         sources.fetched(declared(tmp_path, [wrong]))
     assert list(home.archives.iterdir()) == []
 

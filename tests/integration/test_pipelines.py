@@ -458,7 +458,7 @@ def test_a_batch_goes_past_failures_and_on_from_them(batch, texts, tmp_path):
     (texts / "t3.txt").write_text("better")
     again = batch("moody", "texts", "-o", "out.jsonl", "--resume")
     assert again.code == 1
-    assert "1 done, 1 failed, 8 were done before" in again.err
+    assert "1 done, 1 failed, 8 done before" in again.err
     results = lines((tmp_path / "out.jsonl").read_text())
     assert sorted(each["input"] for each in results) == sorted(names)
     assert len(results) == 10
@@ -490,7 +490,7 @@ def test_a_batch_goes_on_with_nothing_that_another_experiment_made(batch, texts,
     mixed = batch("moody", "texts", "-o", out, "--resume", "--mix")
     assert mixed.code == 0
     assert f"{out} mixes experiments: texts/t8.txt changed\n" in mixed.err
-    assert "2 done, 0 failed, 8 were done before" in mixed.err
+    assert "2 done, 0 failed, 8 done before" in mixed.err
     assert out.read_bytes().startswith(before)
     alone = batch("moody", "texts", "-o", tmp_path / "new.jsonl", "--mix")
     assert (alone.code, "add --resume" in alone.sentence) == (2, True)
@@ -511,7 +511,7 @@ def test_a_result_whose_file_is_gone_is_made_again(batch, texts, tmp_path):
     lost = min(first)
     lost.unlink()
     ended = batch(*words, "-o", "out.jsonl", "--resume")
-    assert "1 done, 0 failed, 1 were done before; 1 result had lost a file" in ended.err
+    assert "1 done, 0 failed, 1 done before; 1 result had lost a file" in ended.err
     assert lost.exists()
     assert count(tmp_path / "out.jsonl") == 2
 

@@ -325,7 +325,7 @@ def test_an_interrupt_frees_the_cluster_and_a_resumed_batch_is_whole(
     ended = mm("batch", "slow", *common, "--resume", "--workers", "2")
     assert ended.code == 0, ended.err
     assert Counter(line["input"] for line in lines_of(out)) == Counter(texts)
-    assert f"{len(done)} were done before" in ended.err
+    assert f"{len(done)} done before" in ended.err
 
 
 def alive(pid):

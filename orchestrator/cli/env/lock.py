@@ -158,7 +158,7 @@ def _check(context: Context, resolver: Resolver, models: Sequence[Declared]) -> 
     if broken:
         raise EnvironmentFailure(
             f"the locks of {', '.join(sorted(broken))} do not install everywhere",
-            fix=f"then run: mm env lock {' '.join(sorted(broken))}",
+            fix=f"correct what is listed above, then run: mm env lock {' '.join(sorted(broken))}",
         )
 
 

@@ -68,3 +68,10 @@ def test_a_folder_without_an_init_and_one_that_is_too_large_are_refused(folder, 
     (folder / "__init__.py").unlink()
     with pytest.raises(ManifestError, match=r"__init__\.py: the runner cannot be read"):
         read_runner(tmp_path)
+
+
+def test_a_folder_without_its_first_file_is_said_to_lack_it(folder, tmp_path):
+    (folder / "__init__.py").unlink()
+    with pytest.raises(ManifestError, match=r"add it, with load and run") as caught:
+        read_runner(tmp_path)
+    assert caught.value.where == str(folder / "__init__.py")

@@ -20,7 +20,13 @@ def logs(user):
     directory = user.root / "mm-home" / "logs" / "workers"
     directory.mkdir(parents=True)
     for when, (name, text) in enumerate(
-        [("two.0", "two\n"), ("one.1", "older\n"), ("one.0", "a\nb\n\nc\n"), ("gone.0", "gone\n")]
+        [
+            ("two.0", "two\n"),
+            ("one.1", "older\n"),
+            ("one.0", "a\nb\n\nc\n"),
+            ("gone.0", "gone\n"),
+            ("one.7b.0", "dot\n"),
+        ]
     ):
         (directory / f"{name}.log").write_text(text)
         os.utime(directory / f"{name}.log", (when, when))
@@ -39,6 +45,7 @@ def logs(user):
         ("two", ["two"]),
         ("copy", ["a", "b", "", "c"]),
         ("gone", ["gone"]),
+        ("one.7b", ["dot"]),
     ],
 )
 def test_the_newest_log_of_a_model_or_of_a_task_is_printed(logs, name, printed):

@@ -64,6 +64,14 @@ def test_what_only_the_other_manifests_show_is_found_too(user):
     assert "has a task of that name" in user.out[0]
 
 
+def test_manifests_that_wait_to_be_trusted_are_checked_too(user):
+    write_model(user.root / "project", "mine", more="x: 1\n")
+    with pytest.raises(ManifestError, match="1 problem in "):
+        user.mm("manifest", "check")
+    assert user.out[0].startswith("manifests/mine.yaml:12: x: unknown key")
+    assert "it is not trusted" in user.notes[0]
+
+
 def test_the_schema_is_printed_as_json(user):
     assert json.loads("\n".join(user.mm("manifest", "schema")))["title"] == "A model's manifest"
 

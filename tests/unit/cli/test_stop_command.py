@@ -9,6 +9,7 @@ import pytest
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.supervisors import start_time
 from orchestrator.errors import UsageError
+from tests.unit.catalog.worlds import write_model
 
 
 class Terminal(io.StringIO):
@@ -21,8 +22,8 @@ def stop(user):
     runtime = user.root / "r"
     runtime.mkdir(mode=0o700)
 
-    def stop(*words):
-        return user.mm("stop", *words, variables={"MM_RUNTIME_DIR": str(runtime)})
+    def stop(*words, **more):
+        return user.mm("stop", *words, variables={"MM_RUNTIME_DIR": str(runtime)}, **more)
 
     def live(model, home="mm-home"):
         record = WorkerRecord(
@@ -68,6 +69,13 @@ def test_nothing_to_end_is_said(stop, user, monkeypatch):
     monkeypatch.setattr("sys.stdin", Terminal())
     stop()
     assert user.notes == ["no worker is running"]
+
+
+def test_a_task_is_no_model_and_its_models_are_named(stop, user):
+    write_model(user.root / "a", "one", task="copy")
+    write_model(user.root / "a", "two", task="copy")
+    with pytest.raises(UsageError, match=r"'copy' is a task, and not a model; name one or two"):
+        stop("copy", manifests=[user.root / "a" / "manifests"])
 
 
 def test_a_model_and_all_are_refused(stop):

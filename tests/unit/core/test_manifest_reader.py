@@ -441,6 +441,7 @@ REFUSED = [
         "9: inputs.no_x: --no-x is also an option of the input 'x'",
     ),
     (one_input("type: choice"), "8: inputs.x.choices: an input of type choice lists its choices"),
+    (one_input("type: choice, default: a"), "8: inputs.x.choices: an input of type choice lists"),
     (one_input("type: text, choices: [a]"), "8: inputs.x.choices: an input of type text has no"),
     (one_input("type: choice, choices: [a, a]"), "8: inputs.x.choices[1]: 'a' stands here twice"),
     (one_input("type: choice, choices: ['']"), "8: inputs.x.choices[0]: '' cannot be typed"),

@@ -1,5 +1,6 @@
 """What a receipt says of a job's inputs, and what is no input at all."""
 
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from orchestrator.core.manifest import Input
 from orchestrator.errors import UsageError
-from orchestrator.jobs.input_files import describe_inputs
+from orchestrator.jobs.input_files import describe_inputs, resolve_files
 
 TAKES = SimpleNamespace(inputs={"one": Input(type="array"), "many": Input(type="array", list=True)})
 
@@ -27,3 +28,14 @@ def test_each_array_of_a_list_is_described():
 def test_what_is_no_array_is_said_as_it_was_given(value, said):
     with pytest.raises(UsageError, match=said):
         describe_inputs(TAKES, {"one": value})
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "folder", "pipe"])
+def test_a_file_that_cannot_be_taken_is_said_with_its_input_and_no_option(tmp_path, name):
+    (tmp_path / "empty").touch()
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    takes = SimpleNamespace(inputs={"page": Input(type="image")})
+    with pytest.raises(UsageError) as caught:
+        resolve_files(takes, {"page": tmp_path / name})
+    assert caught.value.fix.endswith("the input 'page'")  # the same in code and in a batch's line

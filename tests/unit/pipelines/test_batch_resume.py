@@ -351,6 +351,8 @@ def test_a_line_of_before_without_inputs_is_not_compared(world):
 
 def test_a_file_that_cannot_be_written_ends_the_batch_with_a_sentence(world):
     (world.root / "out.jsonl.files").write_text("not a directory")
-    with pytest.raises(UsageError, match=r"receipt-.*\.json: cannot be written \(File exists\)"):
+    with pytest.raises(
+        UsageError, match=r"receipt-.*\.json: cannot be written \(File exists\); choose"
+    ):
         world.batch("a.txt", "b.txt", resume=False)
     assert world.lines() == []

@@ -1,6 +1,7 @@
 """A batch in its threads: which items run, what is written on the way out, what is left behind."""
 
 import itertools
+import json
 import select
 import threading
 
@@ -56,11 +57,14 @@ class World:
     def run(
         self, jobs, names, *, inputs=None, report=lambda: None, workers=1, retries=0, resume=False
     ):
+        items = (Item(name, inputs or (lambda _, name=name: {"text": name})) for name in names)
+        self.run_items(jobs, items, report=report, workers=workers, retries=retries, resume=resume)
+
+    def run_items(self, jobs, items, *, report=lambda: None, workers=1, retries=0, resume=False):
         manifest = model(self.root, "m").manifest
         batch = Batch(
             Job("m"), manifest, jobs, self.scratch, lambda path: path.rmdir(), workers, retries
         )
-        items = (Item(name, inputs or (lambda _, name=name: {"text": name})) for name in names)
         with JsonLines.open(self.out, resume=resume) as lines:
             left = Resumption(lines, manifest, self.progress).left(items)
             batch.run(left, lines, self.progress, report)
@@ -100,6 +104,29 @@ def test_an_item_whose_input_cannot_be_made_fails_alone(world):
 
     world.run(Jobs(lambda job: "x"), ["a"], inputs=broken)
     assert [str(error) for _, error in world.progress.failed] == ["no such page"]
+    assert world.left() == []
+
+
+def test_an_item_whose_input_cannot_be_made_has_its_line_after_those_before_it(world):
+    refused = threading.Event()
+
+    def execute(job):
+        if job.inputs["text"] == "a":
+            assert refused.wait(10)
+        return "x"
+
+    def items():
+        yield Item("a", lambda _: {"text": "a"})
+        yield Item("b", refuse)
+        refused.set()
+        yield Item("c", lambda _: {"text": "c"})
+
+    def refuse(directory):
+        raise UsageError("no such page")
+
+    world.run_items(Jobs(execute), items())
+    lines = [json.loads(line) for line in world.out.read_text().splitlines()]
+    assert [line["input"] for line in lines] == ["a", "b", "c"]
     assert world.left() == []
 
 
