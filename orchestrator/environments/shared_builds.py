@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -90,3 +91,5 @@ class SharedBuilds:
 
 BUILDS = SharedBuilds()
 """Those of this process: its sessions share them, whatever they have read anew meanwhile."""
+
+os.register_at_fork(after_in_child=BUILDS.__init__)  # type: ignore[misc] - no thread is in a fork
