@@ -6,7 +6,6 @@ import threading
 import time
 
 import pytest
-from msgspec.structs import replace
 
 from orchestrator.errors import Cancelled, Crashed, JobFailed, OutputError, UsageError
 from orchestrator.jobs.job import Event, Job
