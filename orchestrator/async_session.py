@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from orchestrator.errors import UsageError
 from orchestrator.jobs.in_flight import InFlightJobs
 from orchestrator.jobs.job import Event, ignore_event
-from orchestrator.session import Session, job_of
+from orchestrator.session import Session, abandon, job_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -116,7 +116,7 @@ class AsyncSession:
                 on_event(event)
             except BaseException as error:  # noqa: BLE001 - raised when the job has ended
                 failures.append(error)
-                future.cancel()
+                abandon(future)
 
         future = session.start(replace(job, on_event=partial(self._post, deliver)))
         if future.place:
@@ -162,18 +162,19 @@ class AsyncSession:
     ) -> AsyncIterator[Result]:
         """Run `name` on each item and yield the results in order; else as `Session.map`."""
         session = self._of_this_loop()
-        waiting: deque[asyncio.Task[Result]] = deque()
+        waiting: deque[JobFuture[Result]] = deque()
         try:
             for job in session.jobs_of(name, items, workers, keywords):
-                waiting.append(asyncio.create_task(self.execute(job)))
+                waiting.append(session.start(job))
                 if len(waiting) >= 2 * job.workers:
-                    yield await waiting.popleft()
+                    yield await self._end_of(waiting.popleft())
             while waiting:
-                yield await waiting.popleft()
+                yield await self._end_of(waiting.popleft())
         finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+            for future in waiting:
+                abandon(future)
+            ends = (self._wait(future, future.cancel) for future in waiting)
+            await asyncio.gather(*ends, return_exceptions=True)
 
     def _of_this_loop(self) -> Session:
         """Return the session, checked to be open in the running loop.
@@ -191,7 +192,7 @@ class AsyncSession:
 
     async def _end_of(self, future: JobFuture[T]) -> T:
         """Return a job's result once it has ended; cancelling the caller cancels it."""
-        await self._wait(future, future.cancel)
+        await self._wait(future, partial(abandon, future))
         return future.result()
 
     async def _wait(self, future: JobFuture[Any], stop: Callable[[], object]) -> None:

@@ -18,6 +18,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from orchestrator.core.devices import AUTO
+from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.core.paths import given_path, working_directory
 from orchestrator.core.refusals import refusals
 from orchestrator.core.value_checks import check_inputs
@@ -40,6 +41,7 @@ from orchestrator.system.userenv import snapshot
 from orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
     from types import TracebackType
 
     from orchestrator.catalog import Catalog, Declared
@@ -287,12 +289,12 @@ class Session:
             for job in self.jobs_of(name, items, workers, keywords):
                 waiting.append(self.start(job))
                 if len(waiting) >= 2 * job.workers:
-                    yield waiting.popleft().result()
+                    yield _first(waiting)
             while waiting:
-                yield waiting.popleft().result()
+                yield _first(waiting)
         finally:
             for future in waiting:
-                future.cancel()
+                abandon(future)
 
     def stream(self, name: str, /, *, output: str | None = None, **keywords: Any) -> Iterator[Any]:
         """Run `name` and yield the chunks of one output as they come.
@@ -347,6 +349,8 @@ class Session:
             result = self._run(replace(job, on_event=on_event))
             if not streamed and wanted in result:
                 on_chunk(result[wanted])
+            if declared.manifest.outputs[wanted].type not in FILE_TYPES:
+                result.discard()  # no one gets its files
 
         return self._queue(job, run)
 
@@ -562,6 +566,25 @@ def _check_item(item: object) -> None:
             f"an item of `map` is a mapping of inputs, not {kind}",
             fix='give each as {"text": "..."}, by the names of the inputs',
         )
+
+
+def _first(waiting: deque[JobFuture[T]]) -> T:
+    result = waiting[0].result()
+    waiting.popleft()  # not before: an interrupt leaves it to be cancelled
+    return result
+
+
+def abandon(future: JobFuture[Any]) -> None:
+    """Cancel a job whose result no one will take, and remove the files of what it returns."""
+    future.cancel()
+    future.add_done_callback(_discard_result)
+
+
+def _discard_result(future: Future[Any]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        result = future.result()
+        if isinstance(result, Result):
+            result.discard()
 
 
 def job_of(name: str, keywords: Mapping[str, Any]) -> Job:

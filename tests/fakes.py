@@ -38,11 +38,22 @@ class FakeEngine:
         self.models: list[PreparedModel] = []
         self.loaded: list[Job] = []
         self.closed = 0
+        self.spool: Callable[[], Path] | None = None  # where each job leaves a file
 
     def run(self, job: Job, model: PreparedModel) -> EngineResult:
         self.jobs.append(job)
         self.models.append(model)
-        return EngineResult({"text": self._run(job)}, {"run": 0.5}, warnings=("cut off",))
+        text = self._run(job)
+        directories = []
+        if self.spool is not None:
+            directories.append(self.spool())
+            (directories[0] / "file").touch()
+        return EngineResult(
+            {"text": text},
+            {"run": 0.5},
+            warnings=("cut off",),
+            directories=tuple(map(str, directories)),
+        )
 
     def load(self, job: Job, model: PreparedModel) -> None:
         self.loaded.append(job)

@@ -77,14 +77,24 @@ class Connection:
     """One client's connection to a worker; one request at a time.
 
     Any thread may `cancel`; one thread sends requests and waits.
+
+    Args:
+        channel: What it sends through.
+        ended: Whether the worker's process is gone.
+        last: The id before that of the first request.
+
+    Attributes:
+        last: The id of the request that was sent last.
     """
 
-    def __init__(self, channel: Channel, ended: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, channel: Channel, ended: Callable[[], bool] = lambda: False, last: int = 0
+    ) -> None:
         self._channel = channel
         self._ended = ended
         tick = struct.pack("@ll", int(TICK), 0)
         channel.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, tick)
-        self._last = 0
+        self.last = last
         self._received: list[Message] = []  # read, and not returned yet
         self._quick = False  # whether the last wait was a short one
         self._socket_poller = select.poll()
@@ -106,13 +116,13 @@ class Connection:
             ConnectionLost: When the worker is gone.
             ValueError, TypeError, RecursionError: When it does not fit into a message.
         """
-        self._last += 1
-        body = {"jsonrpc": "2.0", "id": self._last, "method": method, "params": params}
+        self.last += 1
+        body = {"jsonrpc": "2.0", "id": self.last, "method": method, "params": params}
         try:
             self._channel.send(body, parts, directory)
         except OSError as error:
             raise ConnectionLost(str(error)) from error
-        return self._last
+        return self.last
 
     def cancel(self) -> None:
         """Ask the worker to stop the request that was sent last.
@@ -120,7 +130,7 @@ class Connection:
         Raises:
             ConnectionLost: When the worker is gone.
         """
-        body = {"jsonrpc": "2.0", "method": "cancel", "params": {"id": self._last}}
+        body = {"jsonrpc": "2.0", "method": "cancel", "params": {"id": self.last}}
         try:
             self._channel.send(body)
         except OSError as error:
@@ -218,12 +228,12 @@ class Connection:
             known = isinstance(method, str) and method in NOTIFICATIONS
             if not known or not isinstance(params, dict):
                 raise ProtocolError(f"a notification {str(method)[:80]!r}")
-            if params.get("id") != self._last:
+            if params.get("id") != self.last:
                 return None
             return Event(method, params, message.buffers)
         if "error" in body:
             raise self._error(body["error"], body.get("id"))
-        if body.get("id") != self._last or not isinstance(body.get("result"), dict):
+        if body.get("id") != self.last or not isinstance(body.get("result"), dict):
             raise ProtocolError("an answer to no request")
         return message
 
@@ -235,7 +245,7 @@ class Connection:
             return ProtocolError("an error without code and message")
         if identity is None:
             return ProtocolError(f"the worker refused a message: {text}")
-        if identity != self._last:
+        if identity != self.last:
             return ProtocolError("an answer to no request")
         trace, number = data.get("traceback", ""), data.get("errno", 0)
         return RemoteError(

@@ -250,7 +250,9 @@ def connect(worker: Worker, large: Any = None, check: Callable[[], None] = lambd
     if owner != os.getuid():
         sock.close()
         raise ConnectionLost("its socket belongs to another user")
-    worker.connection = Connection(Channel(sock, large, encode, parse), worker.ended)
+    # A random one: the worker's state shows which request runs, to each of its clients.
+    last = int.from_bytes(os.urandom(6), "big")
+    worker.connection = Connection(Channel(sock, large, encode, parse), worker.ended, last)
     try:
         worker.pid = _hello(worker.connection, worker.record.environment, check)
     except BaseException:

@@ -46,8 +46,7 @@ class PendingRequest(msgspec.Struct):
         cancellation: What may ask the worker to stop.
         grace: Seconds that the request may take to end by itself once it was asked to stop.
         check: Called again and again while the worker is silent; what it raises ends the wait.
-        sent_at: When it was sent (`time.monotonic`, as below).
-        expires_at: When the next step is due if no answer has come.
+        expires_at: When the next step is due if no answer has come (`time.monotonic`).
         queued: Whether other requests are before it; its own time does not run then.
         started: Whether an event shows that its turn has come.
         error: The error that it will end as; None while all is well.
@@ -60,7 +59,6 @@ class PendingRequest(msgspec.Struct):
     cancellation: Cancellation | None
     grace: float
     check: Callable[[], None] | None = None
-    sent_at: float = 0.0
     expires_at: float = 0.0
     queued: bool = False
     started: bool = False
@@ -69,8 +67,7 @@ class PendingRequest(msgspec.Struct):
 
     def __post_init__(self) -> None:
         """Start the clock."""
-        self.sent_at = now = time.monotonic()
-        self.expires_at = min(now + self.request.seconds, self.request.deadline.at)
+        self.expires_at = min(time.monotonic() + self.request.seconds, self.request.deadline.at)
 
     def on_event(self, event: Event) -> None:
         """Stop the clock while other requests are served, and restart it at this one's turn."""

@@ -85,8 +85,8 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     keep: float
     """Seconds that it stays after its last job; infinity for ever, below 0 with its owner."""
     state: WorkerState
-    client: int = 0
-    """The process id of the client whose request it is at; 0 for none, or where it is not known."""
+    request: int = 0
+    """The id of the request that it is at; 0 for none, or where it is not known."""
 
     @property
     def working(self) -> bool:
@@ -169,7 +169,7 @@ class RuntimeDirectory(msgspec.Struct, frozen=True):
             since=numbers[state.SINCE],
             keep=numbers[state.KEEP],
             state=WorkerState(int(numbers[state.STATE])),
-            client=int(numbers[state.CLIENT]),
+            request=int(numbers[state.REQUEST]),
         )
 
     @contextlib.contextmanager

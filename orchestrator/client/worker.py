@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -250,17 +249,17 @@ class Worker:
         """
         if pending.started or pending.error is not None:
             return None
-        ours = self._is_at(pending)
+        ours = self._is_at_ours()
         if ours is None or ours is not pending.queued:
             return None
         return Event("started", {}, []) if ours else Event("waiting", {"place": 1}, [])
 
-    def _is_at(self, pending: PendingRequest) -> bool | None:
-        """Return whether the worker is at this very request; None when it is at none."""
+    def _is_at_ours(self) -> bool | None:
+        """Return whether the worker is at our last request; None when it is at none."""
         status = self._runtime.status(self.record.id)
         if not status.working:
             return None
-        return status.since >= pending.sent_at and status.client in (0, os.getpid())
+        return status.request == self.connection.last
 
     def _part(self, pending: PendingRequest | None = None) -> bool:
         """End a worker of our own; one that others may use only where it is at our request.
@@ -268,7 +267,7 @@ class Worker:
         Returns:
             Whether it was ended.
         """
-        if self._supervisor.own or (pending is not None and self._is_at(pending)):
+        if self._supervisor.own or (pending is not None and self._is_at_ours()):
             self.stop()
             return True
         self.leave()  # which cancels our requests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,10 @@ class SharedBuilds:
     """Builds by what they make."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget the builds, whose threads are not in a fork of their process."""
         self._lock = threading.Lock()
         self._running: dict[Hashable, SharedBuild] = {}
 
@@ -90,3 +95,5 @@ class SharedBuilds:
 
 BUILDS = SharedBuilds()
 """Those of this process: its sessions share them, whatever they have read anew meanwhile."""
+
+os.register_at_fork(after_in_child=BUILDS.forget)

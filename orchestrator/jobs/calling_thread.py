@@ -32,13 +32,18 @@ class CallingThread(threading.local):
     def __exit__(self, *_: object) -> None:
         self.in_job = False
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether no job has to wait for this thread."""
+        return not (self.in_job or self.in_lane)
+
     def check_may_wait(self) -> None:
         """Check that no job has to wait for this thread.
 
         Raises:
             UsageError: When the thread is in the middle of a job.
         """
-        if self.in_job or self.in_lane:
+        if not self.may_wait:
             raise _refusal("wait for others")
 
 

@@ -6,11 +6,12 @@ cancellation while the job runs.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -78,8 +79,8 @@ class JobFuture(Future[T]):
         return True
 
     def cancel_and_wait(self) -> None:
-        """Cancel the job and wait for its end."""
-        if self.cancel():
+        """Cancel the job and wait for its end, unless it may be waiting for this thread."""
+        if self.cancel() and self._jobs.thread.may_wait:
             wait((self,))
 
     def running(self) -> bool:
@@ -133,8 +134,10 @@ class JobFuture(Future[T]):
 
     def drop(self) -> None:
         """End as cancelled."""
-        super().cancel()
-        self.set_running_or_notify_cancel()
+        try:
+            super().cancel()
+        finally:  # a callback may have raised an exit
+            self.set_running_or_notify_cancel()
 
 
 def _outcome(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
@@ -183,20 +186,28 @@ class InFlightJobs:
             one = self._lanes.setdefault(lane, _Lane(lane))
             one.places = max(one.places, places)
             future: JobFuture[T] = JobFuture(self, one)
-            if len(one.taken) < one.places:
-                self._start_thread(one, future, work)
-            else:
-                one.waiting[future] = work
+            one.waiting[future] = work
+            try:
+                # More than one where there are more places than before: first come, first served.
+                while one.waiting and len(one.taken) < one.places:
+                    self._start_thread(one)
+            except BaseException:
+                one.waiting.pop(future, None)
+                raise
         return future
 
-    def _start_thread(self, lane: _Lane, future: JobFuture[T], work: Callable[[], T]) -> None:
+    def _start_thread(self, lane: _Lane) -> None:
+        """Start a thread with what has waited longest."""
         number = next(each for each in range(lane.places) if each not in lane.taken)
         lane.taken.add(number)
+        future, work = lane.waiting.popitem(last=False)
         name, arguments = f"mm-{lane.name}_{number}", (lane, number, future, work)
         try:
             with refusals():
                 threading.Thread(target=self._serve, args=arguments, name=name).start()
         except BaseException:
+            lane.waiting[future] = work
+            lane.waiting.move_to_end(future, last=False)
             self._leave(lane, number)
             raise
 
@@ -207,7 +218,12 @@ class InFlightJobs:
         self.thread.in_lane = True
         while future is not None and work is not None:
             self._here.future = future
-            future.run(work)
+            try:
+                future.run(work)
+            except BaseException:  # noqa: BLE001 - an exit in a callback ends no other job
+                threading.excepthook(
+                    threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread()))
+                )
             future = work = self._here.future = None
             with self.changed:
                 if lane.waiting:
@@ -256,8 +272,9 @@ class InFlightJobs:
             waiting = [future for lane in self._lanes.values() for future in lane.waiting]
             for lane in self._lanes.values():
                 lane.waiting.clear()
-        for future in waiting:
-            future.drop()
+        with ExitStack() as stack:  # each ends, whatever a callback of another one raises
+            for future in reversed(waiting):
+                stack.callback(future.drop)
 
     def stop(self) -> None:
         """Close, and ask what runs to stop; asked again, it ends at once."""

@@ -17,11 +17,3 @@ def peer_uid(sock: socket.socket, system: str = sys.platform) -> int:
         return int(struct.unpack("3i", credentials)[1])
     answer = sock.getsockopt(0, LOCAL_PEERCRED, 76)
     return int(struct.unpack_from("=Ii", answer)[1])
-
-
-def peer_pid(sock: socket.socket, system: str = sys.platform) -> int:
-    """Return the process id of the peer; 0 where the system does not say."""
-    if system != "linux":
-        return 0
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", credentials)[0])

@@ -18,6 +18,9 @@ BEFORE = "cancelled before it began"
 MAX_WAITING = 1000
 """Requests that may wait at once."""
 
+MAX_NUMBER = 1 << 53
+"""Up to here a double holds every integer."""
+
 STALL_SECONDS = 30.0
 """How long a job waits for a client that has left `MAX_UNREAD` unread and reads nothing more."""
 
@@ -29,23 +32,22 @@ class QueuedRequest:
         "buffers",
         "cancelled",
         "channel",
-        "client",
         "id",
         "job",
         "method",
+        "number",
         "params",
         "place",
         "queue",
     )  # fmt: skip
 
-    def __init__(
-        self, channel: Channel, message: Message, client: int, queue: RequestQueue
-    ) -> None:
+    def __init__(self, channel: Channel, message: Message, queue: RequestQueue) -> None:
         body = message.body
         self.channel = channel
-        self.client = client
         self.queue = queue
         self.id = body["id"]
+        exact = isinstance(self.id, int) and 0 < self.id < MAX_NUMBER
+        self.number: int = self.id if exact else 0
         self.method: str = body["method"]
         self.params: dict[str, Any] = body["params"]
         self.buffers = message.buffers
@@ -53,6 +55,11 @@ class QueuedRequest:
         self.cancelled = False
         self.place = 0
         """The place that was sent to its client last; 0 for none."""
+
+    def started(self) -> None:
+        """Notify the client, which knows that it waited, that it does no longer."""
+        if self.place:
+            self.notify("started", {})
 
     def notify(
         self, method: str, params: dict[str, Any], buffers: list[memoryview] | None = None
@@ -145,13 +152,8 @@ class RequestQueue:
             request.notify("waiting", {"place": request.place})
 
     def begin(self) -> QueuedRequest | None:
-        """Begin the first request and return it; None when there is none."""
-        if not self._all:
-            return None
-        request = self._all[0]
-        if request.place:
-            request.notify("started", {})
-        return request
+        """Return the first request; None when there is none."""
+        return self._all[0] if self._all else None
 
     def end(self, request: QueuedRequest) -> None:
         """Remove the first request, when it is being answered, and notify the others."""

@@ -116,11 +116,10 @@ def _check_request(channel: Channel, identity: Any) -> None:
 
 
 class Client:
-    """One connection, and the process at its other end."""
+    """One connection."""
 
-    def __init__(self, channel: Channel, pid: int) -> None:
+    def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self.pid = pid
         self.greeted = False
 
 
@@ -194,11 +193,11 @@ class Server:
             return None
         return float(self._state[state.SINCE] + keep - time.monotonic())
 
-    def _set_state(self, new: WorkerState, seconds: float, client: int) -> None:
+    def _set_state(self, new: WorkerState, seconds: float, request: int) -> None:
         """Show a new state, which the supervisor ends after `seconds`."""
         shared, now = self._state, time.monotonic()
         shared[state.SINCE] = now
-        shared[state.CLIENT] = client
+        shared[state.REQUEST] = request
         shared[state.DEADLINE] = now + seconds
         shared[state.STATE] = new
         if now >= self._wakeup.due:
@@ -239,7 +238,7 @@ class Server:
             sock.close()
             return
         sock.settimeout(None)
-        self._clients[sock.fileno()] = Client(Channel(sock), peers.peer_pid(sock))
+        self._clients[sock.fileno()] = Client(Channel(sock))
         self._poller.add(sock.fileno())
 
     def _receive(self, client: Client) -> None:
@@ -294,7 +293,7 @@ class Server:
             self._set_keep_alive(params)
             reply(channel, identity, {})
         else:
-            self._queue.add(QueuedRequest(channel, message, client.pid, self._queue))
+            self._queue.add(QueuedRequest(channel, message, self._queue))
 
     def _hello(self, client: Client, identity: Any, params: dict[str, Any]) -> None:
         if params.get("protocol") != frames.PROTOCOL:
@@ -327,10 +326,11 @@ class Server:
         if self._runner is not None:
             request.fail(frames.INVALID_REQUEST, "a model has been loaded already")
             return
+        request.started()
         params = request.params
         try:
             seconds = float(params.get("seconds", state.FOREVER))
-            self._set_state(state.LOADING, seconds + SLACK, request.client)
+            self._set_state(state.LOADING, seconds + SLACK, request.number)
             self._apply_settings(params)
             loaded = runner.import_runner(params["runner"])
             self._check = getattr(loaded, "check", None)
@@ -356,11 +356,13 @@ class Server:
     def _run(self, request: QueuedRequest) -> None:
         params = request.params
         if self._runner is None:
+            # It has not begun: its client goes elsewhere, however this worker ends.
             request.fail(frames.NOT_LOADED, "no model has been loaded")
             return
+        request.started()
         try:
             seconds = float(params.get("seconds", state.FOREVER))
-            self._set_state(state.BUSY, seconds + SLACK, request.client)
+            self._set_state(state.BUSY, seconds + SLACK, request.number)
             self._apply_settings(params)
             job = runner_api.RunningJob(
                 params["directory"], self._outputs, self._threads, request.report

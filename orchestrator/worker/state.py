@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 SIZE = 64
 """Bytes of the file: eight doubles of this machine's byte order."""
 
-PID, JOBS, WAITING, SINCE, KEEP, DEADLINE, CLIENT, STATE = range(8)
+PID, JOBS, WAITING, SINCE, KEEP, DEADLINE, REQUEST, STATE = range(8)
 """What each double holds.
 
 PID: the worker's process id. JOBS: how many jobs have ended. WAITING: requests that wait for their
 turn. SINCE: when the present state began. KEEP: seconds that it stays after its last job; infinity
-for ever. DEADLINE: when the supervisor ends it; infinity for never. CLIENT: the process id of the
-client whose job runs; 0 while none does. STATE: the number of a `WorkerState`.
+for ever. DEADLINE: when the supervisor ends it; infinity for never. REQUEST: the id of the request
+that runs, which its client has chosen; 0 while none does, or where no double holds the id. STATE:
+the number of a `WorkerState`.
 """
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from orchestrator.async_session import AsyncSession
 from orchestrator.engines.interface import EngineResult
-from orchestrator.workspace import Choice
+from orchestrator.workspace import ChosenModel
 from tests.fakes import FakeWorkspace
 
 AGAIN = 0.05
@@ -41,7 +41,7 @@ class Models(FakeWorkspace):
         self.models = models
 
     def choose(self, name, model=None):
-        return Choice(replace(self.declared, manifest=self.models[int(name)].manifest))
+        return ChosenModel(replace(self.declared, manifest=self.models[int(name)].manifest))
 
 
 class Loop:

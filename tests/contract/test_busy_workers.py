@@ -4,12 +4,14 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.client.launch import greet, spawn
+from orchestrator.client.launch import connect, greet, spawn
+from orchestrator.client.worker import NotBegun, Worker
 from orchestrator.engines.kept import KeptEngine
 from orchestrator.engines.messages import load_request, run_in_worker
 from orchestrator.engines.resources import Resources
@@ -174,3 +176,66 @@ def test_a_request_that_a_busy_worker_has_not_read_waits_for_its_turn(crowd):
     worker.leave()
     assert events[0].kind == "waiting"
     assert done.outputs == busy.result().outputs
+
+
+def test_one_that_leaves_the_queue_ends_no_job_that_its_process_has_there_too(crowd):
+    first, second = Cancellation(), Cancellation()
+    running = crowd.begin("wait", cancellation=first)
+    waiting = threading.Semaphore(0)
+
+    def queue(what, cancellation, begun):
+        def on_event(event):
+            if event.kind == "waiting":
+                waiting.release()
+            elif event.kind == "log":
+                begun.set()
+
+        job = crowd.job(what, keys={"cancellation": cancellation, "on_event": on_event})
+        future = crowd.threads.submit(crowd.client().run, *job)
+        assert waiting.acquire(timeout=SOON)
+        return future
+
+    begun, third = threading.Event(), Cancellation()
+    next_one = queue("wait", second, begun)
+    last = queue("wait", third, threading.Event())
+    first.request()
+    assert isinstance(running.exception(SOON), Cancelled)
+    assert begun.wait(SOON)  # it began after the last one was sent
+    third.request()
+    assert isinstance(last.exception(SOON), Cancelled)
+    assert crowd.runtime.status(crowd.record.id).working
+    second.request()
+    assert isinstance(next_one.exception(SOON), Cancelled)
+    assert crowd.client().run(*crowd.job())
+    assert crowd.loads == 1
+    for each in (first, second, third):
+        each.close()
+
+
+def test_what_waits_for_a_load_that_fails_has_not_begun(crowd):
+    fail = crowd.root / "fail"
+    source = f"""
+import os, time
+def load(context):
+    context.log("loading")
+    while not os.path.exists({str(fail)!r}):
+        time.sleep(0.01)
+    raise ValueError("as asked")
+def run(model, job, *, what): ...
+"""
+    job, model = crowd.job(spec=replace(crowd.spec, runner={"runner.py": source}))
+    starter = spawn(model.spec, crowd.runtime, crowd.root / "logs", kept=True)
+    greet(starter)
+    starter.connection.send("load", load_request(job, model, 1, 600).params)
+    assert starter.connection.next(time.monotonic() + SOON).kind == "log"
+    second, events = Worker(starter.record, crowd.runtime, starter.record.foreign()), []
+
+    def on_event(event):
+        events.append(event.kind)
+        fail.touch()
+
+    connect(second)
+    with pytest.raises(NotBegun):
+        run_in_worker(second, replace(job, on_event=on_event), model, crowd.scratch, 1)
+    assert events == ["waiting"]
+    starter.stop()

@@ -2,13 +2,17 @@
 
 import contextlib
 import os
+import threading
 
 import pytest
 
 from orchestrator.client.supervisors import OwnedProcess
+from orchestrator.environments.shared_builds import BUILDS
 from orchestrator.errors import UsageError
 from orchestrator.system.home import Home
+from orchestrator.system.reporter import Silent
 from orchestrator.system.scratch import Scratch
+from orchestrator.system.waiting import Wait
 from tests.fakes import FakeSession, FakeWorkspace
 
 GONE = 2**22 + 1
@@ -93,3 +97,14 @@ def test_a_fork_does_not_use_the_session_of_its_parent(tmp_path):
         assert said.count("forked") == 2
         assert said.endswith(" 0")
         assert mm.run("echo", text="a")["text"] == "A"
+
+
+def test_a_fork_waits_for_no_build_of_its_parent():
+    leave = threading.Event()
+    build = BUILDS.join("key", lambda: lambda children: leave.wait())
+    try:
+        told = in_a_fork(lambda: repr(BUILDS.join("key", lambda: None)).encode())
+        assert told == b"None"
+    finally:
+        leave.set()
+        BUILDS.result("key", build, Wait("m", "its environment", Silent()))

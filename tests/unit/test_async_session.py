@@ -150,6 +150,28 @@ def test_a_task_that_is_cancelled_ends_when_its_job_has(session, steps):
     run(main())
 
 
+def test_what_no_task_takes_leaves_no_files(session, steps):
+    async def main():
+        async with session as mm:
+            session.engine.spool = mm._session.spool
+            task = asyncio.create_task(mm.run("echo", text="wait"))
+            await steps.begin()
+            task.cancel()
+            steps.go_on.set()  # it succeeds nevertheless
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            items = [{"text": text} for text in ("a", "b", "c")]
+            async with contextlib.aclosing(mm.map("echo", items)) as results:
+                with await anext(results) as result:
+                    assert result["text"] == "A"
+                await steps.begin()
+                await steps.begin()  # the next one has begun as well
+            directory = mm._session.spool().parent
+            assert list(directory.glob("*/file")) == []
+
+    run(main())
+
+
 def test_a_task_that_is_cancelled_again_asks_its_job_again(session, steps):
     async def main():
         async with session as mm:

@@ -6,7 +6,6 @@ import threading
 import time
 
 import pytest
-from msgspec.structs import replace
 
 from orchestrator.errors import Cancelled, Crashed, JobFailed, OutputError, UsageError
 from orchestrator.jobs.job import Event, Job
@@ -467,20 +466,61 @@ def test_threads_may_share_a_session(world):
 
 def test_a_session_holds_the_files_of_results_that_are_not_discarded(world):
     with FakeSession(world) as mm:
-        run = mm.engine.run
-
-        def run_with_a_file(job, model):
-            directory = mm.spool()
-            (directory / "file").touch()
-            return replace(run(job, model), directories=(str(directory),))
-
-        mm.engine.run = run_with_a_file
+        mm.engine.spool = mm.spool
         kept = mm.run("echo", text="a")
         for _ in range(5):
             with mm.run("echo", text="b") as result:
                 assert result["text"] == "B"
-        held = [path for path in mm.spool().parent.iterdir() if (path / "file").exists()]
+        held = files(mm)
         assert len(held) == 1
         kept.discard()
         kept.discard()
         assert not held[0].exists()
+
+
+def files(mm):
+    return list(mm.spool().parent.glob("*/file"))
+
+
+def test_what_no_one_takes_leaves_no_files(world):
+    begun = threading.Event()
+
+    def run(job):
+        if job.inputs["text"] == "bad":
+            assert begun.wait(SOON)
+            raise JobFailed("bad item")
+        begun.set()
+        return "ok"
+
+    with FakeSession(world, run) as mm:
+        mm.engine.spool = mm.spool
+        with pytest.raises(JobFailed):
+            list(mm.map("echo", [{"text": "bad"}, {"text": "a"}], workers=2))
+        assert list(mm.stream("echo", text="x")) == ["ok"]
+        for thread in threading.enumerate():
+            if thread.name.startswith("mm-echo"):
+                thread.join(SOON)
+        assert len(mm.engine.jobs) == 3
+        assert files(mm) == []
+
+
+def test_an_interrupt_of_map_cancels_the_item_that_it_waits_for(world):
+    begun = threading.Event()
+
+    def run(job):
+        begun.set()
+        return until_asked(job)
+
+    def interrupted(job):
+        future = Session.start(mm, job)
+        future.result = interrupt
+        return future
+
+    def interrupt():
+        assert begun.wait(SOON)
+        raise KeyboardInterrupt
+
+    with FakeSession(world, run) as mm:
+        mm.start = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            list(mm.map("echo", [{"text": "a"}]))

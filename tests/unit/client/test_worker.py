@@ -5,7 +5,6 @@ The socket is filled before the client looks, so that nothing here waits.
 
 import errno
 import math
-import os
 import socket
 
 import pytest
@@ -66,9 +65,9 @@ class World:
     def say(self, **body):
         self.socket.sendall(frames.encode({"jsonrpc": "2.0", **body}))
 
-    def works_for(self, client, since):
+    def works_at(self, request):
         """Show the state of a worker that is at a request."""
-        numbers = [1, 0, 0, since, 300, state.FOREVER, client, WorkerState.BUSY]
+        numbers = [1, 0, 0, 0.0, 300, state.FOREVER, request, WorkerState.BUSY]
         self.runtime.state_file("w1").write_bytes(state.encode(numbers))
 
     def ended(self, text):
@@ -239,11 +238,11 @@ def test_two_requests_that_come_together_are_two(world, cancellation):
     assert world.supervisor.told == 1
 
 
-@pytest.mark.parametrize(("client", "since", "told"), [(0, 1e12, 1), (1, 1e12, 0), (0, 0.0, 0)])
+@pytest.mark.parametrize(("request_id", "told"), [(1, 1), (2, 0), (0, 0)])
 def test_a_second_request_ends_a_shared_worker_that_is_at_our_request_alone(
-    world, cancellation, client, since, told
+    world, cancellation, request_id, told
 ):
-    world.works_for(client or os.getpid(), since)
+    world.works_at(request_id)
     world.say(id=1, result={})
     for _ in range(2):
         cancellation.request()
@@ -383,13 +382,13 @@ def test_the_state_of_a_worker_that_cannot_speak_says_that_others_are_before_us(
             super().append(event.kind)
             if event.kind == "waiting":
                 assert event.params["place"] == 1
-                world.works_for(os.getpid(), 1e12)
+                world.works_at(1)
             else:
                 world.say(id=1, result={})
 
     events = Turns()
     world.supervisor.ended = False
-    world.works_for(1, 0.0)
+    world.works_at(2)
     world.run(seconds=0.6, events=events)
     assert events == ["waiting", "started"]
 

@@ -79,6 +79,62 @@ def test_a_lane_has_as_many_threads_as_places_and_blocks_no_other(jobs, running)
     assert running.future.running()
 
 
+def test_places_that_are_added_go_to_those_that_came_first(jobs, running):
+    first, second = Running(jobs), Running(jobs)
+    earlier = jobs.submit("a", 1, first)
+    later = jobs.submit("a", 2, second)
+    assert first.begun.wait(SOON)
+    assert (earlier.running(), later.running()) == (True, False)
+    running.go_on.set()
+    assert second.begun.wait(SOON)
+    for each in (first, second):
+        each.go_on.set()
+    assert [earlier.result(SOON), later.result(SOON)] == ["done"] * 2
+
+
+@pytest.mark.parametrize("exit_", [SystemExit, KeyboardInterrupt])
+def test_an_exit_in_a_callback_ends_no_other_job(jobs, running, monkeypatch, exit_):
+    raised = []
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: raised.append(arguments[0]))
+
+    def leave(future):
+        raise exit_
+
+    running.future.add_done_callback(leave)
+    after = jobs.submit("a", 1, lambda: "after")
+    running.go_on.set()
+    assert after.result(SOON) == "after"
+    assert raised == [exit_]
+
+
+def test_an_exit_in_a_callback_at_the_end_leaves_no_job_without_an_end(jobs, running):
+    queued = [jobs.submit("a", 1, str) for _ in range(3)]
+
+    def leave(future):
+        raise SystemExit
+
+    queued[0].add_done_callback(leave)
+    with pytest.raises(SystemExit):
+        jobs.close()
+    assert len(concurrent.futures.wait(queued, 0).done) == 3
+
+
+def test_a_job_that_cancels_itself_does_not_wait_for_its_own_end(jobs):
+    """As the stream of a job does that is collected as garbage in the job's own thread."""
+
+    def work():
+        with jobs.cancellation() as cancellation:
+            futures[0].cancel_and_wait()
+            assert cancellation.drain()
+            raise Cancelled("as asked")
+
+    futures = []
+    with jobs.changed:
+        futures.append(jobs.submit("a", 1, work))
+    with pytest.raises(Cancelled, match="as asked"):
+        futures[0].result(SOON)
+
+
 def test_a_queued_job_is_cancelled_at_once_and_alone(jobs, running):
     ran = []
     first, second, third = [jobs.submit("a", 1, lambda n=n: ran.append(n)) for n in range(3)]
