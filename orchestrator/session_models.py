@@ -84,7 +84,7 @@ class SessionModels:
         seconds = 0.0
         if model is None or known != declared or not model.stamps.unchanged():
             began = time.perf_counter()
-            load = partial(self._load, job, runs)
+            load = partial(self._load, job, runs=runs)
             with job.deadline.paused(), self._reading():
                 model = self._preparer.prepare(
                     declared, job.device, job.dtype, job.deadline, job.cancellation, load
@@ -95,7 +95,9 @@ class SessionModels:
             model = job.models.setdefault(key, model)
         return _limited(model, job), seconds
 
-    def _load(self, job: Job, runs: bool, model: PreparedModel, cancellation: Cancellation) -> None:
+    def _load(
+        self, job: Job, model: PreparedModel, cancellation: Cancellation, *, runs: bool
+    ) -> None:
         """Have a worker loaded for `job`, in place of the probes of its environment."""
         # Others may wait for this build: one worker, and the job's own time does not run.
         first = replace(job, cancellation=cancellation, deadline=ENDLESS, workers=1)
