@@ -9,10 +9,12 @@ import time
 
 import pytest
 
-from orchestrator.errors import Cancelled, JobFailed
+from orchestrator.engines import kept_engine
+from orchestrator.errors import Cancelled, EnvironmentFailure, JobFailed
 from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.jobs.job import Job
 from orchestrator.session import Session
+from orchestrator.system.flock import try_lock
 from orchestrator.workspace import Workspace
 from tests.integration.environment_world import World
 from tests.packages import Index, serving
@@ -71,8 +73,15 @@ class Loads(World):
         return json.loads((path / "mm-environment.json").read_text())["probes"]
 
     def processes(self):
-        shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+        shown = subprocess.run(
+            ["ps", "-ewwo", "pid,args"], capture_output=True, text=True, check=True
+        )
         return [line for line in shown.stdout.splitlines() if str(self.home / "envs") in line]
+
+    def signal_workers(self, number):
+        """Send a signal to every process of an environment."""
+        for line in self.processes():
+            os.kill(int(line.split()[0]), number)
 
 
 @pytest.fixture
@@ -102,8 +111,11 @@ def test_what_the_first_worker_imports_is_not_probed_again(world, command):
     assert "import beta" in world.log()
     assert world.mm("run", "one", "--text", "a").out == "a\n"
     assert (world.imports("alpha"), world.imports("beta")) == (1, 1)
-    # The worker that lives on does not hold the build lock.
-    assert world.mm("env", "sync", "one").code == 0
+    assert world.processes()  # of the worker that lives on, which does not hold the build lock
+    (lock,) = (world.home / "locks").glob("build-*")
+    held = try_lock(lock)
+    assert held is not None
+    held.release()
 
 
 def test_a_session_loads_once(world):
@@ -199,6 +211,32 @@ def test_a_killed_first_load_leaves_nothing_that_counts(world):
     assert ended.out == "a\n", ended
     assert "built the environment" in ended.err
     assert world.probes() == ["alpha", "beta"]
+
+
+def test_a_worker_that_outlives_a_killed_first_load_keeps_others_out(world):
+    world.flag.touch()
+    killed = world.start("run", "one", "--text", "a")
+    killed.wait_until(world.loading.exists)
+    world.signal_workers(signal.SIGSTOP)
+    killed.signal(signal.SIGKILL)
+    killed.process.wait(60)
+    world.flag.unlink()
+    second = world.start("run", "one", "--text", "a")
+    try:
+        second.wait_until(lambda: second.said("waiting for another mm"))
+        assert world.whole() == []
+    finally:
+        world.signal_workers(signal.SIGCONT)
+    assert second.end() == 0
+    assert world.probes() == ["alpha", "beta"]
+
+
+def test_a_worker_whose_environment_fails_a_probe_is_ended(world):
+    world.break_package("beta")
+    with Session(workspace=Workspace(world.environ(), world.root), engine=kept_engine) as session:
+        with pytest.raises(EnvironmentFailure, match="probing"):
+            session.run("one", text="a")
+        assert world.processes() == []
 
 
 def test_ctrl_c_ends_the_first_load(world):
