@@ -145,7 +145,7 @@ class Session:
         self._thread = CallingThread()
         self._in_flight: InFlightJobs | None = None
         self._program = workspace is None  # a command words its own errors
-        self._models = SessionModels(self.workspace, self._preparer)
+        self._models = SessionModels(self.workspace, self._preparer, self._engine)
         self._closed = False
         self._forked = False
         _sessions.add(self)
@@ -453,12 +453,12 @@ class Session:
         values = check_inputs(manifest, job.inputs)
         if manifest.takes_paths:
             values = resolve_files(manifest, values)
+        job = replace(job, inputs=values)
         model, seconds = self._prepare(declared, job)
         described: Mapping[str, Any] = values
         if manifest.takes_paths:
             # Where a job runs elsewhere, the node that reads the files says what they were.
             described = describe_inputs(manifest, values) if self._preparer.reads_files else {}
-        job = replace(job, inputs=values)
         with self._shown(job) as shown:
             run = partial(self._engine.run, shown, model)
             completed = with_retries(run, job.retries, (Crashed,), self._note_retry)
@@ -511,7 +511,8 @@ class Session:
         """
         self._check_usable(job)
         with self._thread:
-            model, _ = self._prepare(self._choose(job), job)
+            job = replace(job, inputs={})
+            model, _ = self._models.prepare(self._choose(job), job, runs=False)
             return model.produced_by()
 
     def is_built(self, name: str) -> bool:

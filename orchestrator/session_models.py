@@ -9,16 +9,22 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
+
+from orchestrator.engines.start_failures import FAILED_STARTS
+from orchestrator.errors import Crashed
+from orchestrator.system.waiting import ENDLESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchestrator.catalog import Declared
-    from orchestrator.engines.interface import PreparedModel
+    from orchestrator.engines.interface import Engine, PreparedModel
     from orchestrator.engines.preparing import Preparer
+    from orchestrator.jobs.cancellation import Cancellation
     from orchestrator.jobs.job import Job
     from orchestrator.workspace import ChosenModel, Workspace
 
@@ -29,11 +35,13 @@ class SessionModels:
     Args:
         workspace: The user's world.
         preparer: Prepares them.
+        engine: Loads a model where that stands for the probes of its environment.
     """
 
-    def __init__(self, workspace: Workspace, preparer: Preparer) -> None:
+    def __init__(self, workspace: Workspace, preparer: Preparer, engine: Engine) -> None:
         self._workspace = workspace
         self._preparer = preparer
+        self._engine = engine
         self._choices: dict[tuple[str, str | None], ChosenModel] = {}
         self._prepared: dict[tuple[str, str, str], tuple[Declared, PreparedModel]] = {}
         self._failed = False
@@ -56,8 +64,15 @@ class SessionModels:
             job.models.setdefault(key, choice.declared)
         return choice.declared
 
-    def prepare(self, declared: Declared, job: Job) -> tuple[PreparedModel, float]:
+    def prepare(
+        self, declared: Declared, job: Job, *, runs: bool = True
+    ) -> tuple[PreparedModel, float]:
         """Return a job's model with all that it needs, and the seconds that this took.
+
+        Args:
+            declared: The model.
+            job: The job.
+            runs: Whether the job is run next; else it does not matter whether the model loads.
 
         Raises:
             MMError: As `Preparer.prepare`.
@@ -69,15 +84,28 @@ class SessionModels:
         seconds = 0.0
         if model is None or known != declared or not model.stamps.unchanged():
             began = time.perf_counter()
+            load = partial(self._load, job, runs=runs)
             with job.deadline.paused(), self._reading():
                 model = self._preparer.prepare(
-                    declared, job.device, job.dtype, job.deadline, job.cancellation
+                    declared, job.device, job.dtype, job.deadline, job.cancellation, load
                 )
             self._prepared[key] = (declared, model)
             seconds = time.perf_counter() - began
         if job.models is not None:
             model = job.models.setdefault(key, model)
         return _limited(model, job), seconds
+
+    def _load(
+        self, job: Job, model: PreparedModel, cancellation: Cancellation, *, runs: bool
+    ) -> None:
+        """Have a worker loaded for `job`, in place of the probes of its environment."""
+        # Others may wait for this build: one worker, and the job's own time does not run.
+        first = replace(job, cancellation=cancellation, deadline=ENDLESS, workers=1)
+        try:
+            self._engine.load(first, _limited(model, job))
+        except FAILED_STARTS as error:
+            if runs and not (job.retries and isinstance(error, Crashed)):
+                raise
 
     def _choose(self, job: Job, before: ChosenModel | None) -> ChosenModel:
         with self._reading():

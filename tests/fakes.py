@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.client.supervisors import SupervisorProcess
     from orchestrator.engines.interface import Engine, PreparedModel
+    from orchestrator.environments.build import FirstLoad
     from orchestrator.jobs.job import Job
     from orchestrator.system.machine import Memory
     from orchestrator.system.reporter import Reporter
@@ -78,7 +79,9 @@ class FakeEnvironments(Environments):
         declared: Declared,
         deadline: Deadline = ENDLESS,
         stopped: Callable[[], bool] = lambda: False,
+        first_load: FirstLoad | None = None,
     ) -> BuiltEnvironment:
+        del first_load
         self.ensured += 1
         self.deadline = deadline
         self.build(stopped)

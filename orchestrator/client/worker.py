@@ -86,8 +86,8 @@ class Worker:
         cancellation: Cancellation | None = None,
         on_event: Callable[[Event], None] = ignore_event,
         check: Callable[[], None] | None = None,
-    ) -> None:
-        """Load the model; on any failure the worker is stopped, because it is of no use.
+    ) -> Message:
+        """Load the model and return the answer; on any failure the worker is stopped.
 
         Args:
             request: The request.
@@ -108,7 +108,7 @@ class Worker:
             self.stop()
             raise _not_sent(error) from error
         try:
-            self._await(pending, on_event)
+            return self._await(pending, on_event)
         except MMError:
             self.stop()
             raise

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.client.launch import WorkerSpec
     from orchestrator.core.manifest import Manifest
     from orchestrator.engines.ray.remote_spec import RemoteWorkerSpec
+    from orchestrator.environments.build import Unpublished
     from orchestrator.jobs.job import Job
 
 
@@ -40,6 +41,7 @@ class PreparedModel(msgspec.Struct, frozen=True):
         produced_by: Returns the part of a receipt that does not depend on the inputs.
         load_timeout: Seconds that its load may take, instead of the manifest's `timeouts.load`.
         stamps: Of the files that this was derived from.
+        unpublished: Its environment, while the load of its first worker stands for the probes.
     """
 
     manifest: Manifest
@@ -47,6 +49,7 @@ class PreparedModel(msgspec.Struct, frozen=True):
     produced_by: Callable[[], Mapping[str, Any]]
     load_timeout: float | None = None
     stamps: FileStamps = msgspec.field(default_factory=FileStamps)
+    unpublished: Unpublished | None = None
 
     @property
     def name(self) -> str:

@@ -48,11 +48,19 @@ def load_in_worker(
 
     Raises:
         JobFailed, TimedOut, Crashed, Cancelled: As the load ended; the worker is stopped then.
+        EnvironmentFailure: When the probes fail that its load has left; as before.
     """
     with resources.wait(job, model, "its model to load") as wait:
         greet(worker, check=wait.look)
         request = load_request(job, model, resources.threads(model), keep_alive)
-        worker.load(request, job.cancellation, job.on_event, wait.look)
+        message = worker.load(request, job.cancellation, job.on_event, wait.look)
+        if model.unpublished is not None:
+            try:
+                imported = message.body["result"].get("imported")
+                model.unpublished.passed(imported if isinstance(imported, list) else ())
+            except BaseException:
+                worker.stop()
+                raise
 
 
 def keep_worker(worker: Worker, seconds: float, check: Callable[[], None]) -> None:
@@ -143,6 +151,8 @@ def load_request(
     }
     if keep_alive is not None:
         params["keep_alive"] = _finite(keep_alive)
+    if model.unpublished is not None:
+        params["probe"] = list(model.unpublished.probes)
     if job.inputs and not any(manifest.inputs[name].type == "array" for name in job.inputs):
         # For a runner that checks inputs before it loads; arrays would have to be sent twice.
         params["first"] = _encode_inputs(manifest, job.inputs, [])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.catalog import runner_digest
@@ -11,22 +13,24 @@ from orchestrator.client.launch import WorkerSpec
 from orchestrator.core.units import parse_size
 from orchestrator.core.worker_variables import wanted_threads, worker_variables
 from orchestrator.engines.interface import PreparedModel
-from orchestrator.jobs.cancellation import asked_to_stop
+from orchestrator.jobs.cancellation import Cancellation, asked_to_stop
 from orchestrator.system.file_stamps import FileStamps
 from orchestrator.system.home import make_private
 from orchestrator.system.waiting import ENDLESS, Deadline, Wait
 from orchestrator.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Manifest
     from orchestrator.environments import BuiltEnvironment
-    from orchestrator.jobs.cancellation import Cancellation
+    from orchestrator.environments.build import Unpublished
     from orchestrator.sources.overlays import Overlay
     from orchestrator.system.flock import Held
     from orchestrator.workspace import Workspace
+
+
+Load = Callable[[PreparedModel, Cancellation], None]
+"""Has a worker of a model loaded, unless one is there; the cancellation ends that."""
 
 
 class Preparer(Protocol):
@@ -52,6 +56,7 @@ class Preparer(Protocol):
         dtype: str,
         deadline: Deadline = ENDLESS,
         cancellation: Cancellation | None = None,
+        load: Load | None = None,
     ) -> PreparedModel:
         """Return what jobs of `declared` need, what is missing built first.
 
@@ -61,6 +66,8 @@ class Preparer(Protocol):
             dtype: "auto", or one that the manifest lists for the device.
             deadline: What ends the wait for what others build.
             cancellation: Ends every wait, and the build that no other thread waits for.
+            load: Has a worker of the model loaded; where its environment has to be probed, that
+                stands for the probes.
 
         Raises:
             Cancelled: When that was requested.
@@ -100,10 +107,16 @@ class LocalPreparer:
         dtype: str,
         deadline: Deadline = ENDLESS,
         cancellation: Cancellation | None = None,
+        load: Load | None = None,
     ) -> PreparedModel:
-        """Fetch and build what is missing, and return what a worker is started from here."""
+        """Fetch and build what is missing, and return what a worker is started from here.
+
+        Raises:
+            MMError: As the first load ended, once the probes of its environment have passed.
+        """
         began = time.time_ns()
         stopped = asked_to_stop(cancellation)
+        failed: list[BaseException] = []
 
         def wait(doing: str) -> Wait:
             what = f"another mm, which {doing}"
@@ -113,15 +126,56 @@ class LocalPreparer:
             self._workspace.sources.fetched(declared, deadline, stopped)
         with self._lock:
             environments = self._workspace.environments  # one for all threads
-        environment = environments.ensure(declared, deadline, stopped)
+
+        def first_load(unpublished: Unpublished) -> None:
+            assert load is not None
+            try:
+                environment = environments.environment(unpublished.target, unpublished.stored)
+                self._first_load(declared, environment, device, dtype, unpublished, load)
+            except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
+                failed.append(error)
+
+        environment = environments.ensure(
+            declared, deadline, stopped, first_load if load is not None else None
+        )
+        if failed:
+            raise failed[0]
         if environment.digest not in self._held:
             with wait("removes an environment") as removal:
                 self._hold(environment.digest, environment.hold(removal.pause))
-        worker, overlay = self._worker_spec(declared, environment, device, dtype, wait)
+        held = self._held[environment.digest].fileno()
+        worker, overlay = self._worker_spec(declared, environment, device, dtype, wait, (held,))
         producer = produced_by(declared, environment, worker, overlay)
         # The environment and the overlay are held: no one removes or replaces them.
         stamps = files_read(declared, self._workspace, began)
         return PreparedModel(declared.manifest, worker, lambda: producer, stamps=stamps)
+
+    def _first_load(
+        self,
+        declared: Declared,
+        environment: BuiltEnvironment,
+        device: str,
+        dtype: str,
+        unpublished: Unpublished,
+        load: Load,
+    ) -> None:
+        """Have a worker loaded in an environment that is not whole yet, until its build stops."""
+        children = unpublished.children
+
+        def wait(doing: str) -> Wait:
+            what, reporter = f"another mm, which {doing}", self._workspace.reporter
+            return Wait(declared.name, what, reporter, stopped=lambda: children.stopped)
+
+        with (
+            wait("removes an environment") as removal,
+            environment.store.use(environment.digest, removal.pause) as used,
+            contextlib.closing(Cancellation()) as cancellation,
+            children.ended_by(cancellation.request),
+        ):
+            held = (used.fileno(), unpublished.lock.fileno())
+            worker, _ = self._worker_spec(declared, environment, device, dtype, wait, held)
+            model = PreparedModel(declared.manifest, worker, dict, unpublished=unpublished)
+            load(model, cancellation)
 
     def close(self) -> None:
         """Hold environments and overlays no longer."""
@@ -140,6 +194,7 @@ class LocalPreparer:
         device: str,
         dtype: str,
         wait: Callable[[str], Wait],
+        held: tuple[int, ...],
     ) -> tuple[WorkerSpec, Overlay | None]:
         manifest = declared.manifest
         device, dtype = self._workspace.device_and_dtype(manifest, device, dtype)
@@ -169,7 +224,7 @@ class LocalPreparer:
             overlay=overlay.path.name if overlay else "",
             need=memory_need(manifest, device, dtype),
             threads=wanted_threads(self._workspace.variables, manifest.environment.variables),
-            held=tuple(self._held[each.digest].fileno() for each in (environment, overlay) if each),
+            held=(*held, self._held[overlay.digest].fileno()) if overlay else held,
         )
         return spec, overlay
 

@@ -6,7 +6,7 @@ before it may end at any point.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -43,6 +43,32 @@ _WORTH_SHOWING = ("Prepared", "Installed", "Download", "Building", "Built", "Ins
 
 
 @dataclass(frozen=True)
+class Unpublished:
+    """An environment that lacks nothing but its probes, for the first worker to load its model in.
+
+    Attributes:
+        target: What it is.
+        stored: Where it lies, and its marker so far.
+        probes: The modules that have to be imported.
+        lock: Its build lock, which the worker inherits: no one builds beside one that is left over.
+        children: Ends the load with the build.
+        passed: Called with the probes that the worker has imported, before others may use it: runs
+            the rest. What it raises ends the worker.
+    """
+
+    target: Target
+    stored: Stored
+    probes: Sequence[str]
+    lock: Held
+    children: Children
+    passed: Callable[[Sequence[str]], None]
+
+
+FirstLoad = Callable[[Unpublished], None]
+"""Loads a model in place of the probes. One that never calls `passed` has them run afterwards."""
+
+
+@dataclass(frozen=True)
 class Builder:
     """Builds environments in a store.
 
@@ -55,6 +81,7 @@ class Builder:
         reporter: Receives progress.
         offline: Whether nothing may be fetched.
         children: Where running tools are counted, so that an interrupt can end them.
+        first_load: Loads a model instead of the probes.
     """
 
     home: Home
@@ -65,6 +92,7 @@ class Builder:
     reporter: Reporter
     offline: bool
     children: Children
+    first_load: FirstLoad | None = None
 
     def build(self, step: BuildStep) -> Stored:
         """Return the whole environment of `step`, once no other process builds it.
@@ -142,8 +170,7 @@ class Builder:
                 where=str(directory),
                 fix=f"run: mm env lock {target.model}",
             )
-        self._probe(target, directory, step.probes, tools)
-        return Marker(
+        marker = Marker(
             digest=target.digest,
             model=target.model,
             directory=str(directory),
@@ -152,11 +179,13 @@ class Builder:
             python_version=target.interpreter.version,
             packages=target.packages,
             records={name: record_digest(it) for name, it in sorted(installed(directory).items())},
-            probes=list(step.probes),
+            probes=[],
             backend=self.backend.name,
             built=datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
             locks=sorted(step.locks),
         )
+        self._probe(target, Stored(directory, marker), step.probes, tools, lock)
+        return replace(marker, probes=list(step.probes))
 
     def _probe_missing(self, step: BuildStep, found: Stored, lock: Held) -> Stored:
         """Run the probes that a whole environment has not passed, and publish it with them."""
@@ -166,18 +195,32 @@ class Builder:
         locks = sorted({*marker.locks, *step.locks})
         missing = [probe for probe in probes if probe not in marker.probes]
         if missing:
-            self._probe(step.target, found.path, missing, self._tooling(step.target, lock))
+            self._probe(step.target, found, missing, self._tooling(step.target, lock), lock)
         if missing or locks != marker.locks:
             marker = replace(marker, probes=probes, locks=locks)
             self.store.publish(found.path, marker)
         return Stored(found.path, marker)
 
     def _probe(
+        self, target: Target, stored: Stored, probes: Sequence[str], tools: Tooling, lock: Held
+    ) -> None:
+        """Import the modules `probes` in the first worker, and what it leaves in a process."""
+        left = list(probes)
+
+        def run(imported: Sequence[str] = ()) -> None:
+            if rest := [probe for probe in left if probe not in imported]:
+                self._import(target, stored.path, rest, tools)
+            left.clear()
+
+        if left and self.first_load is not None:
+            self.reporter.progress(target.model, "loading")
+            self.first_load(Unpublished(target, stored, probes, lock, self.children, run))
+        run()
+
+    def _import(
         self, target: Target, directory: Path, probes: Sequence[str], tools: Tooling
     ) -> None:
-        """Import the modules `probes` with the environment's interpreter."""
-        if not probes:
-            return
+        """Import modules with the environment's interpreter, in a process that ends then."""
         home = self.home.worker_home
         make_private(home)
         environment = target.environment

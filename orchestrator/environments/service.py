@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from orchestrator.backends.indexes import IndexSettings
     from orchestrator.catalog import Declared
-    from orchestrator.environments.build import Builder
+    from orchestrator.environments.build import Builder, FirstLoad
     from orchestrator.environments.interpreters import Interpreters
     from orchestrator.system.home import Home
     from orchestrator.system.processes import Children
@@ -125,13 +125,14 @@ class Environments:
         (step,) = self.plan([declared])
         if step.action is not Action.READY or step.found is None:
             return None
-        return self._environment(step.target, step.found)
+        return self.environment(step.target, step.found)
 
     def ensure(
         self,
         declared: Declared,
         deadline: Deadline = ENDLESS,
         stopped: Callable[[], bool] = lambda: False,
+        first_load: FirstLoad | None = None,
     ) -> BuiltEnvironment:
         """Return the model's environment, built first where it is not there.
 
@@ -142,6 +143,8 @@ class Environments:
             declared: The model.
             deadline: What ends the wait for another process's build.
             stopped: Whether the caller was asked to stop.
+            first_load: Loads a model instead of the probes, if this caller begins the build; called
+                in the build's thread.
 
         Raises:
             EnvironmentFailure: When it cannot be built.
@@ -151,13 +154,15 @@ class Environments:
         with self._planning:
             (step,) = self.plan([declared])
         if step.action is Action.READY and step.found is not None:
-            return self._environment(step.target, step.found)
+            return self.environment(step.target, step.found)
         key = (self.store.root, step.target.digest, step.probes)
         self.home.prepare()
 
         def begin() -> Callable[[Children], Stored] | None:
             lock = self.store.try_build_lock(step.target.digest)
-            return None if lock is None else lambda children: self._build_one(step, lock, children)
+            if lock is None:
+                return None
+            return lambda children: self._build_one(step, lock, children, first_load)
 
         what = "another mm, which builds its environment"
         with Wait(declared.name, what, self.reporter, deadline, stopped) as wait:
@@ -165,7 +170,7 @@ class Environments:
                 wait.pause()
         # The build itself reports its progress, and no one's time runs.
         with Wait(declared.name, "its environment", Silent(), stopped=stopped) as wait:
-            return self._environment(step.target, BUILDS.result(key, build, wait))
+            return self.environment(step.target, BUILDS.result(key, build, wait))
 
     def target(self, declared: Declared) -> Target:
         """Return the environment that `declared` needs: one that is there, else the best.
@@ -211,19 +216,22 @@ class Environments:
         if work := [step for step in steps if step.action is not Action.READY]:
             there |= self._build(work, jobs)
         environments = {
-            target.model: self._environment(target, there[target.digest])
+            target.model: self.environment(target, there[target.digest])
             for step in steps
             for target in step.targets
         }
         return [environments[one.name] for one in declared]
 
-    def _build_one(self, step: BuildStep, lock: Held, children: Children) -> Stored:
+    def _build_one(
+        self, step: BuildStep, lock: Held, children: Children, first_load: FirstLoad | None
+    ) -> Stored:
         """Build the environment of `step`, whose build lock is `lock`."""
         from orchestrator.environments.disk import note_gpu_packages
 
         with lock:
             step = replace(step, found=self.store.find(step.target.digest))
-            stored = self._builder([step], children).build_locked(step, lock)
+            stored = self._builder([step], children, first_load).build_locked(step, lock)
+            lock.unlock()  # the first worker has it as well
         note_gpu_packages(self.home, step.target, stored.path, self.reporter)
         return stored
 
@@ -267,7 +275,12 @@ class Environments:
             )
         return built
 
-    def _builder(self, steps: Sequence[BuildStep], children: Children) -> Builder:
+    def _builder(
+        self,
+        steps: Sequence[BuildStep],
+        children: Children,
+        first_load: FirstLoad | None = None,
+    ) -> Builder:
         """Return what builds `steps`, once the disk has room for them."""
         from orchestrator.backends import backend_named
         from orchestrator.backends.indexes import read_settings
@@ -285,6 +298,7 @@ class Environments:
             reporter=self.reporter,
             offline=self._offline,
             children=children,
+            first_load=first_load,
         )
 
     def _check_disk(
@@ -316,7 +330,8 @@ class Environments:
                 return target, found
         return targets[0], None
 
-    def _environment(self, target: Target, found: Stored) -> BuiltEnvironment:
+    def environment(self, target: Target, found: Stored) -> BuiltEnvironment:
+        """Return an environment as the model that needs `target` sees it."""
         assert found.marker is not None
         return BuiltEnvironment(
             digest=target.digest,

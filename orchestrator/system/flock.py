@@ -49,6 +49,11 @@ class Held:
             os.close(self._descriptor)
             self._descriptor = -1
 
+    def unlock(self) -> None:
+        """Let go here and in every child that inherited the descriptor."""
+        fcntl.flock(self.fileno(), fcntl.LOCK_UN)
+        self.release()
+
     def touch(self) -> None:
         """Note the time of this use on the lock file, unless it is another user's."""
         with contextlib.suppress(OSError):

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,6 +54,7 @@ class Children:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: set[Process] = set()
+        self._ends: list[Callable[[], None]] = []
         self._stopped = False
 
     @property
@@ -79,11 +80,30 @@ class Children:
         with self._lock:
             self._running.discard(process)
 
+    @contextlib.contextmanager
+    def ended_by(self, end: Callable[[], None]) -> Iterator[None]:
+        """Have `stop` call `end` as well during the body, which waits for no process of these.
+
+        Raises:
+            Cancelled: When `stop` was called before.
+        """
+        with self._lock:
+            if self._stopped:
+                raise Cancelled("stopped before its next step")
+            self._ends.append(end)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._ends.remove(end)
+
     def stop(self) -> None:
         """End every process of these and start no more."""
         with self._lock:
             self._stopped = True
             running = tuple(self._running)
+            for end in self._ends:
+                end()
         for process in running:
             stop(process)
 

@@ -117,6 +117,11 @@ def _forget() -> None:
         del sys.modules[name]
 
 
+def imported(names: list[str]) -> list[str]:
+    """Return those of `names` that were imported; not what a runner has put in their place."""
+    return [name for name in names if getattr(sys.modules.get(name), "__spec__", None) is not None]
+
+
 LIMITS = frozenset(
     {
         errno.ENOSPC,

@@ -73,6 +73,7 @@ PARAMETERS: dict[str, tuple[tuple[str, tuple[type, ...], bool], ...]] = {
         ("outputs", (dict,), True),
         ("primary", (str,), True),
         ("first", (dict,), False),
+        ("probe", (list,), False),
         ("model_dir", (str, OR_NULL), False),
         ("seconds", NUMBER, False),
         ("threads", (int, OR_NULL), False),
@@ -343,6 +344,7 @@ class Server:
                 self._leave_fork()
             self._inputs, self._outputs = params["inputs"], params["outputs"]
             self._primary = params["primary"]
+            answer = {"imported": runner.imported(params["probe"])} if "probe" in params else {}
             self._runner = loaded
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer
             if self._forked:
@@ -351,7 +353,7 @@ class Server:
             self._report(request, error)
             return
         self._set_state(state.IDLE, state.FOREVER, 0)
-        request.answer({})
+        request.answer(answer)
 
     def _run(self, request: QueuedRequest) -> None:
         params = request.params

@@ -70,7 +70,7 @@ STEPS = {
 
 def tools_left(world):
     """Return the processes that work on the environments of this world."""
-    shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    shown = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True)
     return [line for line in shown.stdout.splitlines() if str(world.home) in line]
 
 

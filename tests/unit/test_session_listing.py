@@ -142,7 +142,7 @@ def test_a_session_no_longer_uses_what_lost_its_trust(tmp_path):
         workspace.home,
         lambda settings: settings.trusting(str(found.path), contents.digest, contents.files),
     )
-    models = SessionModels(workspace, FakePreparer())
+    models = SessionModels(workspace, FakePreparer(), engine=None)
     assert models.choose(Job("one")).name == "one"
     runner = tmp_path / "envs" / "one" / "runner.py"
     text = runner.read_text()

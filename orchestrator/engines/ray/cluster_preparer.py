@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.catalog import Declared
+    from orchestrator.engines.preparing import Load
     from orchestrator.engines.ray.cluster import Cluster
     from orchestrator.engines.ray.driver import RayEngine
     from orchestrator.jobs.cancellation import Cancellation
@@ -62,6 +63,7 @@ class ClusterPreparer:
         dtype: str,
         deadline: Deadline = ENDLESS,
         cancellation: Cancellation | None = None,
+        load: Load | None = None,
     ) -> PreparedModel:
         """Return what a node needs for `declared`, device and data type chosen for all nodes alike.
 
@@ -70,7 +72,7 @@ class ClusterPreparer:
             MemoryRefused: When no node is large enough, and none will be added.
             ManifestError, EnvironmentFailure: When a file of the model is missing.
         """
-        del deadline, cancellation  # nothing is built on this machine
+        del deadline, cancellation, load  # nothing is built on this machine
         began = time.time_ns()
         manifest = declared.manifest
         chosen = choose_device(manifest, device, self._cluster.devices(), "the cluster")
