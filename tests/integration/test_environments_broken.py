@@ -95,7 +95,9 @@ def test_a_job_is_cancelled_while_its_environment_is_built(world, tmp_path, step
         while not STEPS[step](world):
             time.sleep(0.01)
         assert future.cancel()
-        with pytest.raises(Cancelled, match="slow was cancelled while its environment was built"):
+        with pytest.raises(
+            Cancelled, match="slow was cancelled while it was waiting for its environment"
+        ):
             future.result(60)
         assert world.environments() == []
         flag.unlink()
