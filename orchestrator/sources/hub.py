@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from orchestrator.core.endpoints import HUB
 from orchestrator.core.paths import is_inside
 from orchestrator.core.refusals import refusal
 from orchestrator.errors import SourceError
@@ -61,7 +62,7 @@ class Hub:
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
-        self._endpoint = variables.get("HF_ENDPOINT", "").rstrip("/") or None
+        self._endpoint = variables.get("HF_ENDPOINT", "").rstrip("/") or HUB
         self._token = variables.get("HF_TOKEN") or None
 
     @property
@@ -217,7 +218,7 @@ class Hub:
         try:
             yield
         except (HfHubHTTPError, _transport_error(), OSError, ValueError) as error:
-            raise _explain(error, repo, revision, self._endpoint or "the hub") from error
+            raise _explain(error, repo, revision, self._endpoint) from error
 
 
 def _explain(error: Exception, repo: str, revision: str, hub: str) -> SourceError:

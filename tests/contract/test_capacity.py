@@ -131,9 +131,11 @@ def test_the_work_goes_on_with_the_workers_that_fit_and_this_is_said_once(machin
     running = queue.SimpleQueue()
     jobs = [machine.submit(on_log=partial(running.put, n), workers=4) for n in range(6)]
     until(lambda: machine.notes.notes)
-    for _ in range(3):
-        now = [running.get(timeout=SOON) for _ in range(2)]
-        assert running.empty()
+    # Of a session, two jobs run at once. Kept workers have a queue each, which may be of any length.
+    at_once = 2 if machine.kind == "local" else 1
+    for _ in range(6 // at_once):
+        now = [running.get(timeout=SOON) for _ in range(at_once)]
+        assert running.qsize() <= 2 - at_once
         assert len(list(machine.runtime.records())) == 2
         for future, cancellation in (jobs[number] for number in now):
             cancellation.request()

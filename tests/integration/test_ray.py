@@ -395,7 +395,8 @@ def test_both_embedded_models_say_on_ray_what_they_say_here(mm, three, workplace
         assert len(found["ray"]) == FEW
     sounds = {
         engine: {
-            path.name: path.read_bytes() for path in (tmp_path / f"hibari-{engine}.files").iterdir()
+            path.name: path.read_bytes()
+            for path in (tmp_path / f"hibari-{engine}.jsonl.files").glob("*.wav")
         }
         for engine in ("local", "ray")
     }
@@ -405,5 +406,5 @@ def test_both_embedded_models_say_on_ray_what_they_say_here(mm, three, workplace
 
 def comparable(line):
     """Return a line without what differs from run to run: its seconds, and its files' folder."""
-    text = re.sub(r"hibari-\w+\.files", "files", json.dumps(line))
+    text = re.sub(r"hibari-\w+\.jsonl\.files", "files", json.dumps(line))
     return {**json.loads(text), "seconds": None}

@@ -33,7 +33,7 @@ def test_the_wheel_ships_the_manifests_and_what_belongs_to_them(wheel):
     package = (path for path in (ROOT / "orchestrator").rglob("*") if path.suffix != ".pyc")
     resources = {path.relative_to(ROOT).as_posix() for path in package if path.is_file()}
     assert resources - names == set()
-    for folder in (ROOT / "envs").iterdir():
+    for folder in (path for path in (ROOT / "envs").iterdir() if path.is_dir()):
         shipped = [*runner_files(folder), folder / "requirements.lock"]
         below = {path.relative_to(ROOT / "envs").as_posix() for path in shipped}
         assert {f"orchestrator/builtin/envs/{path}" for path in below} <= names
