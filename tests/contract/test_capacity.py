@@ -131,7 +131,7 @@ def test_the_work_goes_on_with_the_workers_that_fit_and_this_is_said_once(machin
     running = queue.SimpleQueue()
     jobs = [machine.submit(on_log=partial(running.put, n), workers=4) for n in range(6)]
     until(lambda: machine.notes.notes)
-    # Of a session, two jobs run at once. Kept workers have a queue each, which may be of any length.
+    # Of a session two jobs run at once. Kept workers have a queue each, of whatever length.
     at_once = 2 if machine.kind == "local" else 1
     for _ in range(6 // at_once):
         now = [running.get(timeout=SOON) for _ in range(at_once)]
