@@ -245,6 +245,7 @@ def main(rounds=20, peers="--peers"):
         def __init__(self, *arguments):
             self._engine = local_engine(*arguments)
             self.close = self._engine.close
+            self.load = self._engine.load
 
         def run(self, job, model):
             if not specs:
