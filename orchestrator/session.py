@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from orchestrator.catalog import Catalog, Declared
     from orchestrator.engines import EngineFactory
-    from orchestrator.engines.interface import Engine, PreparedModel
+    from orchestrator.engines.interface import Engine
     from orchestrator.engines.preparing import Preparer
     from orchestrator.jobs.in_flight import InFlightJobs, JobFuture
 
@@ -454,7 +454,7 @@ class Session:
         if manifest.takes_paths:
             values = resolve_files(manifest, values)
         job = replace(job, inputs=values)
-        model, seconds = self._prepare(declared, job)
+        model, seconds = self._models.prepare(declared, job)
         described: Mapping[str, Any] = values
         if manifest.takes_paths:
             # Where a job runs elsewhere, the node that reads the files says what they were.
@@ -499,7 +499,7 @@ class Session:
         """
         self._check_usable(job)
         with self._thread:
-            model, _ = self._prepare(self._choose(job), job)
+            model, _ = self._models.prepare(self._choose(job), job)
             self._engine.load(job, model)
 
     @_addressing
@@ -529,9 +529,6 @@ class Session:
 
     def _note_retry(self, error: MMError, left: int) -> None:
         self.workspace.reporter.note(f"{error.what}; trying again ({left} left)")
-
-    def _prepare(self, declared: Declared, job: Job) -> tuple[PreparedModel, float]:
-        return self._models.prepare(declared, job)
 
     @_addressing
     def _choose(self, job: Job) -> Declared:
