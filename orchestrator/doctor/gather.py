@@ -110,9 +110,13 @@ def model_subject(
     early += _last_failure(workspace, declared.name, table, site)
     name, record = declared.name, None
     if declared.manifest.source is not None:
-        with _noted(early, Layer.WEIGHTS, "files", SourceError, f"run: mm model pull {name}"):
-            record = workspace.sources.ready(declared)
-        record = record or workspace.sources.record(name)
+        known = workspace.sources.record(name)
+        if known is None and declared.manifest.is_embedded:
+            early.append(Fact(Layer.WEIGHTS, "its files are fetched for its first job"))
+        else:
+            with _noted(early, Layer.WEIGHTS, "files", SourceError, f"run: mm model pull {name}"):
+                record = workspace.sources.ready(declared)
+            record = record or known
     files: dict[str, Path] = {}
     if record is not None:
         files = {each: path for each in record.files if (path := record.file(each)).is_file()}

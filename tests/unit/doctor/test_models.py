@@ -65,6 +65,12 @@ torch==2.6.0 \\
 """
 
 
+EMBEDDED = (
+    f"source: {{size: 1 MB, archives: [{{url: 'https://files.example/a', sha256: '{'0' * 64}', "
+    "files: {.: voice.bin}}]}"
+)
+
+
 RUNNER = """\
 import json
 
@@ -199,6 +205,14 @@ def test_files_that_changed_since_they_were_added(model):
     found = model.only("weights")
     assert "changed since it was pulled or added" in found.finding
     assert found.remedy.startswith("run: mm model add mini")
+
+
+def test_files_that_the_first_job_fetches_are_no_finding(model):
+    model.workspace.sources.remove("mini")
+    model.declare("source: {repo: owner/mini, revision: main}", EMBEDDED)
+    report = model.look(layers=(Layer.WEIGHTS,))
+    assert report.findings == ()
+    assert "its files are fetched for its first job" in [fact.text for fact in report.facts]
 
 
 def test_weights_that_were_never_fetched(model):
