@@ -62,6 +62,7 @@ class KeptEngine:
         self._lock = threading.Lock()
         self._jobs: Counter[str] = Counter()  # of this engine, by worker
         self._starting: Counter[str] = Counter()  # starts of this engine, by kind
+        self._loading: Counter[str] = Counter()  # those of them that have a worker
 
     def run(self, job: Job, model: PreparedModel) -> EngineResult:
         """Run `job` in a worker that is there already, after those who came first, or a new one.
@@ -232,8 +233,7 @@ class KeptEngine:
                 if (record := find()) is not None:
                     return record
         try:
-            with self._failures.watching(job, model):
-                found = self._start_and_load(job, model, silent, find)
+            found = self._start_and_load(job, model, silent, find)
         finally:
             with self._lock:
                 self._starting[key] -= 1
@@ -259,27 +259,44 @@ class KeptEngine:
         find: Callable[[], WorkerRecord | None],
     ) -> Worker | WorkerRecord:
         keep = model.keep_alive(job)
+        key = model.spec.digest
+        started: Worker | None = None
 
         def start() -> Worker | WorkerRecord:
-            worker = spawn(model.spec, self._runtime, self._logs, kept=keep > 0)
-            self._count(worker.record.id, 1)
-            return worker
+            nonlocal started
+            # A worker whose load fails ends before the job that started it has noted the failure.
+            with self._resources.wait(job, model, "its worker, which ends") as wait:
+                while self._loading[key] and not self._serving(model, silent):
+                    wait.pause()
+            if error := self._failures.repeated(key):
+                raise error
+            started = spawn(model.spec, self._runtime, self._logs, kept=keep > 0)
+            self._count(started.record.id, 1)
+            with self._lock:
+                self._loading[key] += 1
+            return started
 
-        found = self._resources.start_when_fits(
-            job,
-            model,
-            start,
-            find=find,
-            in_use=lambda record: self._jobs[record.id] > 0,
-            alone=lambda: not self._serving(model, silent),
-        )
-        if isinstance(found, Worker):
-            try:
-                load_in_worker(found, job, model, self._resources, keep)
-            except BaseException:
-                self._count(found.record.id, -1)
-                raise
-        return found
+        try:
+            with self._failures.watching(job, model):
+                found = self._resources.start_when_fits(
+                    job,
+                    model,
+                    start,
+                    find=find,
+                    in_use=lambda record: self._jobs[record.id] > 0,
+                    alone=lambda: not self._serving(model, silent),
+                )
+                if started is not None:
+                    load_in_worker(started, job, model, self._resources, keep)
+                return found
+        except BaseException:
+            if started is not None:
+                self._count(started.record.id, -1)
+            raise
+        finally:
+            if started is not None:
+                with self._lock:
+                    self._loading[key] -= 1
 
     def _prolong(self, record: WorkerRecord, job: Job, model: PreparedModel) -> bool:
         """Have a worker stay as long from now on as a job says, once its model is loaded.

@@ -94,11 +94,14 @@ class StartFailures:
                     wait.pause()
         if error := self.repeated(key):
             raise error
+        before = self._failures.get(key)
         try:
             yield
         except FAILED_STARTS as error:
-            # Where the job's own time was too short, nothing is known of the model.
-            if not isinstance(error, TimedOut) or time.monotonic() < job.deadline.at:
+            # Starts that fail side by side are one failure. Where the job's own time was too short,
+            # nothing is known of the model.
+            own_time = isinstance(error, TimedOut) and time.monotonic() >= job.deadline.at
+            if self._failures.get(key) is before and not own_time:
                 self.keep(key, error)
             raise
 

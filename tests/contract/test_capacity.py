@@ -43,6 +43,7 @@ class Machine(World):
     def __post_init__(self):
         self.now = 0.0
         self.limit = 1
+        self.failures = StartFailures
         super().__post_init__()
         self.spec = replace(self.spec, need=TIB)
         self.threads = ThreadPoolExecutor(16)
@@ -52,7 +53,7 @@ class Machine(World):
         self.memory = Shared(self.runtime)
         resources = Resources(self.runtime, self.memory, self.notes)
         kind = {"local": LocalEngine, "kept": KeptEngine}[self.kind]
-        failures = StartFailures(self.notes, lambda: self.now)
+        failures = self.failures(self.notes, lambda: self.now)
         return kind(
             self.runtime, self.root / "logs", self.scratch, resources,
             limit=self.limit, failures=failures,
@@ -287,7 +288,18 @@ def test_an_edit_is_tried_at_once_and_a_load_that_succeeds_counts_anew(machine):
     assert failed.value.retry_after == 1
 
 
-def test_many_jobs_at_once_load_a_broken_model_once(machine):
+class NotedLate(StartFailures):
+    """Failures that are noted a good while after the worker has ended, as on a busy machine."""
+
+    def keep(self, key, error):
+        time.sleep(0.3)
+        super().keep(key, error)
+
+
+@pytest.mark.parametrize("failures", [StartFailures, NotedLate])
+def test_many_jobs_at_once_load_a_broken_model_once(machine, failures):
+    machine.failures = failures
+    machine.engine = machine.new_engine()
     jobs = [machine.submit("pid", spec=broken(machine))[0] for _ in range(8)]
     assert {type(error) for error in ended(*jobs)} == {JobFailed}
     assert machine.loads == 1
