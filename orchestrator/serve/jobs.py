@@ -1,0 +1,301 @@
+"""The jobs of a server: each from its request to its outputs, or to its end before that."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import time
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.refusals import refusal
+from orchestrator.errors import Cancelled, MMError
+from orchestrator.jobs.job import Job
+from orchestrator.jobs.output_files import is_binary, media_type, pieces
+from orchestrator.jobs.results import Audio
+from orchestrator.serve.answers import event
+from orchestrator.serve.refusals import Refused, refused
+from orchestrator.serve.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from orchestrator.async_session import AsyncSession
+    from orchestrator.catalog import Declared
+    from orchestrator.jobs.job import Event
+    from orchestrator.jobs.results import Result
+    from orchestrator.serve.lanes import Lanes
+    from orchestrator.serve.metrics import Metrics
+
+ENDED = ("done", "failed", "cancelled")
+
+
+@dataclass(eq=False)
+class ServedJob:
+    """One job.
+
+    Attributes:
+        id: What a client calls it; no one can guess it.
+        model: The model.
+        inputs: Its inputs; files as paths below `directory`.
+        directory: The job's own.
+        state: queued, running, done, failed or cancelled.
+        place: How many were before it when it came.
+        progress: The last progress that the runner reported.
+        result: Its outputs, once it is done.
+        error: How it ended, where it did not succeed.
+        events: What it reports, as server-sent events.
+        on_chunk: Called with the name and the value of each chunk.
+    """
+
+    model: Declared
+    inputs: Mapping[str, Any]
+    directory: Path
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    state: str = "queued"
+    place: int = 0
+    progress: dict[str, Any] = field(default_factory=dict)
+    result: Result | None = None
+    error: Refused | None = None
+    events: Spool | None = None
+    on_chunk: Callable[[str, Any], None] | None = None
+    created: float = field(default_factory=time.time)
+    ended_at: float = 0.0
+    task: asyncio.Task[None] | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """Return what `/jobs/ID` says of it."""
+        shown: dict[str, Any] = {
+            "id": self.id,
+            "model": self.model.name,
+            "task": self.model.manifest.task,
+            "state": self.state,
+            "place": self.place,
+            "created": round(self.created, 3),
+            "progress": self.progress,
+        }
+        if self.error is not None:
+            shown.update(self.error.body)
+        if self.result is not None:
+            names = self.result.keys()
+            shown["outputs"] = {name: f"/jobs/{self.id}/outputs/{name}" for name in names}
+        return shown
+
+    async def wait(self) -> Result:
+        """Return the outputs, once it has ended.
+
+        Raises:
+            Refused: When it ended otherwise.
+        """
+        assert self.task is not None
+        await asyncio.shield(self.task)
+        if self.result is None:
+            raise self.error or Refused(499, "the job was cancelled", "cancelled")
+        return self.result
+
+    def emit(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Add an event to those that clients read."""
+        if self.events is not None and not self.events.ended:
+            self.events.write(event(data, kind))
+
+
+class Jobs:
+    """Runs jobs, and keeps those that clients may ask for again.
+
+    Args:
+        session: Runs them.
+        lanes: Says how many there may be.
+        root: The directory of their directories.
+        keep: Seconds that the outputs of a job stay after its end.
+        metrics: Counts them.
+    """
+
+    def __init__(
+        self, session: AsyncSession, lanes: Lanes, root: Path, keep: float, metrics: Metrics
+    ) -> None:
+        self._session = session
+        self._lanes = lanes
+        self._root = root
+        self._keep = keep
+        self._metrics = metrics
+        self._jobs: dict[str, ServedJob] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.draining = False
+
+    def new_directory(self) -> Path:
+        """Make the directory of a job, into which its uploads go."""
+        path = self._root / secrets.token_hex(8)
+        path.mkdir(mode=0o700, parents=True)
+        return path
+
+    def start(self, job: ServedJob, *, lasting: bool = False, events: bool = False) -> ServedJob:
+        """Begin a job.
+
+        Args:
+            job: The job.
+            lasting: Whether it stays after its end, and whoever asked for it may leave.
+            events: Whether its events are written down.
+
+        Raises:
+            Refused: When there is no place for it, or the server is being stopped.
+        """
+        if self.draining:
+            raise Refused(503, "the server is being stopped", "stopping", retry_after=1)
+        stack = contextlib.ExitStack()
+        stack.enter_context(self._lanes.place(job.model.name))
+        if events or lasting:
+            job.events = Spool(job.directory / "events")
+        job.emit("queued", {"id": job.id})
+        job.task = asyncio.create_task(self._run(job, stack))
+        self._tasks.add(job.task)
+        job.task.add_done_callback(self._tasks.discard)
+        if lasting:
+            self._jobs[job.id] = job
+        return job
+
+    def find(self, key: str) -> ServedJob:
+        """Return a job that stays.
+
+        Raises:
+            Refused: When there is none of that name.
+        """
+        self.sweep()
+        if key not in self._jobs:
+            raise Refused(404, "there is no such job; its outputs may have expired", "no_job")
+        return self._jobs[key]
+
+    def recent(self) -> list[ServedJob]:
+        """Return the jobs that stay, the newest first."""
+        self.sweep()
+        return sorted(self._jobs.values(), key=lambda job: -job.created)
+
+    async def cancel(self, job: ServedJob) -> None:
+        """End a job, wherever it stands."""
+        if job.task is not None and not job.task.done():
+            job.task.cancel()
+            await asyncio.wait([job.task])
+
+    def forget(self, job: ServedJob) -> None:
+        """Remove a job that has ended, with its files."""
+        self._jobs.pop(job.id, None)
+        if job.result is not None:
+            job.result.discard()
+        shutil.rmtree(job.directory, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Forget the jobs that ended long enough ago."""
+        now = time.monotonic()
+        for job in [each for each in self._jobs.values() if each.state in ENDED]:
+            if now - job.ended_at > self._keep:
+                self.forget(job)
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more jobs; let those that run end, and cancel what is left after a while."""
+        self.draining = True
+        for job in self._jobs.values():
+            if job.state == "queued" and job.task is not None:
+                job.task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _run(self, job: ServedJob, stack: contextlib.ExitStack) -> None:
+        began = time.perf_counter()
+        with stack:
+            try:
+                call = Job(
+                    job.model.name,
+                    job.inputs,
+                    on_event=lambda sent: self._on_event(job, sent),
+                    wait=True,
+                )
+                job.result = await self._session.execute(call)
+                if job.events is not None:
+                    job.emit("done", await self.outcome(job))
+                job.state = "done"
+            except asyncio.CancelledError:
+                job.state, job.error = (
+                    "cancelled",
+                    Refused(499, "the job was cancelled", "cancelled"),
+                )
+            except MMError as error:
+                job.state = "cancelled" if isinstance(error, Cancelled) else "failed"
+                job.error = refused(error, self._names(job))
+            except OSError as error:
+                said = refusal(error)
+                if said is None:
+                    raise
+                job.state, job.error = "failed", refused(said)
+            finally:
+                job.ended_at = time.monotonic()
+                if job.state not in ENDED:
+                    job.state, job.error = "failed", Refused(500, "a fault in mm", "fault")
+                if job.error is not None:
+                    job.emit("error", job.error.body)
+                if job.events is not None:
+                    job.events.end()
+                self._metrics.count(
+                    job.model.name, job.state, time.perf_counter() - began, job.result
+                )
+
+    def _on_event(self, job: ServedJob, sent: Event) -> None:
+        params = {key: value for key, value in sent.params.items() if key != "id"}
+        if sent.kind == "waiting":
+            job.place = int(params.get("place") or 0)
+            job.emit("queued", {"place": job.place})
+        elif sent.kind == "started":
+            job.state, job.place = "running", 0
+            job.emit("started", {})
+        elif sent.kind == "chunk":
+            name, value = str(params.get("output")), self._session.chunk(job.model, sent)
+            if job.on_chunk is not None:
+                job.on_chunk(name, value)
+            job.emit("chunk", {"output": name, "value": in_json(value)})
+        else:
+            if sent.kind == "progress":
+                job.progress = params
+            job.emit(sent.kind, params)
+
+    def _names(self, job: ServedJob) -> list[tuple[str, str]]:
+        """Return the paths of a job's files, with the names of their inputs."""
+        return [
+            (str(path), name)
+            for name, value in job.inputs.items()
+            for path in (value if isinstance(value, list) else [value])
+            if str(path).startswith(str(job.directory))
+        ]
+
+    async def outcome(self, job: ServedJob) -> dict[str, Any]:
+        """Return the outputs of a job as JSON: those of one that stays by their addresses."""
+        result, lasting = job.result, job.id in self._jobs
+        assert result is not None
+
+        def read() -> dict[str, Any]:
+            return {
+                "model": job.model.name,
+                "outputs": {
+                    name: f"/jobs/{job.id}/outputs/{name}"
+                    if lasting and is_binary(value)
+                    else in_json(value)
+                    for name, value in result.items()
+                },
+                "warnings": list(result.warnings),
+                "receipt": result.receipt,
+            }
+
+        return await asyncio.to_thread(read)
+
+
+def in_json(value: Any) -> Any:
+    """Return an output as JSON holds it; the bytes of a file as a data: URL."""
+    if not is_binary(value):
+        return value
+    kind = value.media_type if isinstance(value, Audio) else media_type(value)
+    return f"data:{kind};base64,{b64encode(b''.join(pieces(value))).decode()}"
