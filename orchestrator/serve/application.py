@@ -13,14 +13,18 @@ from starlette.routing import Route
 
 from orchestrator.async_session import AsyncSession
 from orchestrator.errors import MMError
-from orchestrator.serve import any_model, listings
+from orchestrator.serve import any_model, files, listings
+from orchestrator.serve.chat import chat, respond
+from orchestrator.serve.files import Files
 from orchestrator.serve.jobs import Jobs
 from orchestrator.serve.lanes import Lanes
 from orchestrator.serve.metrics import Metrics
+from orchestrator.serve.ocr import ocr
 from orchestrator.serve.refusals import Refused, refused
 from orchestrator.serve.security import Guard
 from orchestrator.serve.served_models import ServedModels
 from orchestrator.serve.speech import speech
+from orchestrator.serve.transcription import transcribe
 from orchestrator.system.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -45,6 +49,16 @@ ROUTES = [
     Route("/v1/audio/models", listings.list_speech_models),
     Route("/v1/audio/voices", listings.list_voices),
     Route("/v1/audio/speech", speech, methods=["POST"]),
+    Route("/v1/audio/transcriptions", transcribe, methods=["POST"]),
+    Route("/v1/chat/completions", chat, methods=["POST"]),
+    Route("/v1/responses", respond, methods=["POST"]),
+    Route("/v1/ocr", ocr, methods=["POST"]),
+    Route("/v1/files", files.upload_file, methods=["POST"]),
+    Route("/v1/files", files.list_files),
+    Route("/v1/files/{id}", files.show_file),
+    Route("/v1/files/{id}", files.delete_file, methods=["DELETE"]),
+    Route("/v1/files/{id}/url", files.sign_file),
+    Route("/v1/files/{id}/content", files.file_content),
     Route("/models/{name}", any_model.run_model, methods=["POST"]),
     Route("/jobs", any_model.list_jobs),
     Route("/jobs/{id}", any_model.show_job),
@@ -78,6 +92,7 @@ def application(
                 app.state.models = ServedModels(workspace, settings.models)
                 app.state.jobs, app.state.lanes, app.state.metrics = jobs, lanes, metrics
                 app.state.runtime = workspace.runtime
+                app.state.files = Files(scratch.new_job())
                 sweeping = asyncio.create_task(_sweep(jobs))
                 try:
                     yield

@@ -6,6 +6,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+
 from orchestrator.core.manifest import VOICE_INPUTS
 from orchestrator.serve.answers import EVENTS, JobStream, Sent, event, watched
 from orchestrator.serve.bodies import converted
