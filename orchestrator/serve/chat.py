@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 """Tokens are counted nowhere."""
 
+TEXTS, IMAGES = ("text", "input_text"), ("image_url", "input_image")
+"""The types of the parts of a message, in both forms."""
+
 PROMPTS = ("prompt", "question", "instruction")
 """What models call the input for words beside the image."""
 
@@ -125,18 +128,13 @@ def _asked(messages: Any) -> tuple[str, list[Any]]:
     content = last.get("content")
     if isinstance(content, str):
         return content, []
-    parts = (
-        [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
-    )
-    texts = [
-        str(part.get("text", "")) for part in parts if part.get("type") in ("text", "input_text")
-    ]
-    images = [
-        part.get("image_url") for part in parts if part.get("type") in ("image_url", "input_image")
-    ]
-    return "\n".join(texts), [
-        image.get("url") if isinstance(image, dict) else image for image in images
-    ]
+    if not isinstance(content, list):
+        raise Refused(400, "content is text or a list of parts", "malformed")
+    parts = [part for part in content if isinstance(part, dict)]
+    texts = [str(part.get("text", "")) for part in parts if part.get("type") in TEXTS]
+    images = [part.get("image_url") for part in parts if part.get("type") in IMAGES]
+    urls = [image.get("url") if isinstance(image, dict) else image for image in images]
+    return "\n".join(texts), urls
 
 
 def _inputs(manifest: Manifest, words: str, images: list[Any], directory: Path) -> dict[str, Any]:

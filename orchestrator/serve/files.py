@@ -129,9 +129,8 @@ class Files:
     def sign(self, key: str, hours: float) -> str:
         """Return the path and query of an address of a file that works for so many hours."""
         expires = int(time.time() + hours * 3600)
-        return (
-            f"/v1/files/{key}/content?expires={expires}&signature={self._signature(key, expires)}"
-        )
+        signature = self._signature(key, expires)
+        return f"/v1/files/{key}/content?expires={expires}&signature={signature}"
 
     def signed(self, url: str) -> StoredFile | None:
         """Return the file that one of our signed addresses names; None for any other URL.
