@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import stat
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SECRET_BITS = stat.S_IRWXG | stat.S_IRWXO
@@ -39,13 +41,8 @@ def command(context: Context, /, **given: Any) -> None:
 
     It fetches and builds nothing. Workers are those that mm run uses as well.
     """
-    try:
+    with needing_extra("mm serve"):
         from orchestrator.serve.server import serve
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"mm serve needs the package {error.name!r}",
-            fix="run: uv tool install 'mm-orchestrator[serve]'",
-        ) from error
     from orchestrator.core.units import parse_size
     from orchestrator.serve.settings import ServeSettings
 
@@ -73,6 +70,18 @@ def command(context: Context, /, **given: Any) -> None:
         max_body=max_body,
     )
     serve(settings, context, context.say)
+
+
+@contextlib.contextmanager
+def needing_extra(command: str) -> Iterator[None]:
+    """Say which extra a command needs where an import in the body fails."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"{command} needs the package {error.name!r}",
+            fix="run: uv tool install 'mm-orchestrator[serve]'",
+        ) from error
 
 
 def _token(path: Path) -> str:

@@ -18,6 +18,8 @@ from orchestrator.serve.chat import chat, respond
 from orchestrator.serve.files import Files
 from orchestrator.serve.jobs import Jobs
 from orchestrator.serve.lanes import Lanes
+from orchestrator.serve.mcp import Tools
+from orchestrator.serve.mcp_http import mcp
 from orchestrator.serve.metrics import Metrics
 from orchestrator.serve.ocr import ocr
 from orchestrator.serve.refusals import Refused, refused
@@ -59,6 +61,7 @@ ROUTES = [
     Route("/v1/files/{id}", files.delete_file, methods=["DELETE"]),
     Route("/v1/files/{id}/url", files.sign_file),
     Route("/v1/files/{id}/content", files.file_content),
+    Route("/mcp", mcp, methods=["POST"]),
     Route("/models/{name}", any_model.run_model, methods=["POST"]),
     Route("/jobs", any_model.list_jobs),
     Route("/jobs/{id}", any_model.show_job),
@@ -92,6 +95,7 @@ def application(
                 app.state.models = ServedModels(workspace, settings.models)
                 app.state.jobs, app.state.lanes, app.state.metrics = jobs, lanes, metrics
                 app.state.runtime = workspace.runtime
+                app.state.tools = Tools(app.state.models, jobs)
                 app.state.files = Files(scratch.new_job())
                 sweeping = asyncio.create_task(_sweep(jobs))
                 try:

@@ -50,6 +50,7 @@ class ServedJob:
         error: How it ended, where it did not succeed.
         events: What it reports, as server-sent events.
         on_chunk: Called with the name and the value of each chunk.
+        on_progress: Called with what the runner reports of its progress.
     """
 
     model: Declared
@@ -63,6 +64,7 @@ class ServedJob:
     error: Refused | None = None
     events: Spool | None = None
     on_chunk: Callable[[str, Any], None] | None = None
+    on_progress: Callable[[Mapping[str, Any]], None] | None = None
     created: float = field(default_factory=time.time)
     ended_at: float = 0.0
     task: asyncio.Task[None] | None = None
@@ -261,6 +263,8 @@ class Jobs:
         else:
             if sent.kind == "progress":
                 job.progress = params
+                if job.on_progress is not None:
+                    job.on_progress(params)
             job.emit(sent.kind, params)
 
     def _names(self, job: ServedJob) -> list[tuple[str, str]]:
