@@ -46,7 +46,7 @@ def command(context: Context, /, **given: Any) -> None:
     from orchestrator.core.units import parse_size
     from orchestrator.serve.settings import ServeSettings
 
-    token = _token(given["token_file"]) if given["token_file"] else ""
+    token = _token(context.cwd / given["token_file"]) if given["token_file"] else ""
     if not (token or _is_loopback(given["host"])):
         raise UsageError(
             f"--host {given['host']} is open to others",

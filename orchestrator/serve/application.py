@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -22,6 +22,7 @@ from orchestrator.serve.mcp import Tools
 from orchestrator.serve.mcp_http import mcp
 from orchestrator.serve.metrics import Metrics
 from orchestrator.serve.ocr import ocr
+from orchestrator.serve.openapi import openapi
 from orchestrator.serve.refusals import Refused, refused
 from orchestrator.serve.security import Guard
 from orchestrator.serve.served_models import ServedModels
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import ASGIApp
+    from starlette.types import Receive, Scope, Send
 
     from orchestrator.serve.settings import ServeSettings
     from orchestrator.workspace import Workspace
@@ -45,6 +46,7 @@ log = logging.getLogger("mm.serve")
 
 ROUTES = [
     Route("/healthz", listings.health),
+    Route("/openapi.json", openapi),
     Route("/metrics", listings.metrics),
     Route("/v1/models", listings.list_models),
     Route("/v1/models/{name}", listings.show_model),
@@ -71,12 +73,8 @@ ROUTES = [
 ]
 
 
-def application(
-    settings: ServeSettings,
-    workspace: Workspace,
-    open_session: Callable[[], AsyncSession] | None = None,
-) -> ASGIApp:
-    """Return the application.
+class Application:
+    """The server, as something that an ASGI server runs.
 
     Args:
         settings: What it serves, to whom, and its limits.
@@ -84,31 +82,56 @@ def application(
         open_session: Makes the session that runs the jobs; by default one with kept workers.
     """
 
+    def __init__(
+        self,
+        settings: ServeSettings,
+        workspace: Workspace,
+        open_session: Callable[[], AsyncSession] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._workspace = workspace
+        self._open = open_session or (lambda: AsyncSession(kept=True, workers=settings.workers))
+        self._jobs: Jobs | None = None
+        handlers: Any = {
+            Refused: _refused,
+            MMError: _failed,
+            HTTPException: _unknown,
+            Exception: _fault,
+        }
+        app = Starlette(routes=ROUTES, lifespan=self._lifespan, exception_handlers=handlers)
+        self._app = Guard(app, settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self._app(scope, receive, send)
+
+    async def drain(self) -> None:
+        """Take no more jobs, and let those that run end; those that last too long are cancelled."""
+        if self._jobs is not None:
+            await self._jobs.drain(self._settings.drain)
+
     @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        make = open_session or (lambda: AsyncSession(kept=True, workers=settings.workers))
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        settings, workspace, state = self._settings, self._workspace, app.state
         scratch = Scratch(workspace.home)
-        lanes, metrics = Lanes(settings.workers + settings.queue, settings.jobs), Metrics()
         try:
-            async with make() as session:
-                jobs = Jobs(session, lanes, scratch.path, settings.keep, metrics)
-                app.state.models = ServedModels(workspace, settings.models)
-                app.state.jobs, app.state.lanes, app.state.metrics = jobs, lanes, metrics
-                app.state.runtime = workspace.runtime
-                app.state.tools = Tools(app.state.models, jobs)
-                app.state.files = Files(scratch.new_job())
-                sweeping = asyncio.create_task(_sweep(jobs))
+            async with self._open() as session:
+                state.runtime, state.metrics = workspace.runtime, Metrics()
+                state.lanes = Lanes(settings.workers + settings.queue, settings.jobs)
+                state.models = ServedModels(workspace, settings.models)
+                state.jobs = self._jobs = Jobs(
+                    session, state.lanes, scratch.path, settings.keep, state.metrics
+                )
+                state.tools = Tools(state.models, state.jobs)
+                state.files = Files(scratch.new_job())
+                sweeping = asyncio.create_task(_sweep(state.jobs))
                 try:
                     yield
                 finally:
                     sweeping.cancel()
-                    await jobs.drain(settings.drain)
+                    await self.drain()
         finally:
             scratch.close()
-
-    handlers = {Refused: _refused, MMError: _failed, HTTPException: _unknown, Exception: _fault}
-    app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
-    return Guard(app, settings)
 
 
 async def _sweep(jobs: Jobs) -> None:

@@ -9,6 +9,7 @@ import shutil
 import time
 from base64 import b64encode
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.refusals import refusal
@@ -22,7 +23,6 @@ from orchestrator.serve.spool import Spool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from orchestrator.async_session import AsyncSession
     from orchestrator.catalog import Declared
@@ -273,7 +273,7 @@ class Jobs:
             (str(path), name)
             for name, value in job.inputs.items()
             for path in (value if isinstance(value, list) else [value])
-            if str(path).startswith(str(job.directory))
+            if isinstance(path, Path)
         ]
 
     async def outcome(self, job: ServedJob) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shlex
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -12,11 +14,11 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from orchestrator.errors import UsageError
-from orchestrator.serve.application import application
+from orchestrator.serve.application import Application
 from orchestrator.serve.served_models import ServedModels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from orchestrator.serve.settings import ServeSettings
     from orchestrator.workspace import Workspace
@@ -28,6 +30,9 @@ HEADER_SECONDS = 20.0
 """Seconds in which the header of a connection's first request is complete."""
 
 BACKLOG = 512
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What ends the server; again, at once."""
 
 
 class _Protocol(H11Protocol):
@@ -45,6 +50,29 @@ class _Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._first.cancel()
         super().connection_lost(exc)
+
+
+class _Server(uvicorn.Server):
+    """A server that drains: it ends when its jobs have, and then as a command that succeeded."""
+
+    def __init__(self, config: uvicorn.Config, app: Application) -> None:
+        super().__init__(config)
+        self._mm = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        draining = asyncio.create_task(self._mm.drain())
+        await super().shutdown(sockets)
+        await draining
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # Uvicorn's own raises the signal again at the end, which ends the process by it.
+        before = {one: signal.signal(one, self.handle_exit) for one in SIGNALS}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
 
 
 def listen(settings: ServeSettings) -> socket.socket:
@@ -77,7 +105,7 @@ def serve(settings: ServeSettings, workspace: Workspace, say: Callable[[str], No
     """
     listening = listen(settings)
     host, port = listening.getsockname()[:2]
-    app = application(settings, workspace)
+    app = Application(settings, workspace)
     config = uvicorn.Config(
         app,
         http=_Protocol,
@@ -91,7 +119,7 @@ def serve(settings: ServeSettings, workspace: Workspace, say: Callable[[str], No
         timeout_keep_alive=30,
         timeout_graceful_shutdown=None,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config, app)
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
 
     async def run() -> None:
