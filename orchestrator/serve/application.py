@@ -23,6 +23,7 @@ from orchestrator.serve.mcp_http import mcp
 from orchestrator.serve.metrics import Metrics
 from orchestrator.serve.ocr import ocr
 from orchestrator.serve.openapi import openapi
+from orchestrator.serve.page import page
 from orchestrator.serve.refusals import Refused, refused
 from orchestrator.serve.security import Guard
 from orchestrator.serve.served_models import ServedModels
@@ -45,6 +46,7 @@ SWEEP_SECONDS = 30.0
 log = logging.getLogger("mm.serve")
 
 ROUTES = [
+    Route("/", page),
     Route("/healthz", listings.health),
     Route("/openapi.json", openapi),
     Route("/metrics", listings.metrics),
@@ -64,6 +66,9 @@ ROUTES = [
     Route("/v1/files/{id}/url", files.sign_file),
     Route("/v1/files/{id}/content", files.file_content),
     Route("/mcp", mcp, methods=["POST"]),
+    Route("/models", listings.list_everything),
+    Route("/workers", listings.list_workers),
+    Route("/workers/{id}", listings.stop_worker, methods=["DELETE"]),
     Route("/models/{name}", any_model.run_model, methods=["POST"]),
     Route("/jobs", any_model.list_jobs),
     Route("/jobs/{id}", any_model.show_job),
@@ -116,7 +121,7 @@ class Application:
         scratch = Scratch(workspace.home)
         try:
             async with self._open() as session:
-                state.runtime, state.metrics = workspace.runtime, Metrics()
+                state.workspace, state.metrics = workspace, Metrics()
                 state.lanes = Lanes(settings.workers + settings.queue, settings.jobs)
                 state.models = ServedModels(workspace, settings.models)
                 state.jobs = self._jobs = Jobs(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, PlainTextResponse
+from msgspec import to_builtins
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from orchestrator.serve.metrics import MEDIA_TYPE
+from orchestrator.serve.refusals import Refused
 from orchestrator.serve.served_models import ALIASES, as_listed
 from orchestrator.system.machine import resident_memory
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
-    from orchestrator.serve.served_models import ServedModels
+    from orchestrator.serve.served_models import Served, ServedModels
 
 
 async def health(request: Request) -> Response:
@@ -46,6 +48,33 @@ async def show_model(request: Request) -> Response:
     return JSONResponse({**as_listed(served), "id": name})
 
 
+async def list_everything(request: Request) -> Response:
+    """List every model with its inputs and outputs, those that cannot run included."""
+    models: ServedModels = request.app.state.models
+    return JSONResponse({"models": [_described(each) for each in await models.all()]})
+
+
+def _described(served: Served) -> dict[str, Any]:
+    manifest = served.declared.manifest
+    sizes = next(iter(manifest.memory.values()), {})
+    inputs = {
+        name: {key: value for key, value in to_builtins(one).items() if value not in (None, ())}
+        for name, one in manifest.inputs.items()
+    }
+    return {
+        "name": served.name,
+        "task": manifest.task,
+        "summary": manifest.summary,
+        "languages": list(manifest.languages),
+        "memory": next(iter(sizes.values()), ""),
+        "state": "ready" if served.ready else served.lacks,
+        "fix": served.fix,
+        "inputs": inputs,
+        "outputs": {name: each.type for name, each in manifest.outputs.items()},
+        "primary": manifest.primary_output,
+    }
+
+
 async def list_speech_models(request: Request) -> Response:
     """List the models that speak, as clients of speech servers ask for them."""
     models: ServedModels = request.app.state.models
@@ -66,12 +95,43 @@ async def list_voices(request: Request) -> Response:
     return JSONResponse({"voices": voices})
 
 
+async def list_workers(request: Request) -> Response:
+    """List the live workers, those of other commands included."""
+    rows = []
+    for record in request.app.state.workspace.own_workers():
+        status = request.app.state.workspace.runtime.status(record.id)
+        rows.append(
+            {
+                "id": record.id,
+                "model": record.model,
+                "device": record.device,
+                "state": status.state.label,
+                "jobs": status.jobs,
+                "memory": resident_memory(status.pid) if status.pid else None,
+            }
+        )
+    return JSONResponse({"workers": rows})
+
+
+async def stop_worker(request: Request) -> Response:
+    """End an idle worker, and so free its memory."""
+    workspace = request.app.state.workspace
+    key = request.path_params["id"]
+    record = next((each for each in workspace.own_workers() if each.id == key), None)
+    if record is None:
+        raise Refused(404, "there is no such worker", "no_worker")
+    if workspace.runtime.status(key).working:
+        raise Refused(409, f"the worker of {record.model} is at work", "busy", retry_after=1)
+    await asyncio.to_thread(record.foreign().end)
+    return Response(status_code=204)
+
+
 async def metrics(request: Request) -> Response:
     """Print the counters."""
     state = request.app.state
     workers = []
-    for record in state.runtime.records():
-        pid = state.runtime.status(record.id).pid
+    for record in state.workspace.own_workers():
+        pid = state.workspace.runtime.status(record.id).pid
         workers.append((record.model, pid, resident_memory(pid) or 0 if pid else 0))
     text = state.metrics.text(state.lanes.jobs, workers)
     return PlainTextResponse(text, media_type=MEDIA_TYPE)
