@@ -30,19 +30,16 @@ async def run_model(request: Request) -> Response:
     jobs: Jobs = request.app.state.jobs
     model = await models.find(request.path_params["name"])
     request.app.state.lanes.check(model.name)
-    directory = jobs.new_directory()
-    job = ServedJob(model, {}, directory)
+    lasting, as_events = _asks_for(request, "prefer", "respond-async"), _accepts(request, EVENTS)
+    directory = jobs.new_directory(lasting=lasting)
+    job = ServedJob(model, {}, directory, lasting=lasting)
     try:
         job.inputs = await inputs_of(request, model.manifest, directory)
         try:
             check_inputs(model.manifest, job.inputs)
         except UsageError as error:
             raise refused(error) from error
-        lasting, as_events = (
-            _asks_for(request, "prefer", "respond-async"),
-            _accepts(request, EVENTS),
-        )
-        jobs.start(job, lasting=lasting, events=as_events)
+        jobs.start(job, events=as_events)
     except BaseException:
         jobs.forget(job)
         raise

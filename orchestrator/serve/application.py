@@ -29,16 +29,19 @@ from orchestrator.serve.security import Guard
 from orchestrator.serve.served_models import ServedModels
 from orchestrator.serve.speech import speech
 from orchestrator.serve.transcription import transcribe
+from orchestrator.system.home import make_private
 from orchestrator.system.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
     from orchestrator.serve.settings import ServeSettings
+    from orchestrator.system.home import Home
     from orchestrator.workspace import Workspace
 
 SWEEP_SECONDS = 30.0
@@ -125,8 +128,14 @@ class Application:
                 state.lanes = Lanes(settings.workers + settings.queue, settings.jobs)
                 state.models = ServedModels(workspace, settings.models)
                 state.jobs = self._jobs = Jobs(
-                    session, state.lanes, scratch.path, settings.keep, state.metrics
+                    session,
+                    state.lanes,
+                    scratch.path,
+                    settings.keep,
+                    state.metrics,
+                    lasting_directory(workspace.home, settings.port),
                 )
+                await state.jobs.restore(state.models)
                 state.tools = Tools(state.models, state.jobs)
                 state.files = Files(scratch.new_job())
                 sweeping = asyncio.create_task(_sweep(state.jobs))
@@ -137,6 +146,16 @@ class Application:
                     await self.drain()
         finally:
             scratch.close()
+
+
+def lasting_directory(home: Home, port: int) -> Path | None:
+    """Return where the jobs of the server on a port outlive it; None where the port is any."""
+    if not port:
+        return None
+    make_private(home.serve)
+    path = home.serve / str(port)
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path
 
 
 async def _sweep(jobs: Jobs) -> None:

@@ -17,8 +17,9 @@ from orchestrator.errors import Cancelled, MMError
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.output_files import is_binary, media_type, pieces
 from orchestrator.jobs.results import Audio
+from orchestrator.serve import kept_jobs
 from orchestrator.serve.answers import event
-from orchestrator.serve.refusals import Refused, refused
+from orchestrator.serve.refusals import CLIENT_CLOSED, Refused, refused
 from orchestrator.serve.spool import Spool
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.jobs.results import Result
     from orchestrator.serve.lanes import Lanes
     from orchestrator.serve.metrics import Metrics
+    from orchestrator.serve.served_models import ServedModels
 
 ENDED = ("done", "failed", "cancelled")
 
@@ -45,11 +47,13 @@ class ServedJob:
         directory: The job's own.
         state: queued, running, done, failed or cancelled.
         place: How many were before it when it came.
+        begun: Whether it has left the queue.
         progress: The last progress that the runner reported.
         result: Its outputs, once it is done.
         error: How it ended, where it did not succeed.
         events: What it reports, as server-sent events.
         on_chunk: Called with the name and the value of each chunk.
+        lasting: Whether it stays after its end, and outlives the server.
         on_progress: Called with what the runner reports of its progress.
     """
 
@@ -65,6 +69,8 @@ class ServedJob:
     events: Spool | None = None
     on_chunk: Callable[[str, Any], None] | None = None
     on_progress: Callable[[Mapping[str, Any]], None] | None = None
+    begun: bool = False
+    lasting: bool = False
     created: float = field(default_factory=time.time)
     ended_at: float = 0.0
     task: asyncio.Task[None] | None = None
@@ -114,33 +120,40 @@ class Jobs:
         root: The directory of their directories.
         keep: Seconds that the outputs of a job stay after its end.
         metrics: Counts them.
+        lasting_root: The directory of those that outlive the server.
     """
 
     def __init__(
-        self, session: AsyncSession, lanes: Lanes, root: Path, keep: float, metrics: Metrics
+        self,
+        session: AsyncSession,
+        lanes: Lanes,
+        root: Path,
+        keep: float,
+        metrics: Metrics,
+        lasting_root: Path | None = None,
     ) -> None:
         self._session = session
         self._lanes = lanes
         self._root = root
+        self._lasting_root = lasting_root or root
         self._keep = keep
         self._metrics = metrics
         self._jobs: dict[str, ServedJob] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.draining = False
 
-    def new_directory(self) -> Path:
+    def new_directory(self, *, lasting: bool = False) -> Path:
         """Make the directory of a job, into which its uploads go."""
-        path = self._root / secrets.token_hex(8)
+        path = (self._lasting_root if lasting else self._root) / secrets.token_hex(8)
         path.mkdir(mode=0o700, parents=True)
         return path
 
-    def start(self, job: ServedJob, *, lasting: bool = False, events: bool = False) -> ServedJob:
+    def start(self, job: ServedJob, *, events: bool = False) -> ServedJob:
         """Begin a job.
 
         Args:
             job: The job.
-            lasting: Whether it stays after its end, and whoever asked for it may leave.
-            events: Whether its events are written down.
+            events: Whether its events are written down; those of a job that stays are.
 
         Raises:
             Refused: When there is no place for it, or the server is being stopped.
@@ -149,15 +162,46 @@ class Jobs:
             raise Refused(503, "the server is being stopped", "stopping", retry_after=1)
         stack = contextlib.ExitStack()
         stack.enter_context(self._lanes.place(job.model.name))
-        if events or lasting:
+        if events or job.lasting:
             job.events = Spool(job.directory / "events")
+        self._save(job)
         job.emit("queued", {"id": job.id})
         job.task = asyncio.create_task(self._run(job, stack))
         self._tasks.add(job.task)
         job.task.add_done_callback(self._tasks.discard)
-        if lasting:
+        if job.lasting:
             self._jobs[job.id] = job
         return job
+
+    async def restore(self, models: ServedModels) -> None:
+        """Take up the jobs of an earlier server: run what had not begun, keep what is done."""
+        for directory, record in kept_jobs.records(self._lasting_root):
+            try:
+                model = await models.find(str(record["model"]))
+            except Refused:
+                shutil.rmtree(directory, ignore_errors=True)
+                continue
+            inputs = kept_jobs.restored_inputs(record, directory)
+            job = ServedJob(model, inputs or {}, directory, id=str(record["id"]), lasting=True)
+            job.created = float(record["created"])
+            if record["state"] == "queued" and inputs is not None:
+                (directory / "events").unlink(missing_ok=True)
+                with contextlib.suppress(Refused):
+                    self.start(job)
+                continue
+            job.result = kept_jobs.restored_result(directory)
+            job.state = "done" if job.result is not None else "cancelled"
+            if job.result is None:
+                job.error = kept_jobs.restored_error(record)
+                job.state = "failed" if record["state"] == "failed" else "cancelled"
+            since = max(0.0, time.time() - float(record.get("ended") or time.time()))
+            job.ended_at = time.monotonic() - since
+            job.events = Spool(directory / "events", ended=True)
+            self._jobs[job.id] = job
+
+    def _save(self, job: ServedJob) -> None:
+        if job.lasting:
+            kept_jobs.save(job)
 
     def find(self, key: str) -> ServedJob:
         """Return a job that stays.
@@ -200,7 +244,7 @@ class Jobs:
         self.draining = True
         for job in self._jobs.values():
             if job.state == "queued" and job.task is not None:
-                job.task.cancel()
+                job.task.cancel()  # the next server runs it
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
         for task in self._tasks:
@@ -209,43 +253,50 @@ class Jobs:
             await asyncio.wait(self._tasks)
 
     async def _run(self, job: ServedJob, stack: contextlib.ExitStack) -> None:
-        began = time.perf_counter()
+        began = time.monotonic()
         with stack:
             try:
-                call = Job(
-                    job.model.name,
-                    job.inputs,
-                    on_event=lambda sent: self._on_event(job, sent),
-                    wait=True,
-                )
-                job.result = await self._session.execute(call)
-                if job.events is not None:
-                    job.emit("done", await self.outcome(job))
+                await self._execute(job)
                 job.state = "done"
             except asyncio.CancelledError:
-                job.state, job.error = (
-                    "cancelled",
-                    Refused(499, "the job was cancelled", "cancelled"),
-                )
+                cancelled = Refused(CLIENT_CLOSED, "the job was cancelled", "cancelled")
+                self._fail(job, "cancelled", cancelled)
             except MMError as error:
-                job.state = "cancelled" if isinstance(error, Cancelled) else "failed"
-                job.error = refused(error, self._names(job))
+                state = "cancelled" if isinstance(error, Cancelled) else "failed"
+                self._fail(job, state, refused(error, _names(job)))
             except OSError as error:
-                said = refusal(error)
-                if said is None:
+                if (said := refusal(error)) is None:
                     raise
-                job.state, job.error = "failed", refused(said)
+                self._fail(job, "failed", refused(said))
             finally:
-                job.ended_at = time.monotonic()
                 if job.state not in ENDED:
-                    job.state, job.error = "failed", Refused(500, "a fault in mm", "fault")
-                if job.error is not None:
-                    job.emit("error", job.error.body)
+                    self._fail(job, "failed", Refused(500, "a fault in mm", "fault"))
                 if job.events is not None:
                     job.events.end()
-                self._metrics.count(
-                    job.model.name, job.state, time.perf_counter() - began, job.result
-                )
+                job.ended_at = time.monotonic()
+                seconds = job.ended_at - began
+                self._metrics.count(job.model.name, job.state, seconds, job.result)
+                # What had not begun when the server was stopped, the next one runs.
+                if job.begun or not self.draining:
+                    self._save(job)
+
+    async def _execute(self, job: ServedJob) -> None:
+        call = Job(
+            job.model.name,
+            job.inputs,
+            on_event=lambda sent: self._on_event(job, sent),
+            wait=True,
+        )
+        job.result = result = await self._session.execute(call)
+        if job.lasting:
+            job.result = await asyncio.to_thread(kept_jobs.save_outcome, job)
+            result.discard()
+        if job.events is not None:
+            job.emit("done", await self.outcome(job))
+
+    def _fail(self, job: ServedJob, state: str, error: Refused) -> None:
+        job.state, job.error = state, error
+        job.emit("error", error.body)
 
     def _on_event(self, job: ServedJob, sent: Event) -> None:
         params = {key: value for key, value in sent.params.items() if key != "id"}
@@ -253,7 +304,8 @@ class Jobs:
             job.place = int(params.get("place") or 0)
             job.emit("queued", {"place": job.place})
         elif sent.kind == "started":
-            job.state, job.place = "running", 0
+            job.state, job.place, job.begun = "running", 0, True
+            self._save(job)
             job.emit("started", {})
         elif sent.kind == "chunk":
             name, value = str(params.get("output")), self._session.chunk(job.model, sent)
@@ -266,15 +318,6 @@ class Jobs:
                 if job.on_progress is not None:
                     job.on_progress(params)
             job.emit(sent.kind, params)
-
-    def _names(self, job: ServedJob) -> list[tuple[str, str]]:
-        """Return the paths of a job's files, with the names of their inputs."""
-        return [
-            (str(path), name)
-            for name, value in job.inputs.items()
-            for path in (value if isinstance(value, list) else [value])
-            if isinstance(path, Path)
-        ]
 
     async def outcome(self, job: ServedJob) -> dict[str, Any]:
         """Return the outputs of a job as JSON: those of one that stays by their addresses."""
@@ -295,6 +338,16 @@ class Jobs:
             }
 
         return await asyncio.to_thread(read)
+
+
+def _names(job: ServedJob) -> list[tuple[str, str]]:
+    """Return the paths of a job's files, with the names of their inputs."""
+    return [
+        (str(path), name)
+        for name, value in job.inputs.items()
+        for path in (value if isinstance(value, list) else [value])
+        if isinstance(path, Path)
+    ]
 
 
 def in_json(value: Any) -> Any:

@@ -20,15 +20,18 @@ class Spool:
     """A file that one writes and others read from the beginning; all in one event loop.
 
     Args:
-        path: The file, which is not there yet.
+        path: The file.
+        ended: Whether it was written before; otherwise it is not there yet.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, ended: bool = False) -> None:
         self.path = path
-        self.size = 0
-        self.ended = False
+        self.ended = ended
         self._changed = asyncio.Event()
-        self._file = path.open("xb", buffering=0)
+        self._file = path.open("ab" if ended else "xb", buffering=0)
+        self.size = self._file.tell()
+        if ended:
+            self._file.close()
 
     def write(self, data: bytes) -> None:
         """Append to it.

@@ -55,7 +55,8 @@ RUNNERS = {
                 job.reject(f"{image} is no picture")
             job.emit("text", "read ")
             job.emit("text", prompt or "nothing asked")
-            return {"text": "read " + (prompt or "nothing asked"), "boxes": [len(data)]}
+            line = {"polygon": [[0, 0], [1, 0], [1, 1], [0, 1]], "text": f"{len(data)} bytes"}
+            return {"text": "read " + (prompt or "nothing asked"), "boxes": [line]}
         """,
     "speaker": """
         import array, os, time
@@ -114,10 +115,10 @@ def declared(root):
 class Server:
     """One `mm serve`, of a home of its own."""
 
-    def __init__(self, variables, *arguments):
+    def __init__(self, variables, *arguments, port=0):
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
         self.process = subprocess.Popen(
-            [*MM, "serve", "--port", "0", *map(str, arguments)],
+            [*MM, "serve", "--port", str(port), *map(str, arguments)],
             env={**os.environ, **variables},
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -136,6 +137,11 @@ class Server:
         """Return what it has printed."""
         self._log.seek(0)
         return self._log.read().decode()
+
+    def kill(self):
+        """End it as a power cut would."""
+        self.process.kill()
+        self.process.wait()
 
     def stop(self, signum=signal.SIGTERM):
         """End it, and return its exit status."""
