@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import stat
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.path_type import GivenPath
+from orchestrator.cli.terminal import write_if_possible
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +37,9 @@ SECRET_BITS = stat.S_IRWXG | stat.S_IRWXO
 @click.option("--allow-host", multiple=True, metavar="NAME", help="A name to be called by.")
 @click.option("--allow-origin", multiple=True, metavar="URL", help="A web page that may call.")
 @click.option("--max-body", default="100 MB", metavar="SIZE", help="Of a request.")
+@click.option(
+    "--log", type=click.Choice(["text", "json"]), default="text", help="How requests are logged."
+)
 @pass_context
 def command(context: Context, /, **given: Any) -> None:
     """Serve every model that is ready, or MODEL..., to OpenAI's, Mistral's and MCP's clients.
@@ -68,8 +73,14 @@ def command(context: Context, /, **given: Any) -> None:
         allow_hosts=tuple(name.lower() for name in given["allow_host"]),
         allow_origins=given["allow_origin"],
         max_body=max_body,
+        log=given["log"],
     )
-    serve(settings, context, context.say)
+
+    def write_log(line: str) -> None:
+        if not context.quiet:
+            write_if_possible(sys.stderr, f"{line}\n")
+
+    serve(settings, context, context.say, write_log)
 
 
 @contextlib.contextmanager

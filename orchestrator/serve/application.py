@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
+import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -24,9 +27,9 @@ from orchestrator.serve.metrics import Metrics
 from orchestrator.serve.ocr import ocr
 from orchestrator.serve.openapi import openapi
 from orchestrator.serve.page import page
-from orchestrator.serve.refusals import Refused, refused
+from orchestrator.serve.refusals import CLIENT_CLOSED, Refused, refused
 from orchestrator.serve.security import Guard
-from orchestrator.serve.served_models import ServedModels
+from orchestrator.serve.served_models import ASKED_FOR, ServedModels
 from orchestrator.serve.speech import speech
 from orchestrator.serve.transcription import transcribe
 from orchestrator.system.home import make_private
@@ -38,13 +41,16 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from orchestrator.serve.settings import ServeSettings
     from orchestrator.system.home import Home
     from orchestrator.workspace import Workspace
 
 SWEEP_SECONDS = 30.0
+
+UNLOGGED = ("/healthz", "/metrics", "/workers")
+"""What is asked for again and again."""
 
 log = logging.getLogger("mm.serve")
 
@@ -87,6 +93,7 @@ class Application:
     Args:
         settings: What it serves, to whom, and its limits.
         workspace: The user's world, for the server alone.
+        write_log: Receives a line for each request.
         open_session: Makes the session that runs the jobs; by default one with kept workers.
     """
 
@@ -94,10 +101,12 @@ class Application:
         self,
         settings: ServeSettings,
         workspace: Workspace,
+        write_log: Callable[[str], None] = lambda _: None,
         open_session: Callable[[], AsyncSession] | None = None,
     ) -> None:
         self._settings = settings
         self._workspace = workspace
+        self._write_log = write_log
         self._open = open_session or (lambda: AsyncSession(kept=True, workers=settings.workers))
         self._jobs: Jobs | None = None
         handlers: Any = {
@@ -111,7 +120,48 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status, size = time.perf_counter(), CLIENT_CLOSED, 0
+
+        async def counting(message: Message) -> None:
+            nonlocal status, size
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            size += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counting)
+        finally:
+            if scope["path"] not in UNLOGGED:
+                seconds = time.perf_counter() - began
+                self._log(scope["method"], scope["path"], status, seconds, size)
+
+    def _log(self, method: str, path: str, status: int, seconds: float, size: int) -> None:
+        model = ASKED_FOR.get()
+        if self._settings.log == "json":
+            line = {
+                "time": round(time.time(), 3),
+                "method": method,
+                "path": path,
+                "status": status,
+                "model": model,
+                "seconds": round(seconds, 3),
+                "bytes": size,
+            }
+            self._write_log(json.dumps(line))
+        else:
+            words = [
+                method,
+                quote(path),
+                str(status),
+                model or "-",
+                f"{seconds:.2f} s",
+                f"{size} bytes",
+            ]
+            self._write_log(" ".join(words))
 
     async def drain(self) -> None:
         """Take no more jobs, and let those that run end; those that last too long are cancelled."""

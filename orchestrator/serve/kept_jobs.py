@@ -46,9 +46,7 @@ def save(job: ServedJob) -> None:
         "created": job.created,
         "state": job.state,
         "ended": time.time() if job.ended_at else None,
-        "error": None
-        if job.error is None
-        else [job.error.status, job.error.message, job.error.code],
+        "error": error and [error.status, error.message, error.code],
     }
     write_json(job.directory / JOB, record, mode=PRIVATE)
 

@@ -84,15 +84,25 @@ async def list_speech_models(request: Request) -> Response:
 
 
 async def list_voices(request: Request) -> Response:
-    """List the voices of the models that speak."""
+    """List the voices of the models that speak, under the keys that each kind of client reads."""
     models: ServedModels = request.app.state.models
     voices = [
-        {"id": voice, "name": voice, "model": each.name, "languages": [language]}
+        {
+            "id": voice,
+            "name": voice,
+            "model": each.name,
+            "languages": [language],
+            "type": "preset",
+            "created_at": "1970-01-01T00:00:00Z",
+            "user_id": None,
+        }
         for each in await models.all()
         if each.ready and each.declared.manifest.task == "tts"
         for voice, language in each.declared.manifest.voices.items()
     ]
-    return JSONResponse({"voices": voices})
+    count = len(voices)
+    pages = {"total": count, "page": 1, "page_size": max(count, 1), "total_pages": 1}
+    return JSONResponse({"voices": voices, "items": voices, **pages})
 
 
 async def list_workers(request: Request) -> Response:

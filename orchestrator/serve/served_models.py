@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,6 +29,9 @@ ALIASES = {
     "voxtral-mini-tts-latest": "tts",
 }
 """Names that clients of other services send, and the tasks that they mean."""
+
+ASKED_FOR: ContextVar[str] = ContextVar("model", default="")
+"""The model that the request at hand is for, for the log."""
 
 FRESH_SECONDS = 1.0
 """Seconds that a look at the models counts; an edit is seen after them."""
@@ -103,6 +107,7 @@ class ServedModels:
             raise Refused(
                 503, f"{found.name} {found.lacks}; on the server, run: {found.fix}", "not_ready"
             )
+        ASKED_FOR.set(found.name)
         return found.declared
 
     @property

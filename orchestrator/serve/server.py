@@ -97,15 +97,26 @@ def listen(settings: ServeSettings) -> socket.socket:
     return listening
 
 
-def serve(settings: ServeSettings, workspace: Workspace, say: Callable[[str], None]) -> None:
+def serve(
+    settings: ServeSettings,
+    workspace: Workspace,
+    say: Callable[[str], None],
+    write_log: Callable[[str], None],
+) -> None:
     """Serve until SIGINT or SIGTERM; then end as `ServeSettings.drain` says.
+
+    Args:
+        settings: What it serves, to whom, and its limits.
+        workspace: The user's world, for the server alone.
+        say: Receives the lines of the screen at the start.
+        write_log: Receives a line for each request.
 
     Raises:
         UsageError: When the address cannot be had.
     """
     listening = listen(settings)
     host, port = listening.getsockname()[:2]
-    app = Application(settings, workspace)
+    app = Application(settings, workspace, write_log)
     config = uvicorn.Config(
         app,
         http=_Protocol,

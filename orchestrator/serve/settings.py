@@ -23,6 +23,7 @@ class ServeSettings:
         allow_origins: Web pages that may call it: https://example.org.
         max_body: Bytes that the body of a request may have.
         keep: Seconds that the outputs of a job stay after its end.
+        log: How a request is logged: "text" or "json".
         drain: Seconds in which running jobs may end when the server is stopped.
     """
 
@@ -37,4 +38,5 @@ class ServeSettings:
     allow_origins: tuple[str, ...] = ()
     max_body: int = 100_000_000
     keep: float = 600.0
+    log: str = "text"
     drain: float = 30.0

@@ -1,11 +1,16 @@
-"""`POST /v1/audio/speech`: text to sound, as OpenAI's clients ask for it."""
+"""`POST /v1/audio/speech`: text to sound, as OpenAI's and Mistral's clients ask for it.
+
+A body with `voice_id` is Mistral's: the sound is then in JSON.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from starlette.responses import JSONResponse
 
 from orchestrator.core.manifest import VOICE_INPUTS
 from orchestrator.serve.answers import EVENTS, JobStream, Sent, event, watched
@@ -54,6 +59,8 @@ class SpeechRequest(msgspec.Struct):
     stream_format: Literal["audio", "sse"] | None = None
     instructions: str | None = None
     language: str | None = None
+    voice_id: str | None = None
+    stream: bool | None = False
 
 
 async def speech(request: Request) -> Response:
@@ -65,30 +72,39 @@ async def speech(request: Request) -> Response:
     inputs = speech_inputs(model.manifest, wanted)
     encode = encoder(wanted.response_format)
     job = ServedJob(model, inputs, jobs.new_directory())
+    if wanted.voice_id is not None and wanted.stream:
+        return await _events(jobs, job, encode, "audio_data").answer(request, EVENTS)
     if wanted.stream_format == "sse":
-        return await _events(jobs, job, encode).answer(request, EVENTS)
+        return await _events(jobs, job, encode, "audio").answer(request, EVENTS)
     stream = JobStream(jobs, job, encode.feed, lambda _: encode.end())
     media_type = MEDIA_TYPES[wanted.response_format]
-    if wanted.response_format != "wav" or wanted.stream_format == "audio":
+    is_whole = wanted.response_format == "wav" and wanted.stream_format is None
+    if not (is_whole or wanted.voice_id):
         return await stream.answer(request, media_type)
     try:  # a file that is saved has its true length
         await watched(request, stream.whole())
+        if wanted.response_format == "wav":
+            complete_wav(stream.spool.path)
+        if wanted.voice_id is None:
+            return Sent(stream.spool.path, stream.close, media_type)
+        data = await asyncio.to_thread(stream.spool.path.read_bytes)
     except BaseException:
         await stream.close()
         raise
-    complete_wav(stream.spool.path)
-    return Sent(stream.spool.path, stream.close, media_type)
+    await stream.close()
+    return JSONResponse({"audio_data": b64encode(data).decode()})
 
 
-def _events(jobs: Jobs, job: ServedJob, encode: Encoder) -> JobStream:
-    """Return the sound as server-sent events, as OpenAI's clients read them."""
+def _events(jobs: Jobs, job: ServedJob, encode: Encoder, key: str) -> JobStream:
+    """Return the sound as server-sent events, each with its bytes under a key."""
 
     def delta(data: bytes) -> bytes:
         if not data:
             return b""
-        return event({"type": "speech.audio.delta", "audio": b64encode(data).decode()})
+        return event({"type": "speech.audio.delta", key: b64encode(data).decode()})
 
-    usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    tokens = ("input_tokens", "output_tokens", "prompt_tokens", "completion_tokens", "total_tokens")
+    usage = dict.fromkeys(tokens, 0)
     done = event({"type": "speech.audio.done", "usage": usage})
     return JobStream(
         jobs,
@@ -115,7 +131,7 @@ def speech_inputs(manifest: Manifest, wanted: SpeechRequest) -> dict[str, Any]:
     how = next((name for name in INSTRUCTIONS if name in manifest.inputs), None)
     if wanted.instructions and how:
         inputs[how] = wanted.instructions
-    voice = wanted.voice.id if isinstance(wanted.voice, Voice) else wanted.voice
+    voice = wanted.voice.id if isinstance(wanted.voice, Voice) else wanted.voice or wanted.voice_id
     if voice:
         inputs.update(_voice(manifest, voice))
     return inputs

@@ -191,6 +191,16 @@ def test_transcriptions_by_openais_client(openai):
     assert [each.type for each in streamed] == ["transcript.text.delta", "transcript.text.done"]
 
 
+def test_speech_by_mistrals_client(mistral):
+    complete = mistral.audio.speech.complete
+    whole = complete(model="tts", input="one two", voice_id="bert", response_format="wav")
+    with wave.open(io.BytesIO(base64.b64decode(whole.audio_data))) as sound:
+        assert sound.getnframes() == 2 * FRAMES
+    given = {"model": "tts", "input": "a", "voice_id": "anna", "response_format": "pcm"}
+    parts = [each.data for each in complete(**given, stream=True)]
+    assert [part.type for part in parts] == ["speech.audio.delta", "speech.audio.done"]
+
+
 def test_models_by_openais_client(openai):
     names = {each.id for each in openai.models.list()}
     assert {"reader", "speaker", "ocr", "tts", "tts-1", "whisper-1"} <= names
@@ -202,6 +212,20 @@ def test_open_webui_finds_models_and_voices(http):
     assert {"id": "speaker", "name": "speaker"} in http.get("/v1/audio/models").json()["models"]
     voices = http.get("/v1/audio/voices").json()["voices"]
     assert [each["id"] for each in voices] == ["anna", "bert"]
+
+
+def test_a_line_is_logged_for_each_request(world):
+    with contextlib.closing(Server(world, "--log", "json")) as server:
+        with httpx.Client(base_url=server.url, timeout=PATIENCE) as http:
+            http.post("/models/ocr", json={"image": PNG})
+            http.post("/models/nosuch?token=secret", json={})
+        assert server.stop() == 0
+        lines = [json.loads(line) for line in server.said().splitlines() if line.startswith("{")]
+    assert [(each["path"], each["status"], each["model"]) for each in lines] == [
+        ("/models/ocr", 200, "reader"),
+        ("/models/nosuch", 404, ""),
+    ]
+    assert all(each["bytes"] > 0 and each["seconds"] >= 0 for each in lines)
 
 
 def test_documents_by_mistrals_client(mistral, tmp_path):
