@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -348,6 +349,43 @@ def test_twelve_at_once_each_get_their_answer(http):
     with ThreadPoolExecutor(12) as threads:
         answers = list(threads.map(one, range(12)))
     assert [each["outputs"]["text"] for each in answers] == [f"read {n}" for n in range(12)]
+
+
+def worker_of(world, model):
+    """Return the process of the worker that has a model."""
+    listed = subprocess.run(
+        [*MM, "ps", "--json"], env={**os.environ, **world}, capture_output=True, check=True
+    )
+    return next(
+        each["pid"] for each in json.loads(listed.stdout)["workers"] if each["model"] == model
+    )
+
+
+def test_a_worker_that_is_killed_is_a_bad_gateway(http, world):
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(http.post, "/models/tts", json={"text": "wait"})
+        begun = 'mm_jobs_in_flight{model="speaker"} 1'
+        until(lambda: begun in in_flight(http))
+        until(
+            lambda: any(each["state"] == "busy" for each in http.get("/workers").json()["workers"])
+        )
+        os.kill(worker_of(world, "speaker"), signal.SIGKILL)
+    assert answer.result().status_code == 502
+    assert "SIGKILL" in answer.result().json()["error"]["message"]
+    assert http.post("/models/tts", json={"text": "one"}).is_success
+
+
+def test_a_client_that_leaves_a_stopped_worker_frees_its_place(server, http, world):
+    assert http.post("/models/tts", json={"text": "one"}).is_success
+    pid = worker_of(world, "speaker")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/models/tts", json={"text": "one"}, timeout=1)
+        until(lambda: not in_flight(http))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert http.post("/models/tts", json={"text": "one"}).is_success
 
 
 def test_agents_use_models_as_tools(server, world):
