@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from types import TracebackType
 
+    from orchestrator.catalog import Declared
     from orchestrator.jobs.in_flight import JobFuture
     from orchestrator.jobs.job import Job
     from orchestrator.jobs.results import Result
@@ -175,6 +176,10 @@ class AsyncSession:
                 abandon(future)
             ends = (self._wait(future, future.cancel) for future in waiting)
             await asyncio.gather(*ends, return_exceptions=True)
+
+    def chunk(self, declared: Declared, event: Event) -> Any:
+        """Return what a job has streamed, as a user gets it; else as `Session.chunk`."""
+        return self._of_this_loop().chunk(declared, event)
 
     def _of_this_loop(self) -> Session:
         """Return the session, checked to be open in the running loop.

@@ -37,6 +37,8 @@ COMMANDS = {
     ),
     "new": ("Write the skeleton of a model of your own", "new:command"),
     "completion": ("Print the completion script for a shell", "completion:command"),
+    "mcp": ("Give the models to an agent as tools, over standard streams", "mcp:command"),
+    "serve": ("Serve the models over HTTP, to applications", "serve:command"),
     "ps": ("Show the live workers", "ps:command"),
     "load": ("Load a model into a worker that stays for the next jobs", "load:command"),
     "stop": ("End workers and free their memory", "stop:command"),

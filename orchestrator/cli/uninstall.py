@@ -23,6 +23,7 @@ DESCRIPTIONS = {
     "logs": "logs",
     "locks": "lock files",
     "jobs": "directories of running jobs",
+    "serve": "jobs of mm serve, with their outputs",
     "partial": "what stopped jobs had streamed",
     "mine": "locks of your own",
     "bundles": "models that came from another machine, for its jobs",

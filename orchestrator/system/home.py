@@ -87,6 +87,11 @@ class Home:
         return self.root / "jobs"
 
     @property
+    def serve(self) -> Path:
+        """Jobs of `mm serve` that outlive it: `serve/<port>/<job>/`."""
+        return self.root / "serve"
+
+    @property
     def partial(self) -> Path:
         """What jobs had streamed before they were stopped."""
         return self.root / "partial"

@@ -69,9 +69,13 @@ class Browser:
             self._call(f"{domain}.enable")
 
     def open(self, path):
+        """Open a page in a file and wait until it is there."""
+        self.go(path.absolute().as_uri())
+
+    def go(self, url):
         """Open a page and wait until it is there."""
         self.events.clear()
-        self._call("Page.navigate", url=path.absolute().as_uri())
+        self._call("Page.navigate", url=url)
         while not self._heard("Page.loadEventFired"):
             self._next()
 
@@ -105,6 +109,22 @@ class Browser:
         """Return what the browser or the page has said on the console, errors among it."""
         kinds = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
         return [each for kind in kinds for each in self._heard(kind)]
+
+    def give(self, selector, *paths):
+        """Choose files in a file input."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        element = self._call("Runtime.evaluate", expression=found)["result"]["objectId"]
+        files = [str(path) for path in paths]
+        self._call("DOM.setFileInputFiles", files=files, objectId=element)
+
+    def press(self, key, modifiers=0):
+        """Press a key, and let it go."""
+        code = {"Enter": 13, "Escape": 27, "Tab": 9}[key]
+        for kind in ("rawKeyDown", "keyUp"):
+            self._call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, modifiers=modifiers,
+                windowsVirtualKeyCode=code,
+            )  # fmt: skip
 
     def screenshot(self, path, width=1200, height=1600, scheme="light"):
         """Write what the page looks like, as PNG."""

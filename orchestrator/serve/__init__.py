@@ -1,0 +1,1 @@
+"""Every model behind the interfaces that applications already speak: an extra, `[serve]`."""

@@ -1,0 +1,358 @@
+"""The jobs of a server: each from its request to its outputs, or to its end before that."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import time
+from base64 import b64encode
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.core.refusals import refusal
+from orchestrator.errors import Cancelled, MMError
+from orchestrator.jobs.job import Job
+from orchestrator.jobs.output_files import is_binary, media_type, pieces
+from orchestrator.jobs.results import Audio
+from orchestrator.serve import kept_jobs
+from orchestrator.serve.answers import event
+from orchestrator.serve.refusals import CLIENT_CLOSED, Refused, refused
+from orchestrator.serve.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orchestrator.async_session import AsyncSession
+    from orchestrator.catalog import Declared
+    from orchestrator.jobs.job import Event
+    from orchestrator.jobs.results import Result
+    from orchestrator.serve.lanes import Lanes
+    from orchestrator.serve.metrics import Metrics
+    from orchestrator.serve.served_models import ServedModels
+
+ENDED = ("done", "failed", "cancelled")
+
+
+@dataclass(eq=False)
+class ServedJob:
+    """One job.
+
+    Attributes:
+        id: What a client calls it; no one can guess it.
+        model: The model.
+        inputs: Its inputs; files as paths below `directory`.
+        directory: The job's own.
+        state: queued, running, done, failed or cancelled.
+        place: How many were before it when it came.
+        begun: Whether it has left the queue.
+        progress: The last progress that the runner reported.
+        result: Its outputs, once it is done.
+        error: How it ended, where it did not succeed.
+        events: What it reports, as server-sent events.
+        on_chunk: Called with the name and the value of each chunk.
+        lasting: Whether it stays after its end, and outlives the server.
+        on_progress: Called with what the runner reports of its progress.
+    """
+
+    model: Declared
+    inputs: Mapping[str, Any]
+    directory: Path
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    state: str = "queued"
+    place: int = 0
+    progress: dict[str, Any] = field(default_factory=dict)
+    result: Result | None = None
+    error: Refused | None = None
+    events: Spool | None = None
+    on_chunk: Callable[[str, Any], None] | None = None
+    on_progress: Callable[[Mapping[str, Any]], None] | None = None
+    begun: bool = False
+    lasting: bool = False
+    created: float = field(default_factory=time.time)
+    ended_at: float = 0.0
+    task: asyncio.Task[None] | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """Return what `/jobs/ID` says of it."""
+        shown: dict[str, Any] = {
+            "id": self.id,
+            "model": self.model.name,
+            "task": self.model.manifest.task,
+            "state": self.state,
+            "place": self.place,
+            "created": round(self.created, 3),
+            "progress": self.progress,
+        }
+        if self.error is not None:
+            shown.update(self.error.body)
+        if self.result is not None:
+            names = self.result.keys()
+            shown["outputs"] = {name: f"/jobs/{self.id}/outputs/{name}" for name in names}
+        return shown
+
+    async def wait(self) -> Result:
+        """Return the outputs, once it has ended.
+
+        Raises:
+            Refused: When it ended otherwise.
+        """
+        assert self.task is not None
+        await asyncio.shield(self.task)
+        if self.result is None:
+            raise self.error or Refused(499, "the job was cancelled", "cancelled")
+        return self.result
+
+    def emit(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Add an event to those that clients read."""
+        if self.events is not None and not self.events.ended:
+            self.events.write(event(data, kind))
+
+
+class Jobs:
+    """Runs jobs, and keeps those that clients may ask for again.
+
+    Args:
+        session: Runs them.
+        lanes: Says how many there may be.
+        root: The directory of their directories.
+        keep: Seconds that the outputs of a job stay after its end.
+        metrics: Counts them.
+        lasting_root: The directory of those that outlive the server.
+    """
+
+    def __init__(
+        self,
+        session: AsyncSession,
+        lanes: Lanes,
+        root: Path,
+        keep: float,
+        metrics: Metrics,
+        lasting_root: Path | None = None,
+    ) -> None:
+        self._session = session
+        self._lanes = lanes
+        self._root = root
+        self._lasting_root = lasting_root or root
+        self._keep = keep
+        self._metrics = metrics
+        self._jobs: dict[str, ServedJob] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.draining = False
+
+    def new_directory(self, *, lasting: bool = False) -> Path:
+        """Make the directory of a job, into which its uploads go."""
+        path = (self._lasting_root if lasting else self._root) / secrets.token_hex(8)
+        path.mkdir(mode=0o700, parents=True)
+        return path
+
+    def start(self, job: ServedJob, *, events: bool = False) -> ServedJob:
+        """Begin a job.
+
+        Args:
+            job: The job.
+            events: Whether its events are written down; those of a job that stays are.
+
+        Raises:
+            Refused: When there is no place for it, or the server is being stopped.
+        """
+        if self.draining:
+            raise Refused(503, "the server is being stopped", "stopping", retry_after=1)
+        stack = contextlib.ExitStack()
+        stack.enter_context(self._lanes.place(job.model.name))
+        if events or job.lasting:
+            job.events = Spool(job.directory / "events")
+        self._save(job)
+        job.emit("queued", {"id": job.id})
+        job.task = asyncio.create_task(self._run(job, stack))
+        self._tasks.add(job.task)
+        job.task.add_done_callback(self._tasks.discard)
+        if job.lasting:
+            self._jobs[job.id] = job
+        return job
+
+    async def restore(self, models: ServedModels) -> None:
+        """Take up the jobs of an earlier server: run what had not begun, keep what is done."""
+        for directory, record in kept_jobs.records(self._lasting_root):
+            try:
+                model = await models.find(str(record["model"]))
+            except Refused:
+                shutil.rmtree(directory, ignore_errors=True)
+                continue
+            inputs = kept_jobs.restored_inputs(record, directory)
+            job = ServedJob(model, inputs or {}, directory, id=str(record["id"]), lasting=True)
+            job.created = float(record["created"])
+            if record["state"] == "queued" and inputs is not None:
+                (directory / "events").unlink(missing_ok=True)
+                with contextlib.suppress(Refused):
+                    self.start(job)
+                continue
+            job.result = kept_jobs.restored_result(directory)
+            job.state = "done" if job.result is not None else "cancelled"
+            if job.result is None:
+                job.error = kept_jobs.restored_error(record)
+                job.state = "failed" if record["state"] == "failed" else "cancelled"
+            since = max(0.0, time.time() - float(record.get("ended") or time.time()))
+            job.ended_at = time.monotonic() - since
+            job.events = Spool(directory / "events", ended=True)
+            self._jobs[job.id] = job
+
+    def _save(self, job: ServedJob) -> None:
+        if job.lasting:
+            kept_jobs.save(job)
+
+    def find(self, key: str) -> ServedJob:
+        """Return a job that stays.
+
+        Raises:
+            Refused: When there is none of that name.
+        """
+        self.sweep()
+        if key not in self._jobs:
+            raise Refused(404, "there is no such job; its outputs may have expired", "no_job")
+        return self._jobs[key]
+
+    def recent(self) -> list[ServedJob]:
+        """Return the jobs that stay, the newest first."""
+        self.sweep()
+        return sorted(self._jobs.values(), key=lambda job: -job.created)
+
+    async def cancel(self, job: ServedJob) -> None:
+        """End a job, wherever it stands."""
+        if job.task is not None and not job.task.done():
+            job.task.cancel()
+            await asyncio.wait([job.task])
+
+    def forget(self, job: ServedJob) -> None:
+        """Remove a job that has ended, with its files."""
+        self._jobs.pop(job.id, None)
+        if job.result is not None:
+            job.result.discard()
+        shutil.rmtree(job.directory, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Forget the jobs that ended long enough ago."""
+        now = time.monotonic()
+        for job in [each for each in self._jobs.values() if each.state in ENDED]:
+            if now - job.ended_at > self._keep:
+                self.forget(job)
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more jobs; let those that run end, and cancel what is left after a while."""
+        self.draining = True
+        for job in self._jobs.values():
+            if job.state == "queued" and job.task is not None:
+                job.task.cancel()  # the next server runs it
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _run(self, job: ServedJob, stack: contextlib.ExitStack) -> None:
+        began = time.monotonic()
+        with stack:
+            try:
+                await self._execute(job)
+                job.state = "done"
+            except asyncio.CancelledError:
+                cancelled = Refused(CLIENT_CLOSED, "the job was cancelled", "cancelled")
+                self._fail(job, "cancelled", cancelled)
+            except MMError as error:
+                state = "cancelled" if isinstance(error, Cancelled) else "failed"
+                self._fail(job, state, refused(error, _names(job)))
+            except OSError as error:
+                if (said := refusal(error)) is None:
+                    raise
+                self._fail(job, "failed", refused(said))
+            finally:
+                if job.state not in ENDED:
+                    self._fail(job, "failed", Refused(500, "a fault in mm", "fault"))
+                if job.events is not None:
+                    job.events.end()
+                job.ended_at = time.monotonic()
+                seconds = job.ended_at - began
+                self._metrics.count(job.model.name, job.state, seconds, job.result)
+                # What had not begun when the server was stopped, the next one runs.
+                if job.begun or not self.draining:
+                    self._save(job)
+
+    async def _execute(self, job: ServedJob) -> None:
+        call = Job(
+            job.model.name,
+            job.inputs,
+            on_event=lambda sent: self._on_event(job, sent),
+            wait=True,
+        )
+        job.result = result = await self._session.execute(call)
+        if job.lasting:
+            job.result = await asyncio.to_thread(kept_jobs.save_outcome, job)
+            result.discard()
+        if job.events is not None:
+            job.emit("done", await self.outcome(job))
+
+    def _fail(self, job: ServedJob, state: str, error: Refused) -> None:
+        job.state, job.error = state, error
+        job.emit("error", error.body)
+
+    def _on_event(self, job: ServedJob, sent: Event) -> None:
+        params = {key: value for key, value in sent.params.items() if key != "id"}
+        if sent.kind == "waiting":
+            job.place = int(params.get("place") or 0)
+            job.emit("queued", {"place": job.place})
+        elif sent.kind == "started":
+            job.state, job.place, job.begun = "running", 0, True
+            self._save(job)
+            job.emit("started", {})
+        elif sent.kind == "chunk":
+            name, value = str(params.get("output")), self._session.chunk(job.model, sent)
+            if job.on_chunk is not None:
+                job.on_chunk(name, value)
+            job.emit("chunk", {"output": name, "value": in_json(value)})
+        else:
+            if sent.kind == "progress":
+                job.progress = params
+                if job.on_progress is not None:
+                    job.on_progress(params)
+            job.emit(sent.kind, params)
+
+    async def outcome(self, job: ServedJob) -> dict[str, Any]:
+        """Return the outputs of a job as JSON: those of one that stays by their addresses."""
+        result, lasting = job.result, job.id in self._jobs
+        assert result is not None
+
+        def read() -> dict[str, Any]:
+            return {
+                "model": job.model.name,
+                "outputs": {
+                    name: f"/jobs/{job.id}/outputs/{name}"
+                    if lasting and is_binary(value)
+                    else in_json(value)
+                    for name, value in result.items()
+                },
+                "warnings": list(result.warnings),
+                "receipt": result.receipt,
+            }
+
+        return await asyncio.to_thread(read)
+
+
+def _names(job: ServedJob) -> list[tuple[str, str]]:
+    """Return the paths of a job's files, with the names of their inputs."""
+    return [
+        (str(path), name)
+        for name, value in job.inputs.items()
+        for path in (value if isinstance(value, list) else [value])
+        if isinstance(path, Path)
+    ]
+
+
+def in_json(value: Any) -> Any:
+    """Return an output as JSON holds it; the bytes of a file as a data: URL."""
+    if not is_binary(value):
+        return value
+    kind = value.media_type if isinstance(value, Audio) else media_type(value)
+    return f"data:{kind};base64,{b64encode(b''.join(pieces(value))).decode()}"

@@ -1,0 +1,150 @@
+"""Jobs that outlive the server: what was asked for, on disk, with its outputs until they expire.
+
+A job's directory has its uploads, `job.json` and, once it is done, `outcome.json` with the files of
+its outputs beside it. What is written here is read by this module alone.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.jobs.output_files import is_binary, suffix_of, write_output
+from orchestrator.jobs.results import Artifact, Result
+from orchestrator.serve.refusals import Refused
+from orchestrator.system.home import read_json, write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from orchestrator.serve.jobs import ServedJob
+
+VERSION = 1
+
+PRIVATE = 0o600
+
+JOB, OUTCOME, OUTPUTS = "job.json", "outcome.json", "outputs"
+
+RESTARTED = "the server was restarted while the job ran"
+
+
+def save(job: ServedJob) -> None:
+    """Write down what a job is, and how far.
+
+    Raises:
+        OSError: When it cannot be written.
+    """
+    error = job.error
+    record = {
+        "version": VERSION,
+        "id": job.id,
+        "model": job.model.name,
+        "inputs": _inputs(job.inputs, job.directory),
+        "created": job.created,
+        "state": job.state,
+        "ended": time.time() if job.ended_at else None,
+        "error": error and [error.status, error.message, error.code],
+    }
+    write_json(job.directory / JOB, record, mode=PRIVATE)
+
+
+def save_outcome(job: ServedJob) -> Result:
+    """Write the outputs of a job into its directory, and return them as they are there."""
+    assert job.result is not None
+    result, directory = job.result, job.directory / OUTPUTS
+    directory.mkdir(mode=0o700, exist_ok=True)
+    outputs: dict[str, Any] = {}
+    for name, value in result.items():
+        if is_binary(value):
+            path = directory / f"{name}{suffix_of(value)}"
+            write_output(path, value, mode=PRIVATE)
+            outputs[name] = {"file": path.name}
+        else:
+            outputs[name] = {"value": value}
+    outcome = {
+        "outputs": outputs,
+        "model": result.model,
+        "primary": result.primary,
+        "receipt": result.receipt,
+        "timings": result.timings,
+        "warnings": list(result.warnings),
+    }
+    write_json(job.directory / OUTCOME, outcome, mode=PRIVATE)
+    return _result(outcome, directory)
+
+
+def records(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the directory and the record of each job; what is none is removed."""
+    for directory in sorted(root.iterdir()) if root.is_dir() else []:
+        record = read_json(directory / JOB)
+        if isinstance(record, dict) and record.get("version") == VERSION:
+            yield directory, record
+        elif directory.is_dir():
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def restored_inputs(record: Mapping[str, Any], directory: Path) -> dict[str, Any] | None:
+    """Return the inputs of a job as it takes them; None where they could not be written down."""
+    found = record.get("inputs")
+    if not isinstance(found, dict):
+        return None
+
+    def value(one: Any) -> Any:
+        if isinstance(one, dict) and set(one) == {"file"}:
+            return directory / Path(str(one["file"])).name
+        return one["value"]
+
+    return {
+        name: [value(each) for each in one] if isinstance(one, list) else value(one)
+        for name, one in found.items()
+    }
+
+
+def restored_result(directory: Path) -> Result | None:
+    """Return the outputs of a job that was done; None where they are gone."""
+    outcome = read_json(directory / OUTCOME)
+    return _result(outcome, directory / OUTPUTS) if isinstance(outcome, dict) else None
+
+
+def restored_error(record: Mapping[str, Any]) -> Refused:
+    """Return how a job ended that has no outputs."""
+    error = record.get("error")
+    if isinstance(error, list) and len(error) == 3:
+        return Refused(int(error[0]), str(error[1]), str(error[2]))
+    return Refused(499, RESTARTED, "cancelled")
+
+
+def _inputs(inputs: Mapping[str, Any], directory: Path) -> dict[str, Any] | None:
+    """Return inputs as JSON: files of the job by name; None where one is an array."""
+
+    def written(value: Any) -> dict[str, Any]:
+        if isinstance(value, Path) and value.parent == directory:
+            return {"file": value.name}
+        json.dumps(value)
+        return {"value": value}
+
+    try:
+        return {
+            name: [written(each) for each in one] if isinstance(one, list) else written(one)
+            for name, one in inputs.items()
+        }
+    except TypeError:
+        return None
+
+
+def _result(outcome: Mapping[str, Any], directory: Path) -> Result:
+    outputs = {
+        name: Artifact(directory / one["file"]) if "file" in one else one["value"]
+        for name, one in outcome["outputs"].items()
+    }
+    return Result(
+        outputs,
+        outcome["model"],
+        outcome["primary"],
+        lambda: dict(outcome["receipt"]),
+        dict(outcome["timings"]),
+        tuple(outcome["warnings"]),
+    )

@@ -1,0 +1,147 @@
+"""What there is: models, voices, the server's state."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from msgspec import to_builtins
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from orchestrator.serve.metrics import MEDIA_TYPE
+from orchestrator.serve.refusals import Refused
+from orchestrator.serve.served_models import ALIASES, as_listed
+from orchestrator.system.machine import resident_memory
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from orchestrator.serve.served_models import Served, ServedModels
+
+
+async def health(request: Request) -> Response:
+    """Say that the server lives."""
+    return JSONResponse({"status": "stopping" if request.app.state.jobs.draining else "ok"})
+
+
+async def list_models(request: Request) -> Response:
+    """List the models that can run, by their names and by what else they may be called."""
+    models: ServedModels = request.app.state.models
+    everything = await models.all()
+    listed = [as_listed(each) for each in everything if each.ready]
+    for name, served in sorted(models.tasks.items()):
+        if served.ready:
+            listed.append({**as_listed(served), "id": name, "stands_for": served.name})
+    for alias, task in ALIASES.items():
+        if task in models.tasks and models.tasks[task].ready:
+            served = models.tasks[task]
+            listed.append({**as_listed(served), "id": alias, "stands_for": served.name})
+    return JSONResponse({"object": "list", "data": listed})
+
+
+async def show_model(request: Request) -> Response:
+    """Show one of them."""
+    models: ServedModels = request.app.state.models
+    name = request.path_params["name"]
+    declared = await models.find(name)
+    served = next(each for each in await models.all() if each.name == declared.name)
+    return JSONResponse({**as_listed(served), "id": name})
+
+
+async def list_everything(request: Request) -> Response:
+    """List every model with its inputs and outputs, those that cannot run included."""
+    models: ServedModels = request.app.state.models
+    return JSONResponse({"models": [_described(each) for each in await models.all()]})
+
+
+def _described(served: Served) -> dict[str, Any]:
+    manifest = served.declared.manifest
+    sizes = next(iter(manifest.memory.values()), {})
+    inputs = {
+        name: {key: value for key, value in to_builtins(one).items() if value not in (None, ())}
+        for name, one in manifest.inputs.items()
+    }
+    return {
+        "name": served.name,
+        "task": manifest.task,
+        "summary": manifest.summary,
+        "languages": list(manifest.languages),
+        "memory": next(iter(sizes.values()), ""),
+        "state": "ready" if served.ready else served.lacks,
+        "fix": served.fix,
+        "inputs": inputs,
+        "outputs": {name: each.type for name, each in manifest.outputs.items()},
+        "primary": manifest.primary_output,
+    }
+
+
+async def list_speech_models(request: Request) -> Response:
+    """List the models that speak, as clients of speech servers ask for them."""
+    models: ServedModels = request.app.state.models
+    ready = [each for each in await models.all() if each.ready]
+    speaking = [each for each in ready if each.declared.manifest.task == "tts"]
+    return JSONResponse({"models": [{"id": each.name, "name": each.name} for each in speaking]})
+
+
+async def list_voices(request: Request) -> Response:
+    """List the voices of the models that speak, under the keys that each kind of client reads."""
+    models: ServedModels = request.app.state.models
+    voices = [
+        {
+            "id": voice,
+            "name": voice,
+            "model": each.name,
+            "languages": [language],
+            "type": "preset",
+            "created_at": "1970-01-01T00:00:00Z",
+            "user_id": None,
+        }
+        for each in await models.all()
+        if each.ready and each.declared.manifest.task == "tts"
+        for voice, language in each.declared.manifest.voices.items()
+    ]
+    count = len(voices)
+    pages = {"total": count, "page": 1, "page_size": max(count, 1), "total_pages": 1}
+    return JSONResponse({"voices": voices, "items": voices, **pages})
+
+
+async def list_workers(request: Request) -> Response:
+    """List the live workers, those of other commands included."""
+    rows = []
+    for record in request.app.state.workspace.own_workers():
+        status = request.app.state.workspace.runtime.status(record.id)
+        rows.append(
+            {
+                "id": record.id,
+                "model": record.model,
+                "device": record.device,
+                "state": status.state.label,
+                "jobs": status.jobs,
+                "memory": resident_memory(status.pid) if status.pid else None,
+            }
+        )
+    return JSONResponse({"workers": rows})
+
+
+async def stop_worker(request: Request) -> Response:
+    """End an idle worker, and so free its memory."""
+    workspace = request.app.state.workspace
+    key = request.path_params["id"]
+    record = next((each for each in workspace.own_workers() if each.id == key), None)
+    if record is None:
+        raise Refused(404, "there is no such worker", "no_worker")
+    if workspace.runtime.status(key).working:
+        raise Refused(409, f"the worker of {record.model} is at work", "busy", retry_after=1)
+    await asyncio.to_thread(record.foreign().end)
+    return Response(status_code=204)
+
+
+async def metrics(request: Request) -> Response:
+    """Print the counters."""
+    state = request.app.state
+    workers = []
+    for record in state.workspace.own_workers():
+        pid = state.workspace.runtime.status(record.id).pid
+        workers.append((record.model, pid, resident_memory(pid) or 0 if pid else 0))
+    text = state.metrics.text(state.lanes.jobs, workers)
+    return PlainTextResponse(text, media_type=MEDIA_TYPE)

@@ -1,0 +1,79 @@
+"""The Model Context Protocol over streamable HTTP: `POST /mcp`, without sessions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+
+from orchestrator.core.json_text import parse_json
+from orchestrator.serve.answers import EVENTS, Streamed, event, watched
+from orchestrator.serve.mcp import PARSE_ERROR, STATUSES, ProtocolError, is_modern
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from starlette.requests import Request
+
+    from orchestrator.serve.mcp import Tools
+
+PING_SECONDS = 15.0
+"""Seconds of silence after which a comment shows that the connection lives."""
+
+
+async def mcp(request: Request) -> Response:
+    """Answer one message; with events where the client wants to see progress."""
+    tools: Tools = request.app.state.tools
+    headers = dict(request.headers)
+    try:
+        message = parse_json((await request.body()).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        broken = ProtocolError(PARSE_ERROR, f"the body is not JSON ({error})")
+        return JSONResponse(broken.body(None), 400)
+    if _wants_progress(message) and EVENTS in headers.get("accept", ""):
+        return _with_progress(tools, message, headers)
+    answer = await watched(request, tools.answer(message, headers))
+    if answer is None:
+        return Response(status_code=202)
+    modern = isinstance(message, dict) and "method" in message and is_modern(message, headers)
+    code = answer.get("error", {}).get("code")
+    return JSONResponse(answer, STATUSES.get(code, 200) if modern or code == -32600 else 200)
+
+
+def _wants_progress(message: Any) -> bool:
+    params = message.get("params") if isinstance(message, dict) and "id" in message else None
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    return isinstance(meta, dict) and "progressToken" in meta
+
+
+def _with_progress(tools: Tools, message: Any, headers: Mapping[str, str]) -> Response:
+    sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    def on_progress(params: Mapping[str, Any]) -> None:
+        notification = {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
+        sent.put_nowait(notification)
+
+    async def work() -> None:
+        answer = await tools.answer(message, headers, on_progress)
+        if answer is not None:
+            sent.put_nowait(answer)
+
+    working = asyncio.create_task(work())
+
+    async def events() -> AsyncIterator[bytes]:
+        while True:
+            try:
+                one = await asyncio.wait_for(sent.get(), PING_SECONDS)
+            except asyncio.TimeoutError:
+                yield b": still at work\n\n"
+                continue
+            yield event(one, "message")
+            if "method" not in one:
+                return
+
+    async def end() -> None:
+        working.cancel()
+        await asyncio.wait([working])
+
+    return Streamed(events(), end, media_type=EVENTS)

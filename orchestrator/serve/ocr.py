@@ -1,0 +1,164 @@
+"""`POST /v1/ocr`: documents to Markdown, page by page, as Mistral's clients ask for it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import imagesize
+import msgspec
+from starlette.responses import JSONResponse, Response
+
+from orchestrator.errors import MMError
+from orchestrator.serve.answers import watched
+from orchestrator.serve.bodies import converted
+from orchestrator.serve.jobs import ServedJob
+from orchestrator.serve.refusals import Refused, refused
+from orchestrator.serve.uploads import json_object, save_data_url
+from orchestrator.steps.pdf_renderer import PdfRenderer
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from orchestrator.catalog import Declared
+    from orchestrator.serve.files import Files
+    from orchestrator.serve.jobs import Jobs
+    from orchestrator.serve.served_models import ServedModels
+
+DPI = 200
+PDF = b"%PDF-"
+MAX_PAGES = 1000
+"""Pages of one request."""
+
+
+class Document(msgspec.Struct):
+    """What to read: one of these."""
+
+    type: str = ""
+    image_url: Any = None
+    document_url: str | None = None
+    file_id: str | None = None
+
+
+class OcrRequest(msgspec.Struct):
+    """The body of a request; what it has beyond this is for other services."""
+
+    document: Document
+    model: str = "ocr"
+    pages: list[int] | str | None = None
+
+
+async def ocr(request: Request) -> Response:
+    """Read a document."""
+    models: ServedModels = request.app.state.models
+    jobs: Jobs = request.app.state.jobs
+    wanted = converted(await json_object(request), OcrRequest)
+    model = await models.find(wanted.model, "ocr")
+    request.app.state.lanes.check(model.name)
+    directory = jobs.new_directory()
+    try:
+        path = _document(wanted.document, request.app.state.files, directory)
+        reading = _Reading(jobs, model, path, directory)
+        pages = await watched(request, reading.pages(wanted.pages))
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    usage = {"pages_processed": len(pages), "doc_size_bytes": reading.size}
+    return JSONResponse({"pages": pages, "model": model.name, "usage_info": usage})
+
+
+def _document(document: Document, files: Files, directory: Path) -> Path:
+    """Return the file of a document; no URL but a signed one of ours is followed.
+
+    Raises:
+        Refused: When it cannot be had.
+    """
+    if document.file_id:
+        return files.get(document.file_id).path
+    image = document.image_url
+    url = image.get("url") if isinstance(image, dict) else image or document.document_url
+    if isinstance(url, str) and (kept := files.signed(url)) is not None:
+        return kept.path
+    return save_data_url(url, "document", directory)
+
+
+class _Reading:
+    """One document, read page by page."""
+
+    def __init__(self, jobs: Jobs, model: Declared, path: Path, directory: Path) -> None:
+        self._jobs = jobs
+        self._model = model
+        self._path = path
+        self._directory = directory
+        self.size = path.stat().st_size
+
+    async def pages(self, chosen: list[int] | str | None) -> list[dict[str, Any]]:
+        """Return the pages of the answer, in order.
+
+        Raises:
+            Refused: When the document, or one of its pages, cannot be read.
+        """
+        with self._path.open("rb") as file:
+            if file.read(len(PDF)) != PDF:
+                return [await self._page(0, self._path, None)]
+        with PdfRenderer() as renderer:
+            try:
+                count = await asyncio.to_thread(renderer.pages, self._path)
+                numbers = page_numbers(chosen, count)
+                return [await self._drawn(renderer, number) for number in numbers]
+            except MMError as error:
+                raise refused(error, [(str(self._path), "document")]) from error
+
+    async def _drawn(self, renderer: PdfRenderer, number: int) -> dict[str, Any]:
+        target = self._directory / f"page-{number}.png"
+        await asyncio.to_thread(partial(renderer.render, self._path, number + 1, target, DPI))
+        try:
+            return await self._page(number, target, DPI)
+        finally:
+            target.unlink(missing_ok=True)
+
+    async def _page(self, number: int, image: Path, dpi: int | None) -> dict[str, Any]:
+        job = ServedJob(self._model, {"image": image}, self._jobs.new_directory())
+        self._jobs.start(job)
+        try:
+            result = await job.wait()
+            text = result["markdown"] if "markdown" in result else result["text"]
+        finally:
+            await self._jobs.cancel(job)
+            self._jobs.forget(job)
+        width, height = imagesize.get(image)
+        known = width > 0 and height > 0
+        size = {"dpi": dpi or DPI, "height": height, "width": width} if known else None
+        return {"index": number, "markdown": text, "images": [], "dimensions": size}
+
+
+def page_numbers(chosen: list[int] | str | None, count: int) -> list[int]:
+    """Return the pages to read, counted from 0.
+
+    Args:
+        chosen: Numbers, or text such as "0-2,5"; None for all.
+        count: How many pages there are.
+
+    Raises:
+        Refused: When one is not there, or there are too many.
+    """
+    if chosen is None:
+        numbers = list(range(count))
+    elif isinstance(chosen, list):
+        numbers = chosen
+    else:
+        numbers = []
+        for part in chosen.split(","):
+            first, dash, last = part.strip().partition("-")
+            if not first.isdecimal() or (dash and not last.isdecimal()):
+                raise Refused(400, f"pages {chosen!r}: write [0, 1] or '0-2,5'", "malformed")
+            end = min(int(last), count) if dash else int(first)
+            numbers += range(int(first), end + 1)
+    for number in numbers:
+        if not 0 <= number < count:
+            raise Refused(400, f"there is no page {number}: it has 0 to {count - 1}", "no_page")
+    if len(numbers) > MAX_PAGES:
+        raise Refused(400, f"{len(numbers)} pages, and {MAX_PAGES} are the most", "too_many_pages")
+    return numbers

@@ -1,0 +1,177 @@
+"""The inputs of a job from a request: JSON with data: URLs, or a form with files.
+
+Nothing of a client is used as a path, and no URL is fetched.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from base64 import b64decode
+from typing import TYPE_CHECKING, Any
+
+from starlette.datastructures import UploadFile
+
+from orchestrator.core.json_text import parse_json
+from orchestrator.core.manifest import FILE_TYPES, PATH_TYPES, Input, Manifest
+from orchestrator.errors import MMError
+from orchestrator.jobs.npy import read_npy
+from orchestrator.jobs.results import MEDIA_TYPES
+from orchestrator.serve.refusals import Refused, refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.datastructures import FormData
+    from starlette.requests import Request
+
+MAX_FILES, MAX_FIELDS = 64, 256
+"""Parts of a form."""
+
+DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.ASCII)
+
+SUFFIXES = {kind: suffix for suffix, kind in reversed(MEDIA_TYPES.items())}
+
+BLOCK = 1 << 20
+
+TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """Return the body of a request, which is a JSON object.
+
+    Raises:
+        Refused: When it is not.
+    """
+    try:
+        body = parse_json((await request.body()).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, f"the body is not JSON ({error})", "malformed") from error
+    if not isinstance(body, dict):
+        raise Refused(400, "the body is not a JSON object", "malformed")
+    return body
+
+
+async def form_of(request: Request) -> FormData:
+    """Return the form of a request; more of it than `MAX_FILES` and `MAX_FIELDS` is refused."""
+    return await request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS)
+
+
+def is_form(request: Request) -> bool:
+    """Return whether the body of a request is a form."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind in ("multipart/form-data", "application/x-www-form-urlencoded")
+
+
+async def inputs_of(request: Request, manifest: Manifest, directory: Path) -> dict[str, Any]:
+    """Return the inputs of a model that a request gives, with its files in `directory`.
+
+    Raises:
+        Refused: When they cannot be read.
+    """
+    if not is_form(request):
+        body = await json_object(request)
+        return {name: from_json(manifest, name, value, directory) for name, value in body.items()}
+    inputs: dict[str, Any] = {}
+    form = await form_of(request)
+    for name in form:
+        values = [await from_form(manifest, name, each, directory) for each in form.getlist(name)]
+        declared = manifest.inputs.get(name)
+        inputs[name] = values if declared is not None and declared.list else values[-1]
+    return inputs
+
+
+def from_json(manifest: Manifest, name: str, value: Any, directory: Path) -> Any:
+    """Return an input as a job takes it; files come as data: URLs, and are written down."""
+    declared = manifest.inputs.get(name)
+    if declared is None or declared.type not in PATH_TYPES or value is None:
+        return value  # what is not declared is refused with the names that are
+    if isinstance(value, list) and declared.list:
+        return [_from_url(declared, name, each, directory) for each in value]
+    return _from_url(declared, name, value, directory)
+
+
+async def from_form(manifest: Manifest, name: str, value: UploadFile | str, directory: Path) -> Any:
+    """Return a part of a form as a job takes it."""
+    declared = manifest.inputs.get(name)
+    if declared is None:
+        return value if isinstance(value, str) else "a file"
+    if isinstance(value, UploadFile):
+        if declared.type not in PATH_TYPES:
+            try:
+                value = (await value.read()).decode("utf-8")
+            except UnicodeDecodeError:
+                raise Refused(400, f"input {name!r} is no UTF-8 text", "malformed") from None
+            return _from_text(declared, name, value)
+        return _loaded(declared, name, await save_upload(value, directory))
+    if declared.type in PATH_TYPES:
+        return _from_url(declared, name, value, directory)
+    return _from_text(declared, name, value)
+
+
+async def save_upload(upload: UploadFile, directory: Path) -> Path:
+    """Write an uploaded file into `directory`, under a name of ours, and return its path."""
+    suffix = f".{(upload.filename or '').rpartition('.')[2].lower()}"
+    path = _new_path(directory, suffix if suffix in MEDIA_TYPES else "")
+    with path.open("xb") as file:
+        while block := await upload.read(BLOCK):
+            file.write(block)
+    return path
+
+
+def save_data_url(url: Any, name: str, directory: Path) -> Path:
+    """Write what a data: URL holds into `directory`, and return its path.
+
+    Raises:
+        Refused: When it is none. Paths and other URLs are never followed.
+    """
+    found = DATA_URL.match(url[:256]) if isinstance(url, str) else None
+    if found is None:
+        raise Refused(
+            400, f"{name} takes a file: upload it as multipart, or give a data: URL", "malformed"
+        )
+    rest = url[found.end() :]
+    try:
+        data = b64decode(rest, validate=True) if found[3] else rest.encode("latin-1")
+    except (binascii.Error, ValueError):
+        raise Refused(400, f"the data: URL of {name} is not base64", "malformed") from None
+    path = _new_path(directory, SUFFIXES.get((found[1] or "").lower(), ""))
+    path.write_bytes(data)
+    return path
+
+
+def _from_url(declared: Input, name: str, value: Any, directory: Path) -> Any:
+    return _loaded(declared, name, save_data_url(value, f"input {name!r}", directory))
+
+
+def _loaded(declared: Input, name: str, path: Path) -> Any:
+    """Return a file as the job takes it: its path, or the array in it."""
+    if declared.type in FILE_TYPES:
+        return path
+    try:
+        return read_npy(path)
+    except MMError as error:
+        raise refused(error, [(str(path), name)]) from error
+
+
+def _from_text(declared: Input, name: str, text: str) -> Any:
+    """Return the value that a field of a form stands for."""
+    try:
+        if declared.type == "integer":
+            return int(text)
+        if declared.type == "number":
+            return float(text)
+        if declared.type == "json":
+            return parse_json(text)
+    except ValueError as error:
+        raise Refused(400, f"input {name!r}: {error}", "malformed") from error
+    if declared.type == "boolean":
+        if text.lower() not in TRUE + FALSE:
+            raise Refused(400, f"input {name!r} takes true or false", "malformed")
+        return text.lower() in TRUE
+    return text
+
+
+def _new_path(directory: Path, suffix: str) -> Path:
+    number = sum(1 for _ in directory.iterdir())
+    return directory / f"upload-{number}{suffix}"

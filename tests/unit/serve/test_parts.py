@@ -1,0 +1,248 @@
+"""The small parts of the server: places, spools, pages, guards, schemas, the protocol of tools."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from orchestrator.core.manifest import Input
+from orchestrator.serve import security
+from orchestrator.serve.lanes import Lanes
+from orchestrator.serve.mcp import META, MODERN, ProtocolError, check_envelope, is_modern, tool_name
+from orchestrator.serve.metrics import Metrics
+from orchestrator.serve.ocr import page_numbers
+from orchestrator.serve.refusals import Refused
+from orchestrator.serve.schemas import input_schema
+from orchestrator.serve.security import Guard, host_name
+from orchestrator.serve.settings import ServeSettings
+from orchestrator.serve.spool import Spool
+from orchestrator.serve.uploads import save_data_url
+from tests.models import model
+
+
+def test_a_model_has_so_many_places_and_all_have_so_many():
+    lanes = Lanes(each=2, total=3)
+    with contextlib.ExitStack() as stack:
+        for name in ("a", "a", "b"):
+            stack.enter_context(lanes.place(name))
+        with pytest.raises(Refused, match="the server has") as full:
+            lanes.check("b")
+        assert full.value.status == 429
+        with pytest.raises(Refused, match="a has"):
+            lanes.check("a")
+    lanes.check("a")
+    assert not lanes.jobs
+
+
+def test_a_spool_is_read_while_it_is_written(tmp_path):
+    async def main():
+        spool = Spool(tmp_path / "spool")
+        assert spool.size == 0
+        read = asyncio.create_task(everything(spool))
+        late = asyncio.create_task(spool.begun())
+        await asyncio.sleep(0)
+        for part in (b"one ", b"two"):
+            spool.write(part)
+            await asyncio.sleep(0)
+        assert await late
+        again = asyncio.create_task(everything(spool))
+        spool.end()
+        assert await read == await again == b"one two"
+        assert await everything(Spool(tmp_path / "spool", ended=True)) == b"one two"
+
+    async def everything(spool):
+        return b"".join([part async for part in spool.read()])
+
+    asyncio.run(main())
+
+
+def test_an_empty_spool_ends(tmp_path):
+    async def main():
+        spool = Spool(tmp_path / "spool")
+        waiting = asyncio.create_task(spool.begun())
+        await asyncio.sleep(0)
+        spool.end()
+        assert not await waiting
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "pages"),
+    [(None, [0, 1, 2, 3]), ([2, 0], [2, 0]), ("0-1,3", [0, 1, 3]), (" 2 ", [2])],
+)
+def test_pages_are_counted_from_0(chosen, pages):
+    assert page_numbers(chosen, 4) == pages
+
+
+@pytest.mark.parametrize("chosen", [[4], [-1], "0-4", "a", "1-", "-", "0-99999999999"])
+def test_pages_that_are_not_there_are_refused(chosen):
+    with pytest.raises(Refused):
+        page_numbers(chosen, 4)
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("localhost:80", "localhost"),
+        ("[::1]:80", "::1"),
+        ("A.example", "a.example"),
+        ("1.2.3.4", "1.2.3.4"),
+    ],
+)
+def test_a_host_is_named_without_its_port(host, name):
+    assert host_name(host) == name
+
+
+def answered(headers, *, path="/v1/models", messages=(), **settings):
+    """Return the status that a guard answers with; 200 where the request went through."""
+    sent = []
+    given = iter(messages or [{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def app(scope, receive, send):
+        try:
+            while (await receive()).get("more_body"):
+                pass
+        except Refused as refused:
+            await refused.response()(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200})
+
+    async def receive():
+        one = next(given)
+        if one == "never":
+            await asyncio.sleep(60)
+        return one
+
+    async def send(message):
+        sent.append(message)
+
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": raw}
+    asyncio.run(Guard(app, ServeSettings(**settings))(scope, receive, send))
+    return sent[0]["status"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "settings", "status"),
+    [
+        ({"host": "127.0.0.1:1"}, {}, 200),
+        ({"host": "[::1]:1"}, {}, 200),
+        ({"host": "evil.example"}, {}, 421),
+        ({}, {}, 421),
+        ({"host": "box.lan:1"}, {"allow_hosts": ("box.lan",)}, 200),
+        ({"host": "localhost:1", "origin": "http://localhost:1"}, {}, 200),
+        ({"host": "localhost:1", "origin": "http://localhost:2"}, {}, 403),
+        ({"host": "localhost", "origin": "null"}, {}, 403),
+        ({"host": "localhost", "origin": "http://a.b"}, {"allow_origins": ("http://a.b",)}, 200),
+        ({"host": "localhost"}, {"token": "t"}, 401),
+        ({"host": "localhost", "authorization": "Bearer t"}, {"token": "t"}, 200),
+        ({"host": "localhost", "authorization": "bearer  t "}, {"token": "t"}, 200),
+        ({"host": "localhost", "authorization": "Bearer tt"}, {"token": "t"}, 401),
+        ({"host": "localhost", "content-length": "11"}, {"max_body": 10}, 413),
+    ],
+)
+def test_who_may_ask(headers, settings, status):
+    assert answered(headers, **settings) == status
+
+
+@pytest.mark.parametrize("path", security.OPEN_PATHS)
+def test_the_page_and_the_health_need_no_token(path):
+    assert answered({"host": "localhost"}, path=path, token="t") == 200
+
+
+def test_a_body_is_counted_whatever_its_header_says():
+    part = {"type": "http.request", "body": b"123456", "more_body": True}
+    assert answered({"host": "localhost"}, messages=[part, part], max_body=10) == 413
+
+
+def test_a_body_that_does_not_come_is_given_up(monkeypatch):
+    monkeypatch.setattr(security, "IDLE_SECONDS", 0.01)
+    assert answered({"host": "localhost"}, messages=["never"]) == 408
+
+
+@pytest.mark.parametrize(
+    ("url", "data", "suffix"),
+    [
+        ("data:image/png;base64,QUI=", b"AB", ".png"),
+        ("data:text/plain;charset=utf-8,AB", b"AB", ".txt"),
+        ("data:;base64,QUI=", b"AB", ""),
+        ("data:application/x-unknown;base64,QUI=", b"AB", ""),
+    ],
+)
+def test_a_data_url_becomes_a_file(tmp_path, url, data, suffix):
+    path = save_data_url(url, "image", tmp_path)
+    assert (path.read_bytes(), path.suffix, path.parent) == (data, suffix, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url", ["/etc/passwd", "http://a.example/b.png", "data:x", None, 3, "data:;base64,%%"]
+)
+def test_nothing_else_is_followed(tmp_path, url):
+    with pytest.raises(Refused):
+        save_data_url(url, "image", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_inputs_are_described_as_json_schema(tmp_path):
+    declared = model(tmp_path, "m").manifest
+    declared.inputs.clear()
+    declared.inputs.update(
+        image=Input(type="image", required=True, help="A picture"),
+        how=Input(type="choice", choices=("a", "b"), default="a"),
+        pages=Input(type="integer", list=True, minimum=0),
+    )
+    schema = input_schema(declared)
+    assert schema["required"] == ["image"]
+    assert schema["properties"]["image"] == {
+        "description": "A picture; a data: URL", "type": "string", "format": "uri",
+    }  # fmt: skip
+    assert schema["properties"]["how"]["enum"] == ["a", "b"]
+    assert schema["properties"]["pages"]["items"] == {"type": "integer", "minimum": 0}
+    assert "a path" in input_schema(declared, paths=True)["properties"]["image"]["description"]
+
+
+def message(method="tools/call", name="t", **meta):
+    keys = {f"{META}protocolVersion": MODERN, f"{META}clientCapabilities": {}, **meta}
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"name": name, "_meta": keys}}
+
+
+HEADERS = {"mcp-protocol-version": MODERN, "mcp-method": "tools/call", "mcp-name": "t"}
+
+
+def test_both_kinds_of_revisions_are_told_apart():
+    assert is_modern(message(), HEADERS)
+    assert not is_modern({"method": "initialize", "params": {}}, {})
+    assert not is_modern({"method": "tools/list"}, {"mcp-protocol-version": "2025-06-18"})
+    assert is_modern({"method": "tools/list"}, {"mcp-protocol-version": "2031-01-01"})
+    check_envelope(message(), HEADERS)
+    check_envelope(message(), None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "meta", "code"),
+    [
+        ({**HEADERS, "mcp-name": "other"}, {}, -32020),
+        ({**HEADERS, "mcp-method": "tools/list"}, {}, -32020),
+        ({}, {}, -32020),
+        (None, {f"{META}protocolVersion": "2031-01-01"}, -32022),
+        (None, {f"{META}protocolVersion": 3}, -32602),
+    ],
+)
+def test_an_envelope_that_is_wrong_is_an_error(headers, meta, code):
+    with pytest.raises(ProtocolError) as error:
+        check_envelope(message(**meta), headers)
+    assert error.value.code == code
+
+
+def test_a_tools_name_is_one_that_every_client_takes():
+    assert tool_name("qwen3-tts-1.7b") == "qwen3-tts-1_7b"
+
+
+def test_counters_are_printed_for_prometheus():
+    metrics = Metrics()
+    metrics.count("m", "done", 2.0, None)
+    text = metrics.text({"m": 1}, [("m", 7, 1024)])
+    assert 'mm_jobs_total{model="m",outcome="done"} 1' in text
+    assert 'mm_jobs_in_flight{model="m"} 1' in text
+    assert 'mm_worker_memory_bytes{model="m",pid="7"} 1024' in text

@@ -1,0 +1,81 @@
+"""Errors as answers to clients: statuses, OpenAI's object, and no path of the server."""
+
+import json
+
+import pytest
+
+from orchestrator.errors import (
+    Cancelled,
+    Crashed,
+    EnvironmentFailure,
+    JobFailed,
+    MemoryRefused,
+    Rejected,
+    SourceError,
+    TimedOut,
+    UsageError,
+)
+from orchestrator.serve.refusals import Refused, refused, without_paths
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UsageError("a"), 400),
+        (Rejected("a"), 400),
+        (SourceError("a"), 503),
+        (EnvironmentFailure("a"), 503),
+        (MemoryRefused("a"), 503),
+        (JobFailed("a"), 500),
+        (Crashed("a"), 502),
+        (TimedOut("a"), 504),
+        (Cancelled("a"), 499),
+    ],
+)
+def test_each_error_has_a_status(error, status):
+    assert refused(error).status == status
+
+
+def test_a_load_that_failed_says_when_it_is_tried_again():
+    error = JobFailed("no")
+    error.retry_after = 3.2
+    answer = refused(error).response()
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "4")
+
+
+def test_what_is_short_may_be_there_later():
+    assert refused(MemoryRefused("no")).response().headers["retry-after"]
+    assert "retry-after" not in refused(Rejected("no")).response().headers
+
+
+def test_inputs_are_named_and_paths_are_not():
+    error = Rejected("/home/me/jobs/1/upload-0.png is not an image", where="/home/me/x.yaml")
+    said = refused(error, [("/home/me/jobs/1/upload-0.png", "image")]).message
+    assert said == "input 'image' is not an image"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("/home/me/a/b.log says no", "b.log says no"),
+        ("see '/opt/x y.txt'", "see 'x y.txt'"),
+        ("read http://a.example/b/c", "read http://a.example/b/c"),
+        ("take image/png or a/b", "take image/png or a/b"),
+        ("at /x alone", "at /x alone"),
+    ],
+)
+def test_the_last_part_of_a_path_stands_for_it(text, shown):
+    assert without_paths(text) == shown
+
+
+def test_the_object_is_openais():
+    answer = Refused(401, "no", "invalid_token", headers={"WWW-Authenticate": "Bearer"}).response()
+    assert json.loads(answer.body) == {
+        "error": {
+            "message": "no",
+            "type": "authentication_error",
+            "param": None,
+            "code": "invalid_token",
+        }
+    }
+    assert answer.headers["www-authenticate"] == "Bearer"
