@@ -20,6 +20,7 @@ from orchestrator.cli.task_group import TaskGroup
 from orchestrator.cli.terminal import write_result
 from orchestrator.core.units import counted
 from orchestrator.errors import ItemsFailed, UsageError
+from orchestrator.jobs.sound_encoder import FORMATS, check_encoder
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
@@ -57,6 +58,11 @@ OPTIONS = (
         default=1,
         metavar="N",
         help="How many items run at once, each in a worker of its own.",
+    ),
+    click.Option(
+        ["--sound-format"],
+        type=click.Choice(["wav", *(suffix[1:] for suffix in FORMATS)]),
+        help="The format of files of sound.  [default: the model's, as a rule wav]",
     ),
     shared.RETRIES,
     *shared.JOB,
@@ -126,6 +132,9 @@ def _run(
             Session(workspace=context, **shared.session_arguments(options))
         )
         out = context.cwd / options["out"]
+        sound = f".{options['sound_format']}" if options["sound_format"] else ""
+        if sound in FORMATS:
+            check_encoder(f"--sound-format {sound[1:]}")
         refuse_input(out, named_files(manifest, given, context.cwd))
         more = collect(manifest, given, session.spool())
         pdfs = stack.enter_context(PdfRenderer())
@@ -152,6 +161,7 @@ def _run(
             discard=session.discard,
             workers=options["workers"],
             retries=options["retries"],
+            sound=sound,
         )
         progress = Progress()
         resumption = Resumption(lines, manifest, progress, mix=options["mix"])
