@@ -42,6 +42,9 @@ LIVE = {
 }
 """Options of a stream that cannot seek, for whichever container has them; microseconds."""
 
+RATES = range(4_000, 384_001)
+"""Frames a second that every encoder can take, or get by resampling."""
+
 LAYOUTS = {1: "mono", 2: "stereo"}
 
 _WIDTHS = {1: "u8", 2: "s16", 4: "s32"}
@@ -80,15 +83,16 @@ class SoundEncoder:
         samples: FFmpeg's name of the samples that are fed: `s16` is 16 bits, little-endian.
 
     Raises:
-        UsageError: When PyAV is not installed, or there are more channels.
+        UsageError: When PyAV is not installed, or there are more channels or another rate.
     """
 
     def __init__(
         self, stream: BinaryIO, suffix: str, rate: int, channels: int, samples: str = "s16"
     ) -> None:
         check_encoder(f"sound{suffix}")
-        if channels not in LAYOUTS:
-            raise UsageError(f"sound of {channels} channels goes into WAV files alone")
+        if channels not in LAYOUTS or rate not in RATES:
+            what = f"sound of {channels} channels at {rate} Hz goes into WAV files alone"
+            raise UsageError(what, fix="name it .wav")
         import av
 
         form = FORMATS[suffix]
@@ -103,17 +107,19 @@ class SoundEncoder:
         )
         if form.bit_rate:
             self._codec.bit_rate = form.bit_rate * channels
-        self._frame = lambda count: av.AudioFrame(samples, LAYOUTS[channels], count)
+        self._form = samples, LAYOUTS[channels]
         self._width = channels * {"u8": 1, "s16": 2, "s32": 4}[samples]
         self._rate = rate
         self._container.start_encoding()
 
     def feed(self, data: bytes | memoryview) -> None:
         """Encode what comes next: whole frames, the channels in turn."""
+        from av import AudioFrame
+
         view = memoryview(data).cast("B")
         for start in range(0, len(view), BLOCK * self._width):
             block = view[start : start + BLOCK * self._width]
-            frame = self._frame(len(block) // self._width)
+            frame = AudioFrame(*self._form, samples=len(block) // self._width)
             frame.sample_rate = self._rate
             frame.planes[0].update(block)
             self._container.mux(self._codec.encode(frame))
@@ -134,7 +140,7 @@ class _Written:
 def _rate(codec: str, rate: int) -> int:
     import av
 
-    known = av.Codec(codec, "w").audio_rates
+    known: list[int] | None = av.Codec(codec, "w").audio_rates
     if not known or rate in known:
         return rate
     return min((each for each in known if each >= rate), default=max(known))

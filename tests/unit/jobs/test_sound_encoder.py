@@ -53,7 +53,7 @@ def test_stereo_stays_stereo(suffix, tmp_path):
 
 
 def test_a_rate_that_no_encoder_takes_becomes_the_next_one(tmp_path):
-    for rate, then in ((11111, 12000), (192000, 48000)):
+    for rate, then in ((4000, 8000), (11111, 12000), (192000, 48000)):
         path = tone(rate=rate).save(tmp_path / "it.mp3")
         assert check(path.read_bytes(), ".mp3", 1.0)["rate"] == then
 
@@ -104,10 +104,13 @@ def test_a_wav_file_of_24_bits_is_refused(tmp_path):
         output_files.write_output(tmp_path / "out.mp3", Artifact(tmp_path / "it.wav"))
 
 
-def test_more_channels_than_two_go_into_wav_alone(tmp_path):
-    with pytest.raises(UsageError, match="sound of 3 channels goes into WAV files alone"):
-        tone(channels=3).save(tmp_path / "it.mp3")
-    assert not (tmp_path / "it.mp3").exists()
+@pytest.mark.parametrize(("channels", "rate"), [(3, 24000), (1, 100), (1, 1_000_000)])
+def test_what_no_encoder_takes_goes_into_wav_alone(channels, rate, tmp_path):
+    with pytest.raises(
+        UsageError, match=f"sound of {channels} channels at {rate} Hz goes into WAV"
+    ):
+        tone(0.1, rate, channels).save(tmp_path / "it.m4a")
+    assert not (tmp_path / "it.m4a").exists()
 
 
 def test_without_pyav_one_sentence_says_what_to_install(tmp_path, monkeypatch):
