@@ -85,7 +85,8 @@ def pull(context: Context, models: tuple[str, ...], *, update: bool, hub: str | 
     """
     for declared in [context.catalog.model(name) for name in models]:
         record = context.sources.pull(declared, update=update, hub=hub or "")
-        at = f", at {record.commit[:12]}" if record.commit else ""
+        of = f" of {record.hub}" if record.hub else ""
+        at = f", at {record.commit[:12]}{of}" if record.commit else ""
         context.say(f"{declared.name}: whole{at}")
 
 

@@ -135,16 +135,17 @@ def hugging_face(variables: Mapping[str, str]) -> Endpoint:
     return Endpoint(chosen or HUGGING_FACE, "HF_ENDPOINT" if chosen else "")
 
 
-def check_online(variables: Mapping[str, str], repo: str) -> None:
-    """Check that the user has not forbidden the network.
+def check_online(variables: Mapping[str, str], model: str) -> None:
+    """Check that the user has not forbidden the network, before a model is pulled.
 
     Raises:
         SourceError: When a variable forbids it.
     """
     for name in OFFLINE:
         if variables.get(name, "").upper() in ("1", "ON", "YES", "TRUE"):
-            raise HubFailure(
-                f"{name} forbids the network, and {repo} is not there yet", fix=f"unset {name}"
+            raise SourceError(
+                f"{name} forbids the network, and {model} is to be pulled",
+                fix=f"unset {name}, or use a directory that you have: mm model add {model} DIR",
             )
 
 

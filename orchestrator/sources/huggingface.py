@@ -23,7 +23,6 @@ from orchestrator.sources.hub import (
     HubFailure,
     Listing,
     RemoteFile,
-    check_online,
     hugging_face,
     wrong_bytes,
 )
@@ -164,7 +163,6 @@ class HuggingFace:
     @contextlib.contextmanager
     def _explained(self, repo: str, revision: str) -> Iterator[None]:
         """Turn what the library raises into a sentence."""
-        check_online(self._variables, repo)
         from huggingface_hub.errors import HfHubHTTPError
 
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchestrator.errors import ManifestError
 from orchestrator.sources.hub import HubFailure
 from orchestrator.sources.patchsets import load_patch_sets
 from orchestrator.system.home import read_record
@@ -24,12 +25,15 @@ def known_files(declared: Declared, commit: str) -> Mapping[str, str]:
     """Return the known SHA-256 of files at `commit`, by name: those of patch sets included.
 
     Raises:
-        ManifestError: When a patch set is missing or broken.
+        ManifestError: When that file or a patch set is broken, or a patch set is missing.
     """
-    listed = read_record(declared.lock.with_name(FILES), dict[str, dict[str, str]]) or {}
+    path = declared.lock.with_name(FILES)
+    listed = read_record(path, dict[str, dict[str, str]])
+    if listed is None and path.exists():
+        raise ManifestError("holds no hashes of files by commit", where=str(path))
     sets = [each.commits.get(commit, {}) for each in load_patch_sets(declared)]
     patched = {name: each.before for one in sets for name, each in one.items()}
-    return {**patched, **listed.get(commit, {})}
+    return {**patched, **(listed or {}).get(commit, {})}
 
 
 def check_known(known: Mapping[str, str], name: str, sha256: str, hub: str, commit: str) -> None:

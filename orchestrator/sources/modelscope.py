@@ -29,7 +29,6 @@ from orchestrator.sources.hub import (
     HubFailure,
     Listing,
     RemoteFile,
-    check_online,
     wrong_bytes,
 )
 from orchestrator.sources.model_files import git_blob_of, wanted
@@ -172,7 +171,6 @@ class ModelScope:
     @contextlib.contextmanager
     def _explained(self, repo: str) -> Iterator[None]:
         """Turn what the standard library raises into a sentence."""
-        check_online(self._variables, repo)
         try:
             yield
         except HTTPError as error:

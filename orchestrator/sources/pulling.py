@@ -10,7 +10,7 @@ from orchestrator.sources.hub import (
     MODELSCOPE,
     HubCache,
     HubFailure,
-    chosen_hub,
+    check_online,
     open_hub,
     other_ways,
 )
@@ -33,7 +33,7 @@ MARGIN = 256 << 20
 def pull_from_hub(
     declared: Declared,
     revision: str,
-    asked: str,
+    hub_name: str,
     variables: Mapping[str, str],
     reporter: Reporter,
 ) -> SourceRecord:
@@ -42,16 +42,16 @@ def pull_from_hub(
     Args:
         declared: The model.
         revision: What the manifest asks for, or the commit that it is known to stand for.
-        asked: The hub; empty for the one that the user's variables name.
+        hub_name: The hub.
         variables: The user's environment variables.
         reporter: Receives notes and progress.
 
     Raises:
-        UsageError: When there is no such hub.
         SourceError: When the files do not come, or are not what the hub lists, with the commands
             that bring them from elsewhere.
     """
-    hub = open_hub(chosen_hub(asked, variables), variables)
+    check_online(variables, declared.name)
+    hub = open_hub(hub_name, variables)
     try:
         return _pull(declared, hub, revision, HubCache(variables), reporter)
     except HubFailure as error:

@@ -206,7 +206,10 @@ class Sources:
             SourceError: When the files do not come, or are not what the hub lists.
             TimedOut, Cancelled: When the wait or the download is ended.
         """
+        from orchestrator.sources.hub import chosen_hub
+
         source = _source(declared)
+        hub = chosen_hub(hub, self._variables)
         self.home.prepare()
         lock = self.home.locks / f"source-{declared.name}.lock"
         what = "another mm, which fetches its files"
@@ -220,7 +223,7 @@ class Sources:
             revision = commit or revision
             record = SourceRecord(path="", files={})
             if source.repo:
-                with progress(self._reporter, declared.name, f"asking for {source.repo}"):
+                with progress(self._reporter, declared.name, f"asking {hub} for {source.repo}"):
                     # Imported here, as what it imports: few commands pull.
                     from orchestrator.sources.pulling import pull_from_hub
 

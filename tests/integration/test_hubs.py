@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import SourceError
+from orchestrator.errors import ManifestError, SourceError
 from orchestrator.sources.modelscope import ModelScope
 from orchestrator.sources.service import Sources
 from orchestrator.system.home import Home
@@ -94,6 +95,19 @@ def test_another_file_than_that_of_the_commit_is_refused(sources, tiny, from_hub
     with pytest.raises(SourceError, match=f"{from_hub} has another {name} than the commit 1111"):
         sources.pull(tiny, hub=from_hub)
     assert not sources.has_weights(tiny.manifest)
+
+
+def test_a_broken_list_of_hashes_is_not_passed_over(sources, tiny, hub):
+    know(tiny, FILES)
+    (tiny.env_directory / "files.json").write_text("[]")
+    with pytest.raises(ManifestError, match="holds no hashes of files by commit"):
+        sources.pull(tiny)
+
+
+def test_a_download_from_modelscope_is_removed_as_any_other(sources, tiny, hub):
+    record = sources.pull(tiny)
+    assert sources.remove("tiny", download=True) >= len(WEIGHTS)
+    assert not Path(record.path).exists()
 
 
 def test_what_one_hub_has_brought_another_does_not_fetch_again(sources, tiny, hub):
@@ -272,3 +286,13 @@ def test_the_commands(mm, hub, tmp_path, variables):
     pulled = mm("model", "pull", "tiny", "--from", "modelscope", *named, variables=variables)
     assert (pulled.code, pulled.out) == (0, "")
     assert hub.requests[0] == "GET /api/v1/models/owner/model/repo/files"
+    assert pulled.sentence.endswith(" of modelscope")
+    variables["MM_HUB"], variables["HF_HUB_OFFLINE"] = "modelscope", "1"
+    offline = mm("model", "pull", "tiny", *named, variables=variables)
+    assert (offline.code, offline.sentence) == (
+        4,
+        (
+            "mm: HF_HUB_OFFLINE forbids the network, and tiny is to be pulled; unset HF_HUB_OFFLINE, "
+            "or use a directory that you have: mm model add tiny DIR"
+        ),
+    )
