@@ -28,8 +28,9 @@ OPTIONS = (
         ["-o", "--out"],
         multiple=True,
         metavar="[NAME=]OUT",
-        help="Write an output to a file (the primary one, or NAME); - is standard output, which "
-        "gets text and sound while they are made.",
+        help="Write an output to a file (the primary one, or NAME); a name with .mp3, .m4a, .flac, "
+        ".ogg or .opus chooses that format for sound. - is standard output, which gets text and "
+        "sound while they are made.",
     ),
     shared.JSON,
     *shared.JOB,
