@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from orchestrator.engines.ray.node_weights import ensure_weights
 from orchestrator.errors import ManifestError, SourceError
 from orchestrator.sources.modelscope import ModelScope
 from orchestrator.sources.service import Sources
 from orchestrator.system.home import Home
+from orchestrator.workspace import Workspace
 from tests.hub import COMMITS, serving
 from tests.integration.test_sources import FILES, MANIFEST, WANTED, WEIGHTS, declared
 from tests.models import Notes
@@ -166,6 +170,17 @@ def test_a_branch_and_a_name_that_modelscope_has_otherwise(sources, tmp_path, hu
     unknown = declared(tmp_path, MANIFEST.replace("revision: main", "revision: v2"))
     with pytest.raises(SourceError, match="has no branch v2 of owner/model"):
         sources.pull(unknown)
+
+
+def test_a_node_asks_the_hub_that_the_files_are_from(sources, tiny, hub, variables, tmp_path):
+    record = sources.pull(tiny)
+    shutil.rmtree(variables["HF_HOME"])  # it is another machine's
+    del variables["MM_HUB"]
+    node = Workspace({**variables, "MM_HOME": str(tmp_path / "node")}, tmp_path)
+    asked = len(hub.requests)
+    ensure_weights(node, tiny, msgspec.json.encode(record), "")
+    assert node.sources.record("tiny").hub == "modelscope"
+    assert hub.requests[asked] == "GET /api/v1/models/owner/model/repo/files"
 
 
 LOGIN = (200, {"Content-Type": "text/html"}, b"<html>log in</html>")
