@@ -20,7 +20,6 @@ from orchestrator.cli.task_group import TaskGroup
 from orchestrator.cli.terminal import write_result
 from orchestrator.core.units import counted
 from orchestrator.errors import ItemsFailed, UsageError
-from orchestrator.jobs.sound_encoder import FORMATS, check_encoder
 
 if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
@@ -59,11 +58,7 @@ OPTIONS = (
         metavar="N",
         help="How many items run at once, each in a worker of its own.",
     ),
-    click.Option(
-        ["--sound-format"],
-        type=click.Choice(["wav", *(suffix[1:] for suffix in FORMATS)]),
-        help="The format of files of sound.  [default: the model's, as a rule wav]",
-    ),
+    shared.SOUND_FORMAT,
     shared.RETRIES,
     *shared.JOB,
     *shared.ENGINE,
@@ -132,9 +127,7 @@ def _run(
             Session(workspace=context, **shared.session_arguments(options))
         )
         out = context.cwd / options["out"]
-        sound = f".{options['sound_format']}" if options["sound_format"] else ""
-        if sound in FORMATS:
-            check_encoder(f"--sound-format {sound[1:]}")
+        sound = shared.sound_suffix(options["sound_format"])
         refuse_input(out, named_files(manifest, given, context.cwd))
         more = collect(manifest, given, session.spool())
         pdfs = stack.enter_context(PdfRenderer())

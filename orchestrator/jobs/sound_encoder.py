@@ -34,6 +34,9 @@ FORMATS = {
 }
 """By the suffix of the file."""
 
+SAME = {"fflags": "bitexact"}
+"""Options by which the same sound becomes the same bytes each time."""
+
 LIVE = {
     "movflags": "empty_moov+default_base_moof",
     "frag_duration": "500000",
@@ -64,8 +67,7 @@ def check_encoder(path: str) -> None:
         raise UsageError(
             "this format is encoded by PyAV, which is not installed",
             where=path,
-            fix="run: pip install 'mm-orchestrator[audio]'; or name the file "
-            f"{Path(path).stem}.wav",
+            fix="run: pip install 'mm-orchestrator[audio]'; or take .wav",
         )
 
 
@@ -100,7 +102,7 @@ class SoundEncoder:
             _Written(stream.write) if not stream.seekable() else stream,
             "w",
             format=form.container,
-            container_options={} if stream.seekable() else LIVE,
+            container_options=SAME | ({} if stream.seekable() else LIVE),
         )
         self._codec: Any = self._container.add_stream(
             form.codec, rate=_rate(form.codec, rate), layout=LAYOUTS[channels]

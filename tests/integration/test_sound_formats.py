@@ -43,11 +43,13 @@ HUMS = """
 PIPELINE = """\
 name: hum-words
 summary: Hum
-inputs: {text: {type: text, required: true}}
+inputs: {text: {type: text, required: true}, words: {type: text, list: true, default: [a, b]}}
 steps:
   - {id: hum, run: hums, with: {text: "${{ inputs.text }}"}}
+  - {id: each, run: hums, foreach: "${{ inputs.words }}", with: {text: "${{ item }}"}}
 outputs:
   audio: "${{ steps.hum.audio }}"
+  parts: "${{ steps.each.audio }}"
 """
 
 
@@ -105,8 +107,12 @@ def test_a_command_that_is_killed_leaves_what_was_there(workplace, manifests, tm
 
 
 def test_a_pipeline_and_a_batch(run, tmp_path):
-    done = run("pipeline", "run", "hum-words", "--text", "a b", "-o", "it.m4a")
-    assert done.code == 0, done
+    words = ["pipeline", "run", "hum-words", "--text", "a b", "-o", "it.m4a", "-o", "parts=parts"]
+    for _ in range(2):  # what a run has written itself does not stop the next one
+        done = run(*words, "--sound-format", "ogg")
+        assert done.code == 0, done
+    assert sorted(os.listdir(tmp_path / "parts")) == ["0001.ogg", "0002.ogg"]
+    assert seconds(tmp_path / "parts" / "0002.ogg") == pytest.approx(1.0, abs=0.1)
     assert seconds(tmp_path / "it.m4a") == pytest.approx(2.0, abs=0.2)
     (tmp_path / "words.txt").write_text("a")
     done = run("batch", "hums", "words.txt", "-o", "out.jsonl", "--sound-format", "flac")

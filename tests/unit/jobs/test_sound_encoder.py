@@ -44,6 +44,7 @@ def check(data, suffix, seconds, channels=1):
 def test_every_format_holds_the_sound_at_any_rate(suffix, rate, tmp_path):
     path = tone(rate=rate).save(tmp_path / f"it{suffix}")
     check(path.read_bytes(), suffix, 1.0)
+    assert tone(rate=rate).save(tmp_path / f"again{suffix}").read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -119,7 +120,7 @@ def test_without_pyav_one_sentence_says_what_to_install(tmp_path, monkeypatch):
         tone().save(tmp_path / "it.mp3")
     assert str(caught.value) == (
         "sound.mp3: this format is encoded by PyAV, which is not installed; "
-        "run: pip install 'mm-orchestrator[audio]'; or name the file sound.wav"
+        "run: pip install 'mm-orchestrator[audio]'; or take .wav"
     )
     assert tone().save(tmp_path / "it.wav").read_bytes()[:4] == b"RIFF"
 
