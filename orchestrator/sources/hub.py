@@ -125,8 +125,9 @@ def other_ways(model: str, hub: str, variables: Mapping[str, str]) -> str:
     mirror = HUGGING_FACE_MIRROR if public else HUGGING_FACE
     pull = f"mm model pull {model}"
     other = f"{pull} --from {HUGGINGFACE if hub == MODELSCOPE else MODELSCOPE}"
-    ways = [other] if hub == MODELSCOPE else [f"HF_ENDPOINT={mirror} {pull}", other]
-    return f"other ways: {'; '.join(ways)}; mm model add {model} DIR"
+    asks_mirror = hub == HUGGINGFACE and not variables.get(VARIABLE)
+    mirrored = f"HF_ENDPOINT={mirror} {pull}{'' if asks_mirror else f' --from {HUGGINGFACE}'}"
+    return f"other ways: {mirrored}; {other}; mm model add {model} DIR"
 
 
 def hugging_face(variables: Mapping[str, str]) -> Endpoint:

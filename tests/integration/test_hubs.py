@@ -210,7 +210,8 @@ def test_what_modelscope_refuses_ends_with_the_commands_that_help(sources, tiny,
         sources.pull(tiny)
     assert f"{hub.url} (MODELSCOPE_DOMAIN) {said}" in str(caught.value)
     assert caught.value.fix.endswith(
-        "other ways: mm model pull tiny --from huggingface; mm model add tiny DIR"
+        "other ways: HF_ENDPOINT=https://huggingface.co mm model pull tiny --from huggingface; "
+        "mm model pull tiny --from huggingface; mm model add tiny DIR"
     )
 
 
@@ -223,10 +224,13 @@ MIRROR_SAYS = {
 
 
 @pytest.mark.parametrize("case", MIRROR_SAYS)
-def test_a_mirror_that_answers_wrongly_is_named_with_its_setting(sources, tiny, hub, case):
+def test_a_mirror_that_answers_wrongly_is_named_with_its_setting(
+    sources, tiny, hub, variables, case
+):
     hub.says, said = MIRROR_SAYS[case]
+    del variables["MM_HUB"]
     with pytest.raises(SourceError) as caught:
-        sources.pull(tiny, hub="huggingface")
+        sources.pull(tiny)
     assert f"{hub.url} (HF_ENDPOINT) {said}" in str(caught.value)
     assert caught.value.fix.endswith(
         "other ways: HF_ENDPOINT=https://huggingface.co mm model pull tiny; "
