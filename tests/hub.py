@@ -1,4 +1,7 @@
-"""A hub of models on loopback: the few endpoints that huggingface_hub uses, and ways to fail."""
+"""Hubs of models on loopback, and ways to fail.
+
+One server answers as Hugging Face, as far as huggingface_hub asks it, and as ModelScope.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COMMITS = {"main": "1" * 40, "older": "2" * 40}
+MODELSCOPE = "/api/v1/models/owner/model"
 LARGE = 100
 """From this size on a file is stored by its SHA-256, as the hub has it for weights."""
 
@@ -31,6 +35,10 @@ class LoopbackHub:
         refuse_later: What `refuse` becomes when a connection was cut.
         refuse: A status and an `X-Error-Code` to answer everything with.
         corrupt: Names of files of which other bytes are sent than are listed.
+        says: A status, headers and a body to answer everything with, as what is no hub does.
+        ranges: Whether a part of a file is sent where one is asked for.
+        short: How many bytes each large file has too few, without a word of it.
+        silent: Whether nothing is answered at all.
         requests: Method and path of what was asked for, with the range where there was one.
         tokens: The authorizations that were sent.
     """
@@ -41,19 +49,24 @@ class LoopbackHub:
     refuse: tuple[int, str] | None = None
     refuse_later: tuple[int, str] | None = None
     corrupt: set[str] = field(default_factory=set)
+    says: tuple[int, dict[str, str], bytes] | None = None
+    ranges: bool = True
+    short: int = 0
+    silent: threading.Event | None = None
     requests: list[str] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
     url: str = ""
 
     def downloads(self) -> list[str]:
         """Return the files that were sent, in order."""
-        return [each for each in self.requests if each.startswith("GET /owner")]
+        files = ("GET /owner", f"GET {MODELSCOPE}/repo ")
+        return [each for each in self.requests if f"{each} ".startswith(files)]
 
 
 @contextlib.contextmanager
 def serving(files: dict[str, bytes]) -> Iterator[LoopbackHub]:
-    """Serve a hub whose branch `main` has `files`."""
-    hub = LoopbackHub({COMMITS["main"]: files})
+    """Serve a hub whose branch `main`, at ModelScope `master`, has `files`."""
+    hub = LoopbackHub({COMMITS["main"]: files, "master": files})
     handler = type("Handler", (_Handler,), {"hub": hub})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
@@ -63,6 +76,8 @@ def serving(files: dict[str, bytes]) -> Iterator[LoopbackHub]:
         try:
             yield hub
         finally:
+            if hub.silent:
+                hub.silent.set()
             server.shutdown()
             thread.join()
 
@@ -86,8 +101,16 @@ class _Handler(BaseHTTPRequestHandler):
         hub.requests.append(f"{self.command} {path} {span}".strip())
         if token := self.headers.get("Authorization"):
             hub.tokens.add(token)
-        if hub.refuse:
+        if hub.silent:
+            hub.silent.wait()
+        if hub.says:
+            self._send(*hub.says)
+        elif hub.refuse:
             self._refuse(*hub.refuse)
+        elif path == f"{MODELSCOPE}/repo/files":
+            self._list_modelscope()
+        elif path == f"{MODELSCOPE}/repo":
+            self._file(self._query("Revision"), self._query("FilePath"), span, head=head)
         elif path.startswith("/api/models/owner/model/revision/"):
             self._list(path.rpartition("/")[2])
         elif path.startswith("/owner/model/resolve/"):
@@ -120,11 +143,28 @@ class _Handler(BaseHTTPRequestHandler):
                 entry["lfs"] = {"sha256": sha256, "size": len(data), "pointerSize": 130}
             siblings.append(entry)
         body = json.dumps({"id": "owner/model", "sha": commit, "siblings": siblings}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        self._send(200, {"Content-Type": "application/json"}, body)
+
+    def _list_modelscope(self) -> None:
+        """Answer as ModelScope does: an unknown branch has a list that is null."""
+        files = self.hub.files.get(self._query("Revision"))
+        listed = None if files is None else [{"Path": "sub", "Type": "tree", "Size": 0}]
+        for name, data in (files or {}).items():
+            sha256 = hashlib.sha256(data).hexdigest()
+            listed += [{"Path": name, "Type": "blob", "Size": len(data), "Sha256": sha256}]  # type: ignore[operator]
+        body = json.dumps({"Code": 200, "Data": {"Files": listed}, "Success": True}).encode()
+        self._send(200, {"Content-Type": "application/json"}, body)
+
+    def _query(self, name: str) -> str:
+        return parse_qs(urlsplit(self.path).query)[name][0]
+
+    def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def _file(self, commit: str, name: str, span: str, *, head: bool) -> None:
         data = self.hub.files.get(commit, {}).get(name)
@@ -133,10 +173,13 @@ class _Handler(BaseHTTPRequestHandler):
             return
         large = len(data) >= LARGE
         etag = hashlib.sha256(data).hexdigest() if large else _git_blob(data)
+        span = span if self.hub.ranges else ""
         start = int(span.removeprefix("bytes=").partition("-")[0]) if span else 0
         body = data[start:]
         if name in self.hub.corrupt:
             body = bytes(len(body))
+        if self.hub.short and large:
+            body = body[: max(0, len(body) - self.hub.short)]
         self.send_response(206 if span else 200)
         self.send_header("ETag", f'"{etag}"')
         self.send_header("X-Repo-Commit", commit)

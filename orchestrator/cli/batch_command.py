@@ -58,6 +58,7 @@ OPTIONS = (
         metavar="N",
         help="How many items run at once, each in a worker of its own.",
     ),
+    shared.SOUND_FORMAT,
     shared.RETRIES,
     *shared.JOB,
     *shared.ENGINE,
@@ -126,6 +127,7 @@ def _run(
             Session(workspace=context, **shared.session_arguments(options))
         )
         out = context.cwd / options["out"]
+        sound = shared.sound_suffix(options["sound_format"])
         refuse_input(out, named_files(manifest, given, context.cwd))
         more = collect(manifest, given, session.spool())
         pdfs = stack.enter_context(PdfRenderer())
@@ -152,6 +154,7 @@ def _run(
             discard=session.discard,
             workers=options["workers"],
             retries=options["retries"],
+            sound=sound,
         )
         progress = Progress()
         resumption = Resumption(lines, manifest, progress, mix=options["mix"])

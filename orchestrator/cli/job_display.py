@@ -6,10 +6,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestrator.catalog import Declared
     from orchestrator.cli.context import Context
     from orchestrator.cli.progress import TerminalReporter
-    from orchestrator.cli.streaming import Stream
+    from orchestrator.cli.streaming import SoundFile, Stream
     from orchestrator.jobs.job import Event
     from orchestrator.session import Session
 
@@ -25,6 +27,7 @@ class JobDisplay:
 
     Attributes:
         stream: Where the chunks of one output go while the job runs, if anywhere.
+        files: Where those of others go.
         chunks: The other chunks: pairs of an output's name and a part of it.
     """
 
@@ -34,6 +37,7 @@ class JobDisplay:
         self._model = declared.manifest.name
         self._session = session
         self.stream: Stream | None = None
+        self.files: Mapping[str, SoundFile] = {}
         self.chunks: list[tuple[str, Any]] = []
 
     def on_event(self, event: Event) -> None:
@@ -63,6 +67,8 @@ class JobDisplay:
     def _on_chunk(self, output: str, value: Any) -> None:
         if self.stream is None or self.stream.name != output:
             self.chunks.append((output, value))
+            if output in self.files:
+                self.files[output].chunk(value)
             return
         if not self.stream.began and sys.stdout.isatty():
             self.close()  # a bar and text would mix

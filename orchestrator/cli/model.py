@@ -11,6 +11,7 @@ import click
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.group import Group
 from orchestrator.cli.path_type import GivenPath
+from orchestrator.sources.hub import HUBS
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
@@ -68,16 +69,24 @@ def show(context: Context, model: str) -> None:
 @command.command("pull")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @click.option("--update", is_flag=True, help="Resolve a branch again.")
+@click.option(
+    "--from",
+    "hub",
+    type=click.Choice(HUBS),
+    help="The hub to ask.  [default: MM_HUB, else huggingface]",
+)
 @pass_context
-def pull(context: Context, models: tuple[str, ...], *, update: bool) -> None:
-    """Download the weights of each MODEL, pinned to a commit, into the hub's own cache.
+def pull(context: Context, models: tuple[str, ...], *, update: bool, hub: str | None) -> None:
+    """Download the weights of each MODEL, from either hub into the cache of Hugging Face.
 
     Files that are there are not fetched again; an interrupted download continues.
-    HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN and proxies are honoured.
+    HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, MODELSCOPE_DOMAIN, MODELSCOPE_API_TOKEN and
+    proxies are honoured.
     """
     for declared in [context.catalog.model(name) for name in models]:
-        record = context.sources.pull(declared, update=update)
-        at = f", at {record.commit[:12]}" if record.commit else ""
+        record = context.sources.pull(declared, update=update, hub=hub or "")
+        of = f" of {record.hub}" if record.hub else ""
+        at = f", at {record.commit[:12]}{of}" if record.commit else ""
         context.say(f"{declared.name}: whole{at}")
 
 

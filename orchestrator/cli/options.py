@@ -9,6 +9,7 @@ import click
 
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.errors import UsageError
+from orchestrator.jobs.sound_encoder import FORMATS, check_encoder
 
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object.")
 
@@ -61,6 +62,12 @@ RETRIES = click.Option(
     help="Try a job that failed N more times.",
 )
 
+SOUND_FORMAT = click.Option(
+    ["--sound-format"],
+    type=click.Choice([suffix[1:] for suffix in FORMATS]),
+    help="The format of files of sound that mm names.  [default: the model's, as a rule wav]",
+)
+
 ENGINE = (
     click.Option(
         ["--engine"],
@@ -100,6 +107,18 @@ def keep_alive_seconds(given: str | None, variables: Mapping[str, str]) -> float
         return parse_duration(text)
     except ValueError as error:
         raise UsageError(str(error), where=name) from error
+
+
+def sound_suffix(given: str | None) -> str:
+    """Return the suffix of --sound-format; empty where it is not given.
+
+    Raises:
+        UsageError: When this format cannot be written here.
+    """
+    suffix = f".{given}" if given else ""
+    if suffix:
+        check_encoder(f"--sound-format {given}")
+    return suffix
 
 
 def session_arguments(options: dict[str, Any]) -> dict[str, Any]:

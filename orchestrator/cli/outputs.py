@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,24 @@ from orchestrator.core.paths import given_path
 from orchestrator.core.refusals import remedy
 from orchestrator.errors import UsageError
 from orchestrator.jobs.input_files import named_files, refuse_input
-from orchestrator.jobs.output_files import BINARY_TYPES, is_binary, pieces, write_output
+from orchestrator.jobs.output_files import (
+    BINARY_TYPES,
+    is_binary,
+    is_sound,
+    media_type,
+    pieces,
+    suffix_of,
+    write_output,
+    write_stream,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from orchestrator.core.manifest import Takes
 
 STANDARD_OUTPUT = "-"
-AUDIO_SUFFIXES = ("", ".wav", ".wave")
+WAV_SUFFIXES = ("", ".wav", ".wave")
 
 
 def parse_places(words: Sequence[str], names: Container[str], primary: str) -> dict[str, str]:
@@ -101,10 +111,26 @@ def check_place(name: str, kind: str, path: str, *, as_json: bool, many: bool = 
         if many and kind in BINARY_TYPES:
             what = f"a list of {kind} does not fit into JSON"
             raise UsageError(what, where=path, fix="name a directory")
-        if kind == "audio" and Path(path).suffix.lower() not in AUDIO_SUFFIXES:
-            fix = f"name it {Path(path).stem}.wav"
-            raise UsageError("sound is written as WAV", where=path, fix=fix)
+        if kind == "audio":
+            check_sound(path)
         check_writable(path)
+
+
+def check_sound(path: str) -> None:
+    """Check that sound can be written in the format that a path names.
+
+    Raises:
+        UsageError: When it cannot.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix in WAV_SUFFIXES:
+        return
+    from orchestrator.jobs.sound_encoder import FORMATS, check_encoder
+
+    if suffix not in FORMATS:
+        what = f"sound is written as .wav, {', '.join(FORMATS)}"
+        raise UsageError(what, where=path, fix=f"name it {Path(path).stem}.wav")
+    check_encoder(path)
 
 
 def is_json(place: str) -> bool:
@@ -154,7 +180,10 @@ def described(value: Any, place: str | None) -> Any:
     """Return an output as `--json` shows it: the value, or where its file is; null for nowhere."""
     if not is_binary(value):
         return value
-    return {"path": place, "media_type": getattr(value, "media_type", "application/x-npy")}
+    kind = getattr(value, "media_type", "application/x-npy")
+    if place and is_sound(value):
+        kind = media_type(Path(place).suffix or suffix_of(value))
+    return {"path": place, "media_type": kind}
 
 
 def print_output(value: Any) -> None:
@@ -175,14 +204,24 @@ def write_file(path: str, value: Any, *, ours: bool = False) -> None:
         UsageError: When it cannot be written.
     """
     target = Path(path)
-    try:
+    with writing(path):
         if target.exists() and not stat.S_ISREG(target.stat().st_mode):
             with target.open("wb") as stream:
-                for piece in pieces(value):
-                    stream.write(piece)
+                write_stream(stream, value, target.suffix)
             return
         # A link stays a link: what it points to is replaced.
         write_output(target.resolve(), value, ours=ours)
+
+
+@contextmanager
+def writing(path: str) -> Iterator[None]:
+    """Raise what the system refuses when a place of `-o` is written, as a sentence.
+
+    Raises:
+        UsageError: When it cannot be written.
+    """
+    try:
+        yield
     except OSError as error:
         raise UsageError(
             f"cannot be written ({error.strerror})",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +18,7 @@ from orchestrator.errors import Crashed, EnvironmentFailure, JobFailed, MMError,
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
-    from orchestrator.cli.streaming import Stream
+    from orchestrator.cli.job_display import JobDisplay
     from orchestrator.core.manifest import Manifest
     from orchestrator.jobs.results import Result
     from orchestrator.workspace import ChosenModel
@@ -27,8 +28,9 @@ OPTIONS = (
         ["-o", "--out"],
         multiple=True,
         metavar="[NAME=]OUT",
-        help="Write an output to a file (the primary one, or NAME); - is standard output, which "
-        "gets text and sound while they are made.",
+        help="Write an output to a file (the primary one, or NAME); a name with .mp3, .m4a, .flac, "
+        ".ogg or .opus chooses that format for sound. - is standard output, which gets text and "
+        "sound while they are made.",
     ),
     shared.JSON,
     *shared.JOB,
@@ -150,7 +152,7 @@ def _execute(
     from orchestrator.cli.interrupts import interrupts
     from orchestrator.cli.job_display import JobDisplay
     from orchestrator.cli.outputs import printed_output
-    from orchestrator.cli.streaming import Stream, should_stream
+    from orchestrator.cli.streaming import Stream, should_stream, sound_files
     from orchestrator.engines import kept_engine
     from orchestrator.jobs.job import Job
     from orchestrator.session import Session
@@ -160,6 +162,7 @@ def _execute(
     with (
         Session(workspace=context, engine=kept_engine) as session,
         interrupts() as cancellation,
+        ExitStack() as dropped,
     ):
         display = JobDisplay(context, declared, session)
         printed = printed_output(places)
@@ -167,6 +170,11 @@ def _execute(
         may_stream = printed and not options["retries"]
         if may_stream and should_stream(manifest.outputs[printed].type, options["out"]):
             display.stream = Stream(printed, write_result, cancellation.request)
+        sounds = {n: p for n, p in places.items() if manifest.outputs[n].type == "audio"}
+        if not options["retries"]:
+            display.files = sound_files({n: context.cwd / p for n, p in sounds.items()})
+            for file in display.files.values():
+                dropped.callback(file.drop)
         job = Job(
             manifest.name,
             collect(manifest, given, session.spool()),
@@ -191,7 +199,7 @@ def _execute(
             raise
         finally:
             display.close()
-        _deliver(context, result, places, display.stream, options)
+        _deliver(context, result, places, display, options)
 
 
 def _save_partial(
@@ -211,7 +219,7 @@ def _deliver(
     context: Context,
     result: Result,
     places: dict[str, str],
-    stream: Stream | None,
+    display: JobDisplay,
     options: dict[str, Any],
 ) -> None:
     """Write what a job returned: its outputs, its receipt, one JSON object."""
@@ -222,9 +230,11 @@ def _deliver(
     for name, path in places.items():
         if name not in result:
             context.say(f"{result.model} gave no {name!r} this time")
+        elif name in display.files and display.files[name].began:
+            display.files[name].end(result[name])
         elif path != outputs.STANDARD_OUTPUT:
             outputs.write_file(path, result[name], ours=True)
-    printed = outputs.printed_output(places)
+    printed, stream = outputs.printed_output(places), display.stream
     if printed in result:
         if stream is not None and stream.began:
             stream.end(result[printed])

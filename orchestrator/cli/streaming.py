@@ -1,7 +1,8 @@
-"""`mm run … -o -`: an output on standard output while the model makes it.
+"""An output while the model makes it: on standard output, or encoded into a file.
 
-Text is written as it is, sound as a WAV whose header leaves the length open, as other tools write
-it to a pipe. What a model streams is the beginning of what it returns; the rest follows at the end.
+Standard output gets text as it is, and sound as a WAV whose header leaves the length open, as other
+tools write it to a pipe. What a model streams is the beginning of what it returns; the rest follows
+at the end.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ import os
 import stat
 import struct
 import sys
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.cli.outputs import writing
 from orchestrator.errors import OutputError
 from orchestrator.jobs.results import Audio
-from orchestrator.system.home import text_bytes
+from orchestrator.jobs.sound_encoder import FORMATS, SoundEncoder
+from orchestrator.system.home import replacing, text_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 
 STREAMED = frozenset({"text", "audio"})
@@ -46,6 +51,19 @@ def should_stream(kind: str, words: Sequence[str]) -> bool:
         return False
 
 
+def sound_files(places: Mapping[str, Path]) -> dict[str, SoundFile]:
+    """Return the streams of the outputs that are encoded as they are made, by output.
+
+    Args:
+        places: Where outputs go; a pipe or a device gets the whole at the end.
+    """
+    return {
+        name: SoundFile(name, path)
+        for name, path in places.items()
+        if path.suffix.lower() in FORMATS and (path.is_file() or not path.exists())
+    }
+
+
 class Stream:
     """Writes the chunks of one output, and what is left at the end.
 
@@ -63,7 +81,7 @@ class Stream:
         self.broken = False
         self._write_out = write
         self._on_broken = on_broken
-        self._parts: list[Any] = []
+        self.parts: list[Any] = []
 
     def chunk(self, value: Any) -> None:
         """Write a chunk.
@@ -72,11 +90,11 @@ class Stream:
             OutputError: When its rate or shape is not that of the chunks before it.
         """
         if not self.began and isinstance(value, Audio):
-            self._write(open_header(value))
-        elif self.began and isinstance(value, Audio) and _form(value) != _form(self._parts[0]):
+            self._begin(value)
+        elif self.began and isinstance(value, Audio) and _form(value) != _form(self.parts[0]):
             raise OutputError(f"the chunks of {self.name!r} are not of one rate and shape")
         self.began = True
-        self._parts.append(value)
+        self.parts.append(value)
         self._write(value.pcm() if isinstance(value, Audio) else text_bytes(str(value)))
 
     def end(self, whole: Any) -> None:
@@ -86,18 +104,21 @@ class Stream:
             OutputError: When what was streamed is not its beginning.
         """
         if isinstance(whole, Audio):
-            sent = Audio.joined(self._parts).raw
-            begins = _form(self._parts[0]) == _form(whole)
+            sent = Audio.joined(self.parts).raw
+            begins = _form(self.parts[0]) == _form(whole)
             rest = whole.after(sent.shape[0]).pcm() if begins else b""
             begins = begins and whole.raw.data[: len(sent.data)] == sent.data
         else:
-            streamed = "".join(self._parts)
+            streamed = "".join(self.parts)
             begins = str(whole).startswith(streamed)
             end = "" if str(whole).endswith("\n") else "\n"
             rest = text_bytes(f"{str(whole)[len(streamed) :]}{end}")
         if not begins:
             raise OutputError(f"what was streamed of {self.name!r} is not how it begins")
         self._write(rest)
+
+    def _begin(self, audio: Audio) -> None:
+        self._write(open_header(audio))
 
     def _write(self, data: bytes) -> None:
         if self.broken:
@@ -107,6 +128,52 @@ class Stream:
         except BrokenPipeError:
             self.broken = True
             self._on_broken()
+
+
+class SoundFile(Stream):
+    """Encodes sound into a file while it is made; its place gets it whole or not at all.
+
+    Args:
+        name: The output.
+        path: The place, with the suffix of a format that is encoded.
+    """
+
+    def __init__(self, name: str, path: Path) -> None:
+        super().__init__(name, lambda _: None, lambda: None)
+        self._path = path
+        self._file = ExitStack()
+
+    def end(self, whole: Any) -> None:
+        """Encode what was not streamed, and put the file into its place.
+
+        Raises:
+            OutputError: When what was streamed is not its beginning.
+            UsageError: When it cannot be written.
+        """
+        super().end(whole)
+        with writing(str(self._path)):
+            self._encoder.close()
+            self._file.close()
+
+    def drop(self) -> None:
+        """Remove the file, unless it is in its place."""
+        with suppress(_Dropped), self._file:
+            raise _Dropped
+
+    def _begin(self, audio: Audio) -> None:
+        with writing(str(self._path)):
+            temporary = self._file.enter_context(replacing(self._path.resolve(), mode=None))
+            stream = self._file.enter_context(temporary.open("wb"))
+        suffix = self._path.suffix.lower()
+        self._encoder = SoundEncoder(stream, suffix, audio.rate, audio.channels)
+
+    def _write(self, data: bytes) -> None:
+        with writing(str(self._path)):
+            self._encoder.feed(data)
+
+
+class _Dropped(Exception):
+    """The job ended without the output."""
 
 
 def _form(audio: Audio) -> tuple[Any, ...]:

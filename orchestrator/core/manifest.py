@@ -137,6 +137,8 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     repo: str = ""
     """The repository of the weights: owner/name."""
+    modelscope: str = ""
+    """The same repository at ModelScope, where it has another name there: owner/name."""
     revision: str = ""
     """The commit to use. A branch is resolved at the first download and recorded."""
     archives: tuple[Archive, ...] = ()

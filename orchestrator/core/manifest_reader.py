@@ -138,7 +138,7 @@ def _source(source: Source) -> Iterator[Problem]:
     if source.repo or not source.archives:
         yield from _repository(source)
     else:
-        for key in ("revision", "include"):
+        for key in ("revision", "include", "modelscope"):
             if getattr(source, key):
                 yield Problem((key,), "belongs to a repository, and there is none", "write repo")
         if not source.size:
@@ -155,8 +155,9 @@ def _source(source: Source) -> Iterator[Problem]:
 def _repository(source: Source) -> Iterator[Problem]:
     if not source.repo:
         yield Problem(("repo",), "this key is missing")
-    elif not _REPOSITORY.fullmatch(source.repo):
-        yield Problem(("repo",), f"{source.repo!r} is not a repository such as owner/name")
+    for key, repo in (("repo", source.repo), ("modelscope", source.modelscope)):
+        if repo and not _REPOSITORY.fullmatch(repo):
+            yield Problem((key,), f"{repo!r} is not a repository such as owner/name")
     if not source.revision:
         yield Problem(("revision",), "this key is missing")
     elif not _REVISION.fullmatch(source.revision):

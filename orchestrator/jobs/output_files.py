@@ -1,4 +1,4 @@
-"""Outputs as the bytes of files: text and JSON in UTF-8, sound as WAV, arrays as `.npy`.
+"""Outputs as the bytes of files: text and JSON in UTF-8, sound as its file is named, or as `.npy`.
 
 A file stays a file: whatever its size, it is copied without being read into memory.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orchestrator.core.manifest import PATH_TYPES
+from orchestrator.errors import UsageError
 from orchestrator.jobs.npy import npy_parts
 from orchestrator.jobs.results import MEDIA_TYPES, Artifact, Audio
 from orchestrator.system.copying import copy_file
@@ -55,9 +56,9 @@ def suffix_of(value: Any) -> str:
     return ".txt" if isinstance(value, str) else ".json"
 
 
-def media_type(value: Any) -> str:
-    """Return what a file of a binary output is."""
-    return MEDIA_TYPES.get(suffix_of(value), "application/octet-stream")
+def media_type(suffix: str) -> str:
+    """Return what a file with this suffix is."""
+    return MEDIA_TYPES.get(suffix.lower(), "application/octet-stream")
 
 
 def write_output(path: Path, value: Any, *, mode: int | None = None, ours: bool = False) -> None:
@@ -72,9 +73,49 @@ def write_output(path: Path, value: Any, *, mode: int | None = None, ours: bool 
     Raises:
         OSError: When it cannot be written.
     """
-    if isinstance(value, Artifact):
+    if isinstance(value, Artifact) and not _is_other_sound(value, path.suffix):
         copy_file(value.path, path, mode=mode, ours=ours)
         return
     with replacing(path, mode=mode) as temporary, temporary.open("wb") as stream:
-        for piece in pieces(value):
-            stream.write(piece)
+        write_stream(stream, value, path.suffix)
+
+
+def write_stream(stream: BinaryIO, value: Any, suffix: str) -> None:
+    """Write an output to a stream, sound in the format that the suffix names.
+
+    Raises:
+        OSError: When it cannot be written.
+        UsageError: When it cannot be had in that format.
+    """
+    if isinstance(value, Audio):
+        value.write_to(stream, suffix)
+    elif isinstance(value, Artifact) and _is_other_sound(value, suffix):
+        from orchestrator.jobs.sound_encoder import encode_wav
+
+        encode_wav(value.path, stream, suffix.lower())
+    else:
+        stream.writelines(pieces(value))
+
+
+def _is_other_sound(value: Artifact, suffix: str) -> bool:
+    """Return whether a file of sound is to be encoded for a place with this suffix.
+
+    Raises:
+        UsageError: When it is to be, and is encoded already in another way.
+    """
+    from orchestrator.jobs.sound_encoder import FORMATS
+
+    own = value.path.suffix.lower()
+    if suffix.lower() not in FORMATS or own == suffix.lower() or not is_sound(value):
+        return False
+    if own != ".wav":
+        raise UsageError(
+            f"the model gave a file of the kind {own}, and that is not converted",
+            fix=f"name it …{own}",
+        )
+    return True
+
+
+def is_sound(value: Any) -> bool:
+    """Return whether an output is sound, or a file of it."""
+    return isinstance(value, (Audio, Artifact)) and value.media_type.startswith("audio/")

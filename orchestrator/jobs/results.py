@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from msgspec.structs import replace
 
@@ -36,6 +36,7 @@ MEDIA_TYPES = {
     ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif",
     ".webp": "image/webp", ".tif": "image/tiff", ".tiff": "image/tiff", ".bmp": "image/bmp",
     ".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".ogg": "audio/ogg",
+    ".m4a": "audio/mp4", ".opus": "audio/ogg",
     ".pdf": "application/pdf", ".json": "application/json", ".txt": "text/plain",
     ".md": "text/markdown", ".zip": "application/zip", ".npy": "application/x-npy",
 }  # fmt: skip
@@ -235,10 +236,31 @@ class Audio:
         return stream.getvalue()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write it to `path` as a WAV file, whole or not at all, and return that path."""
+        """Write it to `path`, whole or not at all, and return that path.
+
+        The suffix names the format: .mp3, .m4a, .flac, .ogg or .opus; by every other, it is WAV.
+
+        Raises:
+            UsageError: When such a format cannot be written here.
+        """
         with replacing(Path(path), mode=None) as temporary, temporary.open("wb") as stream:
-            self._write(stream)
+            self.write_to(stream, Path(path).suffix)
         return Path(path)
+
+    def write_to(self, stream: BinaryIO, suffix: str) -> None:
+        """Write it to a stream in the format of a suffix, as `save` does.
+
+        Raises:
+            UsageError: As `save`.
+        """
+        from orchestrator.jobs.sound_encoder import FORMATS, SoundEncoder
+
+        if suffix.lower() not in FORMATS:
+            self._write(stream)
+            return
+        encoder = SoundEncoder(stream, suffix.lower(), self.rate, self.channels)
+        encoder.feed(self.pcm())
+        encoder.close()
 
     def _repr_html_(self) -> str:
         return _html(self)

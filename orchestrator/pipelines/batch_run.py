@@ -23,7 +23,7 @@ from orchestrator.core.canonical import digest_bytes, short
 from orchestrator.core.units import format_duration
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.jobs.in_flight import InFlightJobs
-from orchestrator.jobs.output_files import BINARY_TYPES, media_type, suffix_of
+from orchestrator.jobs.output_files import BINARY_TYPES, is_sound, media_type, suffix_of
 from orchestrator.pipelines.batch_sources import described_inputs, sources_of
 from orchestrator.pipelines.job_runner import JobRunner, ModelUnusable
 from orchestrator.pipelines.json_lines import FAILED, OK
@@ -91,6 +91,7 @@ class Batch:
         discard: Removes such a directory.
         workers: How many items run at once.
         retries: How often a job that failed is tried again.
+        sound: The suffix of files of sound; empty for that of what the model gives.
     """
 
     job: Job
@@ -100,6 +101,7 @@ class Batch:
     discard: Callable[[Path], None]
     workers: int = 1
     retries: int = 0
+    sound: str = ""
 
     def run(
         self,
@@ -263,9 +265,11 @@ class _BatchRun:
             if self.batch.manifest.outputs[name].type not in BINARY_TYPES:
                 shown[name] = value
             elif self.lines.files is not None:
-                file = f"{file_name(item)}.{name}{suffix_of(value)}"
-                path = self.lines.files.keep(file, value)
-                shown[name] = {"path": path, "media_type": media_type(value)}
+                suffix = suffix_of(value)
+                if self.batch.sound and is_sound(value):
+                    suffix = self.batch.sound
+                path = self.lines.files.keep(f"{file_name(item)}.{name}{suffix}", value)
+                shown[name] = {"path": path, "media_type": media_type(suffix)}
         return shown
 
 

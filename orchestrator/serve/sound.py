@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
-from orchestrator.serve.refusals import Refused
+from orchestrator.jobs.sound_encoder import SoundEncoder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,16 +42,6 @@ class Encoder(Protocol):
         """Return the last bytes."""
 
 
-class _Pcm:
-    """16-bit samples, as they are."""
-
-    def feed(self, audio: Audio) -> bytes:
-        return audio.pcm()
-
-    def end(self) -> bytes:
-        return b""
-
-
 class _Wav:
     """16-bit samples after the header of a file of unknown length."""
 
@@ -65,6 +55,72 @@ class _Wav:
 
     def end(self) -> bytes:
         return b""
+
+
+class _Pcm:
+    """16-bit samples of one channel at `PCM_RATE`."""
+
+    def __init__(self) -> None:
+        self._resampler: Any = None
+
+    def feed(self, audio: Audio) -> bytes:
+        if (audio.rate, audio.channels) == (PCM_RATE, 1):
+            return audio.pcm()
+        import av
+
+        if self._resampler is None:
+            self._resampler = av.AudioResampler("s16", "mono", PCM_RATE)
+        layout = "mono" if audio.channels == 1 else "stereo"
+        frame = av.AudioFrame("s16", layout, audio.raw.shape[0])
+        frame.sample_rate = audio.rate
+        frame.planes[0].update(audio.pcm())
+        return self._samples(self._resampler.resample(frame))
+
+    def end(self) -> bytes:
+        return self._samples(self._resampler.resample(None)) if self._resampler else b""
+
+    def _samples(self, frames: list[Any]) -> bytes:
+        return b"".join(bytes(frame.planes[0])[: frame.samples * 2] for frame in frames)
+
+
+class _Compressed:
+    """A file of a suffix, in a form that can be played while it comes."""
+
+    def __init__(self, suffix: str) -> None:
+        self._suffix = suffix
+        self._encoder: SoundEncoder | None = None
+        self._parts: list[bytes] = []
+
+    def feed(self, audio: Audio) -> bytes:
+        if self._encoder is None:
+            stream = cast("BinaryIO", _Parts(self._parts))
+            self._encoder = SoundEncoder(stream, self._suffix, audio.rate, audio.channels)
+        self._encoder.feed(audio.pcm())
+        return self._taken()
+
+    def end(self) -> bytes:
+        if self._encoder is not None:
+            self._encoder.close()
+        return self._taken()
+
+    def _taken(self) -> bytes:
+        data = b"".join(self._parts)
+        self._parts.clear()
+        return data
+
+
+class _Parts:
+    """What an encoder takes for a stream that cannot seek."""
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self._parts = parts
+
+    def write(self, data: bytes) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def seekable(self) -> bool:
+        return False
 
 
 def complete_wav(path: Path) -> None:
@@ -86,11 +142,7 @@ def wav_header(rate: int, channels: int, length: int) -> bytes:
 
 
 def encoder(kind: str) -> Encoder:
-    """Return what makes sound of a kind.
-
-    Raises:
-        Refused: When there is no such kind.
-    """
-    if kind not in MEDIA_TYPES:
-        raise Refused(400, f"response_format is one of {', '.join(MEDIA_TYPES)}", "bad_format")
-    return _Wav() if kind == "wav" else _Pcm()
+    """Return what makes sound of a kind, one of `MEDIA_TYPES`."""
+    if kind == "wav":
+        return _Wav()
+    return _Pcm() if kind == "pcm" else _Compressed(f".{kind}")

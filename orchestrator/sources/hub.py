@@ -1,31 +1,40 @@
-"""The hub of models, through huggingface_hub: what a repository holds, and its files, pinned.
+"""Hubs of models: what each of them offers, which is asked, and the user's cache of their files.
 
-The user's own settings hold: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, proxies. What the
-library raises is explained in plain words. It is imported here alone, when something is pulled.
+Every hub's files go into the user's own cache of Hugging Face, by their hashes: what one hub has
+brought, another does not fetch again, and what was broken off there goes on here.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from orchestrator.core.endpoints import HUB
-from orchestrator.core.paths import is_inside
-from orchestrator.core.refusals import refusal
-from orchestrator.errors import SourceError
-from orchestrator.sources.model_files import git_blob_of, wanted
-from orchestrator.system.hashing import sha256_of
+from orchestrator.core.endpoints import HUGGING_FACE, HUGGING_FACE_MIRROR
+from orchestrator.errors import SourceError, UsageError
 
-RESUMED = 10 << 20
-"""Bytes from which on a broken download is worth resuming: the library's own block."""
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+HUGGINGFACE = "huggingface"
+MODELSCOPE = "modelscope"
+HUBS = (HUGGINGFACE, MODELSCOPE)
+
+VARIABLE = "MM_HUB"
+"""The user's variable that names the hub."""
+
+LARGE = 10 << 20
+"""Bytes from which on Hugging Face stores a file by its SHA-256: a broken download is resumed."""
 
 PARTIAL = ".mm-partial"
+"""The suffix of a blob that is not whole yet."""
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+
+
+class HubFailure(SourceError):
+    """A hub does not give the files; another hub, a mirror or a directory may."""
 
 
 @dataclass(frozen=True)
@@ -37,44 +46,28 @@ class RemoteFile:
         size: Bytes.
         sha256: Its hash, where the hub stores it by that; else empty.
         blob: The name of its git blob, where it is stored by that; else empty.
+        revision: What it is asked for at, where that is not the commit; else empty.
     """
 
     name: str
     size: int
     sha256: str
-    blob: str
+    blob: str = ""
+    revision: str = ""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a repository holds at one commit."""
+    """What a repository holds at one commit, or at what stands for one in its hub."""
 
     commit: str
     files: tuple[RemoteFile, ...]
 
 
-class Hub:
-    """One endpoint, as the user's variables name it.
+class Hub(Protocol):
+    """A service that has repositories of models."""
 
-    Args:
-        variables: The user's environment variables.
-    """
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = variables
-        self._endpoint = variables.get("HF_ENDPOINT", "").rstrip("/") or HUB
-        self._token = variables.get("HF_TOKEN") or None
-
-    @property
-    def cache(self) -> Path:
-        """The user's own cache of the hub."""
-        get = self._variables.get
-        if chosen := get("HF_HUB_CACHE") or get("HUGGINGFACE_HUB_CACHE"):
-            return Path(chosen).expanduser()
-        if home := get("HF_HOME"):
-            return Path(home).expanduser() / "hub"
-        base = get("XDG_CACHE_HOME") or "~/.cache"
-        return Path(base).expanduser() / "huggingface" / "hub"
+    name: str
 
     def list(self, repo: str, revision: str, include: Sequence[str]) -> Listing:
         """Return the wanted files of `repo` at `revision`, a branch or a commit.
@@ -82,17 +75,6 @@ class Hub:
         Raises:
             SourceError: When the hub does not answer, or does not give them.
         """
-        with self._explained(repo, revision):
-            from huggingface_hub import HfApi
-
-            api = HfApi(endpoint=self._endpoint, token=self._token)
-            info = api.model_info(repo, revision=revision, files_metadata=True)
-        files = [_remote_file(each) for each in info.siblings or ()]
-        kept = tuple(each for each in files if wanted(each.name, include))
-        outside = [each.name for each in kept if not is_inside(each.name)]
-        if info.sha is None or outside:
-            raise SourceError(f"{repo} lists {outside or 'no commit'}, which is no model's")
-        return Listing(info.sha, kept)
 
     def fetch(
         self, repo: str, commit: str, file: RemoteFile, on_bytes: Callable[[int], None]
@@ -101,8 +83,8 @@ class Hub:
 
         Args:
             repo: The repository.
-            commit: The commit.
-            file: The file.
+            commit: The snapshot of the cache that gets it.
+            file: The file, as it was listed.
             on_bytes: Receives how many bytes are there more than before.
 
         Returns:
@@ -111,175 +93,156 @@ class Hub:
         Raises:
             SourceError: When it does not come, or is not the file that was listed.
         """
-        with self._explained(repo, commit):
-            from huggingface_hub import hf_hub_download
-            from huggingface_hub.utils import logging
 
-            # Its retries are no news for the user.
-            logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-            if file.size >= RESUMED:
-                self._fetch_blob(repo, commit, file.name, on_bytes)
-            path = hf_hub_download(
-                repo,
-                file.name,
-                revision=commit,
-                cache_dir=self.cache,
-                endpoint=self._endpoint,
-                token=self._token,
-            )
-        found = Path(path)
-        sha256 = sha256_of(found)
-        whole = found.stat().st_size == file.size and (
-            sha256 == file.sha256 if file.sha256 else git_blob_of(found) == file.blob
-        )
-        if not whole:
-            # It would be found again by the next pull, and every other program.
-            found.resolve().unlink(missing_ok=True)
-            found.unlink(missing_ok=True)
+
+def chosen_hub(asked: str, variables: Mapping[str, str]) -> str:
+    """Return the hub to ask: the one that is named, else the one of `MM_HUB`, else Hugging Face.
+
+    Raises:
+        UsageError: When `MM_HUB` names none.
+    """
+    name = asked or variables.get(VARIABLE) or HUGGINGFACE
+    if name not in HUBS:
+        raise UsageError(f"{name!r} is no hub", where=VARIABLE, fix=f"use {' or '.join(HUBS)}")
+    return name
+
+
+def open_hub(name: str, variables: Mapping[str, str]) -> Hub:
+    """Return the hub of that name, as the user's variables have it."""
+    # Imported here: one of them brings a large library.
+    if name == MODELSCOPE:
+        from orchestrator.sources.modelscope import ModelScope
+
+        return ModelScope(variables)
+    from orchestrator.sources.huggingface import HuggingFace
+
+    return HuggingFace(variables)
+
+
+def other_ways(model: str, hub: str, variables: Mapping[str, str]) -> str:
+    """Return the commands that may bring the files of a model where `hub` does not."""
+    public = hugging_face(variables).url == HUGGING_FACE
+    mirror = HUGGING_FACE_MIRROR if public else HUGGING_FACE
+    pull = f"mm model pull {model}"
+    other = f"{pull} --from {HUGGINGFACE if hub == MODELSCOPE else MODELSCOPE}"
+    asks_mirror = hub == HUGGINGFACE and not variables.get(VARIABLE)
+    mirrored = f"HF_ENDPOINT={mirror} {pull}{'' if asks_mirror else f' --from {HUGGINGFACE}'}"
+    return f"other ways: {mirrored}; {other}; mm model add {model} DIR"
+
+
+def hugging_face(variables: Mapping[str, str]) -> Endpoint:
+    """Return Hugging Face, or the mirror of it that `HF_ENDPOINT` names."""
+    chosen = variables.get("HF_ENDPOINT", "").rstrip("/")
+    return Endpoint(chosen or HUGGING_FACE, "HF_ENDPOINT" if chosen else "")
+
+
+def check_online(variables: Mapping[str, str], model: str) -> None:
+    """Check that the user has not forbidden the network, before a model is pulled.
+
+    Raises:
+        SourceError: When a variable forbids it.
+    """
+    for name in OFFLINE:
+        if variables.get(name, "").upper() in ("1", "ON", "YES", "TRUE"):
             raise SourceError(
-                "arrived with another hash than the hub lists, and was removed",
-                where=f"{repo}: {file.name}",
-                fix="pull it again; where it happens again, the mirror or the network is at fault",
+                f"{name} forbids the network, and {model} is to be pulled",
+                fix=f"unset {name}, or use a directory that you have: mm model add {model} DIR",
             )
-        return found, sha256
 
-    def _fetch_blob(
-        self, repo: str, commit: str, name: str, on_bytes: Callable[[int], None]
-    ) -> None:
-        """Bring the content of a large file into the cache, where it is not there.
 
-        huggingface_hub resumes within one call and begins anew in the next (2.4.0: each call has a
-        temporary file of its own). So the blob comes from a partial file that stays; the library
-        then finds it in its cache and only links to it.
+def wrong_bytes(repo: str, file: RemoteFile) -> SourceError:
+    """Return the error for a file that is not what was listed, and was removed."""
+    return HubFailure(
+        "arrived with another hash than the hub lists, and was removed",
+        where=f"{repo}: {file.name}",
+        fix="pull it again; where it happens again, the mirror or the network is at fault",
+    )
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a hub is asked, and the errors that name it.
+
+    Attributes:
+        url: Its address, without a `/` at its end.
+        variable: The user's variable that says so, or nothing.
+    """
+
+    url: str
+    variable: str
+
+    def __str__(self) -> str:
+        return f"{self.url} ({self.variable})" if self.variable else self.url
+
+    def no_hub(self, why: str, final: str = "") -> HubFailure:
+        """Return the error for a server that answers, and is no hub.
+
+        Args:
+            why: What it answered.
+            final: The URL that answered.
         """
-        from huggingface_hub import get_hf_file_metadata, hf_hub_url
-        from huggingface_hub.file_download import http_get, repo_folder_name
-        from huggingface_hub.utils import (  # type: ignore[attr-defined] # by name, not in __all__
-            build_hf_headers,
-            disable_progress_bars,
+        return HubFailure(
+            f"{self._redirect(final) or self} answers, but not as a hub of models ({why})",
+            fix="open that address in a browser: it may want a login, or be no mirror of models",
         )
 
-        disable_progress_bars()
-        url = hf_hub_url(repo, name, revision=commit, endpoint=self._endpoint)
-        metadata = get_hf_file_metadata(url, token=self._token, endpoint=self._endpoint)
-        if metadata.etag is None:
-            raise ValueError(f"the hub gives no hash of {name}")
-        blobs = self.cache / repo_folder_name(repo_id=repo, repo_type="model") / "blobs"
-        blob = blobs / metadata.etag
-        if blob.is_file():
-            on_bytes(blob.stat().st_size)
-            return
-        blobs.mkdir(parents=True, exist_ok=True)
-        headers = build_hf_headers(token=self._token)
-        if urlsplit(metadata.location).netloc != urlsplit(url).netloc:
-            headers.pop("authorization", None)  # the token is for the hub, not for its storage
-        partial = blobs / f"{metadata.etag}{PARTIAL}"
-        with partial.open("ab") as stream:
-            on_bytes(stream.tell())
-            while True:
-                there = stream.tell()
-                try:
-                    http_get(
-                        metadata.location,
-                        _CountedFile(stream, on_bytes),  # type: ignore[arg-type] # all it uses
-                        resume_size=there,
-                        headers=headers,
-                        expected_size=metadata.size,
-                    )
-                    break
-                except _transport_error():
-                    # Not every release resumes a broken connection itself. One that brought
-                    # something is worth another try.
-                    if stream.tell() <= there:
-                        raise
-        partial.replace(blob)
+    def unreachable(self, why: str, final: str | None, detail: str) -> HubFailure:
+        """Return the error for a hub that does not answer, or breaks off.
+
+        Args:
+            why: What happened, in a word.
+            final: The URL that was asked last.
+            detail: What the library beneath says.
+        """
+        place = self._redirect(final or "")
+        what = f"{place or self} could not be reached, or the connection broke ({why})"
+        return HubFailure(what, fix="run it again: it goes on where it stopped", detail=detail)
+
+    def answered(self, status: int, repo: str, final: str = "") -> HubFailure:
+        """Return the error for an answer with an error."""
+        what = f"{self._redirect(final) or self} answered {status} for {repo}"
+        fix = "wait a minute, and run it again" if status == 429 or status >= 500 else ""
+        return HubFailure(what, fix=fix, detail=f"HTTP {status}: {final}")
+
+    def _redirect(self, final: str) -> str:
+        """Return who was asked and to whom it led, if to another host."""
+        host = urlsplit(final).netloc
+        if host in ("", urlsplit(self.url).netloc):
+            return ""
+        return f"{self} redirects to {host}, which"
+
+
+class HubCache:
+    """The user's own cache of Hugging Face: content by its hash, and links to it by snapshot.
+
+    Args:
+        variables: The user's environment variables.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        get = variables.get
+        if chosen := get("HF_HUB_CACHE") or get("HUGGINGFACE_HUB_CACHE"):
+            path = Path(chosen)
+        elif home := get("HF_HOME"):
+            path = Path(home, "hub")
+        else:
+            path = Path(get("XDG_CACHE_HOME") or "~/.cache", "huggingface", "hub")
+        self.path = path.expanduser()
+
+    def folder(self, repo: str) -> Path:
+        """Return the directory of a repository."""
+        return self.path / f"models--{repo.replace('/', '--')}"
+
+    def blobs(self, repo: str) -> Path:
+        """Return the directory of the content of a repository's files."""
+        return self.folder(repo) / "blobs"
 
     def remove(self, commit: str) -> int:
         """Remove a snapshot, and the blobs that no other one uses, and return the bytes freed."""
         from huggingface_hub import scan_cache_dir
 
-        if not self.cache.is_dir():
+        if not self.path.is_dir():
             return 0
-        strategy = scan_cache_dir(self.cache).delete_revisions(commit)
+        strategy = scan_cache_dir(self.path).delete_revisions(commit)
         strategy.execute()
         return int(strategy.expected_freed_size)
-
-    @contextlib.contextmanager
-    def _explained(self, repo: str, revision: str) -> Iterator[None]:
-        """Turn what the library raises into a sentence."""
-        for name in OFFLINE:
-            if self._variables.get(name, "").upper() in ("1", "ON", "YES", "TRUE"):
-                raise SourceError(
-                    f"{name} forbids the network, and {repo} is not there yet",
-                    fix=f"unset {name}, or use a directory that you have: mm model add",
-                )
-        from huggingface_hub.errors import HfHubHTTPError
-
-        try:
-            yield
-        except (HfHubHTTPError, _transport_error(), OSError, ValueError) as error:
-            raise _explain(error, repo, revision, self._endpoint) from error
-
-
-def _explain(error: Exception, repo: str, revision: str, hub: str) -> SourceError:
-    from huggingface_hub import errors
-
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    detail, fix = str(error), ""
-    if isinstance(error, errors.GatedRepoError):
-        what = f"{repo} is gated: its owner asks you to accept the terms first"
-        fix = "accept them on the repository's page, and set HF_TOKEN"
-    elif isinstance(error, errors.RevisionNotFoundError):
-        what, fix = f"{repo} has no revision {revision}", "correct source.revision"
-    elif isinstance(error, errors.RepositoryNotFoundError):
-        what = f"{hub} has no repository {repo}, or it is private"
-        fix = "check source.repo, and set HF_TOKEN where it is private"
-    elif status is not None:
-        what = f"{hub} answered {status} for {repo}"
-    elif known := refusal(error):
-        return SourceError(
-            f"{known.what}, so {repo} is not whole", where=known.where, fix=known.fix
-        )
-    else:
-        what = f"{hub} could not be reached, or the connection broke ({type(error).__name__})"
-        fix = "run it again: it goes on where it stopped; or use a directory that you have: "
-        fix += "mm model add"
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        detail = f"{type(cause).__name__}: {cause}"
-    return SourceError(what, fix=fix, detail=detail)
-
-
-def _transport_error() -> type[Exception]:
-    """Return the base of what the library's HTTP client raises, whichever client that is."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    base: type[Exception] = HfHubHTTPError.__bases__[0]
-    return base
-
-
-class _CountedFile:
-    """A file that reports how much is written to it."""
-
-    def __init__(self, stream: Any, on_bytes: Callable[[int], None]) -> None:
-        self._stream = stream
-        self._on_bytes = on_bytes
-
-    def write(self, data: bytes) -> int:
-        """Write `data` and count it."""
-        self._on_bytes(len(data))
-        return int(self._stream.write(data))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-def _remote_file(sibling: Any) -> RemoteFile:
-    lfs = sibling.lfs
-    return RemoteFile(
-        name=sibling.rfilename,
-        size=int(sibling.size or 0),
-        sha256=str(lfs["sha256"]) if lfs else "",
-        blob=str(sibling.blob_id or ""),
-    )

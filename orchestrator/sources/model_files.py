@@ -54,6 +54,8 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the manifest asked for."""
     commit: str = ""
     """What that was when it was pulled."""
+    hub: str = ""
+    """The hub that `commit` is of, where it is not Hugging Face."""
     archives: str = ""
     """The digest of what the manifest asked for from archives, when it was fetched."""
 

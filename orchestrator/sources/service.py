@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from orchestrator.core.units import format_size, parse_size
+from orchestrator.core.units import parse_size
 from orchestrator.errors import Cancelled, SourceError, UsageError
 from orchestrator.sources.archives import Archives, archives_digest
 from orchestrator.sources.model_files import (
@@ -25,9 +25,7 @@ from orchestrator.sources.model_files import (
 )
 from orchestrator.system.flock import nap
 from orchestrator.system.hashing import sha256_of
-from orchestrator.system.machine import free_disk
-from orchestrator.system.removal import file_size
-from orchestrator.system.reporter import Reporter, progress
+from orchestrator.system.reporter import Count, Reporter, progress
 from orchestrator.system.waiting import ENDLESS, Deadline, Wait, take_lock
 
 if TYPE_CHECKING:
@@ -36,12 +34,8 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Manifest, Source
     from orchestrator.core.patching import Conditions
-    from orchestrator.sources.hub import Hub
     from orchestrator.sources.overlays import Overlay
     from orchestrator.system.home import Home
-
-MARGIN = 256 << 20
-"""Bytes that a disk must keep free after a download."""
 
 
 class Sources:
@@ -62,13 +56,6 @@ class Sources:
     def archives(self) -> Archives:
         """What is taken from archives."""
         return Archives(self.home, self._variables)
-
-    @cached_property
-    def hub(self) -> Hub:
-        """Where files are pulled from; few commands need it."""
-        from orchestrator.sources.hub import Hub
-
-        return Hub(self._variables)
 
     def record(self, model: str) -> SourceRecord | None:
         """Return what is known of the files of a model, or None."""
@@ -199,6 +186,7 @@ class Sources:
         declared: Declared,
         *,
         update: bool = False,
+        hub: str = "",
         commit: str = "",
         deadline: Deadline = ENDLESS,
         stopped: Callable[[], bool] = lambda: False,
@@ -208,16 +196,20 @@ class Sources:
         Args:
             declared: The model.
             update: Whether a branch is resolved anew, instead of at the first pull alone.
+            hub: The hub to ask; empty for the one that the user's variables name.
             commit: What the revision is known to stand for, as another machine has resolved it.
             deadline: What ends the wait for another process that fetches.
             stopped: Whether the caller was asked to stop; archives are not fetched on then.
 
         Raises:
-            UsageError: When the model has no source.
+            UsageError: When the model has no source, or there is no such hub.
             SourceError: When the files do not come, or are not what the hub lists.
             TimedOut, Cancelled: When the wait or the download is ended.
         """
+        from orchestrator.sources.hub import chosen_hub
+
         source = _source(declared)
+        hub = chosen_hub(hub, self._variables)
         self.home.prepare()
         lock = self.home.locks / f"source-{declared.name}.lock"
         what = "another mm, which fetches its files"
@@ -226,13 +218,16 @@ class Sources:
             revision = source.revision
             known = self.record(declared.name)
             same = known and (known.repo, known.revision) == (source.repo, source.revision)
-            if known and same and not update:
+            if known and same and not known.hub and not update:
                 revision = known.commit
             revision = commit or revision
             record = SourceRecord(path="", files={})
             if source.repo:
-                with progress(self._reporter, declared.name, f"asking for {source.repo}"):
-                    record = self._pull(declared, source, revision)
+                with progress(self._reporter, declared.name, f"asking {hub} for {source.repo}"):
+                    # Imported here, as what it imports: few commands pull.
+                    from orchestrator.sources.pulling import pull_from_hub
+
+                    record = pull_from_hub(declared, revision, hub, self._variables, self._reporter)
             if source.archives:
                 record = self._fetch(declared, source, record, wait, stopped)
             save_record(self.home, declared.name, record)
@@ -272,53 +267,6 @@ class Sources:
             files={**record.files, **files},
             archives=archives_digest(source.archives),
         )
-
-    def _pull(self, declared: Declared, source: Source, revision: str) -> SourceRecord:
-        """Return the record of the files of the model's repository, fetched where they are not."""
-        name = declared.name
-        listing = self.hub.list(source.repo, revision, source.include)
-        where = f"{source.repo} at {listing.commit[:12]}"
-        check_patterns([each.name for each in listing.files], source.include, where)
-        total = sum(each.size for each in listing.files)
-        self._reporter.note(
-            f"{name}: {format_size(total)} in {len(listing.files)} files from {where}, "
-            f"into {self.hub.cache}"
-        )
-        count = Count(self._reporter, name, total)
-        kept = {}
-        directory = None
-        self._check_room(source.repo, listing.commit, total)
-        for file in listing.files:
-            before = count.done
-            path, sha256 = self.hub.fetch(source.repo, listing.commit, file, count.add)
-            count.settle(before + file.size)
-            kept[file.name] = describe(path, sha256)
-            directory = directory or path.parents[file.name.count("/")]
-        assert directory is not None
-        check_shards(directory, kept)
-        return SourceRecord(
-            path=str(directory),
-            files=kept,
-            repo=source.repo,
-            revision=source.revision,
-            commit=listing.commit,
-        )
-
-    def _check_room(self, repo: str, commit: str, total: int) -> None:
-        """Check that the disk has room for what is not in the cache yet."""
-        folder = self.hub.cache / f"models--{repo.replace('/', '--')}" / "blobs"
-        try:
-            there = sum(map(file_size, folder.iterdir()))
-        except OSError:
-            there = 0
-        free = free_disk(folder)
-        if total - there + MARGIN > free:
-            raise SourceError(
-                f"{repo} at {commit[:12]} needs {format_size(total - there)} more, and the disk "
-                f"has {format_size(free)} free",
-                where=str(self.hub.cache),
-                fix="make room, or set HF_HUB_CACHE to another disk",
-            )
 
     def add(self, declared: Declared, directory: Path) -> SourceRecord:
         """Use the directory `directory`, which stays as it is and where it is.
@@ -374,13 +322,14 @@ class Sources:
         Raises:
             SourceError: When the model is loaded; nothing is removed then.
         """
+        from orchestrator.sources.hub import HubCache
         from orchestrator.sources.overlays import remove_overlays
 
         record = self.record(model)
         freed = 0
         remove_overlays(self.home, model)
         if download and record is not None and record.commit:
-            freed = self.hub.remove(record.commit)
+            freed = HubCache(self._variables).remove(record.commit)
         if record is not None and record.archives:
             freed += self._discard_archives(model, record)
         record_path(self.home, model).unlink(missing_ok=True)
@@ -398,26 +347,6 @@ class Sources:
         return sum(
             self.archives.discard(Path(each)) for each in places if self.archives.is_ours(each)
         )
-
-
-class Count:
-    """Adds up bytes and reports them."""
-
-    def __init__(self, reporter: Reporter, key: str, total: int) -> None:
-        self.done = 0
-        self._reporter = reporter
-        self._key = key
-        self._total = total
-
-    def add(self, size: int) -> None:
-        """Count `size` bytes more."""
-        self.settle(min(self.done + size, self._total))
-
-    def settle(self, done: int) -> None:
-        """Say that `done` bytes are there."""
-        self.done = done
-        text = f"{format_size(done)} of {format_size(self._total)}"
-        self._reporter.progress(self._key, text, done, self._total)
 
 
 def _differs(record: SourceRecord, source: Source) -> str:

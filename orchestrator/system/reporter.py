@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from orchestrator.core.units import format_size
+
 
 class Reporter(Protocol):
     """Receives notes and progress from long work; called from any thread."""
@@ -42,3 +44,23 @@ class Silent:
 
     def finish(self, key: str, text: str = "") -> None:
         """Drop the end."""
+
+
+class Count:
+    """Adds up bytes and reports them."""
+
+    def __init__(self, reporter: Reporter, key: str, total: int) -> None:
+        self.done = 0
+        self._reporter = reporter
+        self._key = key
+        self._total = total
+
+    def add(self, size: int) -> None:
+        """Count `size` bytes more."""
+        self.settle(min(self.done + size, self._total))
+
+    def settle(self, done: int) -> None:
+        """Say that `done` bytes are there."""
+        self.done = done
+        text = f"{format_size(done)} of {format_size(self._total)}"
+        self._reporter.progress(self._key, text, done, self._total)

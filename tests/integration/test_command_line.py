@@ -201,7 +201,7 @@ def test_the_receipt_is_the_same_for_the_same_work(parrot, tmp_path):
         (("--text", "x", "-o", "no/such/place.txt"), "its directory does not exist"),
         (("--text", "x", "-o", "."), "is a directory"),
         (("--text", "x", "-o", "a", "-o", "b"), "two places for the output 'text'"),
-        (("--text", "x", "-o", "sound=hum.mp3"), "written as WAV"),
+        (("--text", "x", "-o", "sound=hum.aiff"), "written as .wav, .mp3"),
         (("--text", "x", "--device", "cuda"), "does not run on cuda"),
         (("--text", "x", "--dtype", "int4"), "int4"),
         (("--text", "x", "--timeout", "0"), "time-out"),

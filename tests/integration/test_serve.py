@@ -13,6 +13,7 @@ import time
 import wave
 from concurrent.futures import ThreadPoolExecutor
 
+import av
 import httpx
 import pytest
 from mcp.client.client import Client as McpClient
@@ -115,6 +116,15 @@ def test_speech_by_openais_client(openai):
     ) as streamed:
         found = events("".join(streamed.iter_text()))
     assert [kind for kind, _ in found] == ["speech.audio.delta"] * 2 + ["speech.audio.done"]
+
+
+@pytest.mark.parametrize("kind", ["mp3", "opus", "aac", "flac"])
+def test_speech_in_every_format_can_be_decoded(openai, kind):
+    given = {"model": "tts", "voice": "anna", "input": "word " * 20, "response_format": kind}
+    answer = openai.audio.speech.create(**given)
+    with av.open(io.BytesIO(answer.content)) as file:
+        seconds = sum(frame.samples / frame.sample_rate for frame in file.decode(audio=0))
+    assert 1.95 < seconds < 2.2  # 20 words of a tenth of a second, and an encoder's padding
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,14 @@ def test_an_error_without_words_for_programs_keeps_its_advice():
 
 
 ROOT = Path(orchestrator.__file__).parent
-OF_COMMANDS = ("cli/", "doctor/", "serve/server.py", "pipelines/batch_", "pipelines/json_lines", "backends/virtual")
+OF_COMMANDS = (
+    "cli/",
+    "doctor/",
+    "serve/server.py",
+    "pipelines/batch_",
+    "pipelines/json_lines",
+    "backends/virtual",
+)
 """What no session runs, but for a backend that only an option chooses."""
 
 

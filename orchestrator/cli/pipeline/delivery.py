@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,13 @@ from orchestrator.cli import outputs
 from orchestrator.cli.outputs import STANDARD_OUTPUT
 from orchestrator.cli.terminal import write_result
 from orchestrator.errors import UsageError
-from orchestrator.jobs.output_files import BINARY_TYPES, pieces, suffix_of
+from orchestrator.jobs.output_files import (
+    BINARY_TYPES,
+    is_sound,
+    pieces,
+    suffix_of,
+    write_stream,
+)
 from orchestrator.jobs.results import Artifact
 from orchestrator.pipelines.outcome import Items, Outcome
 from orchestrator.system.home import json_line
@@ -41,8 +48,17 @@ def plan(graph: Graph, words: Sequence[str], *, as_json: bool) -> dict[str, str]
     return places
 
 
-def deliver(outcome: Outcome, graph: Graph, places: Mapping[str, str]) -> dict[str, Any]:
-    """Write the outputs where they go; return what `--json` says of them."""
+def deliver(
+    outcome: Outcome, graph: Graph, places: Mapping[str, str], sound: str = ""
+) -> dict[str, Any]:
+    """Write the outputs where they go; return what `--json` says of them.
+
+    Args:
+        outcome: What the pipeline gave.
+        graph: The pipeline.
+        places: The places of its outputs.
+        sound: The suffix of files of sound in a directory; empty for that of each as it is.
+    """
     shown: dict[str, Any] = {}
     for name, (_, kind) in graph.outputs.items():
         value = outcome.value(name)
@@ -55,7 +71,7 @@ def deliver(outcome: Outcome, graph: Graph, places: Mapping[str, str]) -> dict[s
             else:
                 outputs.print_output(_plain(value))
         elif isinstance(value, Items):
-            shown[name] = _deliver_list(value, kind, place)
+            shown[name] = _deliver_list(value, kind, place, sound)
         else:
             if place is not None:
                 outputs.write_file(place, _plain(value))
@@ -69,7 +85,7 @@ def _print_list(items: Items) -> None:
         write_result(json_line(None if value is None else value.data) + b"\n")
 
 
-def _deliver_list(items: Items, kind: Kind, place: str | None) -> list[Any]:
+def _deliver_list(items: Items, kind: Kind, place: str | None, sound: str) -> list[Any]:
     """Write the items of a list: numbered files in a directory, or one JSON file."""
     if place is None or (outputs.is_json(place) and kind.type not in BINARY_TYPES):
         data = [
@@ -85,7 +101,8 @@ def _deliver_list(items: Items, kind: Kind, place: str | None) -> list[Any]:
         for number, value in enumerate(items.values(), start=1):
             if value is not None:
                 plain = _plain(value)
-                yield Path(place, f"{number:0{digits}}{suffix_of(plain)}"), plain
+                suffix = sound if sound and is_sound(plain) else suffix_of(plain)
+                yield Path(place, f"{number:0{digits}}{suffix}"), plain
 
     for path, value in numbered():
         _refuse_other(path, value)
@@ -100,6 +117,10 @@ def _refuse_other(path: Path, value: Any) -> None:
     """Refuse to overwrite a file whose name the user did not give, unless it holds the same."""
     try:
         with path.open("rb") as stream:
+            if path.suffix != suffix_of(value):  # it is to be encoded, the same each time
+                encoded = BytesIO()
+                write_stream(encoded, value, path.suffix)
+                value = encoded.getvalue()
             same = all(stream.read(len(piece)) == piece for piece in pieces(value))
             same = same and not stream.read(1)
     except FileNotFoundError:

@@ -56,6 +56,7 @@ OPTIONS = (
         metavar="FILE",
         help="Write a trace for Chrome or Perfetto.",
     ),
+    shared.SOUND_FORMAT,
     *shared.ENGINE,
 )
 
@@ -176,6 +177,7 @@ def _execute(
 
     as_json = options["as_json"]
     places = plan(graph, options["out"], as_json=as_json)
+    sound = shared.sound_suffix(options["sound_format"])
     if options["trace"]:
         check_writable(options["trace"])
     declaration: Takes = graph.declaration
@@ -183,7 +185,7 @@ def _execute(
     with Session(workspace=context, **shared.session_arguments(options)) as session:
         values = collect(declaration, given, session.spool())
         outcome = execute(graph, session, values, settings, partial(print_log, context.reporter))
-        shown = deliver(outcome, graph, places)
+        shown = deliver(outcome, graph, places, sound)
         if options["trace"]:
             _write_trace(context, outcome.run, options["trace"])
         _summary(context, graph, outcome)

@@ -43,7 +43,9 @@ def ensure_weights(workspace: Workspace, declared: Declared, record: bytes, mode
             if theirs is not None and not _broken(theirs):
                 save_record(workspace.home, declared.name, theirs)  # the same disk
             else:
-                sources.pull(declared, commit=theirs.commit if theirs else "")
+                # What stands for a commit at another hub cannot be asked for there.
+                hub, commit = (theirs.hub, theirs.commit) if theirs else ("", "")
+                sources.pull(declared, hub=hub, commit="" if hub else commit)
         found = sources.ready(declared)
     if not _same(found, theirs) and not model_dir:
         raise SourceError(

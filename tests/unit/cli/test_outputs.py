@@ -61,7 +61,12 @@ def test_the_directory_of_a_list_is_made_and_nothing_else(tmp_path):
         ("text", "-", {"as_json": True}, "--json has standard output for itself"),
         ("audio", "-", {"many": True}, "is a list of audio and is not written to standard output"),
         ("image", "it.json", {"many": True}, "a list of image does not fit into JSON; name a dir"),
-        ("audio", "it.mp3", {}, "it.mp3: sound is written as WAV; name it it.wav"),
+        (
+            "audio",
+            "it.aiff",
+            {},
+            "it.aiff: sound is written as .wav, .mp3, .m4a, .flac, .ogg, .opus; ",
+        ),
     ],
 )
 def test_what_could_not_be_written_is_refused_before(kind, path, more, sentence):

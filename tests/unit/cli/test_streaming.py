@@ -6,10 +6,11 @@ import wave
 
 import pytest
 
-from orchestrator.cli.streaming import Stream
+from orchestrator.cli.streaming import SoundFile, Stream, sound_files
 from orchestrator.core.value_checks import AudioValue
-from orchestrator.errors import OutputError
+from orchestrator.errors import OutputError, UsageError
 from orchestrator.jobs.results import Audio
+from tests.sounds import heard, tone
 
 
 def audio(*samples, rate=8000, channels=1):
@@ -70,3 +71,42 @@ def test_a_reader_that_has_left_is_reported_once():
     stream.chunk("b")
     assert stream.broken
     assert reports == [1]
+
+
+def test_sound_is_encoded_while_it_comes_and_its_place_gets_it_whole(tmp_path):
+    place = tmp_path / "it.mp3"
+    place.write_bytes(b"what was there before")
+    file = SoundFile("audio", place)
+    file.chunk(tone(3.0))
+    file.chunk(tone(3.0, begin=3.0))
+    (part,) = [each for each in tmp_path.iterdir() if each != place]
+    assert part.stat().st_size > 30_000
+    assert place.read_bytes() == b"what was there before"
+    file.end(tone(7.0))
+    assert heard(place.read_bytes())["seconds"] == pytest.approx(7.0, abs=0.2)
+    file.drop()
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_job_that_ends_early_leaves_what_was_there(tmp_path):
+    place = tmp_path / "it.mp3"
+    place.write_bytes(b"what was there before")
+    file = SoundFile("audio", place)
+    file.drop()  # it has not begun
+    file = SoundFile("audio", place)
+    file.chunk(tone())
+    with pytest.raises(OutputError):
+        file.end(tone(0.5))
+    file.drop()
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"what was there before"]
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path):
+    file = SoundFile("audio", tmp_path / "gone" / "it.mp3")
+    with pytest.raises(UsageError, match="cannot be written"):
+        file.chunk(tone())
+
+
+def test_only_formats_that_are_encoded_are_encoded_while_they_come(tmp_path):
+    places = {"a": tmp_path / "a.OGG", "b": tmp_path / "b.wav", "c": tmp_path}
+    assert list(sound_files(places)) == ["a"]
