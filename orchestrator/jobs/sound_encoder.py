@@ -27,13 +27,15 @@ class Format(NamedTuple):
 
 FORMATS = {
     ".mp3": Format("mp3", "libmp3lame", 64_000),
-    ".aac": Format("adts", "aac", 64_000),
     ".m4a": Format("ipod", "aac", 64_000),
     ".flac": Format("flac", "flac", 0),
     ".ogg": Format("ogg", "libopus", 40_000),  # PyAV's wheels have no encoder of Vorbis
     ".opus": Format("opus", "libopus", 40_000),
 }
 """By the suffix of the file."""
+
+STREAMED = {".aac": Format("adts", "aac", 64_000)}
+"""What is sent and not saved: it has no length, and no place for one."""
 
 SAME = {"fflags": "bitexact"}
 """Options by which the same sound becomes the same bytes each time."""
@@ -80,7 +82,7 @@ class SoundEncoder:
 
     Args:
         stream: Receives the bytes; it stays open.
-        suffix: A key of `FORMATS`.
+        suffix: A key of `FORMATS` or `STREAMED`.
         rate: Frames a second (Hz); a codec that does not know it gets the next higher one it does.
         channels: 1 or 2.
         samples: FFmpeg's name of the samples that are fed: `s16` is 16 bits, little-endian.
@@ -98,7 +100,7 @@ class SoundEncoder:
             raise UsageError(what, fix="name it .wav")
         import av
 
-        form = FORMATS[suffix]
+        form = (FORMATS | STREAMED)[suffix]
         self._container: Any = av.open(
             _Written(stream.write) if not stream.seekable() else stream,
             "w",
