@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from orchestrator.core.endpoints import NPM_REGISTRY
@@ -27,10 +28,12 @@ class NpmRegistry:
 
     Args:
         variables: The user's environment variables.
+        ask: Opens a URL.
     """
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], ask: Callable[..., Any] = open_url) -> None:
         self._variables = variables
+        self._ask = ask
         self._settings = _read_npmrc(variables)
 
     def tarball(self, package: str) -> tuple[str, str]:
@@ -43,7 +46,7 @@ class NpmRegistry:
         name, _, version = package.rpartition("@")
         registry = self._registry(name)
         url = f"{registry.rstrip('/')}/{quote(name, safe='@')}/{quote(version)}"
-        with open_url(url, self._variables, credentials=self._credentials(url)) as answer:
+        with self._ask(url, self._variables, credentials=self._credentials(url)) as answer:
             data = b"".join(islice(blocks(answer), MAX_BLOCKS))
         try:
             tarball = parse_json(data)["dist"]["tarball"]

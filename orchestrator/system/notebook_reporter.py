@@ -19,10 +19,12 @@ class NotebookReporter:
 
     Args:
         display: `IPython.display.display`.
+        interval: Seconds between two changes of a bar.
     """
 
-    def __init__(self, display: Callable[..., Any]) -> None:
+    def __init__(self, display: Callable[..., Any], interval: float = INTERVAL) -> None:
         self._display = display
+        self._interval = interval
         self._lock = threading.Lock()
         self._bars: dict[str, tuple[Any, float]] = {}  # handles, and when they were changed
 
@@ -40,7 +42,7 @@ class NotebookReporter:
             handle, changed = self._bars.get(key, (None, 0.0))
             if handle is None:
                 handle = self._display(shown, raw=True, display_id=True)
-            elif time.monotonic() < changed + INTERVAL:
+            elif time.monotonic() < changed + self._interval:
                 return
             else:
                 handle.update(shown, raw=True)

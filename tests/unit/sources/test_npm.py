@@ -1,5 +1,8 @@
 """Which registry is asked for a package, and who gets the user's token."""
 
+import io
+from typing import ClassVar
+
 import pytest
 
 from orchestrator.core.endpoints import NPM_REGISTRY
@@ -7,41 +10,32 @@ from orchestrator.errors import SourceError
 from orchestrator.sources import npm
 
 
+class Asked:
+    """A registry: what it answers, and the URL and the credentials of each request to it."""
+
+    def __init__(self):
+        self.requests = []
+        self.data = b'{"dist": {"tarball": "https://files.example/t.tgz"}}'
+
+    def __call__(self, url, _variables, headers=None, credentials=""):
+        self.requests.append((url, credentials))
+        return _Answer(self.data)
+
+
+class _Answer(io.BytesIO):
+    headers: ClassVar[dict] = {}
+
+
 @pytest.fixture
-def asked(monkeypatch):
-    """What was asked for: the URL and the credentials of each request."""
-    requests = []
-
-    class Answer:
-        data = b'{"dist": {"tarball": "https://files.example/t.tgz"}}'
-
-        def __init__(self):
-            self.headers = {}
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def read(self, _):
-            data, self.data = self.data, b""
-            return data
-
-    def open_url(url, _variables, headers=None, credentials=""):
-        requests.append((url, credentials))
-        return Answer()
-
-    monkeypatch.setattr(npm, "open_url", open_url)
-    requests.append(Answer)
-    return requests
+def asked():
+    return Asked()
 
 
 def ask(asked, tmp_path, package, npmrc="", **variables):
     (tmp_path / ".npmrc").write_text(npmrc)
-    registry = npm.NpmRegistry({"HOME": str(tmp_path), **variables})
+    registry = npm.NpmRegistry({"HOME": str(tmp_path), **variables}, asked)
     tarball = registry.tarball(package)
-    return asked[-1], tarball
+    return asked.requests[-1], tarball
 
 
 def test_the_public_registry_is_the_default(asked, tmp_path):
@@ -89,6 +83,6 @@ def test_credentials_go_to_their_own_place_alone(asked, tmp_path, line, credenti
     "data", [b"<html>", b"[]", b"{}", b'{"dist": {"tarball": "file:///etc/passwd"}}']
 )
 def test_what_is_no_registry_is_refused(asked, tmp_path, data):
-    asked[0].data = data
+    asked.data = data
     with pytest.raises(SourceError, match=r"not that of a registry|names 'file:"):
         ask(asked, tmp_path, "a@1")

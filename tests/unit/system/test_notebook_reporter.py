@@ -33,9 +33,8 @@ def cell():
 
 
 @pytest.fixture
-def reporter(cell, monkeypatch):
-    monkeypatch.setattr(notebook_reporter, "INTERVAL", 0)
-    return NotebookReporter(cell.display)
+def reporter(cell):
+    return NotebookReporter(cell.display, interval=0)
 
 
 def test_a_bar_moves_in_its_place_and_goes(cell, reporter):
