@@ -129,7 +129,7 @@ def _run(
         out = context.cwd / options["out"]
         sound = shared.sound_suffix(options["sound_format"])
         refuse_input(out, named_files(manifest, given, context.cwd))
-        more = collect(manifest, given, session.spool())
+        more = collect(context, manifest, given, session.spool())
         pdfs = stack.enter_context(PdfRenderer())
         item = partial(item_of, cwd=context.cwd, manifest=manifest, more=more, pdfs=pdfs)
         names = _names(context, manifest, words, out, pdfs)
