@@ -38,27 +38,42 @@ _SCRIPTS = {
     "HIRAGANA": "Kana",
     "KATAKANA": "Kana",
     "KATAKANA-HIRAGANA": "Kana",
-    "MODIFIER": "",  # accents and apostrophes that stand alone
+    **dict.fromkeys(("COMBINING", "MODIFIER", "VARIATION"), ""),  # of no script
 }
 """By the first word of a letter's name, where that is not the script's own."""
 
-_WRITTEN_IN = {
-    "Han": "zh cmn yue wuu nan hak lzh",
-    "Kana": "ja",
-    "Hangul": "ko",
-    "Cyrillic": "ru uk be bg sr mk kk ky mn tg tt",
-    "Arabic": "ar fa ur ps ckb sd ug",
-    "Devanagari": "hi mr ne sa",
-    "Bengali": "bn as",
-    "Hebrew": "he yi",
-    "Ethiopic": "am ti",
-    **{"Greek": "el", "Thai": "th", "Lao": "lo", "Khmer": "km", "Myanmar": "my", "Tibetan": "bo"},
-    **{"Georgian": "ka", "Armenian": "hy", "Tamil": "ta", "Telugu": "te", "Kannada": "kn"},
-    **{"Malayalam": "ml", "Gujarati": "gu", "Gurmukhi": "pa", "Oriya": "or", "Sinhala": "si"},
-}
-"""Languages that are not written in Latin letters."""
+_WRITTEN_IN = """
+Han zh cmn yue wuu nan hak lzh
+Kana ja
+Hangul ko
+Cyrillic ru uk be bg sr mk kk ky mn tg tt
+Arabic ar fa ur ps ckb sd ug
+Devanagari hi mr ne sa
+Bengali bn as
+Hebrew he yi
+Greek el
+Thai th
+Lao lo
+Khmer km
+Myanmar my
+Tibetan bo
+Georgian ka
+Armenian hy
+Ethiopic am ti
+Tamil ta
+Telugu te
+Kannada kn
+Malayalam ml
+Gujarati gu
+Gurmukhi pa
+Oriya or
+Sinhala si
+"""
+"""Scripts with the languages that are written in them; all others are written in Latin letters."""
 
-_SCRIPT_OF = {tag: script for script, tags in _WRITTEN_IN.items() for tag in tags.split()}
+_SCRIPT_OF = {
+    tag: script for script, *tags in map(str.split, _WRITTEN_IN.split("\n")[1:-1]) for tag in tags
+}
 _SUBTAGS = {"Latn": "Latin", "Cyrl": "Cyrillic", "Arab": "Arabic"}
 _NAMES = {"Han": "Chinese", "Kana": "Japanese", "Hangul": "Korean"}
 
@@ -131,8 +146,8 @@ def coverage(manifest: Manifest, wanted: Wanted) -> tuple[bool, ...]:
 
 @lru_cache(maxsize=4096)
 def _script(character: str) -> str:
-    """Return the script of a letter, full-width and styled ones included; empty for all else."""
-    if not character.isalpha():
+    """Return the script of a letter or a mark on one, in any style; empty for all else."""
+    if unicodedata.category(character)[0] not in "LM":
         return ""
     plain = unicodedata.normalize("NFKC", character)
     word = unicodedata.name(plain[0], "").partition(" ")[0]

@@ -1,5 +1,4 @@
-"""Which model stands for a task: the ready one that speaks most of the text and is preferred, or
-the user's choice.
+"""Which model stands for a task: a ready one that speaks the text, the preferred or the chosen one.
 
 Pure: whether weights are there and what the machine has come from the caller.
 """

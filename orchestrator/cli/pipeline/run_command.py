@@ -154,7 +154,7 @@ def _run(
     context.failure = {"pipeline": declaration.name, "outputs": {}, "failures": [], "run": None}
     graph = graph_of(context, apply(declaration, options["settings"]), where)
     for node in graph.nodes.values():
-        if node.signature.reason:
+        if node.signature.reason and not node.signature.candidates:
             context.say(node.signature.reason)
     if options["explain"]:
         _explain(context, graph, given, settings)
