@@ -10,6 +10,7 @@ from orchestrator.cli.context import Context
 from orchestrator.cli.group import Group
 from orchestrator.cli.input_options import STANDARD_INPUT, read_text
 from orchestrator.core.languages import LANGUAGE, TEXT, wanted
+from orchestrator.errors import MMError
 
 if TYPE_CHECKING:
     from orchestrator.workspace import ChosenModel
@@ -30,9 +31,19 @@ class TaskGroup(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """Return the command of a task or model."""
         context, model = ctx.ensure_object(Context), ctx.meta.get("mm.model")
-        choice = context.choose(cmd_name, model, wanted(ctx.meta.get("mm.inputs", {})))
+        try:
+            choice = context.choose(cmd_name, model, wanted(ctx.meta.get("mm.inputs", {})))
+        except MMError:
+            if not ctx.resilient_parsing:
+                raise
+            choice = context.choose(cmd_name, model)  # the shell completes an option all the same
         ctx.meta["mm.chosen"] = choice.declared.name
-        return self.build(cmd_name, choice)
+        command = self.build(cmd_name, choice)
+        many = [each.manifest for each in context.candidates(cmd_name, model)]
+        if len(many) > 1:
+            spoken = (f"{each.name} ({', '.join(each.languages) or 'any'})" for each in many)
+            command.help = f"{command.help}\n\nThe text chooses among {', '.join(spoken)}."
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
