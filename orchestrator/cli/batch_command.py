@@ -195,6 +195,7 @@ def _run(
         resumption = Resumption(lines, manifest, progress, mix=options["mix"])
         if job.candidates:
             resumption.model_for = lambda inputs: session.model_for(replace(job, inputs=inputs))
+            resumption.manifests = {each.name: each.manifest for each in work.candidates}
         resumption.compare_producers(partial(_produced_by, session, job))
         rest = None
         if STANDARD_INPUT in words:

@@ -188,8 +188,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     source: Source | None = None
     """Where the weights come from. Absent where a package carries them."""
     languages: tuple[Language, ...] = ()
-    """The languages that the model reads, speaks or recognises: en, zh, pt-BR, or any for all. A job
-    whose input text is in another language goes to another model of the task."""
+    """The languages that the model reads, speaks or recognises: en, zh, pt-BR, or any for all. A
+    job whose input text is in another language goes to another model of the task."""
     voices: dict[Identifier, Language] = {}
     """The voices that are ready, with their languages. They are the choices of the input voice or
     speaker."""

@@ -41,6 +41,7 @@ class Resumption:
         mix: Whether results of two experiments are wished in one file.
         model_for: Returns the model that an item with these inputs has now; None where all items
             have the same.
+        manifests: Those of the models that items may have, where each has its own.
         differences: What differs, each once, in clauses.
     """
 
@@ -49,6 +50,7 @@ class Resumption:
     progress: Progress
     mix: bool = False
     model_for: Callable[[Mapping[str, Any]], str] | None = None
+    manifests: Mapping[str, Manifest] = field(default_factory=dict)
     differences: dict[str, None] = field(default_factory=dict)
     _another_model: bool = False
     _models: dict[str, str] = field(default_factory=dict)
@@ -83,8 +85,9 @@ class Resumption:
                 continue
             self.progress.skipped += 1
             if not self._another_model:  # its inputs are others anyway
-                self._note(self._changes(item.given, record.get("inputs")))
-                self._note(self._rebound(item.given, record.get("receipt")))
+                model = self._models.get(record.get("receipt", ""), "")
+                rebound = list(self._rebound(item.given, model))
+                self._note(rebound or self._changes(item.given, record.get("inputs"), model))
 
     def left(self, items: Iterable[Item]) -> Iterator[Item]:
         """Yield the items that are not done, of a source whose end is not known.
@@ -119,9 +122,9 @@ class Resumption:
     def _note(self, clauses: Iterable[str]) -> None:
         self.differences |= dict.fromkeys(clauses)
 
-    def _rebound(self, given: Mapping[str, Any], identity: Any) -> Iterator[str]:
-        """Yield that an item has another model now than the one that has made its results."""
-        before, text = self._models.get(identity), given.get(TEXT)
+    def _rebound(self, given: Mapping[str, Any], before: str) -> Iterator[str]:
+        """Yield that an item has another model now than `before`, which has made its results."""
+        text = given.get(TEXT)
         if self.model_for is None or not before:
             return
         try:
@@ -132,16 +135,17 @@ class Resumption:
         if now != before:
             yield f"the model is another ({before}, now {now})"
 
-    def _changes(self, given: Mapping[str, Any], before: Any) -> Iterator[str]:
-        """Yield how inputs differ from what a line says of them."""
+    def _changes(self, given: Mapping[str, Any], before: Any, model: str) -> Iterator[str]:
+        """Yield how inputs of `model` differ from what a line says of them."""
         if not isinstance(before, dict):
             return
-        sources = sources_of(self.manifest, given)
+        manifest = self.manifests.get(model, self.manifest)
+        sources = sources_of(manifest, given)
         words = {name: str(one) if isinstance(one, Path) else one for name, one in given.items()}
         try:
-            values = check_inputs(self.manifest, words)
+            values = check_inputs(manifest, words)
             values = {name: value for name, value in values.items() if name not in sources}
-            values = describe_inputs(self.manifest, values)
+            values = describe_inputs(manifest, values)
         except UsageError:
             return  # it would fail, and is done
         now = {name: short_value(value) for name, value in values.items()}

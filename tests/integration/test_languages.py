@@ -20,7 +20,7 @@ import array
 def load(context):
     return context.options["sample"]
 
-def run(sample, job, *, text, language="auto"):
+def run(sample, job, *, text, language, **pace):
     left_out = [c for c in text if ord(c) > 0x2E80] if sample == 1000 else []
     if left_out:
         job.warn(f"left out {len(left_out)} of {len(text)} characters")
@@ -44,6 +44,7 @@ options: {{sample: {sample}}}
 inputs:
   text: {{type: text, required: true}}
   language: {{type: text, default: auto}}
+  {name}: {{type: number, default: 1.0}}
 outputs: {{audio: {{type: audio}}}}
 """
 PAGES = """\

@@ -17,7 +17,7 @@ from orchestrator.pipelines.run_context import RunContext, RunOptions
 from orchestrator.pipelines.run_plan import RunPlanner
 from orchestrator.pipelines.run_state import RunState
 from orchestrator.pipelines.step_executor import step_executors
-from orchestrator.pipelines.step_values import given
+from orchestrator.pipelines.step_values import given as values_of
 from tests.models import model
 from tests.unit.pipelines.fakes import VOICES, FakeModels, Run
 
@@ -95,7 +95,7 @@ def test_a_plan_says_which_models_are_not_built_and_what_would_fail(tmp_path):
     run = Run(EACH, voices(), tmp_path, words=["tide"])
     context = RunContext(voices(), run.store, None, RunOptions(), InFlightJobs())
     state = RunState(
-        run.graph, {"words": given("text", ["tide", "今天", "?"], many=True)}, run.store
+        run.graph, {"words": values_of("text", ["tide", "今天", "?"], many=True)}, run.store
     )
     unbuilt = {"wide": "wide is not built"}
     (plan,) = RunPlanner(
@@ -114,7 +114,7 @@ class Batches:
         self.root, self.out, self.models = root, root / "out.jsonl", voices()
         self.execute = self.models.execute
 
-    def run(self, *words, resume=False, model_for=None):
+    def run(self, *words, resume=False, model_for=None, given=str):
         models = self.models
         models.execute = self.execute_with_receipt
         manifest = model(self.root, "plain").manifest
@@ -127,7 +127,7 @@ class Batches:
             )
             resumption.compare_producers(lambda name: models.produced_by(Job(name)))
             items = (
-                Item({"text": word}, lambda _, word=word: {"text": word}, {"text": word})
+                Item({"text": word}, lambda _, word=word: {"text": word}, {"text": given(word)})
                 for word in words
             )
             batch = Batch(job, manifest, models, lambda: scratch, lambda _: None)
@@ -164,11 +164,15 @@ def test_each_item_of_a_batch_runs_on_its_own_model(batches):
     ]
 
 
-def test_a_batch_goes_on_where_each_item_has_the_model_that_it_had(batches):
+def test_a_batch_goes_on_where_each_item_has_the_model_that_it_had(batches, tmp_path):
     batches.run(*WORDS)
     assert batches.run(*WORDS, "天气", resume=True).skipped == 3
     with pytest.raises(UsageError, match=r"the model is another \(wide, now plain\)"):
         batches.run(*WORDS, resume=True, model_for=lambda _: "plain")
+    file = tmp_path / "word.txt"
+    file.write_text("今天")
+    with pytest.raises(UsageError, match=r"the model is another \(plain, now wide\)"):
+        batches.run("tide", resume=True, given=lambda _: file)
     batches.models.versions["wide"] = "2"
     with pytest.raises(UsageError, match="holds results of another experiment: the runner changed"):
         batches.run(*WORDS, resume=True)
