@@ -44,7 +44,7 @@ class SessionModels:
         self._workspace = workspace
         self._preparer = preparer
         self._engine = engine
-        self._choices: dict[tuple[str, str | None, Wanted | None], ChosenModel] = {}
+        self._choices: dict[object, ChosenModel] = {}
         self._prepared: dict[tuple[str, str, str], tuple[Declared, PreparedModel]] = {}
         self._failed = False
         self._lock = threading.Lock()
@@ -55,13 +55,14 @@ class SessionModels:
         Raises:
             MMError: As `Workspace.choose` and `Preparer.check`.
         """
-        key = (job.name, job.model, None if job.model else wanted(job.inputs))
+        speaks = None if job.model else wanted(job.inputs)
+        key = (job.name, job.model, speaks, job.candidates)
         if job.models is not None and key in job.models:
             declared: Declared = job.models[key]
             return declared
         choice = self._choices.get(key)
         if choice is None or not choice.stamps.unchanged():
-            choice = self._choices[key] = self._choose(job, key[2])
+            choice = self._choices[key] = self._choose(job, speaks)
         if job.models is not None:
             job.models.setdefault(key, choice.declared)
         return choice.declared

@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.async_session import AsyncSession
 from orchestrator.errors import SourceError
+from orchestrator.jobs.job import Job
 from orchestrator.session import Session
 from orchestrator.workspace import Workspace
 from tests.models import Notes
@@ -208,6 +209,9 @@ def test_sessions_take_the_voice_for_each_text(manifests, workplace, tmp_path):
             assert session.run("tts", text=text).model == model
         assert [len(chunk.samples) for chunk in session.stream("tts", text=BOTH)] == [len(BOTH)]
         assert session.run("tts", text=ENGLISH, model="chinese").model == "chinese"
+        assert session.model_for(Job("tts", {"text": CHINESE})) == "chinese"
+        with pytest.raises(SourceError, match="Chinese"):
+            session.model_for(Job("tts", {"text": CHINESE}, candidates=("english", "qwen3-tts")))
         with pytest.raises(SourceError, match="Cyrillic"):
             session.run("tts", text="Привет")
     assert [note for note in notes.notes if note.startswith("tts for Chinese: chinese")]
