@@ -511,9 +511,17 @@ class Session:
         """
         self._check_usable(job)
         with self._thread:
-            job = replace(job, inputs={})
-            model, _ = self._models.prepare(self._choose(job), job, runs=False)
+            declared, job = self._choose(job), replace(job, inputs={})
+            model, _ = self._models.prepare(declared, job, runs=False)
             return model.produced_by()
+
+    def model_for(self, job: Job) -> str:
+        """Return the model that runs `job`: of a task, the one for the language of its inputs.
+
+        Raises:
+            MMError: When none does.
+        """
+        return self._choose(job).name
 
     def is_built(self, name: str) -> bool:
         """Return whether the environment of the model `name` is there."""

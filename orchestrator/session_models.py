@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from orchestrator.core.languages import wanted
 from orchestrator.engines.start_failures import FAILED_STARTS
 from orchestrator.errors import Crashed
 from orchestrator.system.waiting import ENDLESS
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchestrator.catalog import Declared
+    from orchestrator.core.languages import Wanted
     from orchestrator.engines.interface import Engine, PreparedModel
     from orchestrator.engines.preparing import Preparer
     from orchestrator.jobs.cancellation import Cancellation
@@ -42,24 +44,25 @@ class SessionModels:
         self._workspace = workspace
         self._preparer = preparer
         self._engine = engine
-        self._choices: dict[tuple[str, str | None], ChosenModel] = {}
+        self._choices: dict[object, ChosenModel] = {}
         self._prepared: dict[tuple[str, str, str], tuple[Declared, PreparedModel]] = {}
         self._failed = False
         self._lock = threading.Lock()
 
     def choose(self, job: Job) -> Declared:
-        """Return the model that a job's name stands for.
+        """Return the model that a job's name stands for: of a task, the one for its language.
 
         Raises:
             MMError: As `Workspace.choose` and `Preparer.check`.
         """
-        key = (job.name, job.model)
+        speaks = None if job.model else wanted(job.inputs)
+        key = (job.name, job.model, speaks, job.candidates)
         if job.models is not None and key in job.models:
             declared: Declared = job.models[key]
             return declared
         choice = self._choices.get(key)
         if choice is None or not choice.stamps.unchanged():
-            choice = self._choices[key] = self._choose(job, choice)
+            choice = self._choices[key] = self._choose(job, speaks)
         if job.models is not None:
             job.models.setdefault(key, choice.declared)
         return choice.declared
@@ -107,12 +110,13 @@ class SessionModels:
             if runs and not (job.retries and isinstance(error, Crashed)):
                 raise
 
-    def _choose(self, job: Job, before: ChosenModel | None) -> ChosenModel:
+    def _choose(self, job: Job, wanted: Wanted | None) -> ChosenModel:
         with self._reading():
             with self._lock:  # the manifests are read by one thread
                 self._workspace.refresh()
-                choice = self._workspace.choose(job.name, job.model)
-            if choice.reason and (before is None or choice.reason != before.reason):
+                choice = self._workspace.choose(job.name, job.model, wanted, job.candidates)
+            noted = {known.reason for known in list(self._choices.values())}
+            if choice.reason and choice.reason not in noted:
                 self._workspace.reporter.note(choice.reason)
             self._preparer.check(choice.declared)  # before anything is built
         return choice

@@ -12,16 +12,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.core.languages import TEXT
 from orchestrator.errors import UsageError
 from orchestrator.system.file_stamps import FileStamps
 from orchestrator.system.home import Home, home_directory
 from orchestrator.system.reporter import Reporter, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from orchestrator.catalog import Catalog, Declared
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
+    from orchestrator.core.languages import Wanted
     from orchestrator.core.manifest import Manifest
     from orchestrator.environments import Environments
     from orchestrator.sources.service import Sources
@@ -153,15 +155,24 @@ class Workspace:
 
         return workers_using(digest, self.runtime.records())
 
-    def choose(self, name: str, model: str | None = None) -> ChosenModel:
+    def choose(
+        self,
+        name: str,
+        model: str | None = None,
+        wanted: Wanted | None = None,
+        candidates: Collection[str] = (),
+    ) -> ChosenModel:
         """Return the model that `name`, a task or a model, stands for.
 
         Args:
             name: A task or a model.
             model: The model that is to stand for the task.
+            wanted: What the model of a task is to speak; None where that does not matter.
+            candidates: The only models that may stand for the task; by default all.
 
         Raises:
-            UsageError: When there is no such name, or `model` does not do the task.
+            UsageError: When there is no such name, `model` does not do the task, or no model
+                speaks what is wanted.
             ManifestError: When the model's manifest is broken or not trusted.
             SourceError, MemoryRefused: When no model of the task is ready.
         """
@@ -183,12 +194,25 @@ class Workspace:
         self._say(self.catalog.problems)
         facts = Facts(self.sources.has_weights, self.memory)
         began = time.time_ns()
-        declared, reason = self.catalog.select(name, facts, self.settings.uses.get(name))
+        used = self.settings.uses.get(name)
+        declared, reason = self.catalog.select(name, facts, used, wanted, candidates)
         stamps = self._stamps_of(name, declared)
-        candidates = self.catalog.tasks[name]
-        weights = (each.name for each in candidates if each.manifest.source is not None)
+        many = self.catalog.tasks[name]
+        weights = (each.name for each in many if each.manifest.source is not None)
         stamps.add(map(self.sources.record_path, weights), began)
         return ChosenModel(declared, reason, stamps)
+
+    def candidates(self, name: str, model: str | None = None) -> list[Declared]:
+        """Return the models of which each job's own text chooses; none where one serves them all.
+
+        Args:
+            name: A task or a model.
+            model: The model that is to stand for the task.
+        """
+        catalog = self.catalog
+        many = () if model or name in catalog.models else catalog.tasks.get(name, ())
+        listed = any(each.manifest.languages and TEXT in each.manifest.inputs for each in many)
+        return list(many) if listed else []
 
     def _stamps_of(self, name: str, declared: Declared) -> FileStamps:
         """Return the stamps of the files that make `declared` the model for `name`."""

@@ -18,11 +18,12 @@ from orchestrator.workspace import ChosenModel, Workspace
 from tests.models import DIGEST, Notes, built, model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from orchestrator.catalog import Declared
     from orchestrator.client.supervisors import SupervisorProcess
+    from orchestrator.core.languages import Wanted
     from orchestrator.engines.interface import Engine, PreparedModel
     from orchestrator.environments.build import FirstLoad
     from orchestrator.jobs.job import Job
@@ -134,7 +135,13 @@ class FakeWorkspace(Workspace):
     def memory(self) -> Mapping[str, int | None]:
         return {}
 
-    def choose(self, name: str, model: str | None = None) -> ChosenModel:
+    def choose(
+        self,
+        name: str,
+        model: str | None = None,
+        wanted: Wanted | None = None,
+        candidates: Collection[str] = (),
+    ) -> ChosenModel:
         assert name in ("echo", "try")
         return ChosenModel(self.declared, "try: echo (the only one)")
 

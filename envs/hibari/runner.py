@@ -34,6 +34,8 @@ END = re.compile(r"""[.!?…]+["'”’)\]]*\s+(?=\S)""")
 CLAUSE = re.compile(r"[,;:—–)]\s+")
 LONG_NUMBER = re.compile(r"[0-9][0-9,]{15,}")
 """Spoken digit by digit: hibari has no name for numbers beyond decillions."""
+SHOWN = 10
+"""Characters that are named of those that are left out."""
 MARKS = str.maketrans("。，、！？；：（）《》「」『』【】", '.,,!?;:()""""""""')
 
 
@@ -53,6 +55,10 @@ def run(model, job, *, text, speed=1.0, seed=0):
             f"the text has {len(text):,} characters and the limit is {LONGEST_TEXT:,}; "
             "speak it in parts"
         )
+    if lost := left_out(text):
+        named = "".join(dict.fromkeys(lost))
+        shown = named if len(named) <= SHOWN else f"{named[:SHOWN]}…"
+        job.warn(f"left out {len(lost):,} of {len(text):,} characters: {shown}")
     spoken = []
     for piece, pause in pieces(readable(text)):
         parts = phonemes_of(model, piece)
@@ -105,15 +111,19 @@ def readable(text):
     Letters of other scripts, pictures and control characters become spaces; full-width forms,
     ligatures and Chinese marks become their plain relatives. Line breaks stay.
     """
+    text = "".join(c if is_readable(c) else number_of(c) for c in plain(text))
+    text = LONG_NUMBER.sub(lambda m: " ".join(re.sub("[^0-9]", "", m[0])), text)
+    return re.sub(r"[^\S\n]+", " ", text)
+
+
+def plain(text):
+    """Returns the text with plain marks, forms and line breaks, and nothing that is invisible."""
     text = unicodedata.normalize("NFC", text.translate(MARKS))
     text = re.sub(
         "[\ufb00-\ufb06\uff01-\uff5e]", lambda m: unicodedata.normalize("NFKC", m[0]), text
     )
     text = re.sub(r"\r\n?|[\u2028\u2029\v\f]", "\n", text)
-    text = re.sub("[\u00ad\u200b-\u200f\ufeff]", "", text)
-    text = "".join(c if is_readable(c) else number_of(c) for c in text)
-    text = LONG_NUMBER.sub(lambda m: " ".join(re.sub("[^0-9]", "", m[0])), text)
-    return re.sub(r"[^\S\n]+", " ", text)
+    return re.sub("[\u00ad\u200b-\u200f\ufeff]", "", text)
 
 
 def is_readable(character):
@@ -125,6 +135,17 @@ def is_readable(character):
     return unicodedata.category(character) in ("Pd", "Pi", "Pf", "Po", "Sc", "Sm", "Zs") or (
         character == "°"
     )
+
+
+def left_out(text):
+    """Returns what is not spoken of the text, in its order: letters, numbers and pictures."""
+    return [c for c in plain(text) if not is_readable(c) and number_of(c) == " " and is_said(c)]
+
+
+def is_said(character):
+    """Whether a reader who knows every script would say it; an ornament such as ■ is not said."""
+    category = unicodedata.category(character)
+    return category[0] in "LN" or (category == "So" and character >= "☀")
 
 
 def number_of(character):

@@ -20,9 +20,10 @@ from orchestrator.core.selection import Facts, select
 from orchestrator.errors import ManifestError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
+    from orchestrator.core.languages import Wanted
     from orchestrator.core.manifest import Manifest
 
 
@@ -147,7 +148,14 @@ class Catalog(msgspec.Struct, frozen=True):
             raise self.unknown(name)
         return self.tasks[name]
 
-    def select(self, task: str, facts: Facts, chosen: str | None = None) -> tuple[Declared, str]:
+    def select(
+        self,
+        task: str,
+        facts: Facts,
+        chosen: str | None = None,
+        wanted: Wanted | None = None,
+        candidates: Collection[str] = (),
+    ) -> tuple[Declared, str]:
         """Return the model that stands for `task`, and why, as one line for the user.
 
         A model found by walking up stands for it only when `chosen`, or where no other model has
@@ -157,14 +165,16 @@ class Catalog(msgspec.Struct, frozen=True):
             task: The task's name.
             facts: What decides whether a model is ready.
             chosen: The model that `mm use` settled on, if any.
+            wanted: What the model is to speak; None where that does not matter.
+            candidates: The only models that may stand for it; by default all.
 
         Raises:
             MMError: As `task` and `orchestrator.core.selection.select` do.
         """
-        many = self.task(task)
+        many = [each for each in self.task(task) if not candidates or each.name in candidates]
         guests = {each.name for each in many if each.origin is Origin.FOUND}
         manifests = [each.manifest for each in many]
-        selection = select(task, manifests, facts, chosen=chosen, guests=guests)
+        selection = select(task, manifests, facts, chosen=chosen, guests=guests, wanted=wanted)
         return self.models[selection.model], selection.reason
 
     @property

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
@@ -22,11 +24,14 @@ from orchestrator.core.units import counted
 from orchestrator.errors import ItemsFailed, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Manifest
+    from orchestrator.jobs.job import Job
     from orchestrator.pipelines.batch_items import Item
     from orchestrator.pipelines.batch_resume import Resumption
     from orchestrator.pipelines.batch_run import Batch, Progress
     from orchestrator.pipelines.json_lines import JsonLines
+    from orchestrator.session import Session
     from orchestrator.steps.pdf_renderer import PdfRenderer
     from orchestrator.workspace import ChosenModel
 
@@ -90,10 +95,11 @@ def _command(name: str, choice: ChosenModel) -> click.Command:
 
     @pass_context
     def callback(context: Context, /, mm_inputs: tuple[str, ...], **values: Any) -> None:
-        if choice.reason:
+        candidates = context.candidates(name, values["model"])
+        if choice.reason and not candidates:
             context.say(choice.reason)
         more = {str(option.name): values.pop(str(option.name)) for option in common}
-        _run(context, manifest, mm_inputs, more, values)
+        _run(context, _Work(name, manifest, candidates), mm_inputs, more, values)
 
     argument = click.Argument(
         ["mm_inputs"], metavar="INPUTS...", nargs=-1, required=True, type=GivenPath()
@@ -106,9 +112,38 @@ def _command(name: str, choice: ChosenModel) -> click.Command:
     )
 
 
+@dataclass(frozen=True)
+class _Work:
+    """What is run on every item.
+
+    Attributes:
+        name: The task or model that was asked for.
+        manifest: The model's; of several, the one's that no text decides for.
+        candidates: The models of which each item's text chooses; empty where it is always the same.
+    """
+
+    name: str
+    manifest: Manifest
+    candidates: Sequence[Declared]
+
+    @property
+    def runs(self) -> str:
+        """What jobs are of: the model, or the task where each item has its own."""
+        return self.name if self.candidates else self.manifest.name
+
+    @property
+    def files(self) -> set[str]:
+        """The outputs that are files."""
+        from orchestrator.jobs.output_files import BINARY_TYPES
+
+        manifests = [self.manifest, *(each.manifest for each in self.candidates)]
+        outputs = [one for each in manifests for one in each.outputs.items()]
+        return {name for name, one in outputs if one.type in BINARY_TYPES}
+
+
 def _run(
     context: Context,
-    manifest: Manifest,
+    work: _Work,
     words: tuple[str, ...],
     given: dict[str, Any],
     options: dict[str, Any],
@@ -122,6 +157,7 @@ def _run(
     from orchestrator.session import Session
     from orchestrator.steps.pdf_renderer import PdfRenderer
 
+    manifest = work.manifest
     with contextlib.ExitStack() as stack:
         session = stack.enter_context(
             Session(workspace=context, **shared.session_arguments(options))
@@ -129,22 +165,21 @@ def _run(
         out = context.cwd / options["out"]
         sound = shared.sound_suffix(options["sound_format"])
         refuse_input(out, named_files(manifest, given, context.cwd))
-        more = collect(manifest, given, session.spool())
+        more = collect(context, manifest, given, session.spool())
         pdfs = stack.enter_context(PdfRenderer())
         item = partial(item_of, cwd=context.cwd, manifest=manifest, more=more, pdfs=pdfs)
         names = _names(context, manifest, words, out, pdfs)
-        lines = _lines(
-            stack, manifest, options["out"], resume=options["resume"], mix=options["mix"]
-        )
+        lines = _lines(stack, work, options["out"], resume=options["resume"], mix=options["mix"])
         job = Job(
-            manifest.name,
+            work.runs,
             device=options["device"],
             dtype=options["dtype"],
             timeout=options["timeout"],
             load_timeout=options["load_timeout"],
             workers=options["workers"],
-            on_event=partial(print_log, context.reporter, manifest.name),
+            on_event=partial(print_log, context.reporter, work.runs),
             models={},
+            candidates=tuple(each.name for each in work.candidates),
         )
         batch = Batch(
             job=job,
@@ -158,8 +193,10 @@ def _run(
         )
         progress = Progress()
         resumption = Resumption(lines, manifest, progress, mix=options["mix"])
-        if lines.receipts:
-            resumption.compare_producer(session.produced_by(job))
+        if job.candidates:
+            resumption.model_for = lambda inputs: session.model_for(replace(job, inputs=inputs))
+            resumption.manifests = {each.name: each.manifest for each in work.candidates}
+        resumption.compare_producers(partial(_produced_by, session, job))
         rest = None
         if STANDARD_INPUT in words:
             rest = listed(sys.stdin, context.cwd, manifest, more, out, pdfs)
@@ -167,7 +204,14 @@ def _run(
             progress.total = len(names)
         items = _left(context, resumption, names, item, rest)
         _run_batch(context, batch, items, lines, progress)
-        _conclude(context, manifest, progress, options)
+        _conclude(context, work, progress, options)
+
+
+def _produced_by(session: Session, job: Job, model: str) -> Mapping[str, Any]:
+    """Return what decides the results of `model`; where it runs no job, of the one that does."""
+    if model in job.candidates:
+        job = replace(job, name=model, candidates=())
+    return session.produced_by(job)
 
 
 def _left(
@@ -202,21 +246,19 @@ def _names(
 
 
 def _lines(
-    stack: contextlib.ExitStack, manifest: Manifest, out: str, *, resume: bool, mix: bool
+    stack: contextlib.ExitStack, work: _Work, out: str, *, resume: bool, mix: bool
 ) -> JsonLines:
     from orchestrator.cli.outputs import STANDARD_OUTPUT
-    from orchestrator.jobs.output_files import BINARY_TYPES
     from orchestrator.pipelines.json_lines import JsonLines
 
     if mix and not resume:
         raise UsageError("--mix is for a file that is continued", fix="add --resume")
     if out != STANDARD_OUTPUT:
-        files = {name for name, one in manifest.outputs.items() if one.type in BINARY_TYPES}
-        return stack.enter_context(JsonLines.open(Path(out), resume=resume, outputs=files))
+        return stack.enter_context(JsonLines.open(Path(out), resume=resume, outputs=work.files))
     if resume:
         raise UsageError("standard output cannot be continued", fix="give -o a file")
-    primary = manifest.primary_output
-    if manifest.outputs[primary].type in BINARY_TYPES:
+    primary = work.manifest.primary_output
+    if primary in work.files:
         raise UsageError(f"the output {primary!r} does not fit into JSON", fix="give -o a file")
     return JsonLines(None, write_result)
 
@@ -248,9 +290,7 @@ def _run_batch(
         context.say(f"{progress.done} done, {len(progress.failed)} failed{before}{gone}")
 
 
-def _conclude(
-    context: Context, manifest: Manifest, progress: Progress, options: dict[str, Any]
-) -> None:
+def _conclude(context: Context, work: _Work, progress: Progress, options: dict[str, Any]) -> None:
     """Print the command that repeats each failed item alone, and fail if there is one."""
     if not progress.failed:
         return
@@ -258,7 +298,7 @@ def _conclude(
     retryable = [item for item, error in progress.failed if error.outcome != UsageError.outcome]
     for item in retryable[:FAILURES_SHOWN]:
         if isinstance(item.name, str):
-            context.say(f"alone: {_alone(manifest, item.name, options)}")
+            context.say(f"alone: {_alone(work, item.name, options)}")
     what = f"{counted(len(progress.failed), 'item')} failed"
     rejected = len(progress.failed) - len(retryable)
     if rejected and retryable:
@@ -269,7 +309,7 @@ def _conclude(
     raise ItemsFailed(what, fix=again)
 
 
-def _alone(manifest: Manifest, name: str, options: dict[str, Any]) -> str:
+def _alone(work: _Work, name: str, options: dict[str, Any]) -> str:
     """Return the command that runs one item alone."""
     import shlex
 
@@ -282,10 +322,10 @@ def _alone(manifest: Manifest, name: str, options: dict[str, Any]) -> str:
         if options[key] != "auto"
         for word in (f"--{key}", options[key])
     ]
-    filled = filled_input(manifest)
+    filled = filled_input(work.manifest)
     if "#page=" in name:
-        return shlex.join(["mm", "batch", manifest.name, name, *chosen, "-o", "-"])
-    words = ["mm", "run", manifest.name, *chosen, f"--{option_name(filled)}"]
-    if manifest.inputs[filled].type == "text":
+        return shlex.join(["mm", "batch", work.runs, name, *chosen, "-o", "-"])
+    words = ["mm", "run", work.runs, *chosen, f"--{option_name(filled)}"]
+    if work.manifest.inputs[filled].type == "text":
         return f"{shlex.join([*words, '-'])} < {shlex.quote(name)}"
     return shlex.join([*words, name])

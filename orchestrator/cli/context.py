@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import click
@@ -34,6 +35,16 @@ class Context(Workspace):
     quiet: bool = False
     failure: dict[str, Any] = field(default_factory=dict)
     json_printed: bool = False
+
+    @cached_property
+    def standard_input(self) -> bytes:
+        """All that standard input holds; it is read once."""
+        return sys.stdin.buffer.read()
+
+    @property
+    def input_read(self) -> bool:
+        """Whether standard input has been read."""
+        return "standard_input" in self.__dict__
 
     def out(self, text: str) -> None:
         """Write a result and a newline to standard output."""

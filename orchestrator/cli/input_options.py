@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from orchestrator.cli.context import Context
     from orchestrator.core.manifest import Input, Takes
 
 STANDARD_INPUT = "-"
@@ -69,10 +70,13 @@ def _type(declared: Input) -> click.ParamType[Any]:
     return click.STRING
 
 
-def collect(manifest: Takes, given: Mapping[str, Any], spool: Path) -> dict[str, Any]:
+def collect(
+    context: Context, manifest: Takes, given: Mapping[str, Any], spool: Path
+) -> dict[str, Any]:
     """Return the inputs that were given, with `-` replaced by what standard input holds.
 
     Args:
+        context: Reads standard input.
         manifest: The model's manifest.
         given: What click parsed, None or empty where nothing was given.
         spool: A directory for a file that comes on standard input.
@@ -96,27 +100,38 @@ def collect(manifest: Takes, given: Mapping[str, Any], spool: Path) -> dict[str,
             fix="give one of them a path",
         )
     for name in readers:
-        values[name] = _read(name, manifest.inputs[name].type, spool)
+        is_text = manifest.inputs[name].type == "text"
+        values[name] = read_text(context, name) if is_text else _read_file(context, name, spool)
     return {name: _parse(name, manifest.inputs[name].type, value) for name, value in values.items()}
 
 
-def _read(name: str, kind: str, spool: Path) -> Any:
-    if sys.stdin.isatty():
-        write_if_possible(sys.stderr, f"mm: {_flag(name)} reads standard input (end with Ctrl-D)\n")
-    data = sys.stdin.buffer.read()
-    if kind != "text":
-        path = spool / "standard-input"
-        path.write_bytes(data)
-        if not data:
-            raise UsageError("standard input was empty", fix=f"pipe a file into {_flag(name)} -")
-        return path
+def read_text(context: Context, name: str) -> str:
+    """Return the text on standard input, for the input `name`.
+
+    Raises:
+        UsageError: When it is not UTF-8.
+    """
     try:
-        return data.decode("utf-8-sig")
+        return _read(context, name).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(
             f"standard input is not UTF-8 text ({error.reason} at byte {error.start})",
             fix="convert it first, for instance with iconv",
         ) from error
+
+
+def _read_file(context: Context, name: str, spool: Path) -> Path:
+    path = spool / "standard-input"
+    path.write_bytes(_read(context, name))
+    if not path.stat().st_size:
+        raise UsageError("standard input was empty", fix=f"pipe a file into {_flag(name)} -")
+    return path
+
+
+def _read(context: Context, name: str) -> bytes:
+    if sys.stdin.isatty() and not context.input_read:
+        write_if_possible(sys.stderr, f"mm: {_flag(name)} reads standard input (end with Ctrl-D)\n")
+    return context.standard_input
 
 
 def _parse(name: str, kind: str, value: Any) -> Any:

@@ -177,7 +177,7 @@ def _execute(
                 dropped.callback(file.drop)
         job = Job(
             manifest.name,
-            collect(manifest, given, session.spool()),
+            collect(context, manifest, given, session.spool()),
             device=options["device"],
             dtype=options["dtype"],
             timeout=options["timeout"],

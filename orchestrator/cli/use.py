@@ -58,7 +58,8 @@ def _list(context: Context) -> None:
 
 def _by_preference(context: Context, task: str) -> str:
     names = [each.name for each in context.catalog.task(task)]
-    return f"not chosen; the first that is ready of {', '.join(names)}"
+    ready = "ready and speaks the text" if context.candidates(task) else "ready"
+    return f"not chosen; the first that is {ready} of {', '.join(names)}"
 
 
 def _choose(context: Context, task: str, model: str) -> None:

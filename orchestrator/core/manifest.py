@@ -188,14 +188,15 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     source: Source | None = None
     """Where the weights come from. Absent where a package carries them."""
     languages: tuple[Language, ...] = ()
-    """The languages that the model reads, speaks or recognises: en, zh, pt-BR, or any for all."""
+    """The languages that the model reads, speaks or recognises: en, zh, pt-BR, or any for all. A
+    job whose input text is in another language goes to another model of the task."""
     voices: dict[Identifier, Language] = {}
     """The voices that are ready, with their languages. They are the choices of the input voice or
     speaker."""
     patches: tuple[str, ...] = ()
     """Patch sets for the model's own code, applied in this order."""
     preference: int = 0
-    """Among the ready models of a task, the highest wins."""
+    """Among the ready models of a task that speak a job's text, the highest wins."""
     devices: Annotated[tuple[Device, ...], Meta(min_length=1)] = ("cpu",)
     """Where the model runs, in the order in which --device auto tries."""
     memory: dict[Device, dict[DType, Size]] = {}

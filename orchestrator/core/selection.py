@@ -1,4 +1,4 @@
-"""Which model stands for a task: the ready one with the highest preference, or the user's choice.
+"""Which model stands for a task: a ready one that speaks the text, the preferred or the chosen one.
 
 Pure: whether weights are there and what the machine has come from the caller.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from orchestrator.core.languages import LANGUAGE, Wanted, coverage
 from orchestrator.core.units import format_size
 from orchestrator.errors import MemoryRefused, MMError, SourceError, UsageError
 
@@ -45,6 +46,7 @@ def select(
     *,
     chosen: str | None = None,
     guests: Collection[str] = (),
+    wanted: Wanted | None = None,
 ) -> Selection:
     """Return the model that stands for `task`.
 
@@ -52,33 +54,48 @@ def select(
         task: The task's name.
         manifests: The models of the task, at least one.
         facts: What decides whether a model is ready.
-        chosen: The model that `mm use` settled on, if any; it stands for the task ready or not.
+        chosen: The model that `mm use` settled on, if any; it stands for the task ready or not,
+            where it speaks what is wanted.
         guests: Names of models that never win by preference, unless there are no others.
+        wanted: What the model is to speak; None where that does not matter.
 
     Raises:
         SourceError: When none is ready and one lacks nothing but its weights.
         MemoryRefused: When none is ready because this machine's memory is too small.
-        UsageError: When none of them runs on a device that this machine has.
+        UsageError: When none of them runs on a device that this machine has, or none speaks what
+            is wanted.
     """
+    if wanted and wanted.language and not any(LANGUAGE in each.inputs for each in manifests):
+        wanted = Wanted(wanted.scripts) if wanted.scripts else None
+    covered = {each.name: coverage(each, wanted) if wanted else () for each in manifests}
     ranked = sorted(manifests, key=lambda each: (-each.preference, each.name))
-    if chosen in {each.name for each in ranked}:
+    ranked.sort(key=lambda each: covered[each.name], reverse=True)  # stable: preference is next
+    speaking = [each for each in ranked if all(covered[each.name][:1])]
+    if chosen in {each.name for each in speaking}:
         return Selection(str(chosen), f"{task}: {chosen} (chosen with mm use)")
-    hosts = [each for each in ranked if each.name not in guests] or ranked
+    hosts = [each for each in speaking if each.name not in guests] or speaking
+    if wanted and not hosts:
+        raise _none_speaks(task, manifests, wanted)
     obstacles = {each.name: obstacle(each, facts) for each in hosts}
     ready = [name for name, problem in obstacles.items() if problem is None]
+    language = "" if wanted is None or len(set(covered.values())) == 1 else str(wanted)
     if not ready:
-        raise _none_ready(task, [problem for problem in obstacles.values() if problem])
+        kind = f"{task} that speaks {wanted.main}" if wanted and language else task
+        raise _none_ready(kind, [problem for problem in obstacles.values() if problem])
     model = ready[0]
-    why = [_comparison(model, ready, hosts)]
+    why = [_comparison(ready, hosts)]
     for name, problem in obstacles.items():
         if name == model:
             break
         if problem:
             command = problem.fix.removeprefix("run: ")
             why.append(f"{problem.what}: {command}" if command else problem.what)
-    if chosen:
+    if chosen in covered and wanted:
+        why.append(f"{chosen}, chosen with mm use, does not speak {wanted.main}")
+    elif chosen:
         why.append(f"{chosen}, chosen with mm use, is not a model of this task")
-    return Selection(model, f"{task}: {model} ({'; '.join(why)})")
+    for_language = f" for {language}" if language else ""
+    return Selection(model, f"{task}{for_language}: {model} ({'; '.join(why)})")
 
 
 def obstacle(manifest: Manifest, facts: Facts) -> MMError | None:
@@ -106,13 +123,21 @@ def _fits(manifest: Manifest, device: str, facts: Facts) -> bool:
     return has is None or manifest.smallest_memory(device) <= has
 
 
-def _comparison(model: str, ready: Sequence[str], hosts: Sequence[Manifest]) -> str:
+def _comparison(ready: Sequence[str], hosts: Sequence[Manifest]) -> str:
     if len(hosts) == 1:
         return "the only one"
     if len(ready) == 1:
         return "the only one that is ready"
-    others = " and ".join(name for name in ready if name != model)
-    return f"preferred to {others}"
+    return f"preferred to {' and '.join(ready[1:])}"
+
+
+def _none_speaks(task: str, manifests: Sequence[Manifest], wanted: Wanted) -> UsageError:
+    known = sorted({tag for each in manifests for tag in each.languages})
+    return UsageError(
+        f"no model of the task {task} speaks {wanted.main}, only {', '.join(known)}",
+        fix="name a model of your own with --model, or write one: mm new NAME",
+        fix_in_code='name a model of your own: model="NAME"',
+    )
 
 
 def _none_ready(task: str, problems: Sequence[MMError]) -> MMError:

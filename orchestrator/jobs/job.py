@@ -45,7 +45,7 @@ class Job(msgspec.Struct, frozen=True):
     Attributes:
         name: A task or a model.
         inputs: Values by name; a session's engine gets them checked, with files as absolute paths.
-        model: The model that stands for the task, instead of the preferred one.
+        model: The model that stands for the task, instead of the one for its inputs' language.
         device: "auto", or one that the manifest lists.
         dtype: "auto", or one that the manifest lists for the device.
         timeout: Seconds that the run may take, instead of the manifest's `timeouts.run`.
@@ -65,6 +65,7 @@ class Job(msgspec.Struct, frozen=True):
         models: Keeps the models of jobs that belong together: from the first of them on, they stay
             as they are, whatever is edited meanwhile. By default each job sees every edit.
         wait: Whether to wait for memory that busy workers hold, instead of refusing the job.
+        candidates: The only models that may stand for the task; by default all.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Job(msgspec.Struct, frozen=True):
     workers: int = 1
     models: dict[Any, Any] | None = None
     wait: bool = False
+    candidates: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the times.

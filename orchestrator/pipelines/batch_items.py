@@ -161,12 +161,16 @@ def item_of(
 
 def _readers(kind: str, pdfs: PdfRenderer) -> Callable[[Path, Path], Any]:
     readers: dict[str, Callable[[Path, Path], Any]]
-    readers = {"text": _read_text, "image": partial(_image, pdfs)}
+    readers = {"text": lambda path, _: read_text(path), "image": partial(_image, pdfs)}
     return readers.get(kind, lambda path, _: path)
 
 
-def _read_text(path: Path, directory: Path) -> str:
-    del directory
+def read_text(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises:
+        UsageError: When it cannot be read, or is not UTF-8.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:

@@ -23,9 +23,9 @@ from orchestrator.core.canonical import digest_bytes, short
 from orchestrator.core.units import format_duration
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.jobs.in_flight import InFlightJobs
-from orchestrator.jobs.output_files import BINARY_TYPES, is_sound, media_type, suffix_of
+from orchestrator.jobs.output_files import is_binary, is_sound, media_type, suffix_of
 from orchestrator.pipelines.batch_sources import described_inputs, sources_of
-from orchestrator.pipelines.job_runner import JobRunner, ModelUnusable
+from orchestrator.pipelines.job_runner import JobRunner, JobRunners, ModelUnusable
 from orchestrator.pipelines.json_lines import FAILED, OK
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Batch:
 
     Attributes:
         job: What all jobs have in common.
-        manifest: What the model declares.
+        manifest: What the model declares; of several, the one that no text decides for.
         jobs: Runs them.
         scratch: Makes an empty directory for an item.
         discard: Removes such a directory.
@@ -123,8 +123,12 @@ class Batch:
             Cancelled: At an interrupt; what ended by then is written.
         """
         in_flight = InFlightJobs()
-        runner = JobRunner(self.jobs, self.job, self.retries, in_flight)
-        run = _BatchRun(self, lines, progress, report, in_flight, runner)
+
+        def make(job: Job) -> JobRunner:
+            return JobRunner(self.jobs, job, self.retries, in_flight)
+
+        runners = JobRunners(self.jobs, self.job, make)
+        run = _BatchRun(self, lines, progress, report, in_flight, runners)
         try:
             try:
                 run.all(items)
@@ -156,7 +160,7 @@ class _BatchRun:
     progress: Progress
     report: Callable[[], None]
     in_flight: InFlightJobs
-    runner: JobRunner
+    runners: JobRunners
     ended: SimpleQueue[_Ended] = field(default_factory=SimpleQueue)
 
     def all(self, items: Iterable[Item]) -> None:
@@ -216,10 +220,13 @@ class _BatchRun:
         """Run one item, in a thread, and queue how it ended."""
         began = time.monotonic()
         try:
-            self.runner.load()
-            result = self.runner.run(inputs)
+            runner = self.runners.of(inputs)
+            runner.load()
+            result = runner.run(inputs)
         except ModelUnusable as unusable:
             ended = _Ended(item, None, unusable.cause)
+            if self.batch.job.candidates:  # other items may have other models
+                ended = _failed(item, unusable.cause, time.monotonic() - began)
         except MMError as error:
             ended = _failed(item, error, time.monotonic() - began)
         except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
@@ -262,7 +269,7 @@ class _BatchRun:
         """Return what a line says of the outputs; files are written beside the line's file."""
         shown: dict[str, Any] = {}
         for name, value in result.items():
-            if self.batch.manifest.outputs[name].type not in BINARY_TYPES:
+            if not is_binary(value):
                 shown[name] = value
             elif self.lines.files is not None:
                 suffix = suffix_of(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orchestrator.core.pipelines import Graph, Node
+from orchestrator.core.pipelines import Graph
 from orchestrator.core.refusals import refusals
 from orchestrator.core.value_checks import check_inputs
 from orchestrator.errors import Cancelled, MMError, UsageError
@@ -85,9 +85,8 @@ def explain(
     home = session.workspace.home
     values = checked_values(graph, inputs)
 
-    def unbuilt(node: Node) -> str:
-        built = not node.signature.model or session.is_built(node.signature.name)
-        return "" if built else "its environment is not built"
+    def unbuilt(model: str) -> str:
+        return "" if not model or session.is_built(model) else "its environment is not built"
 
     with _hold_results(graph, session.workspace):
         store = ResultStore(home.results)

@@ -19,6 +19,7 @@ from orchestrator.core.pipelines import (
     check,
     read_pipeline,
     signature_of_model,
+    signature_of_models,
 )
 from orchestrator.errors import ManifestError, UsageError
 from orchestrator.steps import builtin
@@ -108,7 +109,12 @@ def signature_on(workspace: Workspace, step: Step) -> Signature:
         raise UsageError(error.what, fix=fix or error.fix) from error
     manifest = choice.declared.manifest
     workspace.device_and_dtype(manifest, step.device, step.dtype)  # raises where it has none
-    return signature_of_model(manifest, choice.reason)
+    one = signature_of_model(manifest, choice.reason)
+    many = [each.manifest for each in workspace.candidates(step.run, step.model)]
+    if not many:
+        return one
+    others = (signature_of_model(each) for each in many if each.name != manifest.name)
+    return signature_of_models(one, others, set(step.with_))
 
 
 def problems_of(

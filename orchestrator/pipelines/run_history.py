@@ -38,6 +38,7 @@ class Entry:
         command: What repeats alone what failed; empty where nothing does.
         ready: When all that it needs was there; 0 where that was not recorded.
         lane: Which of the step's threads ran it, counted from 0.
+        model: What made it, where each item's own text chooses; else empty.
     """
 
     step: str
@@ -55,6 +56,7 @@ class Entry:
     command: str = ""
     ready: float = 0.0
     lane: int = 0
+    model: str = ""
 
     @property
     def ended(self) -> float:
@@ -124,9 +126,12 @@ class Run:
         """Yield what is recorded of environments and first loads."""
         return _lines(self.path / "prepared.jsonl", Preparation)
 
-    def receipt(self, step: str) -> Mapping[str, Any]:
-        """Return what made the results of a step: `identity` and `produced_by`."""
-        return _mapping(read_json(self.path / "receipts" / f"{step}.json"))
+    def receipts(self, step: str) -> list[Mapping[str, Any]]:
+        """Return all that made results of a step: `identity` and `produced_by` of each."""
+        folder = self.path / "receipts"
+        files = (folder / f"{step}.json", *sorted(folder.glob(f"{step}.*.json")))
+        found = (_mapping(read_json(file)) for file in files)
+        return [each for each in found if each.get("identity")]
 
 
 def runs_in(runs: Path) -> list[Run]:

@@ -104,7 +104,7 @@ class RunObserver:
         try:
             inputs = resolve_inputs(node, look_up)
             arguments = {name: for_step(values) for name, values in inputs.items()}
-            return repeat_command(node.signature.name, arguments, spill, options)
+            return repeat_command(node.runs, arguments, spill, options)
         except MMError:  # what it was given fits into no command line, or was not there
             return ""
 

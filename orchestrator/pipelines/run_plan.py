@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from orchestrator.core.pipelines import Node
 from orchestrator.core.pipelines.cache_key import Recipe, differences
+from orchestrator.errors import MMError
 from orchestrator.pipelines.job_runner import ModelUnusable
 from orchestrator.pipelines.readiness import Readiness
 from orchestrator.pipelines.run_context import RunContext
@@ -55,7 +57,7 @@ class RunPlanner:
         executors: The executors of its steps, in the order of the graph.
         context: What all steps of the run share.
         last_keys: The latest keys of earlier runs, as `run_history.last_keys` returns them.
-        unbuilt: Returns why what makes a step's results is not known yet, or an empty text.
+        unbuilt: Returns why what a model's results depend on is not known yet, or an empty text.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class RunPlanner:
         executors: Mapping[str, StepExecutor],
         context: RunContext,
         last_keys: Mapping[tuple[str, str | int], str],
-        unbuilt: Callable[[Node], str],
+        unbuilt: Callable[[str], str],
     ) -> None:
         self._run_state = run_state
         self._readiness = Readiness(run_state, began=0.0)
@@ -80,7 +82,7 @@ class RunPlanner:
 
     def _plan(self, node: Node) -> StepPlan:
         state = self._run_state.states[node.id]
-        runs = node.signature.name
+        runs = node.runs
         if waiting := self._waiting(node):
             state.lost = True
             return StepPlan(node.id, runs, (), f"it depends on {waiting}, which would run")
@@ -106,12 +108,15 @@ class RunPlanner:
         state.keys.append(None)
         if before is not None and before.node.mapped and before.keys[index] in (None, PENDING):
             return ItemPlan(label, kept=False, why=f"{before.node.id} runs again for it")
-        if why := self._unbuilt(node):
+        look_up = partial(self._run_state.look_up, state, index)
+        try:
+            model = self._executors[node.id].model(look_up)
+        except MMError as error:
+            return ItemPlan(label, kept=False, why=f"it would fail: {error}")
+        if why := self._unbuilt(model):
             return ItemPlan(label, kept=False, why=why)
         try:
-            recipe = self._executors[node.id].recipe(
-                lambda reference: self._run_state.look_up(state, index, reference)
-            )
+            recipe = self._executors[node.id].recipe(look_up)
         except ModelUnusable as unusable:
             raise unusable.cause from unusable
         if node.id in self._force:

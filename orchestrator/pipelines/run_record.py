@@ -4,7 +4,8 @@
     inputs.json     what it was given: values, and the paths of files
     items.jsonl     a line for each step on each item, written when it ends
     prepared.jsonl  a line for each environment and first load of a step
-    receipts/<step>.json     what made the step's results: the receipts' part without the inputs
+    receipts/<step>.json     what made the step's results: the receipts' part without the inputs;
+                             <step>.<identity>.json where another model made some of them
     <step>-<n>.<input>.txt   a long text that a failed item was given, so that it can be tried alone
 
 A run that was killed has no end in its `run.json`. `run_history` reads all this.
@@ -82,15 +83,20 @@ class RunRecord:
             for name, values in inputs.items()
         }
         write_atomically(self.path / "inputs.json", json_line(shown), mode=0o600)
-        self._receipts: set[str] = set()
+        self._receipts: set[tuple[str, str]] = set()
+        self._by_language = {each["id"] for each in graph["steps"] if each["candidates"]}
 
     def done(self, event: ItemDone) -> None:
         """Write that a step has a result."""
         step, result = event.step, event.result
-        if step not in self._receipts:
-            self._receipts.add(step)
-            made = {"identity": result.recipe.identity, "produced_by": dict(result.recipe.producer)}
-            write_json(self.path / "receipts" / f"{step}.json", made, mode=0o600)
+        identity, producer = result.recipe.identity, result.recipe.producer
+        if (step, identity) not in self._receipts:
+            first = all(name != step for name, _ in self._receipts)
+            self._receipts.add((step, identity))
+            name = f"{step}.json" if first else f"{step}.{identity[:12]}.json"
+            made = {"identity": identity, "produced_by": dict(producer)}
+            write_json(self.path / "receipts" / name, made, mode=0o600)
+        model = producer.get("model", "")
         self._write(
             event.span,
             step=step,
@@ -100,6 +106,7 @@ class RunRecord:
             key=result.key,
             inputs=dict(result.recipe.inputs),
             timings={name: round(seconds, 6) for name, seconds in result.timings.items()},
+            **({"model": model} if model and step in self._by_language else {}),
             **({"warnings": list(result.warnings)} if result.warnings else {}),
         )
 

@@ -181,7 +181,7 @@ class Scheduler:
 
     def _load(self, name: str) -> None:
         try:
-            self._executors[name].prepare()
+            self._executors[name].preload()
         except Cancelled:
             return  # the run has ended, and no step needs the model any more
         except BaseException as error:  # noqa: BLE001 - raised in the coordinator's thread

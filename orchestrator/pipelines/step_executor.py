@@ -6,7 +6,6 @@ Runs in the threads of `orchestrator.pipelines.scheduler`, which decides when.
 from __future__ import annotations
 
 import shutil
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -14,11 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from orchestrator.core.languages import LANGUAGE, TEXT
 from orchestrator.core.pipelines.cache_key import Recipe
 from orchestrator.core.pipelines.graph import Graph, Node
 from orchestrator.core.pipelines.references import Reference
+from orchestrator.errors import MMError
 from orchestrator.jobs.job import Job, ignore_event
-from orchestrator.pipelines.job_runner import JobRunner
+from orchestrator.pipelines.job_runner import JobRunner, JobRunners, ModelUnusable
 from orchestrator.pipelines.run_context import RunContext
 from orchestrator.pipelines.run_events import Preparation, StepResult
 from orchestrator.pipelines.step_values import (
@@ -80,10 +81,8 @@ class StepExecutor:
         self.node = node
         self._context = context
         self._store = context.store
-        self._lock = threading.Lock()
-        self._known: tuple[Mapping[str, Any], str] | None = None
-        retries, in_flight = context.options.retries, context.in_flight
-        self._runner = JobRunner(context.jobs, _job(node, context), retries, in_flight)
+        self._producers: dict[JobRunner | None, Recipe] = {}
+        self._runners = JobRunners(context.jobs, _job(node, context), self._runner)
 
     def execute(
         self, look_up: Callable[[Reference], Any], emit: Emitter, permit: Permit
@@ -99,11 +98,22 @@ class StepExecutor:
             ModelUnusable: When no item can be run.
             MMError: When this item failed.
         """
+        try:
+            return self._execute(look_up, emit, permit)
+        except ModelUnusable as unusable:
+            if not (self.node.signature.candidates and self.node.mapped):
+                raise
+            raise unusable.cause from unusable  # other items may have other models
+
+    def _execute(
+        self, look_up: Callable[[Reference], Any], emit: Emitter, permit: Permit
+    ) -> StepResult:
         timings = Timings()
-        self._producer()
-        timings.end("build")
         inputs = resolve_inputs(self.node, look_up)
-        recipe = self._recipe(inputs)
+        runner = self._runner_of(inputs)
+        producer = self._producer(runner)
+        timings.end("build")
+        recipe = self._recipe(inputs, producer)
         if self.cacheable and self.node.id not in self._context.options.force:
             kept = self._store.find(recipe.key)
             if kept is not None:
@@ -112,26 +122,38 @@ class StepExecutor:
                         emit(name, value)
                 timings.end("take")
                 return StepResult(kept.key, timings.parts, recipe, kept.warnings, reused=True)
-        made = self._skip(inputs, timings) or self._make(inputs, emit, permit, timings)
+        made = self._skip(inputs, timings) or self._make(runner, inputs, emit, permit, timings)
         key = self._store.put(recipe, made.outputs, made.timings, made.warnings)
         timings.end("keep")
         return StepResult(key, timings.parts, recipe, made.warnings)
 
-    def prepare(self) -> None:
-        """Have the model loaded, once; where that fails, it fails for every item.
+    def preload(self) -> None:
+        """Have the model loaded that runs the items: the likeliest one, where each has its own.
 
         Raises:
-            ModelUnusable: When it cannot be loaded.
+            ModelUnusable: When it cannot be loaded, and no item can be run.
         """
-        if self._builtin is None:
-            self._producer()
-            began, started = time.time(), time.perf_counter()
-            if self._runner.load():
-                self._report("load", began, started)
+        try:
+            runner = self._runners.of({})
+            runner.produced_by()
+            runner.load()
+        except (ModelUnusable, MMError):
+            if not self.node.signature.candidates:
+                raise
+
+    def model(self, look_up: Callable[[Reference], Any]) -> str:
+        """Return the model that runs one item; empty where none does.
+
+        Raises:
+            MMError: When no model speaks its language.
+        """
+        runner = self._runner_of(resolve_inputs(self.node, look_up))
+        return "" if runner is None else runner.model
 
     def recipe(self, look_up: Callable[[Reference], Any]) -> Recipe:
         """Return what decides the result for one item."""
-        return self._recipe(resolve_inputs(self.node, look_up))
+        inputs = resolve_inputs(self.node, look_up)
+        return self._recipe(inputs, self._producer(self._runner_of(inputs)))
 
     @property
     def cacheable(self) -> bool:
@@ -139,7 +161,12 @@ class StepExecutor:
         return self._builtin is None or self._builtin.kept
 
     def _make(
-        self, inputs: Mapping[str, Values], emit: Emitter, permit: Permit, timings: Timings
+        self,
+        runner: JobRunner | None,
+        inputs: Mapping[str, Values],
+        emit: Emitter,
+        permit: Permit,
+        timings: Timings,
     ) -> _Made:
         """Run the step."""
         builtin = self._builtin
@@ -151,14 +178,16 @@ class StepExecutor:
             outputs = self._transform(builtin, arguments, emit, permit)
             timings.end("run")
             return _Made(outputs, {"run": timings.parts["run"]})
-        self.prepare()
+        assert runner is not None
+        runner.load()
         timings.end("ready")
         kinds = self.node.signature.outputs
-        with self._runner.run(arguments) as result:
+        with runner.run(arguments) as result:
             timings.end("wait", result.timings)
             kept = {
                 name: self._store.keep_output(kinds[name].type, value)
                 for name, value in result.items()
+                if name in kinds
             }
         return _Made(kept, result.timings, result.warnings)
 
@@ -182,31 +211,43 @@ class StepExecutor:
 
         return None if self.node.signature.model else builtin(self.node.signature.name)
 
-    def _recipe(self, inputs: Mapping[str, Values]) -> Recipe:
-        producer, identity = self._producer()
+    def _recipe(self, inputs: Mapping[str, Values], made_by: Recipe) -> Recipe:
         named = self._builtin is not None and self._builtin.named
         covered = {name: described(values, named=named) for name, values in inputs.items()}
         if reason := self._skip_reason(inputs):
             covered["passed over"] = reason  # a step that runs once has another result for the same
-        return Recipe(producer, covered, identity)
+        return Recipe(made_by.producer, covered, made_by.identity)
 
-    def _producer(self) -> tuple[Mapping[str, Any], str]:
+    def _runner_of(self, inputs: Mapping[str, Values]) -> JobRunner | None:
+        """Return what runs the model of an item; None where no model runs."""
+        if self._builtin is not None or (
+            self.node.signature.candidates and self._skip_reason(inputs)
+        ):
+            return None
+        found = {name: inputs.get(name) for name in (TEXT, LANGUAGE)}
+        given = {name: one.data for name, one in found.items() if isinstance(one, Value)}
+        return self._runners.of(given)
+
+    def _producer(self, runner: JobRunner | None) -> Recipe:
+        """Return what decides the result of an item beside its inputs; build what is missing."""
         from orchestrator.steps.registry import producer
 
-        with self._lock:
-            if self._known is None:
-                if self._builtin is not None:
-                    parts: Mapping[str, Any] = producer(self.node.signature.name)
-                else:
-                    began, started = time.time(), time.perf_counter()
-                    parts = self._runner.produced_by()
-                    self._report("environment", began, started)
-                self._known = (parts, Recipe(parts, {}).identity)
-            return self._known
+        if runner not in self._producers:
+            parts: Mapping[str, Any] = {"task": self.node.step.run}  # of an item passed over
+            if self._builtin is not None:
+                parts = producer(self.node.signature.name)
+            elif runner is not None:
+                parts = runner.produced_by()
+            self._producers[runner] = Recipe(parts, {})
+        return self._producers[runner]
 
-    def _report(self, part: str, began: float, started: float) -> None:
-        seconds = time.perf_counter() - started
-        self._context.on_event(Preparation(self.node.id, part, began, seconds))
+    def _runner(self, job: Job) -> JobRunner:
+        context = self._context
+
+        def report(part: str, began: float, seconds: float) -> None:
+            context.on_event(Preparation(self.node.id, part, began, seconds))
+
+        return JobRunner(context.jobs, job, context.options.retries, context.in_flight, report)
 
     def _transform(
         self, builtin: BuiltIn, arguments: Mapping[str, Any], emit: Emitter, permit: Permit
@@ -248,7 +289,7 @@ class StepExecutor:
 
 def _job(node: Node, context: RunContext) -> Job:
     """Return what all jobs of a step have in common."""
-    step, name, on_event = node.step, node.signature.name, context.on_job_event
+    step, name, on_event = node.step, node.runs, context.on_job_event
     return Job(
         name,
         device=step.device,
@@ -257,4 +298,5 @@ def _job(node: Node, context: RunContext) -> Job:
         workers=step.workers,
         on_event=ignore_event if on_event is None else partial(on_event, name),
         models=context.models,
+        candidates=node.signature.candidates,
     )

@@ -40,7 +40,7 @@ class Models(FakeWorkspace):
         super().__init__(root)
         self.models = models
 
-    def choose(self, name, model=None):
+    def choose(self, name, model=None, wanted=None, candidates=()):
         return ChosenModel(replace(self.declared, manifest=self.models[int(name)].manifest))
 
 

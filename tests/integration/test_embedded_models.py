@@ -194,7 +194,7 @@ def test_the_same_seed_gives_the_same_samples(session):
 @pytest.mark.parametrize("text", ["", "你好", "…!"])
 def test_text_that_nobody_could_speak_is_rejected(session, text):
     with pytest.raises(Rejected):
-        session.run("tts", text=text)
+        session.run("hibari", text=text)
 
 
 def test_models_write_nothing_into_their_environments(session, home):

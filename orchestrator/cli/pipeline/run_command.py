@@ -154,7 +154,7 @@ def _run(
     context.failure = {"pipeline": declaration.name, "outputs": {}, "failures": [], "run": None}
     graph = graph_of(context, apply(declaration, options["settings"]), where)
     for node in graph.nodes.values():
-        if node.signature.reason:
+        if node.signature.reason and not node.signature.candidates:
             context.say(node.signature.reason)
     if options["explain"]:
         _explain(context, graph, given, settings)
@@ -183,7 +183,7 @@ def _execute(
     declaration: Takes = graph.declaration
     keep_inputs([*places.values(), options["trace"]], declaration, given, context.cwd)
     with Session(workspace=context, **shared.session_arguments(options)) as session:
-        values = collect(declaration, given, session.spool())
+        values = collect(context, declaration, given, session.spool())
         outcome = execute(graph, session, values, settings, partial(print_log, context.reporter))
         shown = deliver(outcome, graph, places, sound)
         if options["trace"]:
@@ -236,7 +236,7 @@ def _explain(context: Context, graph: Graph, given: dict[str, Any], settings: Ru
     from orchestrator.session import Session
 
     with Session(workspace=context) as session:
-        values = collect(graph.declaration, given, session.spool())
+        values = collect(context, graph.declaration, given, session.spool())
         for plan in explain(graph, session, values, settings):
             for line in _plan_lines(plan, mapped=graph.nodes[plan.step].mapped):
                 context.out(line)

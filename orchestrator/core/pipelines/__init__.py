@@ -2,7 +2,13 @@
 
 from orchestrator.core.pipelines.declaration import Declaration, Step, Where, read_pipeline
 from orchestrator.core.pipelines.graph import Graph, Node
-from orchestrator.core.pipelines.step_signatures import Kind, Port, Signature, signature_of_model
+from orchestrator.core.pipelines.step_signatures import (
+    Kind,
+    Port,
+    Signature,
+    signature_of_model,
+    signature_of_models,
+)
 from orchestrator.core.pipelines.validation import check
 
 __all__ = [
@@ -17,4 +23,5 @@ __all__ = [
     "check",
     "read_pipeline",
     "signature_of_model",
+    "signature_of_models",
 ]

@@ -35,6 +35,11 @@ class Node:
         return self.step.id
 
     @property
+    def runs(self) -> str:
+        """What runs it: the model, the built-in step, or the task whose models share its items."""
+        return self.step.run if self.signature.candidates else self.signature.name
+
+    @property
     def mapped(self) -> bool:
         """Whether it runs once for each item of a list."""
         return self.source is not None
@@ -140,8 +145,9 @@ def _step_document(node: Node) -> dict[str, Any]:
     return {
         "id": node.id,
         "run": node.step.run,
-        "name": node.signature.name,
+        "name": node.runs,
         "model": node.signature.model,
+        "candidates": list(node.signature.candidates),
         "workers": node.step.workers,
         "foreach": None if source is None else _origin(source),
         "list": None if source is None else source.name,

@@ -44,8 +44,10 @@ def _rows(graph: Graph) -> list[_Row]:
 
 
 def _label(node: Node) -> str:
-    name = node.signature.name
+    name = node.runs
     run = name if name == node.step.run else f"{node.step.run} → {name}"
+    if node.signature.candidates:
+        run += f", by language ({', '.join(node.signature.candidates)})"
     each = f", for each of {node.source}" if node.source is not None else ""
     workers = f", {node.step.workers} workers" if node.step.workers > 1 else ""
     return f"{node.id}: {run}{each}{workers}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from orchestrator.core.manifest import FILE_TYPES, Input, Manifest
@@ -53,6 +53,8 @@ class Signature:
         outputs: By name, the primary one first.
         model: Whether it is a model.
         reason: Why this model stands for the task, as one line for the user.
+        candidates: The models of which each item's own text chooses; empty where it is always this
+            one.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Signature:
     outputs: Mapping[str, Kind]
     model: bool = False
     reason: str = field(default="", compare=False)
+    candidates: tuple[str, ...] = ()
 
 
 def port_of(declared: Input) -> Port:
@@ -78,6 +81,34 @@ def signature_of_model(manifest: Manifest, reason: str = "") -> Signature:
         model=True,
         reason=reason,
     )
+
+
+def signature_of_models(one: Signature, others: Iterable[Signature], given: set[str]) -> Signature:
+    """Return what a step takes and returns that runs on one of several models, item by item.
+
+    Args:
+        one: What the model returns that stands for the task where no text decides.
+        others: The same of the other models.
+        given: The inputs that the step gives; a model that does not take them is no candidate.
+    """
+    primary = next(iter(one.outputs.items()))
+    fit = [
+        each
+        for each in others
+        if all(
+            each.inputs.get(name) and each.inputs[name].kind == one.inputs[name].kind
+            for name in given & one.inputs.keys()
+        )
+        and given >= {name for name, port in each.inputs.items() if port.required}
+        and primary in each.outputs.items()
+    ]
+    shared = {
+        name: kind
+        for name, kind in one.outputs.items()
+        if all(each.outputs.get(name) == kind for each in fit)
+    }
+    names = (one.name, *(each.name for each in fit))
+    return replace(one, outputs=shared, candidates=names)
 
 
 def mismatch(given: Kind, wanted: Kind) -> str:

@@ -226,7 +226,7 @@ class PageView:
         """Return what a result was made of."""
         inputs = json.dumps(entry.inputs, ensure_ascii=False, indent=1, sort_keys=True)
         parts = ", ".join(f"{name} {format_elapsed(s)}" for name, s in entry.timings.items())
-        lines = {"key": entry.key, "inputs": inputs, "seconds": parts}
+        lines = {"model": entry.model, "key": entry.key, "inputs": inputs, "seconds": parts}
         return {name: words for name, words in lines.items() if words}
 
     def size_of(self, file: Path) -> str:
@@ -237,10 +237,9 @@ class PageView:
             return f"gone ({error.strerror})"
 
     @property
-    def receipts(self) -> dict[str, Mapping[str, Any]]:
-        """What made the results, by step."""
-        found = {step: self.run.receipt(step) for step in self._steps}
-        return {step: receipt for step, receipt in found.items() if receipt.get("identity")}
+    def receipts(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """What made the results, with the step of each."""
+        return [(step, each) for step in self._steps for each in self.run.receipts(step)]
 
 
 def _ended(entries: Sequence[Entry]) -> dict[str, int]:

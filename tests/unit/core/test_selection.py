@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from orchestrator.core.languages import wanted
 from orchestrator.core.manifest import Environment, Input, Manifest, Output, Source
 from orchestrator.core.selection import Facts, Selection, select
 from orchestrator.errors import MemoryRefused, SourceError, UsageError
@@ -130,3 +131,102 @@ def test_nothing_is_ready_for_want_of_memory():
 def test_nothing_is_ready_for_want_of_a_device():
     with pytest.raises(UsageError, match="gpu runs on cuda"):
         chosen(renamed(LARGE, "gpu", devices=("cuda",)))
+
+
+ENGLISH = msgspec.structs.replace(
+    EMBEDDED,
+    name="english",
+    task="tts",
+    inputs={"text": Input(type="text", required=True)},
+    languages=("en",),
+)
+BOTH = renamed(ENGLISH, "both", languages=("zh", "en"), preference=8)
+MANY = renamed(
+    ENGLISH,
+    "many",
+    languages=("zh", "en", "de", "ru"),
+    preference=20,
+    source=Source(repo="a/b", revision="main"),
+    inputs={**ENGLISH.inputs, "language": Input(type="text")},
+)
+
+
+def spoken(text, *manifests, pulled=(), language=None, **others):
+    facts = Facts(lambda each: each.name in pulled, {"cpu": 16 * GIB})
+    asked = wanted({"text": text, "language": language})
+    return select("tts", manifests or (ENGLISH, BOTH, MANY), facts, wanted=asked, **others)
+
+
+NEEDS_WEIGHTS = "many needs its weights: mm model pull many"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("hello", f"tts: english (preferred to both; {NEEDS_WEIGHTS})"),
+        ("123", f"tts: english (preferred to both; {NEEDS_WEIGHTS})"),
+        ("你好", f"tts for Chinese: both (the only one that is ready; {NEEDS_WEIGHTS})"),
+        (
+            "Price: 今天 hello",
+            f"tts for Latin script and Chinese: both (preferred to english; {NEEDS_WEIGHTS})",
+        ),
+    ],
+)
+def test_the_text_decides_which_model_speaks(text, line):
+    assert spoken(text).reason == line
+
+
+def test_the_preferred_one_of_those_that_speak_as_much():
+    assert spoken("你好", pulled={"many"}).model == "many"
+    assert spoken("hello", pulled={"many"}).model == "many"
+    assert spoken("今天 Привет", pulled={"many"}).model == "many"
+    assert spoken("今天天气 привет").model == "both"
+    assert spoken("Price: 今天 hello", ENGLISH, renamed(BOTH, "han", languages=("zh",))).reason == (
+        "tts for Latin script and Chinese: english (the only one)"
+    )
+
+
+def test_a_model_that_lists_no_languages_is_taken_for_every_text():
+    silent = renamed(ENGLISH, "silent", languages=(), preference=30)
+    for text in ("hello", "你好", "สวัสดี"):
+        assert spoken(text, silent, ENGLISH, BOTH).model == "silent"
+
+
+def test_a_language_that_is_given_decides_among_those_that_take_one():
+    assert spoken("hello", language="de", pulled={"many"}).model == "many"
+    assert spoken("hello", language="german", pulled={"many"}).model == "many"
+    with pytest.raises(SourceError, match="no model of the task tts that speaks de is ready: many"):
+        spoken("hello", language="de")
+    with pytest.raises(UsageError, match="no model of the task tts speaks fr, only de, en, ru, zh"):
+        spoken("hello", language="fr")
+    assert spoken("hello", ENGLISH, language="de").model == "english"  # it says so itself
+
+
+def test_mm_use_wins_where_its_model_speaks_the_text():
+    assert spoken("你好", chosen="many") == Selection("many", "tts: many (chosen with mm use)")
+    assert spoken("Price: 今天 hello", chosen="english").model == "english"
+    assert spoken("你好", chosen="english").reason == (
+        f"tts for Chinese: both (the only one that is ready; {NEEDS_WEIGHTS}; "
+        "english, chosen with mm use, does not speak Chinese)"
+    )
+
+
+def test_what_no_model_speaks_is_refused_with_the_command_that_brings_one():
+    with pytest.raises(SourceError) as caught:
+        spoken("Привет")
+    assert str(caught.value) == (
+        "no model of the task tts that speaks Cyrillic script is ready: many needs its weights; "
+        "run: mm model pull many"
+    )
+    with pytest.raises(UsageError) as refused:
+        spoken("สวัสดี hello")
+    assert str(refused.value) == (
+        "no model of the task tts speaks Thai script, only de, en, ru, zh; "
+        "name a model of your own with --model, or write one: mm new NAME"
+    )
+
+
+def test_a_model_found_by_walking_up_speaks_only_what_no_other_does():
+    guest = renamed(ENGLISH, "guest", languages=("th", "en", "zh"), preference=99)
+    for text, model in (("hello", "english"), ("你好", "both"), ("สวัสดี ครับ", "guest")):
+        assert spoken(text, ENGLISH, BOTH, guest, guests={"guest"}).model == model

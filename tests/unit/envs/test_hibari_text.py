@@ -176,3 +176,27 @@ def test_a_cancelled_job_speaks_nothing():
     job = Job(cancelled=True)
     assert runner.run(Voice(), job, text="One. Two.") == {}
     assert job.chunks == []
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        ("Price: 今天 hello", "今天"),
+        ("I ❤ tea 🍵️", "❤🍵"),
+        ("Ｆｕｌｌ１２ ½ ② ■ • — “x”", ""),
+        ("naïve Ürün", ""),
+        ("Привет, π", "Приветπ"),
+    ],
+)
+def test_what_is_left_out_is_counted_in_one_line(text, lost):
+    job = Job()
+    speak(f"word {text}", job=job)
+    expected = f"left out {len(lost)} of {len(text) + 5} characters: {lost}"
+    assert job.said == ([("warn", expected)] if lost else [])
+
+
+def test_of_much_that_is_left_out_the_first_characters_are_named():
+    job = Job()
+    speak("word " + "今天天气很好我们去公园散步" * 1000, job=job)
+    expected = "left out 13,000 of 13,005 characters: 今天气很好我们去公园…"
+    assert job.said == [("warn", expected)]

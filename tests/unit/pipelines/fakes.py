@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import itertools
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.manifest import Input
@@ -12,6 +13,7 @@ from orchestrator.core.names import BUILT_IN_STEPS
 from orchestrator.core.pipelines import Kind, Port, Signature, check, read_pipeline
 from orchestrator.core.pipelines.step_signatures import port_of
 from orchestrator.core.value_checks import AudioValue
+from orchestrator.errors import EnvironmentFailure, UsageError
 from orchestrator.jobs.in_flight import InFlightJobs
 from orchestrator.jobs.results import Audio, Result
 from orchestrator.pipelines.result_store import ResultStore
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from orchestrator.jobs.job import Job
     from orchestrator.pipelines.run_events import RunEvent, Span
 
+
+VOICES = ("plain", "wide")
+"""The models of the task `voice`, of which each item's text chooses."""
 
 SOUNDS = {
     "say": Signature(
@@ -60,6 +65,7 @@ class FakeModels:
         self.versions = dict.fromkeys(models, "1")
         self.ran: list[tuple[str, dict[str, Any]]] = []
         self.prepared: list[str] = []
+        self.broken: set[str] = set()
         self.most = 0
         self._running = 0
         self._lock = threading.Lock()
@@ -67,7 +73,18 @@ class FakeModels:
     def produced_by(self, job: Job) -> Mapping[str, Any]:
         return {"model": job.name, "runner": self.versions[job.name]}
 
+    def model_for(self, job: Job) -> str:
+        """Return `plain` for ASCII, `wide` for other texts, and none for a question mark."""
+        assert job.name == "voice"
+        assert job.candidates == VOICES
+        text = str(job.inputs.get("text", ""))
+        if "?" in text:
+            raise UsageError(f"no model speaks {text}")
+        return VOICES[not text.isascii()]
+
     def load(self, job: Job) -> None:
+        if job.name in self.broken:
+            raise EnvironmentFailure(f"{job.name} does not load")
         self.prepared.append(job.name)
 
     def execute(self, job: Job) -> Result:
@@ -97,6 +114,9 @@ class FakeModels:
             "extra": port_of(Input(type="text")),
             "page": port_of(Input(type="image")),
         }
+        if step.run == "voice":
+            one = Signature("plain", inputs, {"text": Kind("text")}, model=True)
+            return replace(one, candidates=VOICES)
         return Signature(step.run, inputs, {"text": Kind("text")}, model=True)
 
 

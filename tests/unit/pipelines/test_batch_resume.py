@@ -96,7 +96,7 @@ class World:
         files = {"copy", "other"}
         with JsonLines.open(self.out, resume=resume, outputs=files) as lines:
             resumption = Resumption(lines, self.manifest, progress, mix)
-            resumption.compare_producer(self.produced_by(None))
+            resumption.compare_producers(self.produced_by)
             items = (item_of(name, self.root, self.manifest, more, PDFS) for name in names)
             left = list(resumption.pending(items))
             resumption.refuse()

@@ -27,7 +27,7 @@ RECIPE = Recipe({"model": "reader", "runner": "1"}, {"image": {"sha256": "ab"}})
 
 def step(name, foreach, takes, **more):
     return {
-        "id": name, "run": name, "name": f"{name}er", "model": True, "workers": 1,
+        "id": name, "run": name, "name": f"{name}er", "model": True, "candidates": [], "workers": 1,
         "foreach": foreach, "list": None, "takes": takes, "inputs": {}, "outputs": {}, **more,
     }  # fmt: skip
 
@@ -95,7 +95,7 @@ def test_a_run_is_recorded_and_read_again(record):
     assert entries[1].inputs == RECIPE.inputs
     assert run.outcome == "failed"
     assert run.ended >= run.began
-    assert run.receipt("read") == {"identity": RECIPE.identity, "produced_by": RECIPE.producer}
+    assert run.receipts("read") == [{"identity": RECIPE.identity, "produced_by": RECIPE.producer}]
     assert run.inputs["images"][1] == {"type": "text", "data": "<b>"}
     assert [each.part for each in run.preparations()] == ["environment", "load"]
 
@@ -148,7 +148,7 @@ def test_damaged_records_count_as_absent(record, tmp_path):
     run = runs_in(tmp_path)[0]
     assert dict(run.inputs) == {}
     assert list(run.entries()) == []
-    assert dict(run.receipt("read")) == {}
+    assert run.receipts("read") == []
     (record.path / "run.json").write_text("[]")
     assert runs_in(tmp_path) == []
 
