@@ -144,6 +144,13 @@ def coverage(manifest: Manifest, wanted: Wanted) -> tuple[bool, ...]:
     return (listed and LANGUAGE in manifest.inputs, *parts)
 
 
+def voices_for(manifest: Manifest, text: str) -> tuple[str, ...]:
+    """Return the voices of a model that speak the larger part of a text; all where none does."""
+    main = scripts_of(text)[:1]
+    speaking = (name for name, tag in manifest.voices.items() if _script_of_tag(tag) in main)
+    return tuple(speaking) or tuple(manifest.voices)
+
+
 @lru_cache(maxsize=4096)
 def _script(character: str) -> str:
     """Return the script of a letter or a mark on one, in any style; empty for all else."""

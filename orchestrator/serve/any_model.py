@@ -13,7 +13,7 @@ from orchestrator.jobs.results import Artifact, Audio
 from orchestrator.serve.answers import EVENTS, Streamed, finished
 from orchestrator.serve.jobs import ServedJob
 from orchestrator.serve.refusals import Refused, refused
-from orchestrator.serve.uploads import inputs_of
+from orchestrator.serve.uploads import given_by, inputs_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,13 +28,15 @@ async def run_model(request: Request) -> Response:
     """Run a model; answer with JSON, its primary output, events, or the address of the job."""
     models: ServedModels = request.app.state.models
     jobs: Jobs = request.app.state.jobs
-    model = await models.find(request.path_params["name"])
-    request.app.state.lanes.check(model.name)
+    name = request.path_params["name"]
+    request.app.state.lanes.check((await models.find(name)).name)
+    given = await given_by(request)
+    model = await models.find(name, inputs=given)
     lasting, as_events = _asks_for(request, "prefer", "respond-async"), _accepts(request, EVENTS)
     directory = jobs.new_directory(lasting=lasting)
     job = ServedJob(model, {}, directory, lasting=lasting)
     try:
-        job.inputs = await inputs_of(request, model.manifest, directory)
+        job.inputs = await inputs_of(given, model.manifest, directory)
         try:
             check_inputs(model.manifest, job.inputs)
         except UsageError as error:

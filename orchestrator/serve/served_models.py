@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from orchestrator.core.languages import Wanted, wanted
 from orchestrator.errors import MMError
 from orchestrator.serve.refusals import Refused, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.catalog import Declared
     from orchestrator.workspace import Workspace
@@ -85,12 +86,15 @@ class ServedModels:
                 self._looked_at = time.monotonic()
             return list(self._models.values())
 
-    async def find(self, name: str, task: str = "") -> Declared:
+    async def find(
+        self, name: str, task: str = "", inputs: Mapping[str, Any] | None = None
+    ) -> Declared:
         """Return the model that a client asks for by its name, by a task or by another's name.
 
         Args:
             name: What the client calls it.
             task: What it must do; empty for anything.
+            inputs: Those of the job: for a task, the model is one that speaks their language.
 
         Raises:
             Refused: When there is none (404), it does something else (400), or cannot run (503).
@@ -98,6 +102,9 @@ class ServedModels:
         await self.all()
         name = ALIASES.get(name, name)
         found = self._models.get(name) or self._choices.get(name)
+        if found is not None and name not in self._models and (spoken := wanted(inputs or {})):
+            async with self._lock:
+                found = await asyncio.to_thread(self._choose, name, spoken)
         if found is None:
             raise Refused(404, f"there is no model {name!r}; see /v1/models", "model_not_found")
         if task and found.declared.manifest.task != task:
@@ -114,6 +121,28 @@ class ServedModels:
     def tasks(self) -> dict[str, Served]:
         """The model that stands for each task; `all` was awaited before."""
         return self._choices
+
+    def _choose(self, task: str, spoken: Wanted) -> Served:
+        """Return the model of a task that speaks what is wanted; a ready one if there is any.
+
+        Raises:
+            Refused: When none does, ready or not.
+        """
+        ready = [each.name for each in self._models.values() if each.ready]
+        try:
+            return self._models[self._workspace.choose(task, None, spoken, ready).declared.name]
+        except MMError as error:
+            # It names the model that would speak it, and what that lacks.
+            if not ready:
+                raise refused(error) from error
+        return self._choose_among_all(task, spoken)
+
+    def _choose_among_all(self, task: str, spoken: Wanted) -> Served:
+        try:
+            chosen = self._workspace.choose(task, None, spoken, list(self._models)).declared
+        except MMError as error:
+            raise refused(error) from error
+        return self._models[chosen.name]
 
     def _look(self) -> tuple[dict[str, Served], dict[str, Served]]:
         self._workspace.refresh()

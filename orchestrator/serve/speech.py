@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from starlette.responses import JSONResponse
 
+from orchestrator.core.languages import voices_for
 from orchestrator.core.manifest import VOICE_INPUTS
 from orchestrator.serve.answers import EVENTS, JobStream, Sent, event, watched
 from orchestrator.serve.bodies import converted
@@ -68,7 +69,8 @@ async def speech(request: Request) -> Response:
     models: ServedModels = request.app.state.models
     jobs: Jobs = request.app.state.jobs
     wanted = converted(await json_object(request), SpeechRequest)
-    model = await models.find(wanted.model, "tts")
+    given = {"text": wanted.input, "language": wanted.language}
+    model = await models.find(wanted.model, "tts", given)
     inputs = speech_inputs(model.manifest, wanted)
     encode = encoder(wanted.response_format)
     job = ServedJob(model, inputs, jobs.new_directory())
@@ -133,17 +135,18 @@ def speech_inputs(manifest: Manifest, wanted: SpeechRequest) -> dict[str, Any]:
         inputs[how] = wanted.instructions
     voice = wanted.voice.id if isinstance(wanted.voice, Voice) else wanted.voice or wanted.voice_id
     if voice:
-        inputs.update(_voice(manifest, voice))
+        inputs.update(_voice(manifest, voice, wanted.input))
     return inputs
 
 
-def _voice(manifest: Manifest, voice: str) -> dict[str, str]:
+def _voice(manifest: Manifest, voice: str, text: str) -> dict[str, str]:
     """Return the input that stands for a voice; none where there is nothing to choose."""
     name = next((name for name in manifest.inputs if name in VOICE_INPUTS), None)
     choices = manifest.inputs[name].choices if name else ()
     if name and (voice in choices or not choices):
         return {name: voice}
     if voice in OPENAI_VOICES:
-        return {name: choices[OPENAI_VOICES.index(voice) % len(choices)]} if name else {}
+        own = voices_for(manifest, text) or choices
+        return {name: own[OPENAI_VOICES.index(voice) % len(own)]} if name else {}
     known = f"its voices are {', '.join(choices)}" if choices else "it has one voice"
     raise Refused(400, f"{manifest.name} has no voice {voice!r}; {known}", "bad_voice")

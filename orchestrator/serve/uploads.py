@@ -10,7 +10,7 @@ import re
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 
 from orchestrator.core.json_text import parse_json
 from orchestrator.core.manifest import FILE_TYPES, PATH_TYPES, Input, Manifest
@@ -20,9 +20,9 @@ from orchestrator.jobs.results import MEDIA_TYPES
 from orchestrator.serve.refusals import Refused, refused
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from starlette.datastructures import FormData
     from starlette.requests import Request
 
 MAX_FILES, MAX_FIELDS = 64, 256
@@ -63,19 +63,28 @@ def is_form(request: Request) -> bool:
     return kind in ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
-async def inputs_of(request: Request, manifest: Manifest, directory: Path) -> dict[str, Any]:
+async def given_by(request: Request) -> Mapping[str, Any]:
+    """Return what a request gives: the object of a JSON body, or a form.
+
+    Raises:
+        Refused: When it cannot be read.
+    """
+    return await form_of(request) if is_form(request) else await json_object(request)
+
+
+async def inputs_of(
+    given: Mapping[str, Any], manifest: Manifest, directory: Path
+) -> dict[str, Any]:
     """Return the inputs of a model that a request gives, with its files in `directory`.
 
     Raises:
         Refused: When they cannot be read.
     """
-    if not is_form(request):
-        body = await json_object(request)
-        return {name: from_json(manifest, name, value, directory) for name, value in body.items()}
+    if not isinstance(given, FormData):
+        return {name: from_json(manifest, name, value, directory) for name, value in given.items()}
     inputs: dict[str, Any] = {}
-    form = await form_of(request)
-    for name in form:
-        values = [await from_form(manifest, name, each, directory) for each in form.getlist(name)]
+    for name in given:
+        values = [await from_form(manifest, name, each, directory) for each in given.getlist(name)]
         declared = manifest.inputs.get(name)
         inputs[name] = values if declared is not None and declared.list else values[-1]
     return inputs

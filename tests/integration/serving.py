@@ -25,12 +25,21 @@ MANIFESTS = {
         """,
     "speaker": """
         task: tts
+        preference: 2
         languages: [en]
         voices: {anna: en, bert: en}
         inputs:
           text: {type: text, required: true, help: English text}
           voice: {type: choice, default: anna}
           speed: {type: number, default: 1.0, minimum: 0.5, maximum: 2.0}
+        outputs:
+          audio: {type: audio, primary: true}
+        """,
+    "chinese": """
+        task: tts
+        languages: [zh]
+        inputs:
+          text: {type: text, required: true, help: Chinese text}
         outputs:
           audio: {type: audio, primary: true}
         """,
@@ -80,6 +89,12 @@ RUNNERS = {
                     raise ValueError("in the middle")
                 job.emit("audio", (tone, 24000))
             return {"audio": (tone * len(words), 24000)}
+        """,
+    "chinese": """
+        import array
+        def load(context): ...
+        def run(model, job, *, text):
+            return {"audio": (array.array("h", [500, -500] * 50), 24000)}
         """,
     "listener": """
         def load(context): ...

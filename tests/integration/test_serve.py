@@ -92,7 +92,7 @@ def events(text):
 
 def test_the_screen_says_where_what_and_how(server):
     said = server.said()
-    assert "tts: speaker" in said
+    assert "tts: speaker, chinese" in said
     assert "ocr: reader" in said
     assert "not ready: hibari has no environment yet (mm env sync hibari)" in said
     line = next(line for line in said.splitlines() if "curl" in line).split("try: ")[1]
@@ -200,6 +200,18 @@ def test_transcriptions_by_openais_client(openai):
     assert verbose.segments[0].text == " 44 bytes"
     streamed = list(create(model="asr", file=file, stream=True))
     assert [each.type for each in streamed] == ["transcript.text.delta", "transcript.text.done"]
+
+
+def test_a_text_is_spoken_by_a_model_of_its_language(http):
+    for text, frames in (("one", FRAMES), ("\u4f60\u597d", 100)):
+        body = {"model": "tts", "voice": "alloy", "input": text, "response_format": "wav"}
+        with wave.open(io.BytesIO(http.post("/v1/audio/speech", json=body).content)) as sound:
+            assert sound.getnframes() == frames
+    asked = http.post("/models/tts", json={"text": "\u4f60\u597d"})
+    assert asked.json()["model"] == "chinese"
+    refused = http.post("/models/tts", json={"text": "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35"})
+    assert refused.status_code == 400
+    assert "Thai" in refused.text
 
 
 def test_speech_by_mistrals_client(mistral):
