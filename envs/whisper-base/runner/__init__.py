@@ -76,8 +76,8 @@ def warnings(sound, recogniser, segments):
             f"{sound.heard:.0f}: it may be cut off"
         )
     if recogniser.left_out:
-        first, more = recogniser.left_out[0], len(recogniser.left_out) - 1
-        places = f"{clock(first)}" + (f" and {more} more places" if more else "")
+        first, *more = recogniser.left_out
+        places = clock(first) + (" and later" if more else "")
         yield f"at {places} the model wrote what nobody said; that is left out"
     if not segments:
         yield "there is no speech in this sound"
