@@ -12,10 +12,10 @@ from orchestrator.core.names import BUILT_IN_STEPS
 from orchestrator.core.paths import page_in
 from orchestrator.errors import UsageError
 from orchestrator.jobs.cancellation import Cancellation
+from orchestrator.jobs.input_files import is_pdf
 from orchestrator.steps import builtin
 from orchestrator.steps.join_audio import join_audio
 from orchestrator.steps.registry import producer
-from orchestrator.steps.split_pages import is_pdf
 from orchestrator.steps.write import write
 
 
