@@ -33,7 +33,7 @@ class Channel:
 
     Args:
         sock: A stream socket of the Unix family; the channel owns it from now on.
-        large: How large buffers travel; by default as this system does best.
+        large: How large buffers travel until both sides agree on `use_memory_files`.
         encode: `frames.encode`, or what does the same with less work.
         parse: As for `Decoder`.
     """
@@ -46,7 +46,7 @@ class Channel:
         parse: Callable[[bytes | memoryview], dict[str, Any]] = frames.parse,
     ) -> None:
         self.sock = sock
-        self._large = large or buffers.port()
+        self._large = large or buffers.DirectoryFiles()
         self._encode = encode
         self._decoder = Decoder(parse)
         self._descriptors: deque[int] = deque()
@@ -55,6 +55,10 @@ class Channel:
         """Whether there may be more to read than the last `read` has read."""
         self._read_view = memoryview(bytearray(READ_SIZE))
         self._read_into = [self._read_view]
+
+    def use_memory_files(self) -> None:
+        """Send and take large buffers as memory files from now on: the peer can do so, too."""
+        self._large = buffers.MemoryFiles()
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for `select`."""
@@ -68,7 +72,7 @@ class Channel:
         Args:
             body: The JSON-RPC object.
             parts: The buffers that `body` refers to by their positions.
-            directory: The job's directory, for systems where large buffers go as files.
+            directory: The job's directory, for large buffers that go as files.
 
         Raises:
             OSError: When the peer is gone.
@@ -187,7 +191,7 @@ class Channel:
     def _take(self, spec: BufferSpec, directory: str) -> memoryview:
         wanted = spec.kind == "memory"
         if wanted != isinstance(self._large, buffers.MemoryFiles):
-            raise ProtocolError(f"a buffer came as {spec.kind}, which is not this system's way")
+            raise ProtocolError(f"a buffer came as {spec.kind}, which was not agreed")
         descriptor = self._descriptors.popleft() if wanted and self._descriptors else None
         taken: memoryview = self._large.take(spec, descriptor, directory)
         return taken

@@ -31,7 +31,7 @@ from orchestrator.errors import (
     TimedOut,
 )
 from orchestrator.jobs.cancellation import Cancellation
-from orchestrator.worker import frames
+from orchestrator.worker import capabilities, frames
 from orchestrator.worker.supervise import LOG_LIMIT
 from tests.machine import pythons
 
@@ -366,7 +366,7 @@ def test_a_worker_killed_while_a_child_of_its_lives_is_noticed(workers):
 @pytest.mark.every_python
 @pytest.mark.parametrize("holds", [0, 1])
 def test_a_worker_and_its_children_end_with_their_supervisor(workers, holds):
-    if holds and workers.large is not None:
+    if holds and not capabilities.GROUP_SIGNALS:
         holds = 0  # a thread cannot run while C code holds the lock; the kernel's way can
     worker = workers.start()
     with running(workers, worker, "children", n=holds) as (ticker, ends, _, thread):
@@ -713,6 +713,22 @@ def test_children_inherit_nothing_and_descriptors_do_not_grow(workers):
     assert len(set(counts)) == 1
     # The three streams, the listing's own, and nothing else.
     assert counts[0].split()[1] == "4"
+
+
+@pytest.mark.parametrize("lacks", ["client", "worker"])
+def test_large_buffers_reach_a_side_that_has_no_memory_files(
+    workers, portable_package, monkeypatch, lacks
+):
+    if lacks == "client":
+        monkeypatch.setattr(capabilities, "MEMORY_FILES", False)
+        worker = workers.start()
+    else:
+        worker = workers.start(package=portable_package)
+    data = memoryview(bytes([1]) * (2 * MIB))
+    wire = {"buffer": 0, "dtype": "|u1", "shape": [len(data)]}
+    assert workers.run(worker, "sum", array=wire, parts=[data]) == str(2 * MIB)
+    answer = worker.run(workers.call("array", array=wire, parts=[data]))
+    assert bytes(answer.buffers[0]) == bytes(data)
 
 
 NOISE = (
