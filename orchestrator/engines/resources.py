@@ -12,6 +12,7 @@ from orchestrator.core.units import format_size, parse_size
 from orchestrator.errors import MemoryRefused
 from orchestrator.jobs.cancellation import asked_to_stop
 from orchestrator.system import machine
+from orchestrator.system.cores import cores
 from orchestrator.system.waiting import Deadline, Wait
 from orchestrator.worker.state import WorkerState
 
@@ -227,7 +228,7 @@ class Resources:
         if now - self._counted >= COUNTED_FOR:
             self._counted = now
             workers = sum(1 for _ in self._runtime.records())
-            self._share = max(1, machine.cores() // max(1, workers))
+            self._share = max(1, cores() // max(1, workers))
         return self._share
 
     def _free(self, device: str) -> int | None:
@@ -245,7 +246,7 @@ class Resources:
         if free is None:
             return None
         for record, pid in loading:
-            free -= max(0, record.need - (machine.resident_memory(pid) or 0))
+            free -= max(0, record.need - (machine.process_memory(pid) or 0))
         return max(0, free)
 
     def _live(
@@ -275,7 +276,7 @@ class Resources:
             return math.inf
         total = 0
         for record in records:
-            has = machine.resident_memory(self._runtime.status(record.id).pid)
+            has = machine.process_memory(self._runtime.status(record.id).pid)
             if has is None:
                 return math.inf
             total += max(has, record.need)  # its children's memory is not seen

@@ -22,6 +22,12 @@ GROUP_SIGNALS = hasattr(fcntl, "F_SETSIG")
 SHARED_POLLING = hasattr(select, "EPOLLEXCLUSIVE")
 """A poller that wakes one of two threads (epoll_ctl(2))."""
 
+PROCESS_FILES = posix.access("/proc/self/stat", posix.R_OK)
+"""Processes and memory in files (proc(5)); else by calls of the C library."""
+
+PROCESS_DESCRIPTORS = hasattr(posix, "pidfd_open")
+"""Descriptors that stand for processes (pidfd_open(2))."""
+
 PLAIN_FORKS = sys.platform != "darwin"
 """Whether a process that was forked, and executed nothing since, may use the system's frameworks.
 No call says so: Metal's compiler service refuses such a process (XPC_ERROR_CONNECTION_INVALID)."""

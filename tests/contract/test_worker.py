@@ -726,9 +726,7 @@ def test_large_buffers_reach_a_side_that_has_no_memory_files(
         worker = workers.start(package=portable_package)
     data = memoryview(bytes([1]) * (2 * MIB))
     wire = {"buffer": 0, "dtype": "|u1", "shape": [len(data)]}
-    assert workers.run(worker, "sum", array=wire, parts=[data]) == str(2 * MIB)
-    answer = worker.run(workers.call("array", array=wire, parts=[data]))
-    assert bytes(answer.buffers[0]) == bytes(data)
+    assert workers.run(worker, "sum", array=wire, parts=[data]) == f"{2 * MIB} {2 * MIB}"
 
 
 NOISE = (

@@ -7,25 +7,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from orchestrator.client.launch import WORKER_PACKAGE
+from orchestrator.system import darwin
 from orchestrator.worker import capabilities
+from tests.portable.libc import Libc
 
 NAMES = tuple(name for name in vars(capabilities) if name.isupper())
 
 
 @contextlib.contextmanager
 def taken_away() -> Iterator[None]:
-    """Let this process find none of it in the body."""
-    from tests.portable import peer_option  # which answers one more option, and none otherwise
+    """Let this process find none of it in the body, and the calls of macOS instead."""
+    from tests.portable import peer_option  # it answers one option more
 
     assert socket.socket.getsockopt is peer_option.getsockopt
-    before = {name: getattr(capabilities, name) for name in NAMES}
+    replaced = [(capabilities, name, False) for name in NAMES]
+    replaced.append((darwin, "library", Libc))
+    before = [(module, name, getattr(module, name)) for module, name, _ in replaced]
     try:
-        for name in NAMES:
-            setattr(capabilities, name, False)
+        for module, name, value in replaced:
+            setattr(module, name, value)
         yield
     finally:
-        for name, value in before.items():
-            setattr(capabilities, name, value)
+        for module, name, value in before:
+            setattr(module, name, value)
 
 
 def worker_package(directory: Path) -> Path:

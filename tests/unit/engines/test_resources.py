@@ -187,10 +187,10 @@ def test_cores_are_shared_evenly_among_live_workers(world, tmp_path):
     for name in ("a", "b", "c"):
         world.worker(name)
     spec = WorkerSpec("m", None, "", {}, None, "")
-    from orchestrator.system import machine
+    from orchestrator.system.cores import cores
 
     share = world.resources.threads(PreparedModel(world.manifest, spec, dict))
-    assert share == max(1, machine.cores() // 3)
+    assert share == max(1, cores() // 3)
 
 
 def test_nobody_is_stopped_for_what_cannot_fit_anyway(world):

@@ -132,10 +132,10 @@ def test_the_kernels_log_names_the_process_that_it_killed(tmp_path):
     assert not machine.was_killed_for_memory(77, tmp_path / "none")
 
 
-def test_the_resident_memory_of_a_process(tree):
+def test_the_process_memory_of_a_process(tree):
     root = tree({"proc/5/statm": "100 10 3 1 0 5 0\n"})
-    assert machine.resident_memory(5, root) == 10 * os.sysconf("SC_PAGE_SIZE")
-    assert machine.resident_memory(6, root) is None
+    assert machine.process_memory(5, root) == 10 * os.sysconf("SC_PAGE_SIZE")
+    assert machine.process_memory(6, root) is None
 
 
 class FakeNvml:
