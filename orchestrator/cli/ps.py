@@ -55,7 +55,7 @@ def _rows(context: Context) -> list[dict[str, Any]]:
 
 
 def _row(context: Context, record: WorkerRecord) -> dict[str, Any]:
-    from orchestrator.system.machine import process_memory
+    from orchestrator.system.machine import resident_memory
 
     status = context.runtime.status(record.id)
     return {
@@ -64,7 +64,7 @@ def _row(context: Context, record: WorkerRecord) -> dict[str, Any]:
         "pid": status.pid,
         "device": record.device,
         "dtype": record.dtype,
-        "memory": process_memory(status.pid) if status.pid else None,
+        "memory": resident_memory(status.pid) if status.pid else None,
         "state": status.state.label,
         "waiting": status.waiting,
         "jobs": status.jobs,

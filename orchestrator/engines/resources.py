@@ -140,7 +140,7 @@ class Resources:
         wait: Wait,
     ) -> Iterator[None]:
         """Let starts that may wait for memory go on one after the other, as they came."""
-        waiters = self._waiters[model.spec.device == "cuda"]
+        waiters = self._waiters[_has_own_memory(model.spec.device)]
         if not (job.wait and waiter.need and alone()):
             yield
             return
@@ -204,7 +204,7 @@ class Resources:
 
     def _reserved(self, device: str, waiter: _Waiter) -> int:
         """Return what the start that waits first will take beyond what its claims give back."""
-        waiters = self._waiters[device == "cuda"]
+        waiters = self._waiters[_has_own_memory(device)]
         first = waiters[0] if waiters else waiter
         if first is waiter:
             return 0
@@ -233,20 +233,20 @@ class Resources:
 
     def _free(self, device: str) -> int | None:
         """Return what is free, less what models that are being loaded will still take."""
-        if device == "cuda":
+        if _has_own_memory(device):
             return self._memory.free(device)  # a process's share of a GPU is not known
         # Looked for first: the memory of one that is loaded between the two looks counts as taken.
         loading = [
             (record, status.pid)
             for record in self._runtime.records()
-            if record.device == device
+            if _has_own_memory(record.device) == _has_own_memory(device)
             and (status := self._runtime.status(record.id)).state in LOADING
         ]
         free = self._memory.free(device)
         if free is None:
             return None
         for record, pid in loading:
-            free -= max(0, record.need - (machine.process_memory(pid) or 0))
+            free -= max(0, record.need - (machine.resident_memory(pid) or 0))
         return max(0, free)
 
     def _live(
@@ -262,7 +262,8 @@ class Resources:
         found = [
             (self._runtime.status(record.id), record)
             for record in self._runtime.records()
-            if record.device == device and (record.kept or owns(record))
+            if _has_own_memory(record.device) == _has_own_memory(device)
+            and (record.kept or owns(record))
         ]
         idle: list[WorkerRecord] = []
         busy: list[WorkerRecord] = []
@@ -272,11 +273,11 @@ class Resources:
 
     def _held(self, records: list[WorkerRecord], device: str) -> float:
         """Return the most that workers could give back; infinity if that is not known."""
-        if device == "cuda" and records:
+        if _has_own_memory(device) and records:
             return math.inf
         total = 0
         for record in records:
-            has = machine.process_memory(self._runtime.status(record.id).pid)
+            has = machine.resident_memory(self._runtime.status(record.id).pid)
             if has is None:
                 return math.inf
             total += max(has, record.need)  # its children's memory is not seen
@@ -303,3 +304,8 @@ class Resources:
             fix=f"{advice}, or add --force",
             fix_in_code=f"pass dtype={smaller[0]!r}" if smaller else advice,
         )
+
+
+def _has_own_memory(device: str) -> bool:
+    """Return whether a kind of device has another memory than the machine, which mps shares."""
+    return device == "cuda"

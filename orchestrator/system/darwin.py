@@ -9,8 +9,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from orchestrator.system import sysctl
+
+Ask = Callable[[str], int | None]
+"""Returns a value of sysctl(3)."""
 
 SZOMB = 5
 """bsd/sys/proc.h: a process that has ended and was not waited for."""
@@ -149,33 +155,22 @@ def free_memory() -> int | None:
     return int(unused) * os.sysconf("SC_PAGE_SIZE")
 
 
-def working_set(memory: int) -> int | None:
+def working_set(memory: int, ask: Ask = sysctl.integer) -> int | None:
     """Return the bytes that the GPU of Apple silicon may use of a machine's `memory`.
 
     That is the user's own limit, or what Metal recommends (recommendedMaxWorkingSetSize): two
-    thirds, and three quarters from 36 GiB on, as measured by users of llama.cpp.
+    thirds, and three quarters from 36 GiB on, as users of llama.cpp report.
     """
-    limit = number("iogpu.wired_limit_mb", 4)
+    limit = ask("iogpu.wired_limit_mb")
     if limit is None:
         return None
     usual = memory * 3 // 4 if memory >= 36 << 30 else memory * 2 // 3
     return limit << 20 or usual
 
 
-def performance_cores() -> int | None:
+def performance_cores(ask: Ask = sysctl.integer) -> int | None:
     """Return how many fast cores there are; of Intel's, which are all alike, all."""
-    return number("hw.perflevel0.physicalcpu", 4) or number("hw.physicalcpu", 4)
-
-
-def number(name: str, size: int) -> int | None:
-    """Return what sysctlbyname(3) says, an integer of so many bytes."""
-    call = getattr(library(), "sysctlbyname", None)
-    value, length = ctypes.c_uint64(0), ctypes.c_size_t(size)
-    if call is None or call(
-        name.encode(), ctypes.byref(value), ctypes.byref(length), None, ctypes.c_size_t(0)
-    ):
-        return None
-    return int(value.value)
+    return ask("hw.perflevel0.physicalcpu") or ask("hw.physicalcpu")
 
 
 def clone(path: Path | str) -> Clone | None:

@@ -85,7 +85,7 @@ def was_killed_for_memory(pid: int, log: Path = Path("/dev/kmsg")) -> bool:
     return False
 
 
-def process_memory(pid: int, root: Path = ROOT) -> int | None:
+def resident_memory(pid: int, root: Path = ROOT) -> int | None:
     """Return the bytes of memory that the process `pid` has now; None where that is not known.
 
     On macOS they include its buffers on the GPU, and what the system has compressed of it.

@@ -5,6 +5,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from orchestrator.client.launch import WORKER_PACKAGE
 from orchestrator.system import darwin
@@ -17,11 +18,13 @@ NAMES = tuple(name for name in vars(capabilities) if name.isupper())
 @contextlib.contextmanager
 def taken_away() -> Iterator[None]:
     """Let this process find none of it in the body, and the calls of macOS instead."""
-    from tests.portable import peer_option  # it answers one option more
+    replaced: list[tuple[ModuleType, str, object]] = [(capabilities, name, False) for name in NAMES]
+    if capabilities.PEER_CREDENTIALS:
+        from tests.portable import peer_option
 
-    assert socket.socket.getsockopt is peer_option.getsockopt
-    replaced = [(capabilities, name, False) for name in NAMES]
-    replaced.append((darwin, "library", Libc))
+        assert socket.socket.getsockopt is peer_option.getsockopt
+    if capabilities.PROCESS_FILES:
+        replaced.append((darwin, "library", Libc))
     before = [(module, name, getattr(module, name)) for module, name, _ in replaced]
     try:
         for module, name, value in replaced:

@@ -1,6 +1,5 @@
 """The calls of macOS's C library that `system.darwin` makes, answered from Linux's own files."""
 
-import ctypes
 import os
 from typing import Any
 
@@ -46,12 +45,4 @@ class Libc:
         assert (port, flavor, count._obj.value) == (1, 4, 38)
         available = machine._meminfo(machine.ROOT, "MemAvailable") or 0
         buffer._obj.free = available // os.sysconf("SC_PAGE_SIZE")
-        return 0
-
-    def sysctlbyname(self, name: bytes, value: Any, length: Any, new: Any, size: Any) -> int:
-        """Know how many cores there are, and nothing else."""
-        assert (new, size.value, length._obj.value) == (None, 0, ctypes.sizeof(ctypes.c_int))
-        if name != b"hw.perflevel0.physicalcpu":
-            return -1
-        value._obj.value = os.cpu_count() or 1
         return 0

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from orchestrator.system import cores as module
+from orchestrator.system import darwin
 from orchestrator.system.cores import cores
-from tests import portable
 
 ALL = frozenset(range(12))
 
@@ -97,5 +97,7 @@ def test_a_container_uses_no_more_than_its_quota(tree, files, count):
 
 def test_where_there_is_no_affinity_the_fast_cores_count(monkeypatch):
     monkeypatch.delattr(module.os, "sched_getaffinity", raising=False)
-    with portable.taken_away():
-        assert cores() == os.cpu_count()
+    monkeypatch.setattr(darwin, "performance_cores", lambda: 8)
+    assert cores() == 8
+    monkeypatch.setattr(darwin, "performance_cores", lambda: None)
+    assert cores() == os.cpu_count()
