@@ -12,10 +12,12 @@ import os, sys
 from orchestrator.worker import state, supervise
 place, log = sys.argv[1:]
 state.create(place + ".state")
+reader, writer = os.pipe()
 worker = os.fork()
 if not worker:
     os._exit(3)
-os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
+os.close(writer)
+os.read(reader, 1)  # it has ended, or is about to
 settings = {"lifeline": str(os.pipe()[0]), "place": place, "log": log}
 supervise.Supervisor(settings, worker).run()
 """

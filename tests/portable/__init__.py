@@ -39,7 +39,10 @@ def worker_package(directory: Path) -> Path:
     """Copy the worker's package to `directory`, for workers that find none of it."""
     shutil.copytree(WORKER_PACKAGE, directory, ignore=shutil.ignore_patterns("__pycache__"))
     module = directory / "capabilities.py"
-    shutil.copy(Path(__file__).with_name("peer_option.py"), directory)
-    nothing = "from . import peer_option\n" + "".join(f"{name} = False\n" for name in NAMES)
+    nothing = "".join(f"{name} = False\n" for name in NAMES)
+    if capabilities.PEER_CREDENTIALS:
+        shutil.copy(Path(__file__).with_name("peer_option.py"), directory)
+        nothing += "from . import peer_option\n"
+    module = directory / "capabilities.py"
     module.write_text(module.read_text(encoding="utf-8") + nothing, encoding="utf-8")
     return directory

@@ -56,7 +56,9 @@ def test_a_reused_id_is_never_signalled(heard, system, began):
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
-def test_a_kernel_that_does_not_know_the_call_is_like_another_system(number):
+def test_a_kernel_that_does_not_know_the_call_is_like_another_system(monkeypatch, number):
+    monkeypatch.setattr(capabilities, "PROCESS_DESCRIPTORS", True)
+
     def refuse(pid):
         raise OSError(number, os.strerror(number))
 
@@ -64,7 +66,9 @@ def test_a_kernel_that_does_not_know_the_call_is_like_another_system(number):
     assert open_process(os.getpid(), None) is None
 
 
-def test_another_failure_of_the_call_is_an_error():
+def test_another_failure_of_the_call_is_an_error(monkeypatch):
+    monkeypatch.setattr(capabilities, "PROCESS_DESCRIPTORS", True)
+
     def refuse(pid):
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
