@@ -273,9 +273,7 @@ def _reach(sock: socket.socket, address: str, check: Callable[[], None]) -> None
     sock.settimeout(None)
 
 
-def _hello(
-    connection: Connection, environment: str, check: Callable[[], None]
-) -> dict[str, Any]:
+def _hello(connection: Connection, environment: str, check: Callable[[], None]) -> dict[str, Any]:
     """Say hello and return the answer, checked."""
     memory_files = can_use_memory_files()
     connection.send("hello", {"protocol": PROTOCOL, "memory_files": memory_files})

@@ -180,9 +180,7 @@ def wait_gone(pid: int, started: str, seconds: float) -> bool:
         os.close(descriptor)
 
 
-def open_process(
-    pid: int, pidfd_open: Callable[[int], int] | None = PIDFD_OPEN
-) -> int | None:
+def open_process(pid: int, pidfd_open: Callable[[int], int] | None = PIDFD_OPEN) -> int | None:
     """Return a descriptor that stands for a process; None where there is no such thing.
 
     That is any system but Linux, Linux before 5.3, a sandbox that does not know the call, and a

@@ -23,6 +23,9 @@ READ_SIZE = 64 * 1024
 """Bytes of one read; each channel has a buffer of that size."""
 
 MAX_WAITING_DESCRIPTORS = 2 * frames.MAX_BUFFERS
+SOCKET_BUFFER = 128 * 1024
+"""Bytes that a socket holds at least, each way: macOS has 8 KiB, and wakes both sides for each."""
+
 _ROOM = socket.CMSG_SPACE(4 * frames.MAX_BUFFERS)
 _CLOSE_ON_EXEC = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 """Linux: received descriptors are never inherited, not even by a process started meanwhile."""
@@ -46,6 +49,9 @@ class Channel:
         parse: Callable[[bytes | memoryview], dict[str, Any]] = frames.parse,
     ) -> None:
         self.sock = sock
+        for which in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            if sock.getsockopt(socket.SOL_SOCKET, which) < SOCKET_BUFFER:
+                sock.setsockopt(socket.SOL_SOCKET, which, SOCKET_BUFFER)
         self._large = large or buffers.DirectoryFiles()
         self._encode = encode
         self._decoder = Decoder(parse)

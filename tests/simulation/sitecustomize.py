@@ -12,7 +12,8 @@ import sys
 
 NO_MEMFD = {"posix": r"memfd_create|MFD_.*|pidfd_open"}
 NO_LINUX = {
-    "posix": NO_MEMFD["posix"] + r"|P_PIDFD|pipe2|(event|timer)fd.*|[ET]FD_.*|getrandom|GRND_.*|RWF_.*"
+    "posix": NO_MEMFD["posix"]
+    + r"|P_PIDFD|pipe2|(event|timer)fd.*|[ET]FD_.*|getrandom|GRND_.*|RWF_.*"
     r"|splice|SPLICE_.*|copy_file_range|fdatasync|posix_fa.*|POSIX_FADV_.*|[gs]etres[ug]id|.*xattr"
     r"|XATTR_.*|sched_([gs]et(affinity|param|scheduler)|rr_get_interval)|SCHED_(BATCH|IDLE|RESET.*)"
     r"|setns|unshare|CLONE_.*|O_(DIRECT|LARGEFILE|NOATIME|PATH|RSYNC)"
@@ -38,7 +39,9 @@ def change(mode):
                 del names[gone]
     if mode == "macos":
         # What follows `sys.platform` in the standard library and would not be found.
-        found = f"_sysconfigdata_{sys.abiflags}_linux_{getattr(sys.implementation, '_multiarch', '')}"
+        found = (
+            f"_sysconfigdata_{sys.abiflags}_linux_{getattr(sys.implementation, '_multiarch', '')}"
+        )
         os.environ["_PYTHON_SYSCONFIGDATA_NAME"] = found
         proxies = sys.modules["_scproxy"] = type(sys)("_scproxy")  # for urllib.request
         proxies._get_proxies = proxies._get_proxy_settings = dict

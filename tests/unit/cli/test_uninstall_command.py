@@ -20,5 +20,7 @@ def test_no_directory_is_listed_that_is_not_there(user):
 def test_sockets_in_the_home_are_no_foreign_files(user):
     home = user.root / "kept"
     (home / "run").mkdir(parents=True, mode=0o700)
-    user.mm("uninstall", "--yes", variables={"MM_HOME": str(home), "MM_RUNTIME_DIR": str(home / "run")})
+    user.mm(
+        "uninstall", "--yes", variables={"MM_HOME": str(home), "MM_RUNTIME_DIR": str(home / "run")}
+    )
     assert not home.exists()

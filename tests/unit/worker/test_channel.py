@@ -83,6 +83,16 @@ def test_nothing_is_left_in_directory_or_table_of_descriptors(ends, large, tmp_p
     assert descriptors() == before
 
 
+def test_a_socket_that_holds_little_is_made_to_hold_more(ends):
+    for sock in ends:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    data = bytes(64 * 1024)
+    one, two = (Channel(sock) for sock in ends)
+    one.send({}, [memoryview(data)])
+    assert one.unread == 0  # no thread of its own had to send the rest
+    assert bytes(receive(two).buffers[0]) == data
+
+
 def test_an_end_between_messages_is_an_end_and_one_inside_breaks_the_connection(ends):
     one, two = ends[0], Channel(ends[1])
     one.sendall(frames.encode({"a": 1}) + b"\0\0")
