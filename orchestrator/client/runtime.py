@@ -310,12 +310,11 @@ def chosen_directory(variables: Mapping[str, str]) -> Path:
         if ours and _fits(directory / "mm"):
             return directory / "mm"
     name = f"mm-{os.getuid()}"
+    choice = [Path(tempfile.gettempdir()) / name]
     if (own := users_temporary_directory()) is not None:
         # TMPDIR differs between a terminal, ssh, cron and a nix shell, and the system removes files
         # that are old there, while their worker lives.
-        choice = (home_directory(variables).runtime, own / name)
-    else:
-        choice = (Path(tempfile.gettempdir()) / name,)
+        choice = [home_directory(variables).runtime, own / name]
     # Of a long path no socket can be made; the same place then for every command.
     return next(filter(_fits, choice), Path("/tmp", name))  # noqa: S108 - its owner is checked
 

@@ -8,7 +8,6 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Protocol
 
 from orchestrator.system.control_groups import memory_groups, number, reclaimable, text
@@ -33,8 +32,10 @@ def free_memory(root: Path = ROOT) -> int | None:
     That is what the kernel calls available (proc_meminfo(5)), or less where this process is in a
     control group with a limit. None where the system does not say.
     """
-    if (calls := _calls(root)) is not None:
-        return calls.free_memory()
+    if _has_no_files(root):
+        from orchestrator.system import darwin  # its imports cost every command
+
+        return darwin.free_memory()
     found = [_meminfo(root, "MemAvailable")]
     for group in memory_groups(root):
         limit, usage = number(group.limit), number(group.usage)
@@ -90,8 +91,10 @@ def resident_memory(pid: int, root: Path = ROOT) -> int | None:
 
     On macOS they include its buffers on the GPU, and what the system has compressed of it.
     """
-    if (calls := _calls(root)) is not None:
-        return calls.footprint(pid)
+    if _has_no_files(root):
+        from orchestrator.system import darwin
+
+        return darwin.footprint(pid)
     fields = text(root / "proc" / str(pid) / "statm").split()
     if len(fields) < 2:
         return None
@@ -140,13 +143,9 @@ class MachineMemory:
         return free
 
 
-def _calls(root: Path) -> ModuleType | None:
-    """Return what asks the system by calls, where it has no files that say these things."""
-    if root != ROOT or capabilities.PROCESS_FILES:
-        return None
-    from orchestrator.system import darwin  # its imports cost every command
-
-    return darwin
+def _has_no_files(root: Path) -> bool:
+    """Return whether this system says by calls alone what processes and memory are like."""
+    return root == ROOT and not capabilities.PROCESS_FILES
 
 
 def physical_memory(root: Path) -> int:

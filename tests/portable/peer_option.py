@@ -1,4 +1,4 @@
-"""`LOCAL_PEERCRED` on Linux, as macOS answers it: `struct xucred` of XNU's bsd/sys/ucred.h, 76 bytes.
+"""`LOCAL_PEERCRED` on Linux, as macOS answers it: XNU's `struct xucred` (bsd/sys/ucred.h).
 
 Imported by this process and by workers, which have the standard library alone.
 """

@@ -1,8 +1,8 @@
-"""Make this Python, and the workers that it starts, see what they would on macOS.
+"""Let this Python, and the workers that it starts, see what they would on macOS.
 
-A client imports this by itself, because enter.sh puts it on PYTHONPATH. A worker would not: it runs
-with -I and -S. So the client, when it starts one, puts this file before the worker's own program, as
-a script, which changes what it has to and then runs that program. Nothing installed is edited.
+A client imports this because enter.sh puts it on PYTHONPATH. A worker runs with -I and -S and would
+not. So a client puts this file, as a script, before the worker's own program; it changes what it
+has to and runs that program. A worker that executes itself again does the same. No file is edited.
 """
 
 import os
@@ -26,7 +26,7 @@ NO_LINUX = {
     "time": r"CLOCK_(BOOTTIME|TAI)|pthread_getcpuclockid",
     "resource": r"prlimit|RUSAGE_THREAD",
 }
-"""What typeshed's stubs have on Linux alone, by module in C: `socket` and others copy from it later."""
+"""What typeshed has on Linux alone, by module in C; `socket` and others copy from these later."""
 
 
 def change(mode):

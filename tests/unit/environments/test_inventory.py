@@ -3,7 +3,6 @@ import os
 import pytest
 
 from orchestrator.client.runtime import WorkerRecord
-from orchestrator.system.darwin import Clone
 from orchestrator.environments.inventory import (
     Usage,
     prune,
@@ -14,6 +13,7 @@ from orchestrator.environments.inventory import (
 )
 from orchestrator.environments.store import Store, Stored
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.system.darwin import Clone
 from orchestrator.system.home import Home
 from tests.models import DIGEST, built
 
