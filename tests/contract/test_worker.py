@@ -671,7 +671,7 @@ def test_a_worker_that_is_stopped_is_asked_before_it_is_killed(workers):
     worker = workers.start()
     worker.record.foreign().end()
     end = json.loads(workers.runtime.end(worker.record.id).read_text())
-    assert end == {"exit": None, "signal": signal.SIGTERM, "why": "stopped"}
+    assert end == {"exit": None, "signal": signal.SIGTERM, "why": "stopped", "request": 0}
 
 
 def test_a_stubborn_worker_gains_no_time_by_being_asked_again(workers):
