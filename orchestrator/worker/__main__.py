@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
 
         if not capabilities.PLAIN_FORKS:
             # The same once more, and the second half of it alone.
-            posix.set_inheritable(parent_reader, 1)
+            posix.set_inheritable(parent_reader, True)  # noqa: FBT003 - its own form
             command = [sys.executable, "-I", "-S", "-X", "utf8", __file__, *arguments]
             posix.execv(sys.executable, [*command, f"supervisor={parent_reader}"])
         work(settings, parent_reader)
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
 
 def work(settings: dict[str, str], supervisor: int) -> None:
     """Be the worker; the pipe `supervisor` ends with its supervisor."""
-    posix.set_inheritable(supervisor, 0)
+    posix.set_inheritable(supervisor, False)  # noqa: FBT003 - its own form
     from mm_worker import parent_death
 
     # Before anything that takes time: `.pth` files may do what they like.

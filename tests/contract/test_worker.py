@@ -33,7 +33,7 @@ from orchestrator.errors import (
 from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.worker import capabilities, frames
 from orchestrator.worker.supervise import LOG_LIMIT
-from tests.machine import pythons
+from tests.machine import only_where, pythons
 
 ODD_RUNNER = Path(__file__).with_name("odd_runner.py")
 MIB = 1 << 20
@@ -713,6 +713,17 @@ def test_children_inherit_nothing_and_descriptors_do_not_grow(workers):
     assert len(set(counts)) == 1
     # The three streams, the listing's own, and nothing else.
     assert counts[0].split()[1] == "4"
+
+
+@only_where(capabilities.PROCESS_FILES)
+@pytest.mark.every_python
+def test_a_worker_executes_its_interpreter_again_where_a_fork_does_not_suffice(workers):
+    worker = workers.start(load=False)
+    command = Path(f"/proc/{worker.pid}/cmdline").read_bytes().split(b"\0")
+    again = any(word.startswith(b"supervisor=") for word in command)
+    assert again is not capabilities.PLAIN_FORKS
+    supervisor = Path(f"/proc/{worker.record.supervisor}/cmdline").read_bytes().split(b"\0")
+    assert command[: len(supervisor) - 1] == supervisor[:-1]
 
 
 @pytest.mark.parametrize("lacks", ["client", "worker"])
