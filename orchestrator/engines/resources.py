@@ -12,6 +12,7 @@ from orchestrator.core.units import format_size, parse_size
 from orchestrator.errors import MemoryRefused
 from orchestrator.jobs.cancellation import asked_to_stop
 from orchestrator.system import machine
+from orchestrator.system.cores import cores
 from orchestrator.system.waiting import Deadline, Wait
 from orchestrator.worker.state import WorkerState
 
@@ -139,7 +140,7 @@ class Resources:
         wait: Wait,
     ) -> Iterator[None]:
         """Let starts that may wait for memory go on one after the other, as they came."""
-        waiters = self._waiters[model.spec.device == "cuda"]
+        waiters = self._waiters[_has_own_memory(model.spec.device)]
         if not (job.wait and waiter.need and alone()):
             yield
             return
@@ -203,7 +204,7 @@ class Resources:
 
     def _reserved(self, device: str, waiter: _Waiter) -> int:
         """Return what the start that waits first will take beyond what its claims give back."""
-        waiters = self._waiters[device == "cuda"]
+        waiters = self._waiters[_has_own_memory(device)]
         first = waiters[0] if waiters else waiter
         if first is waiter:
             return 0
@@ -227,18 +228,18 @@ class Resources:
         if now - self._counted >= COUNTED_FOR:
             self._counted = now
             workers = sum(1 for _ in self._runtime.records())
-            self._share = max(1, machine.cores() // max(1, workers))
+            self._share = max(1, cores() // max(1, workers))
         return self._share
 
     def _free(self, device: str) -> int | None:
         """Return what is free, less what models that are being loaded will still take."""
-        if device == "cuda":
+        if _has_own_memory(device):
             return self._memory.free(device)  # a process's share of a GPU is not known
         # Looked for first: the memory of one that is loaded between the two looks counts as taken.
         loading = [
             (record, status.pid)
             for record in self._runtime.records()
-            if record.device == device
+            if _has_own_memory(record.device) == _has_own_memory(device)
             and (status := self._runtime.status(record.id)).state in LOADING
         ]
         free = self._memory.free(device)
@@ -261,7 +262,8 @@ class Resources:
         found = [
             (self._runtime.status(record.id), record)
             for record in self._runtime.records()
-            if record.device == device and (record.kept or owns(record))
+            if _has_own_memory(record.device) == _has_own_memory(device)
+            and (record.kept or owns(record))
         ]
         idle: list[WorkerRecord] = []
         busy: list[WorkerRecord] = []
@@ -271,7 +273,7 @@ class Resources:
 
     def _held(self, records: list[WorkerRecord], device: str) -> float:
         """Return the most that workers could give back; infinity if that is not known."""
-        if device == "cuda" and records:
+        if _has_own_memory(device) and records:
             return math.inf
         total = 0
         for record in records:
@@ -302,3 +304,8 @@ class Resources:
             fix=f"{advice}, or add --force",
             fix_in_code=f"pass dtype={smaller[0]!r}" if smaller else advice,
         )
+
+
+def _has_own_memory(device: str) -> bool:
+    """Return whether a kind of device has another memory than the machine, which mps shares."""
+    return device == "cuda"
