@@ -6,8 +6,8 @@ from functools import partial
 
 from .crops import cut_out, is_stump, is_tall_crop, laid, parts_of, turned, upright_letters
 from .direction import find_turn
-from .spaces import respaced
-from .text import is_han, joined
+from .spaces import overshoot, respaced, stroke
+from .script import is_han, joined
 
 SURE = 0.9
 """The score from which a line is taken to be read the right way up."""
@@ -27,7 +27,9 @@ def read_lines(model, page, polygons, job, rotate="auto"):
     "270", or "auto".
 
     Returns:
-        For each polygon `{"polygon", "text", "score"}`, and degrees clockwise: 0, 90, 180 or 270.
+        For each polygon `{"polygon", "text", "score", "stroke"}` and, where a line may be a cell or
+        several, "gaps" and "overshoot"; and degrees clockwise: 0, 90, 180 or 270. `spaces.py` says
+        what the last three are.
     """
     crops = [cut_out(page, polygon) for polygon in polygons]
     read = partial(recognise, model, job=job)
@@ -37,23 +39,27 @@ def read_lines(model, page, polygons, job, rotate="auto"):
     lines |= zip(rest, read([laid(crops[i]) for i in rest]), strict=True)
     ways = [(i, way) for i, crop in enumerate(crops) for way in other_ways(crop, *lines[i])]
     for (i, _), line in zip(ways, read([way for _, way in ways]), strict=True):
-        lines[i] = max(lines[i], line, key=certainty)
-    for i, crop in enumerate(crops):
-        if is_tall_crop(crop):  # a comma that stands high on the right is taken for an apostrophe
-            lines[i] = COMMA.sub("，", lines[i][0]), lines[i][1]
-        else:
-            lines[i] = respaced(lines[i][0], crop), lines[i][1]
-    return [
-        {
-            "polygon": [[round(float(v), 1) for v in corner] for corner in polygon],
-            "text": lines[i][0],
-            "score": round(lines[i][1], 4),
-        }
-        for i, polygon in enumerate(polygons)
-    ], turn
+        lines[i] = max(lines[i], (*line[:2], ()), key=certainty)  # where letters stand is lost
+    return [as_json(polygons[i], crop, *lines[i]) for i, crop in enumerate(crops)], turn
 
 
-def other_ways(crop, text, score):
+def as_json(polygon, crop, text, score, at):
+    """Returns a line as JSON values."""
+    corners = [[round(float(v), 1) for v in corner] for corner in polygon]
+    line = {"polygon": corners, "text": text, "score": round(score, 4)}
+    line["stroke"] = round(stroke(crop), 2)
+    if is_tall_crop(crop):  # a comma that stands high on the right is taken for an apostrophe
+        return {**line, "text": COMMA.sub("，", text)}
+    line["text"], gaps = respaced(text, at, crop)
+    margins = overshoot(text, at, crop)
+    if gaps:
+        line["gaps"] = gaps
+    if any(margins):
+        line["overshoot"] = margins
+    return line
+
+
+def other_ways(crop, text, score, _):
     """Returns the images of a line in which it might be read better."""
     if is_tall_crop(crop) and text and is_han(text[0]):
         yield upright_letters(crop)  # keeps marks and small kana, which lying ones lose
@@ -65,29 +71,35 @@ def other_ways(crop, text, score):
 
 def certainty(line):
     """Orders readings: sure ones by their letters, then by score."""
-    text, score = line
+    text, score, _ = line
     return (len(text), score) if score >= SURE else (0, score)
 
 
 def recognise(model, crops, *, job):
-    """Returns `(text, score)` of each crop."""
+    """Returns `(text, score, at)` of each crop; `at` has the x of each letter but spaces."""
     parts = [(i, part) for i, crop in enumerate(crops) for part in parts_of(crop)]
     shapes = [max(part.shape[1] / part.shape[0], SHORT) for _, part in parts]
     texts, scores = [""] * len(parts), [0.0] * len(parts)
+    places = [[] for _ in parts]
     done = 0
     for batch in batches(shapes):
         if job.cancelled:
             break
         job.progress(done, len(parts), "reading")
         read = model.recognize_txt([parts[k][1] for k in batch])
-        for k, text, score in zip(batch, read.txts, read.scores, strict=True):
+        for k, text, score, words in zip(
+            batch, read.txts, read.scores, read.word_results, strict=True
+        ):
             texts[k], scores[k] = text.strip(), float(score)
+            step = parts[k][1].shape[1] / words.line_txt_len  # columns of the recogniser
+            places[k] = [step * (x + 0.5) for columns in words.word_cols for x in columns]
         done += len(batch)
-    lines = [("", 0.0, 0)] * len(crops)
-    for (i, _), text, score in zip(parts, texts, scores, strict=True):
-        before, sum_of_scores, count = lines[i]
-        lines[i] = (joined(before, text), sum_of_scores + score, count + 1)
-    return [(text, score / count) for text, score, count in lines]
+    lines = [("", 0.0, 0, [], 0)] * len(crops)
+    for (i, part), text, score, at in zip(parts, texts, scores, places, strict=True):
+        before, total, count, places, left = lines[i]
+        places = [*places, *(left + x for x in at)]
+        lines[i] = joined(before, text), total + score, count + 1, places, left + part.shape[1]
+    return [(text, score / count, at) for text, score, count, at, _ in lines]
 
 
 def batches(shapes):

@@ -25,7 +25,7 @@ def test_a_page_is_turned_as_it_lies(name):
 
 @pytest.mark.parametrize(
     ("layout", "first"),
-    [("columns", "The harbour in winter\n• Pack the tools"), ("rows", "The harbour in winter A")],
+    [("columns", "The harbour in winter\n• Pack the tools"), ("rows", "The harbour in winter\tA")],
 )
 def test_layout_decides(layout, first):
     assert runner.arranged(SEEN["lists-00"], Job(), layout=layout)["text"].startswith(first)
