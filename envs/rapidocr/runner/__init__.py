@@ -17,7 +17,7 @@ from .direction import level_boxes, level_edges
 from .frames import find_frames
 from .image import open_image, opened
 from .lines import TILE, detect, find_lines
-from .markdown import markdown
+from .markdown import as_markdown
 from .paragraphs import gather
 from .quality import assess, is_blank, warning
 from .reading import read_lines
@@ -93,7 +93,7 @@ def arranged(seen, job, *, min_score=0.5, layout="auto"):
     blocks = gather(pieces)
     return {
         "text": compose(pieces),
-        "markdown": markdown(blocks),
+        "markdown": as_markdown(blocks),
         "boxes": [
             {name: kept[box.index][name] for name in ("polygon", "text", "score")}
             | {"block": number, "role": block.role}

@@ -15,7 +15,7 @@ POINT = re.compile(r"[•·●○◦▪■□◆※*–—-]\s*")
 NUMBER = re.compile(r"(\d{1,2})([.)])\s*")
 
 
-def markdown(blocks):
+def as_markdown(blocks):
     """Returns the blocks of a page as Markdown."""
     return "\n\n".join(filter(None, map(written, blocks)))
 

@@ -17,8 +17,10 @@ from .text import row_text
 
 HEADINGS = (1.75, 1.32, 1.15)
 """Times the size of the text: headings of the first, second and third level are larger than this."""
-LIKE = 1.13
-"""Lines whose sizes differ by more than this are of different blocks."""
+LIKE, UNLIKE = 1.13, 1.25
+"""Lines whose sizes differ by more than this are of different blocks, or of different columns."""
+TALLER = 1.06
+"""The heights of lines of unlike size differ by this at least."""
 MORE = 1.18
 """A step this much longer than the usual one begins a block."""
 INDENT = 0.8
@@ -60,6 +62,12 @@ class Line(NamedTuple):
         if len(self.text) < 4:
             return high
         return (self.end - self.start - 0.25 * high) / sum(map(advance, self.text))
+
+    def differs(self, other, ratio):
+        """Whether the letters of two lines are of unlike size, in width and in height."""
+        heights = self.bottom - self.top, other.bottom - other.top
+        sizes = self.size, other.size
+        return max(sizes) > ratio * min(sizes) and max(heights) > TALLER * min(heights)
 
 
 class Block(NamedTuple):
@@ -149,7 +157,7 @@ def goes_down(above, line):
         and line.middle > above.middle
         and min(above.end, line.end) > max(above.start, line.start)
         and line.top - above.bottom < 1.5 * (line.bottom - line.top)
-        and max(above.size, line.size) < 1.25 * min(above.size, line.size)
+        and not line.differs(above, UNLIKE)
     )
 
 
@@ -170,9 +178,10 @@ def parts(some, usual):
         begins = (
             (space > MORE * step and space - step > 0.15 * em)
             or BULLET.match(line.text)
-            or (flush and line.start > left + INDENT * em > above.start + INDENT * em / 2)
+            or (flush and line.start > left + INDENT * em > above.start + INDENT * em / 2
+                and not BULLET.match(found[-1][0][1].text))
             or (room > 0.5 * em and ends)
-            or max(above.size, line.size) > LIKE * min(above.size, line.size)
+            or line.differs(above, LIKE)
             or usual.is_bold(above) != usual.is_bold(line)
         )
         if begins:
@@ -199,12 +208,12 @@ def block_of(part, usual, bottom):
     level = heading_level(text, size, bold=bold) if len(lines) <= 3 else 0
     if level:
         return Block("heading", rows, texts, breaks, level)
+    if PAGE_NUMBER.fullmatch(text) and lines[0].bottom >= bottom:
+        return Block("page-number", rows, texts, breaks)
     if BULLET.match(texts[0]):
         return Block("list", rows, texts, breaks)
     if CAPTION.match(text) and len(lines) <= 4:
         return Block("caption", rows, texts, breaks)
-    if PAGE_NUMBER.fullmatch(text) and lines[0].bottom >= bottom:
-        return Block("page-number", rows, texts, breaks)
     return Block("paragraph", rows, texts, breaks)
 
 

@@ -144,12 +144,15 @@ def parted(lines, boxes, turn):
 
 def pieces(line, cuts, turn):
     """Returns a line in the parts between its cuts."""
+    if not cuts:
+        return [line]
+    left, right = line.get("overshoot", (0, 0))
     letters = [k for k, letter in enumerate(line["text"]) if not letter.isspace()]
     first = turn // 90 % 4  # corner of the polygon at which the line begins on the turned page
     a, b, c, d = (line["polygon"][(k - first) % 4] for k in range(4))
     kept = {name: line[name] for name in ("score", "stroke") if name in line}
     found = []
-    for (_, x0, start), (x1, _, end) in pairwise([(0, 0, 0), *cuts, (1, 1, len(letters))]):
+    for (_, x0, start), (x1, _, end) in pairwise([(0, left, 0), *cuts, (1 - right, 1, len(letters))]):
         corners = [between(a, b, x0), between(a, b, x1), between(d, c, x1), between(d, c, x0)]
         text = line["text"][letters[start] : letters[end - 1] + 1]
         polygon = [corners[(k + first) % 4] for k in range(4)]

@@ -225,7 +225,7 @@ def test_every_line_is_read_once_whatever_the_page():
         rules = [(x0, y0, x1, y0 + 2) for x0, y0, x1, _ in frames[:2]]
         pieces = runner.arrange(boxes, frames[1:], rules)
         blocks = runner.gather(pieces)
-        text = runner.markdown(blocks)
+        text = runner.as_markdown(blocks)
         assert all(b.text.split()[0] in text for b in boxes)
         for read_once in (pieces, [row for block in blocks for row in block.rows]):
             indices = sorted(b.index for b in runner.boxes.flat(read_once))
