@@ -18,7 +18,7 @@ EM = 0.8
 """Height of the letters over that of their line."""
 HAN_GAP = 0.2
 """Ems: the least that is blank where a space stands beside a Chinese letter."""
-HAN_ROOM = 0.13
+HAN_ROOM = 0.17
 """Ems: Chinese letters stand in squares; where a space is between two, these are so far apart."""
 LATIN_ROOM = 0.17
 """Ems: the same between a Chinese letter and another."""
@@ -58,7 +58,8 @@ def respaced(text, at, crop):
     if len(letters) < 2:
         return text, []
     height, width = crop.shape[:2]
-    blank = [(x0, x1) for (_, x0), (x1, _) in pairwise(inked(crop))]
+    pieces = inked(crop)
+    blank = [(x0, x1) for (_, x0), (x1, _) in pairwise(pieces)]
     if is_letter_spaced(letters, blank, crop):
         ends = [x1 - x0 for x0, x1 in blank]
         ends = np.greater(ends, BETWEEN_WORDS * np.median(ends))
@@ -66,8 +67,9 @@ def respaced(text, at, crop):
     if len(at) != len(letters):
         return text, []
     pairs = [gap_between(a, b, blank) for a, b in pairwise(at)]
+    ends = pieces[0][0], pieces[-1][1]
     spaces = set(np.cumsum([len(word) for word in words])[:-1].tolist())
-    found = with_gaps(letters, at, pairs, spaces, height)
+    found = with_gaps(letters, pairs, ends, spaces, height)
     if found != spaces:
         text = joined_at(letters, found)
     cells = [
@@ -105,10 +107,16 @@ def joined_at(letters, spaces):
 
 
 def ink(crop):
-    """Returns how much of each pixel is ink, from 0 to 1."""
-    margin = crop.shape[0] // 12  # of lines above and below
-    grey = crop[margin : len(crop) - margin].max(2).astype(np.float32)
-    return np.abs(grey - np.median(grey)) / max(np.ptp(grey), 1)
+    """Returns how much of each pixel is ink, from 0 to 1; shadows on the paper do not count."""
+    height = crop.shape[0]
+    margin = height // 12  # of lines above and below
+    grey = crop[margin : height - margin].max(2).astype(np.float32)
+    if 2 * np.median(grey) < grey.max() + grey.min():  # light on dark
+        grey = 255 - grey
+    paper = np.lib.stride_tricks.sliding_window_view(
+        np.pad(grey.max(0), height // 2, mode="edge"), height // 2 * 2 + 1
+    ).max(1)
+    return (paper - grey) / np.maximum(paper - grey.min(), 1)
 
 
 def stroke(crop):
@@ -149,7 +157,7 @@ def gap_between(left, right, blank):
     )
 
 
-def with_gaps(letters, at, pairs, spaces, height):
+def with_gaps(letters, pairs, ends, spaces, height):
     """Returns before which letters a space stands, by what was read and by the gaps in the ink."""
     gaps = [x1 - x0 for x0, x1 in pairs]
     kinds = [is_han(a) + is_han(b) for a, b in pairwise(letters)]
@@ -159,7 +167,7 @@ def with_gaps(letters, at, pairs, spaces, height):
     usual = np.quantile(close, 0.9, method="lower")
     factor = LIKE_LETTERS if apart else LIKE_LETTERS**1.5  # nothing to compare with
     word_gap = max(LATIN_GAP * height, LIKE_OTHERS * apart, factor * usual)
-    room, em = squares(letters, at, pairs, height)
+    room, em = squares(letters, pairs, ends, height)
 
     def is_apart(k):
         a, b = letters[k : k + 2]
@@ -178,16 +186,20 @@ def with_gaps(letters, at, pairs, spaces, height):
     return {k + 1 for k in range(len(gaps)) if is_apart(k)}
 
 
-def squares(letters, at, pairs, height):
+def squares(letters, pairs, ends, height):
     """Returns how far apart letters stand, the squares of Chinese ones counted whole, and an em."""
-    ink = [(2 * at[0] - pairs[0][0], pairs[0][0])]
-    ink += [(a[1], b[0]) for a, b in pairwise(pairs)]
-    ink += [(pairs[-1][1], 2 * at[-1] - pairs[-1][1])]
+    edges = [ends[0], *(x for pair in pairs for x in pair), ends[1]]
+    ink = list(zip(edges[::2], edges[1::2], strict=True))
     middles = [(x0 + x1) / 2 for x0, x1 in ink]
     han = [is_han(letter) and not MARKS.match(letter) for letter in letters]
-    steps = [middles[k + 1] - middles[k] for k, (x0, x1) in enumerate(pairs)
-             if han[k] and han[k + 1] and x1 - x0 < HAN_GAP * EM * height]  # fmt: skip
-    em = np.median(steps) if len(steps) > 1 else EM * height
-    ends = [m + em / 2 if square else x1 for m, (_, x1), square in zip(middles, ink, han, strict=True)]
-    begins = [m - em / 2 if square else x0 for m, (x0, _), square in zip(middles, ink, han, strict=True)]
-    return [x1 - x0 for x0, x1 in zip(ends, begins[1:], strict=False)], em
+    steps = [(middles[k + 1] - middles[k], x1 - x0) for k, (x0, x1) in enumerate(pairs)
+             if han[k] and han[k + 1]]  # fmt: skip
+    close = [step for step, gap in steps if gap < HAN_GAP * EM * height]
+    if 2 * len(close) < len(steps):  # all are apart: the line is letter-spaced
+        close = [step for step, _ in steps]
+    em = np.median(close) if len(close) > 1 else EM * height
+    around = [
+        (m - em / 2, m + em / 2) if square else edges
+        for m, edges, square in zip(middles, ink, han, strict=True)
+    ]
+    return [x0 - x1 for (_, x1), (x0, _) in pairwise(around)], em
