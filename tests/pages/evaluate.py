@@ -76,16 +76,20 @@ def main(images, kept, *options):
     total = {track: [r for kind in by_kind.values() for r in kind[track]] for track in TRACKS}
     for kind, right in {**by_kind, "all": total}.items():
         row(kind, [f"{sum(right[track])} of {len(right[track])}" for track in TRACKS])
-    for name, title in (("latin", "order, edit distance, Latin"), ("han", "the same, Chinese and "
-                        "Japanese"), ("teds", "tables, TEDS")):  # fmt: skip
+    titles = {
+        "latin": "order, edit distance, Latin",
+        "han": "the same, Chinese and Japanese",
+        "teds": "tables, TEDS",
+    }
+    for name, title in titles.items():
         row(title, [f"{fmean(figures[name][track] or [0]):.3f}" for track in TRACKS])
     sums = [[*map(sum, zip(*figures["spaces"][track], strict=True))] for track in TRACKS]
     row("spaces lost, invented", [f"{lost}, {new} of {all_of}" for all_of, lost, new in sums])
 
 
-def row(*cells):
+def row(title, cells):
     """Print a row of a table."""
-    print(f"| {cells[0]} | {' | '.join(cells[1])} |")
+    print(f"| {title} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """TEDS, the similarity of two tables by tree edit distance (Zhong and others, 2020).
 
-A table is a tree of rows and cells. TEDS is 1 minus the least edits that make one tree of the other,
-over the nodes of the larger tree. A cell for another cell costs the edit distance of their texts over
-the longer text, or 1 where they cover unequally many rows or columns. The tree edit distance is that
-of Zhang and Shasha (1989).
+A table is a tree of rows and cells. TEDS is 1 minus the least edits that make one tree of the
+other, over the nodes of the larger tree. A cell for another costs the edit distance of their texts
+over the longer text, or 1 where they cover unequally many rows or columns. The tree edit distance
+is that of Zhang and Shasha (1989).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def similarity(one: Rows, other: Rows) -> float:
 
 
 def mean_similarity(found: Sequence[Rows], expected: Sequence[Rows]) -> float:
-    """Return the mean over the tables of a page, in order; one that is missing or invented has 0."""
+    """Return the mean over the tables of a page; one that is missing or invented has 0."""
     if not found and not expected:
         return 1.0
     scores = [[0.0] * (len(expected) + 1) for _ in range(len(found) + 1)]

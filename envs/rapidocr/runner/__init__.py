@@ -13,6 +13,7 @@ from PIL import Image
 
 from .blocks import Choice, arrange
 from .boxes import flat
+from .cells import parted
 from .direction import level_boxes, level_edges
 from .frames import find_frames
 from .image import open_image, opened
@@ -21,7 +22,7 @@ from .markdown import as_markdown
 from .paragraphs import gather
 from .quality import assess, is_blank, warning
 from .reading import read_lines
-from .tables import as_json, parted
+from .tables import as_json
 from .text import compose
 
 
@@ -77,9 +78,9 @@ def see(model, page, job, *, rotate="auto"):
 
 def arranged(seen, job, *, min_score=0.5, layout="auto"):
     """Returns the outputs, of what was seen: no model is needed."""
-    kept = [line for line in seen["lines"] if line["text"] and line["score"] >= min_score]
     turn, choice = seen["turn"], Choice(layout)
-    kept = parted(kept, level_boxes(kept, turn=turn), turn)
+    lines = parted(seen["lines"], level_boxes(seen["lines"], turn=turn), turn)
+    kept = [line for line in lines if line["text"] and line["score"] >= min_score]
     frames, rules = (
         [level_edges([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], -turn) for x0, y0, x1, y1 in some]
         for some in (seen["frames"], seen["rules"])
@@ -87,7 +88,7 @@ def arranged(seen, job, *, min_score=0.5, layout="auto"):
     pieces = arrange(level_boxes(kept, turn=turn), frames, rules, choice)
     if choice.open:
         job.log("columns or rows? The page does not say; the input layout decides")
-    quality = assess(seen["lines"], kept, turn, blank=seen["blank"])
+    quality = assess(lines, kept, turn, blank=seen["blank"])
     if quality["doubtful"]:
         job.warn(warning(quality))
     blocks = gather(pieces)

@@ -13,8 +13,8 @@ RULE = ((),)
 class Box(NamedTuple):
     """A line of text as a level rectangle; `index` is its place in the caller's list.
 
-    `stroke` is the width of the strokes of its letters in pixels, or 0: unknown. A frame is one with
-    the rows that it holds, and no text; a rule holds one empty row.
+    `stroke` is the width of the strokes of its letters in pixels, or 0: unknown. A frame is one
+    with the rows that it holds, and no text; a rule holds one empty row.
     """
 
     index: int
@@ -70,6 +70,10 @@ class Table(NamedTuple):
 
     rows: list
 
+    def boxes(self):
+        """Returns the lines of all cells."""
+        return [box for row in self.rows for cell in row for box in cell.boxes]
+
     def grid(self):
         """Returns rows of equally many cells; None where a cell beside or above reaches."""
         width = sum(cell.colspan for cell in self.rows[0])
@@ -81,7 +85,9 @@ class Table(NamedTuple):
                 cell = None if (y, x) in taken else next(cells)
                 grid[y].append(cell)
                 if cell:
-                    taken |= {(y + j, x + i) for j in range(cell.rowspan) for i in range(cell.colspan)}
+                    taken |= {
+                        (y + j, x + i) for j in range(cell.rowspan) for i in range(cell.colspan)
+                    }
         return grid
 
 
@@ -89,7 +95,8 @@ def flat(rows):
     """Returns the lines in rows and tables, and in frames among them, in reading order."""
     found = []
     for row in rows:
-        for box in (b for cells in row.rows for c in cells for b in c.boxes) if isinstance(row, Table) else row:
+        boxes = row.boxes() if isinstance(row, Table) else row
+        for box in boxes:
             found += flat(box.rows) if box.rows else [box]
     return found
 

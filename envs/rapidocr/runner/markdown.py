@@ -1,4 +1,5 @@
 """Writes blocks as Markdown (CommonMark, with tables as GitHub has them)."""
+# ruff: noqa: RUF001 - dashes of all lengths begin items
 
 import re
 
@@ -7,9 +8,7 @@ from .script import joined
 from .tables import has_head
 from .text import cell_text
 
-SPECIAL = re.compile(
-    r"[\\`*]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\](?=[(\[:])|~(?=~)"
-)
+SPECIAL = re.compile(r"[\\`*]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\](?=[(\[:])|~(?=~)")
 BEGIN = re.compile(r"^(\d{0,9})([#>+=-]|(?<=\d)[.)])(?!\w)")
 POINT = re.compile(r"[•·●○◦▪■□◆※*–—-]\s*")
 NUMBER = re.compile(r"(\d{1,2})([.)])\s*")
@@ -35,8 +34,8 @@ def written(block):
 def prose(texts, breaks):
     """Returns lines as one, but for those that end on purpose, or within a word."""
     text = ""
-    for line, before in zip(texts, [None, *breaks], strict=False):
-        line = SPECIAL.sub(r"\\\g<0>", line)
+    for printed, before in zip(texts, [None, *breaks], strict=False):
+        line = escaped(printed)
         if not text:
             text = unmarked(line)
         elif before or text[-1] in "-\u2010\u00ad":
@@ -44,6 +43,11 @@ def prose(texts, breaks):
         else:
             text = joined(text, line)
     return text
+
+
+def escaped(text):
+    """Returns text with a backslash before what would be a mark of Markdown."""
+    return SPECIAL.sub(r"\\\g<0>", text)
 
 
 def unmarked(line):
@@ -66,7 +70,7 @@ def items(block):
 def table(table):
     """Returns a table; where its first row is no head, the head is empty, as there must be one."""
     rows = [
-        [SPECIAL.sub(r"\\\g<0>", cell_text(cell.boxes) if cell else "").replace("|", "\\|")
+        [escaped(cell_text(cell.boxes) if cell else "").replace("|", "\\|")
          for cell in row]
         for row in table.grid()
     ]  # fmt: skip
@@ -74,4 +78,3 @@ def table(table):
         rows.insert(0, [""] * len(rows[0]))
     rows.insert(1, ["---"] * len(rows[0]))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-

@@ -16,7 +16,7 @@ from .tables import BOLD
 from .text import row_text
 
 HEADINGS = (1.75, 1.32, 1.15)
-"""Times the size of the text: headings of the first, second and third level are larger than this."""
+"""Times the size of the text: the least of headings of the first, second and third level."""
 LIKE, UNLIKE = 1.13, 1.25
 """Lines whose sizes differ by more than this are of different blocks, or of different columns."""
 TALLER = 1.06
@@ -138,22 +138,23 @@ def gather(pieces):
     bottom = max((line.bottom for line in lines if line), default=0.0)
     blocks, start = [], 0
     for end in range(1, len(lines) + 1):
-        if end < len(lines) and lines[end] and lines[end - 1] and goes_down(*lines[end - 1 : end + 1]):
+        if end < len(lines) and goes_down(*lines[end - 1 : end + 1]):
             continue
         if lines[start] is None:
             blocks.append(Block("table", [pieces[start]], [], []))
         else:
             some = list(zip(pieces[start:end], lines[start:end], strict=True))
-            for part in parts(some, usual):
-                blocks.append(block_of(part, usual, bottom))
+            blocks += [block_of(part, usual, bottom) for part in parts(some, usual)]
         start = end
     return merged(blocks)
 
 
 def goes_down(above, line):
     """Whether a line stands below another, in letters of like size."""
-    return (
-        above.vertical == line.vertical
+    return bool(
+        above
+        and line
+        and above.vertical == line.vertical
         and line.middle > above.middle
         and min(above.end, line.end) > max(above.start, line.start)
         and line.top - above.bottom < 1.5 * (line.bottom - line.top)
@@ -178,8 +179,11 @@ def parts(some, usual):
         begins = (
             (space > MORE * step and space - step > 0.15 * em)
             or BULLET.match(line.text)
-            or (flush and line.start > left + INDENT * em > above.start + INDENT * em / 2
-                and not BULLET.match(found[-1][0][1].text))
+            or (
+                flush
+                and line.start > left + INDENT * em > above.start + INDENT * em / 2
+                and not BULLET.match(found[-1][0][1].text)
+            )
             or (room > 0.5 * em and ends)
             or line.differs(above, LIKE)
             or usual.is_bold(above) != usual.is_bold(line)
@@ -228,7 +232,7 @@ def heading_level(text, size, *, bold):
 
 
 def merged(blocks):
-    """Returns blocks with items of one list together, and paragraphs that run on in a new column."""
+    """Returns blocks with the items of a list, and what runs on in the next column, together."""
     found = []
     for block in blocks:
         last = found[-1] if found else None
@@ -248,7 +252,9 @@ def merged(blocks):
 
 def is_lone(block):
     """Whether a list has a single item, which begins with a number or a letter."""
-    return sum(bool(BULLET.match(text)) for text in block.texts) == 1 and block.texts[0][0].isalnum()
+    return (
+        sum(bool(BULLET.match(text)) for text in block.texts) == 1 and block.texts[0][0].isalnum()
+    )
 
 
 def runs_on(last, block):

@@ -6,8 +6,8 @@ from functools import partial
 
 from .crops import cut_out, is_stump, is_tall_crop, laid, parts_of, turned, upright_letters
 from .direction import find_turn
-from .spaces import overshoot, respaced, stroke
 from .script import is_han, joined
+from .spaces import overshoot, respaced, stroke
 
 SURE = 0.9
 """The score from which a line is taken to be read the right way up."""

@@ -36,7 +36,9 @@ MARGIN = 0.12
 """Heights of a line: what its box has before and after its letters."""
 INKED = 0.35
 """The part of the contrast of a line from which a pixel counts as ink."""
-MARKS = re.compile("[\u3000-\u303f\uff00-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65“”‘’…—·(){}\\[\\]]")
+MARKS = re.compile(
+    "[\u3000-\u303f\uff00-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65“”‘’…—·(){}\\[\\]]"
+)
 """What has white of its own beside it."""
 NUMERIC = re.compile(r"[\d.,:;/%+-]")
 
@@ -147,7 +149,7 @@ def is_letter_spaced(letters, blank, crop):
 
 
 def gap_between(left, right, blank):
-    """Returns the widest of the blanks between two letters; those within a letter are off centre."""
+    """Returns the widest of the blanks between two letters; off centre are those within letters."""
     middle = (left + right) / 2
     between = [(x0, x1) for x0, x1 in blank if left <= (x0 + x1) / 2 < right]
     return max(

@@ -10,8 +10,6 @@ from .text import cell_text
 
 BOLD = 1.2
 """Bold strokes are wider than others by this."""
-ALIGNED = 2
-"""So many other lines begin, or end, where a part of a line does that is a cell of its own."""
 
 
 def table_of_columns(columns):
@@ -100,69 +98,12 @@ def table_of_frames(cells):
 
 
 def starts(values):
-    """Returns values in order; of those that are no farther apart than a rule is thick, the first."""
+    """Returns values in order; of those no farther apart than a rule is thick, the first."""
     found = []
     for value in sorted(values):
         if not found or value > found[-1] + THICK:
             found.append(value)
     return found
-
-
-def parted(lines, boxes, turn):
-    """Returns the lines, those that reach over the white between two columns in parts.
-
-    The reader may take what stands close together in two cells for one line. It is cut where its
-    ink has a wide gap, and at least two others begin at, or end with, what stands behind the gap.
-
-    Args:
-        lines: As `read_lines` returns them.
-        boxes: The same as level boxes.
-        turn: Degrees by which the page is turned clockwise to be read.
-    """
-    gaps = {i: line["gaps"] for i, line in enumerate(lines) if line.get("gaps")}
-    behind = []
-    for i, cells in gaps.items():
-        left, right = lines[i].get("overshoot", (0, 0))
-        width = boxes[i].width / (1 - left - right)
-        start = boxes[i].x0 - left * width
-        for n, (x0, x1, _) in enumerate(cells):
-            end = cells[n + 1][0] if n + 1 < len(cells) else 1 - right
-            behind.append((i, n, start + width * x0, start + width * x1, start + width * end))
-    edges = [(b.index, b.x0, b.x1) for b in boxes] + [(i, x1, end) for i, _, _, x1, end in behind]
-    parts = []
-    for i, line in enumerate(lines):
-        slack = 0.4 * boxes[i].height
-        cuts = [
-            gaps[i][n]
-            for k, n, x0, x1, end in behind
-            if k == i and len({other for other, left, right in edges if other != i
-                               and left > x0 - slack and min(abs(left - x1), abs(right - end)) < slack}) >= ALIGNED
-        ]
-        parts += pieces(line, cuts, turn)
-    return parts
-
-
-def pieces(line, cuts, turn):
-    """Returns a line in the parts between its cuts."""
-    if not cuts:
-        return [line]
-    left, right = line.get("overshoot", (0, 0))
-    letters = [k for k, letter in enumerate(line["text"]) if not letter.isspace()]
-    first = turn // 90 % 4  # corner of the polygon at which the line begins on the turned page
-    a, b, c, d = (line["polygon"][(k - first) % 4] for k in range(4))
-    kept = {name: line[name] for name in ("score", "stroke") if name in line}
-    found = []
-    for (_, x0, start), (x1, _, end) in pairwise([(0, left, 0), *cuts, (1 - right, 1, len(letters))]):
-        corners = [between(a, b, x0), between(a, b, x1), between(d, c, x1), between(d, c, x0)]
-        text = line["text"][letters[start] : letters[end - 1] + 1]
-        polygon = [corners[(k + first) % 4] for k in range(4)]
-        found.append({"polygon": polygon, "text": text, **kept})
-    return found
-
-
-def between(start, end, part):
-    """Returns the point at a part of the way between two others."""
-    return [round(a + (b - a) * part, 1) for a, b in zip(start, end, strict=True)]
 
 
 def as_json(table, lines, block):
@@ -189,7 +130,11 @@ def bounds(lines):
 def has_head(table):
     """Whether the first row names columns: in bold, or one of them holds numbers below it."""
     strokes = [[b.stroke for cell in row for b in cell.boxes] for row in table.rows]
-    if len(strokes) > 1 and strokes[0] and min(strokes[0]) > BOLD * max(map(max, filter(None, strokes[1:])), default=0):
+    if (
+        len(strokes) > 1
+        and strokes[0]
+        and min(strokes[0]) > BOLD * max(map(max, filter(None, strokes[1:])), default=0)
+    ):
         return True
     texts = [[cell_text(cell.boxes) if cell else "" for cell in row] for row in table.grid()]
     if len(texts) < 2 or any(map(is_numeric, texts[0])):

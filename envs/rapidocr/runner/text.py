@@ -31,8 +31,12 @@ def lines_of(piece):
     """Returns the boxes and the text of a row, or of each row of a table."""
     if not isinstance(piece, Table):
         return [(piece, row_text(piece))]
-    rows = ([cell and cell.boxes or [] for cell in row] for row in piece.grid())
-    return [(sum(row, []), "\t".join(map(cell_text, row))) for row in rows if any(row)]
+    rows = ([cell.boxes if cell else [] for cell in row] for row in piece.grid())
+    return [
+        ([box for boxes in row for box in boxes], "\t".join(map(cell_text, row)))
+        for row in rows
+        if any(row)
+    ]
 
 
 def row_text(row):

@@ -1,5 +1,4 @@
 """A page is gathered into blocks, and written as Markdown."""
-# ruff: noqa: RUF001 - Chinese marks are full width
 
 import pytest
 from markdown_it import MarkdownIt
@@ -93,7 +92,9 @@ def test_a_large_sentence_and_a_number_are_no_headings():
 
 
 def test_lists_keep_their_items_and_numbers():
-    points = prose(0, "• Pack the tools and the oil and all that", "and the lamp", "• Sign the form")
+    points = prose(
+        0, "• Pack the tools and the oil and all that", "and the lamp", "• Sign the form"
+    )
     points[1] = line(20, 28, "and the lamp")
     numbers = prose(120, "1. Rope", "2. Tar")
     assert written([*points, *numbers]) == (
@@ -139,8 +140,10 @@ def test_a_table_has_a_head_only_where_the_page_has_one():
     ],
 )  # fmt: skip
 def test_what_is_written_reads_as_what_was_printed(text):
-    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(
-        markdown.prose([text], [False])
+    tokens = (
+        MarkdownIt("commonmark")
+        .enable(["table", "strikethrough"])
+        .parse(markdown.prose([text], [False]))
     )
     assert [t.type for t in tokens] == ["paragraph_open", "inline", "paragraph_close"]
     assert all(t.type in ("text", "text_special") for t in tokens[1].children)

@@ -2,11 +2,12 @@
 # ruff: noqa: RUF001 - Chinese marks are full width
 
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from tests.unit.envs.runners import load_runner
+from tests.unit.envs.runners import Job, load_runner
 
 spaces = load_runner("rapidocr").spaces
 HEIGHT = 30
@@ -124,19 +125,16 @@ def test_the_places_of_letters_are_those_of_the_whole_line():
     reading = load_runner("rapidocr").reading
     crop = np.full((10, 600, 3), 255, np.uint8)
 
-    class Model:
-        def recognize_txt(self, images):
-            class Read:
-                txts = ["ab"] * len(images)
-                scores = [1.0] * len(images)
-                word_results = [
-                    type("Words", (), {"word_cols": [[0, 1]], "line_txt_len": 2})() for _ in images
-                ]
+    words = SimpleNamespace(word_cols=[[0, 1]], line_txt_len=2)
 
-            return Read
+    def recognize_txt(images):
+        count = len(images)
+        return SimpleNamespace(
+            txts=["ab"] * count, scores=[1.0] * count, word_results=[words] * count
+        )
 
-    job = type("Job", (), {"cancelled": False, "progress": lambda *_: None})()
-    ((text, _, at),) = reading.recognise(Model(), [crop], job=job)
+    model = SimpleNamespace(recognize_txt=recognize_txt)
+    ((text, _, at),) = reading.recognise(model, [crop], job=Job())
     assert text.split() == ["ab"] * (len(at) // 2)
     assert len(at) > 2
     assert all(a < b for a, b in pairwise(at))
