@@ -7,7 +7,8 @@ from functools import partial
 from .crops import cut_out, is_stump, is_tall_crop, laid, parts_of, turned, upright_letters
 from .direction import find_turn
 from .script import is_han, joined
-from .spaces import overshoot, respaced, stroke
+from .ink import ink_of
+from .spaces import respaced
 
 SURE = 0.9
 """The score from which a line is taken to be read the right way up."""
@@ -28,8 +29,8 @@ def read_lines(model, page, polygons, job, rotate="auto"):
 
     Returns:
         For each polygon `{"polygon", "text", "score", "stroke"}` and, where a line may be a cell or
-        several, "gaps" and "overshoot"; and degrees clockwise: 0, 90, 180 or 270. `spaces.py` says
-        what the last three are.
+        several, "gaps" and "overshoot"; and degrees clockwise: 0, 90, 180 or 270. `ink.py` and
+        `spaces.py` say what the last three are.
     """
     crops = [cut_out(page, polygon) for polygon in polygons]
     read = partial(recognise, model, job=job)
@@ -47,14 +48,14 @@ def as_json(polygon, crop, text, score, at):
     """Returns a line as JSON values."""
     corners = [[round(float(v), 1) for v in corner] for corner in polygon]
     line = {"polygon": corners, "text": text, "score": round(score, 4)}
-    line["stroke"] = round(stroke(crop), 2)
+    ink = ink_of(crop)
+    line["stroke"] = round(ink.stroke, 2)
     if is_tall_crop(crop):  # a comma that stands high on the right is taken for an apostrophe
         return {**line, "text": COMMA.sub("，", text)}
-    line["text"], gaps = respaced(text, at, crop)
-    margins = overshoot(text, at, crop)
+    line["text"], gaps = respaced(text, at, ink)
     if gaps:
         line["gaps"] = gaps
-    if any(margins):
+    if at and not is_han(text[0]) and not is_han(text[-1]) and any(margins := ink.overshoot(at)):
         line["overshoot"] = margins
     return line
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.unit.envs.runners import Job, load_runner
 
-spaces = load_runner("rapidocr").spaces
+runner = load_runner("rapidocr")
+ink_of = runner.ink.ink_of
 HEIGHT = 30
 
 
@@ -37,7 +38,7 @@ def words(letter, gap, counts, *, between):
 
 
 def respaced(text, at, crop):
-    return spaces.respaced(text, at, crop)[0]
+    return runner.spaces.respaced(text, at, ink_of(crop))[0]
 
 
 @pytest.mark.parametrize("text", ["THREEBELLS", "THR EE BELLS", "T H R E E B E L L S"])
@@ -101,7 +102,7 @@ def test_one_wide_word_stays_one():
 
 def test_a_gap_that_may_lie_between_two_cells_is_reported():
     at, crop = words(12, 2, [3, 2], between=30)
-    text, gaps = spaces.respaced("tar 17", at, crop)
+    text, gaps = runner.spaces.respaced("tar 17", at, ink_of(crop))
     ((x0, x1, letters),) = gaps
     assert (text, letters) == ("tar 17", 3)
     assert (round(x0 * crop.shape[1]), round(x1 * crop.shape[1])) == (46, 76)
@@ -109,20 +110,19 @@ def test_a_gap_that_may_lie_between_two_cells_is_reported():
 
 def test_what_belongs_to_the_next_cell_is_cut_off():
     at, crop = line([4, *[12] * 5], [0, 9, 2, 2, 2, 2, 4])  # ends with the last letter of another
-    left, right = spaces.overshoot("Pilot", at[1:], crop)
+    left, right = ink_of(crop).overshoot(at[1:])
     assert round(left * crop.shape[1]) == 13 - round(0.12 * HEIGHT)
     assert right == 0
-    assert spaces.overshoot("川口", at[1:], crop) == (0, 0)
 
 
 def test_bold_letters_have_wider_strokes():
     (_, thin), (_, bold) = (line([14] * 4, [6, 3, 3, 3, 6], stroke=s) for s in (2, 4))
-    assert spaces.stroke(bold) > 1.5 * spaces.stroke(thin)
+    assert ink_of(bold).stroke > 1.5 * ink_of(thin).stroke
 
 
 def test_the_places_of_letters_are_those_of_the_whole_line():
     """A long line is read in parts; the places in the second part count from the line's begin."""
-    reading = load_runner("rapidocr").reading
+    reading = runner.reading
     crop = np.full((10, 600, 3), 255, np.uint8)
 
     words = SimpleNamespace(word_cols=[[0, 1]], line_txt_len=2)
@@ -139,3 +139,10 @@ def test_the_places_of_letters_are_those_of_the_whole_line():
     assert len(at) > 2
     assert all(a < b for a, b in pairwise(at))
     assert at[-1] > 400
+
+
+def test_light_letters_and_shadows_on_the_paper_are_no_hindrance():
+    at, crop = words(12, 2, [3, 4], between=9)
+    shadow = np.linspace(1, 0.4, crop.shape[1])[:, None]
+    for image in (255 - crop, np.uint8(crop * shadow)):
+        assert respaced("Thelift", at, image) == "The lift"
