@@ -6,8 +6,8 @@ from functools import partial
 
 from .crops import cut_out, is_stump, is_tall_crop, laid, parts_of, turned, upright_letters
 from .direction import find_turn
-from .script import is_han, joined
 from .ink import ink_of
+from .script import is_han, joined
 from .spaces import respaced
 
 SURE = 0.9

@@ -32,6 +32,8 @@ LIKE_LETTERS = 1.8
 """A space is this much wider than nearly all gaps between letters of the line."""
 CELLS_APART = 0.7
 """Heights of the line: what is blank for longer may lie between the cells of a table."""
+HALF = 0.5
+"""Heights of the line: what marks as wide as Chinese letters have of white."""
 MARKS = re.compile(
     "[\u3000-\u303f\uff00-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65“”‘’…—·(){}\\[\\]]"
 )
@@ -68,9 +70,14 @@ def respaced(text, at, ink):
     cells = [
         (round(x0 / ink.width, 4), round(x1 / ink.width, 4), k + 1)
         for k, (x0, x1) in enumerate(pairs)
-        if x1 - x0 > CELLS_APART * ink.height
+        if x1 - x0 > (CELLS_APART + HALF * sum(map(is_wide, letters[k : k + 2]))) * ink.height
     ]
     return (text if found == spaces else joined_at(letters, found)), cells
+
+
+def is_wide(mark):
+    """Whether this is a mark with half a square of white beside it."""
+    return bool(MARKS.match(mark)) and (is_han(mark) or mark in "“”‘’")
 
 
 def joined_at(letters, spaces):

@@ -108,6 +108,12 @@ def test_a_gap_that_may_lie_between_two_cells_is_reported():
     assert (round(x0 * crop.shape[1]), round(x1 * crop.shape[1])) == (46, 76)
 
 
+def test_the_white_of_a_full_width_mark_is_no_gap_between_cells():
+    at, crop = line([24, 6, 24], [6, 2, 24, 6])
+    assert runner.spaces.respaced("走，经", at, ink_of(crop)) == ("走，经", [])
+    assert runner.spaces.respaced("走一经", at, ink_of(crop))[1] != []
+
+
 def test_what_belongs_to_the_next_cell_is_cut_off():
     at, crop = line([4, *[12] * 5], [0, 9, 2, 2, 2, 2, 4])  # ends with the last letter of another
     left, right = ink_of(crop).overshoot(at[1:])
