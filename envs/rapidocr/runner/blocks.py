@@ -10,7 +10,7 @@ from itertools import pairwise
 from .boxes import RULE, Box, Table, bands, flat, gaps, in_rows, shared
 from .columns import CAPTION, evidence
 from .frames import THICK, grids
-from .tables import table_of_columns, table_of_frames
+from .tables import table_of_frames, tables_of_columns
 
 GUTTER = 0.1
 """Heights of a line: the narrowest white strip between columns; boxes are wider than their ink."""
@@ -181,7 +181,7 @@ def side_by_side(boxes, choice):
     cuts = [(x0 + x1) / 2 for x0, x1 in strips]
     columns = split(boxes, cuts)
     if choice.of_rows(columns):
-        return table_of_columns(columns)
+        return tables_of_columns(columns)
     x0, x1 = max(strips, key=lambda strip: strip[1] - strip[0])
     left, right = split(boxes, [(x0 + x1) / 2])
     return [*ordered(left, choice), *ordered(right, choice)]

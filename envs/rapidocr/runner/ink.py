@@ -15,7 +15,8 @@ class Ink(NamedTuple):
 
     Attributes:
         height, width: Of the line's image, in pixels.
-        stroke: The mean width of what is inked from left to right, in pixels: bold has more.
+        stroke: The width of strokes, in pixels: the area of the ink over the number of its runs
+            from left to right and from top to bottom.
         pieces: Where ink begins and ends again, from left to right, as `(x0, x1)` in pixels.
     """
 
@@ -58,6 +59,7 @@ def ink_of(crop):
     shades = (paper - grey) / np.maximum(paper - grey.min(), 1).astype(np.float32)
     dark = shades > INKED
     runs = np.count_nonzero(dark[:, 1:] & ~dark[:, :-1]) + np.count_nonzero(dark[:, 0])
+    runs += np.count_nonzero(dark[1:] & ~dark[:-1]) + np.count_nonzero(dark[0])
     edges = np.flatnonzero(np.diff(np.concatenate([[0], dark.any(0), [0]])))
     stroke = float(shades.sum()) / max(runs, 1)
     return Ink(height, width, stroke, edges.reshape(-1, 2).tolist())

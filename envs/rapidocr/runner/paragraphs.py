@@ -223,11 +223,14 @@ def block_of(part, usual, bottom):
 
 def heading_level(text, size, *, bold):
     """Returns the level of a heading, or 0: it is none."""
-    if text[-1] in ".,;。，；、" or not any(c.isalpha() for c in text) or CAPTION.match(text):
+    words = sum(c.isalpha() for c in text) > sum(c.isdigit() for c in text)
+    if text[-1] in ".;。；" or not words or CAPTION.match(text):
         return 0
     level = next((n for n, least in enumerate(HEADINGS, 1) if size >= least), 0)
     if not level and len(text) < 60 and CHAPTER.match(text):
         return 2
+    if level in (0, 3) and (text[-1] in ",，、" or len(text) < 3):
+        return 0
     return level or 3 * bold
 
 

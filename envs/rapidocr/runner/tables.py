@@ -1,6 +1,7 @@
 """Tables: their rows and cells, out of columns or of ruled frames."""
 
 import math
+import statistics
 from itertools import pairwise
 
 from .boxes import Cell, Table, flat, in_rows, level
@@ -12,25 +13,44 @@ BOLD = 1.2
 """Bold strokes are wider than others by this."""
 
 
-def table_of_columns(columns):
-    """Returns the rows of a table, and those above and below it that hold a single cell.
+def tables_of_columns(columns):
+    """Returns the tables that stand in columns, and the rows that are none of theirs.
 
-    The lines of a wrapped cell stay together.
+    A title within a table parts it. The lines of a wrapped cell stay together.
     """
     rows = [
         [[b for n, b in row if n == number] for number in range(len(columns))]
         for row in rows_of(columns)
     ]
     if are_notes(columns):
-        return [line for row in rows for cell in row for line in in_rows(cell)]
+        return loose(rows)
+    usual = statistics.median(b.stroke for column in columns for b in column)
+    titles = [
+        k
+        for k, row in enumerate(rows)
+        for boxes in [[b for cell in row for b in cell]]
+        if len(boxes) == 1 and boxes[0].stroke > BOLD * usual
+    ]
+    ends = [*titles, len(rows)]
+    found = []
+    for start, end in zip([0, *titles], ends, strict=True):
+        found += table_of_rows(rows[start:end])
+    return found
+
+
+def table_of_rows(rows):
+    """Returns rows as a table, and those above and below it that hold a single cell."""
     full = [k for k, row in enumerate(rows) if sum(map(bool, row)) > 1]
     if not full:
-        return [line for row in rows for cell in row for line in in_rows(cell)]
+        return loose(rows)
     first, last = full[0], full[-1] + 1
-    above, below = ([line for row in some for cell in row for line in in_rows(cell)]
-                    for some in (rows[:first], rows[last:]))  # fmt: skip
     table = Table([[Cell(flat(in_rows(cell))) for cell in row] for row in rows[first:last]])
-    return [*above, table, *below]
+    return [*loose(rows[:first]), table, *loose(rows[last:])]
+
+
+def loose(rows):
+    """Returns the lines of cells that are no table."""
+    return [line for row in rows for cell in row for line in in_rows(cell)]
 
 
 def rows_of(columns):

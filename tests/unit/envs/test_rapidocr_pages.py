@@ -30,7 +30,10 @@ def test_a_page_has_the_tables_that_stand_on_it_and_no_others(name):
     assert mean_similarity(tables, tables_of(BY_NAME[name].body)) > 0.98
 
 
-@pytest.mark.parametrize("name", [name for name, page in BY_NAME.items() if not page.degraded])
+@pytest.mark.parametrize(
+    "name",
+    [n for n, page in BY_NAME.items() if not page.degraded and page.kind != "receipt"],
+)
 def test_the_headings_of_a_page_are_known(name):
     body, headings = BY_NAME[name].body, {}
     for box in runner.arranged(SEEN[name], Job())["boxes"]:

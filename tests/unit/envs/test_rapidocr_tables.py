@@ -60,6 +60,14 @@ def test_a_line_below_a_table_is_none_of_its_rows():
     assert outputs["text"].endswith("\nThank you")
 
 
+def test_a_title_in_bold_parts_a_table():
+    lines = goods([*GOODS, ("Second", "", ""), *GOODS], stroke=2.0)
+    next(one for one in lines if one["text"] == "Second")["stroke"] = 3.0
+    outputs = arranged(lines)
+    assert [len(table["rows"]) for table in outputs["tables"]] == [3, 3]
+    assert "\nSecond\n" in outputs["text"]
+
+
 def test_the_lines_of_a_wrapped_cell_are_one_text():
     lines, y = [], 0
     for number, count in enumerate((2, 1, 2)):
