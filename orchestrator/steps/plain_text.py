@@ -151,9 +151,11 @@ def _inline(tokens: Iterable[Token]) -> str:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Yield the lines of a paragraph; a row of a table that has no head is read as a row."""
+    """Yield the lines of a paragraph; a row of a table is read as one, by bars or by tabs."""
     for line in text.split("\n"):
-        if line.startswith("|") and line.count("|") > 1 and not _RULE.fullmatch(line):
+        if "\t" in line:
+            yield _row(line.split("\t"))
+        elif line.startswith("|") and line.count("|") > 1 and not _RULE.fullmatch(line):
             yield _row(line.strip("|").split("|"))
         elif not _RULE.fullmatch(line):
             yield _BULLET.sub("", line, count=1) if _BULLET.match(line) else line

@@ -72,8 +72,8 @@ def test_a_blank_page_is_no_fault_and_noise_is_doubtful(session, tmp_path):
 def test_rows_of_the_receipt_stay_rows(session):
     text = session.run("ocr", image=EXAMPLES / "receipt.png")["text"]
     lines = text.splitlines()
-    assert "4 Tomatoes on the vine 2.16" in lines
-    assert "TOTAL 23.50" in lines
+    assert "4\tTomatoes on the vine\t2.16" in lines
+    assert "TOTAL\t23.50" in lines
 
 
 def test_boxes_lie_where_the_text_is(session):

@@ -66,7 +66,7 @@ def installed(wheel, workplace, tmp_path_factory):
 def test_an_installed_wheel_reads_an_image(installed, tmp_path):
     ended = installed("run", "ocr", "--image", RECEIPT, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    assert "TOTAL 23.50" in ended.stdout
+    assert "TOTAL\t23.50" in ended.stdout
     assert os.listdir(tmp_path) == []
 
 

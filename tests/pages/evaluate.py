@@ -12,10 +12,12 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from statistics import fmean
 from types import SimpleNamespace
 
 from tests.pages.layouts import PAGES
-from tests.pages.score import score
+from tests.pages.score import score, spaces
+from tests.pages.teds import mean_similarity, read_tables, tables_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "envs" / "rapidocr"))
 import runner
@@ -45,27 +47,49 @@ def read(images, kept):
         (kept / f"{page.name}.json").write_text(json.dumps(seen, ensure_ascii=False))
 
 
+TRACKS = "clean", "held back", "degraded"
+
+
 def main(images, kept, *options):
     """Print the figures: clean pages, held back ones, and degraded ones."""
     read(Path(images), Path(kept))
-    by_kind, disorder = defaultdict(lambda: defaultdict(list)), defaultdict(list)
+    by_kind = defaultdict(lambda: {track: [] for track in TRACKS})
+    figures = {name: {track: [] for track in TRACKS} for name in ("latin", "han", "teds", "spaces")}
     for page in PAGES:
         seen = json.loads((Path(kept) / f"{page.name}.json").read_text())
-        boxes = runner.arranged(seen, Job())["boxes"]
-        figures = score([box["text"] for box in boxes], page.units)
+        outputs = runner.arranged(seen, Job())
+        lines = [box["text"] for box in outputs["boxes"]]
+        scored = score(lines, page.units)
         track = "degraded" if page.degraded else "held back" if page.held_back else "clean"
-        by_kind[page.kind][track].append(figures.right)
-        disorder[track].append(figures.disorder)
-        if "--each" in options and not figures.right:
-            print(f"{page.name:26} error {figures.error:.3f}, disorder {figures.disorder:.2f}")
+        by_kind[page.kind][track].append(scored.right)
+        script = "han" if any(map(runner.script.is_han, page.body)) else "latin"
+        figures[script][track].append(scored.disorder)
+        figures["spaces"][track].append(spaces(lines, page.units))
+        tables = tables_of(page.body)
+        teds = mean_similarity(read_tables(outputs["tables"]), tables)
+        if tables or outputs["tables"]:
+            figures["teds"][track].append(teds)
+        if "--each" in options and (not scored.right or teds < 1):
+            rates = f"error {scored.error:.3f}, disorder {scored.disorder:.2f}, TEDS {teds:.2f}"
+            print(f"{page.name:26} {rates}")
     print("| kind | clean | held back | degraded |\n| --- | --- | --- | --- |")
-    tracks = ("clean", "held back", "degraded")
-    total = {track: [r for kind in by_kind.values() for r in kind[track]] for track in tracks}
+    total = {track: [r for kind in by_kind.values() for r in kind[track]] for track in TRACKS}
     for kind, right in {**by_kind, "all": total}.items():
-        cells = (f"{sum(right[track])} of {len(right[track])}" for track in tracks)
-        print(f"| {kind} | {' | '.join(cells)} |")
-    means = (f"{sum(disorder[track]) / len(disorder[track]):.3f}" for track in tracks)
-    print(f"| order, edit distance | {' | '.join(means)} |")
+        row(kind, [f"{sum(right[track])} of {len(right[track])}" for track in TRACKS])
+    titles = {
+        "latin": "order, edit distance, Latin",
+        "han": "the same, Chinese and Japanese",
+        "teds": "tables, TEDS",
+    }
+    for name, title in titles.items():
+        row(title, [f"{fmean(figures[name][track] or [0]):.3f}" for track in TRACKS])
+    sums = [[*map(sum, zip(*figures["spaces"][track], strict=True))] for track in TRACKS]
+    row("spaces lost, invented", [f"{lost}, {new} of {all_of}" for all_of, lost, new in sums])
+
+
+def row(title, cells):
+    """Print a row of a table."""
+    print(f"| {title} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -54,6 +54,38 @@ def score(lines: list[str], units: list[str]) -> Score:
     return Score(error, disorder)
 
 
+def spaces(lines: list[str], units: list[str]) -> tuple[int, int, int]:
+    """Return how many spaces between words the truth has, and how many were lost and invented."""
+    truth, apart = letters("".join(units)), _gaps(units)
+    wanted, lost, invented, used, last = 0, 0, 0, set(), 0
+    for line in lines:
+        text, seen = letters(line), _gaps([line])
+        place = _place(text, truth, used, last) if text else None
+        if place is None:
+            continue
+        used.add(place)
+        last = place + len(text)
+        part = truth[max(place, 0) : last]
+        pairs = SequenceMatcher(None, part, text, autojunk=False).get_matching_blocks()
+        for a, b, size in pairs:
+            for k in range(1, size):
+                expected, found = max(place, 0) + a + k in apart, b + k in seen
+                wanted += expected
+                lost += expected and not found
+                invented += found and not expected
+    return wanted, lost, invented
+
+
+def _gaps(texts: list[str]) -> set[int]:
+    """Return before which letters of texts, one after the other, white space stands."""
+    before, count = set(), 0
+    for text in texts:
+        for word in text.split():
+            before.add(count)
+            count += len(letters(word))
+    return before
+
+
 def _place(text: str, truth: str, used: set[int], last: int) -> int | None:
     """Return where the text stands in the truth: after `last`, if it stands there several times."""
     found, at = [], truth.find(text)

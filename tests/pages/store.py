@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.pages.layouts import PAGES
 
+OF_INK = "stroke", "gaps", "overshoot"
 SEEN = Path(__file__).with_name("seen.jsonl")
 
 
@@ -21,7 +22,7 @@ def store(kept):
             seen = json.loads((Path(kept) / f"{page.name}.json").read_text())
             lines = [
                 [[round(v) for corner in line["polygon"] for v in corner], line["text"],
-                 round(line["score"], 2)]
+                 round(line["score"], 2), {name: line[name] for name in OF_INK if name in line}]
                 for line in seen["lines"]
             ]  # fmt: skip
             drawn = {
@@ -39,8 +40,8 @@ def stored():
         record = json.loads(text)
         lines = [
             {"polygon": list(zip(corners[::2], corners[1::2], strict=True)), "text": text,
-             "score": score}
-            for corners, text, score in record["lines"]
+             "score": score, **of_ink}
+            for corners, text, score, of_ink in record["lines"]
         ]  # fmt: skip
         pages[record["page"]] = {**record, "lines": lines, "blank": False}
     return pages

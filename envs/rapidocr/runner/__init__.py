@@ -12,12 +12,17 @@ import numpy as np
 from PIL import Image
 
 from .blocks import Choice, arrange
+from .boxes import flat
+from .cells import parted
 from .direction import level_boxes, level_edges
 from .frames import find_frames
 from .image import open_image, opened
 from .lines import TILE, detect, find_lines
+from .markdown import as_markdown
+from .paragraphs import gather
 from .quality import assess, is_blank, warning
 from .reading import read_lines
+from .tables import as_json
 from .text import compose
 
 
@@ -36,6 +41,7 @@ def load(context):  # noqa: ARG001 - it needs no settings
         "Det.limit_type": "max",
         "Det.limit_side_len": 2 * TILE,
         "Global.use_vertical_padding": False,
+        "Global.return_word_box": True,  # where each letter stands
         "Det.model_path": str(weights / "PP-OCRv6_det_small.onnx"),
         "Rec.model_path": str(weights / "PP-OCRv6_rec_small.onnx"),
     }
@@ -72,20 +78,33 @@ def see(model, page, job, *, rotate="auto"):
 
 def arranged(seen, job, *, min_score=0.5, layout="auto"):
     """Returns the outputs, of what was seen: no model is needed."""
-    kept = [line for line in seen["lines"] if line["text"] and line["score"] >= min_score]
     turn, choice = seen["turn"], Choice(layout)
+    lines = parted(seen["lines"], level_boxes(seen["lines"], turn=turn), turn)
+    kept = [line for line in lines if line["text"] and line["score"] >= min_score]
     frames, rules = (
         [level_edges([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], -turn) for x0, y0, x1, y1 in some]
         for some in (seen["frames"], seen["rules"])
     )
-    rows = arrange(level_boxes(kept, turn=turn), frames, rules, choice)
+    pieces = arrange(level_boxes(kept, turn=turn), frames, rules, choice)
     if choice.open:
         job.log("columns or rows? The page does not say; the input layout decides")
-    quality = assess(seen["lines"], kept, turn, blank=seen["blank"])
+    quality = assess(lines, kept, turn, blank=seen["blank"])
     if quality["doubtful"]:
         job.warn(warning(quality))
+    blocks = gather(pieces)
     return {
-        "text": compose(rows),
-        "boxes": [kept[box.index] for row in rows for box in row],
+        "text": compose(pieces),
+        "markdown": as_markdown(blocks),
+        "boxes": [
+            {name: kept[box.index][name] for name in ("polygon", "text", "score")}
+            | {"block": number, "role": block.role}
+            for number, block in enumerate(blocks)
+            for box in flat(block.rows)
+        ],
+        "tables": [
+            as_json(block.rows[0], kept, number)
+            for number, block in enumerate(blocks)
+            if block.role == "table"
+        ],
         "quality": quality,
     }

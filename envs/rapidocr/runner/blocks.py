@@ -7,9 +7,10 @@ import math
 import statistics
 from itertools import pairwise
 
-from .boxes import RULE, Box, bands, gaps, in_rows, shared
-from .frames import grids
-from .tables import evidence, table_rows
+from .boxes import RULE, Box, Table, bands, flat, gaps, in_rows, shared
+from .columns import CAPTION, evidence
+from .frames import THICK, grids
+from .tables import table_of_frames, tables_of_columns
 
 GUTTER = 0.1
 """Heights of a line: the narrowest white strip between columns; boxes are wider than their ink."""
@@ -56,7 +57,7 @@ def arrange(boxes, frames=(), rules=(), choice=None):
         choice: What decides between columns and rows.
 
     Returns:
-        A list of rows, each a list of boxes from left to right.
+        A list of rows, each a list of boxes from left to right, and of tables.
     """
     choice = choice or Choice()
     framed = [
@@ -64,7 +65,7 @@ def arrange(boxes, frames=(), rules=(), choice=None):
         for cells in grids(frames, boxes)
         if len(cells) > 1 or len(cells[0][1]) < len(boxes)
     ]
-    inside = {b.index for frame in framed for row in frame.rows for b in row}
+    inside = {b.index for frame in framed for b in flat(frame.rows)}
     drawn = [*framed, *(Box(-1, *rule, "", RULE) for rule in rules)]
     rows = ordered([*drawn, *(b for b in boxes if b.index not in inside)], choice)
     return [row for outer in rows for row in opened(outer) if row]
@@ -72,20 +73,22 @@ def arrange(boxes, frames=(), rules=(), choice=None):
 
 def framed_box(cells, choice):
     """Returns a frame, or a table of ruled cells, as one box."""
-    rows = []
-    for row in in_rows([Box(i, *frame, "") for i, (frame, _) in enumerate(cells)]):
-        parts = [ordered(cells[cell.index][1], choice) for cell in row]
-        if len(cells) == 1:
-            rows += parts[0]
-        elif any(parts):
-            rows.append([b for part in parts for line in part for b in line])
+    inside = [(frame, ordered(boxes, choice)) for frame, boxes in sorted(cells, key=by_rows)]
+    table = table_of_frames([(frame, flat(rows)) for frame, rows in inside])
+    rows = [table] if table else [row for _, rows in inside for row in rows]
     x0, y0, x1, y1 = zip(*(frame for frame, _ in cells), strict=True)
     return Box(-1, min(x0), min(y0), max(x1), max(y1), "", tuple(rows))
 
 
+def by_rows(cell):
+    """Orders frames from top to bottom, then from left to right."""
+    (x0, y0, _, _), _ = cell
+    return round(y0 / THICK), x0
+
+
 def opened(row):
     """Returns a row with frames in it as the rows that a person reads."""
-    if not any(box.rows for box in row):
+    if isinstance(row, Table) or not any(box.rows for box in row):
         return [row]
     return [inner for box in row for inner in (box.rows or ([box],))]
 
@@ -148,6 +151,8 @@ def goes_on(part, band, free, usual):
     if not strips or (len(band) == 1 and len(strips) < len(gutters(part))):
         return False  # what crosses one strip of several stands below them all
     widest = max(x1 - x0 for x0, x1 in strips)
+    if any(CAPTION.match(b.text) for b in band):
+        return True  # the white above it is a picture
     space = min(b.y0 for b in band) - max(b.y1 for b in part)
     return space < max(APART * usual, widest)
 
@@ -176,7 +181,7 @@ def side_by_side(boxes, choice):
     cuts = [(x0 + x1) / 2 for x0, x1 in strips]
     columns = split(boxes, cuts)
     if choice.of_rows(columns):
-        return table_rows(columns)
+        return tables_of_columns(columns)
     x0, x1 = max(strips, key=lambda strip: strip[1] - strip[0])
     left, right = split(boxes, [(x0 + x1) / 2])
     return [*ordered(left, choice), *ordered(right, choice)]

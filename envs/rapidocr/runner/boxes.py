@@ -4,7 +4,7 @@ import statistics
 from itertools import pairwise
 from typing import NamedTuple
 
-from .text import is_han
+from .script import is_han
 
 RULE = ((),)
 """The rows of a rule, which reads as nothing."""
@@ -13,7 +13,8 @@ RULE = ((),)
 class Box(NamedTuple):
     """A line of text as a level rectangle; `index` is its place in the caller's list.
 
-    A frame is one with the rows that it holds, and no text; a rule holds one empty row.
+    `stroke` is the width of the strokes of its letters in pixels, or 0: unknown. A frame is one
+    with the rows that it holds, and no text; a rule holds one empty row.
     """
 
     index: int
@@ -23,6 +24,7 @@ class Box(NamedTuple):
     y1: float
     text: str
     rows: tuple = ()
+    stroke: float = 0.0
 
     @property
     def height(self):
@@ -53,6 +55,50 @@ class Box(NamedTuple):
     def is_vertical(self):
         """Whether it is a line of Chinese or Japanese that runs down the page."""
         return len(self.text) > 1 and self.height > 1.5 * self.width and is_han(self.text[0])
+
+
+class Cell(NamedTuple):
+    """A cell of a table: its lines in reading order, and how many rows and columns it covers."""
+
+    boxes: list
+    rowspan: int = 1
+    colspan: int = 1
+
+
+class Table(NamedTuple):
+    """Rows of cells; what a cell covers of the rows below it is not among theirs, as in HTML."""
+
+    rows: list
+
+    def boxes(self):
+        """Returns the lines of all cells."""
+        return [box for row in self.rows for cell in row for box in cell.boxes]
+
+    def grid(self):
+        """Returns rows of equally many cells; None where a cell beside or above reaches."""
+        width = sum(cell.colspan for cell in self.rows[0])
+        grid = [[] for _ in self.rows]
+        taken = set()
+        for y, row in enumerate(self.rows):
+            cells = iter(row)
+            for x in range(width):
+                cell = None if (y, x) in taken else next(cells)
+                grid[y].append(cell)
+                if cell:
+                    taken |= {
+                        (y + j, x + i) for j in range(cell.rowspan) for i in range(cell.colspan)
+                    }
+        return grid
+
+
+def flat(rows):
+    """Returns the lines in rows and tables, and in frames among them, in reading order."""
+    found = []
+    for row in rows:
+        boxes = row.boxes() if isinstance(row, Table) else row
+        for box in boxes:
+            found += flat(box.rows) if box.rows else [box]
+    return found
 
 
 def level(one, other):

@@ -7,7 +7,7 @@ from itertools import accumulate
 from .boxes import Box
 from .crops import is_stump, laid, parts_of, turned, upright_letters
 from .polygons import is_tall, sides
-from .text import is_han
+from .script import is_han
 
 SAMPLE = 4
 """Parts of lines that are read before all others: in two directions, where need be."""
@@ -31,11 +31,11 @@ def find_turn(polygons, crops, read):
     Args:
         polygons: The lines.
         crops: Their images, as they lie on the page.
-        read: Takes images, returns `(text, score)` of each.
+        read: Takes images, returns `(text, score, …)` of each.
 
     Returns:
-        0, 90, 180 or 270, `(text, score)` by the number of the line, and whether the page is one of
-        vertical text.
+        0, 90, 180 or 270; what `read` returned, by the number of the line; and whether the page is
+        one of vertical text.
     """
     tall = [i for i, p in enumerate(polygons) if is_tall(p) and not is_stump(crops[i])]
     wide = [i for i, polygon in enumerate(polygons) if not is_tall(polygon)]
@@ -60,7 +60,7 @@ def find_turn(polygons, crops, read):
 
 def certainty(line):
     """Orders readings: sure ones by their letters, then by score."""
-    text, score = line
+    text, score, *_ = line
     return (len(text), score) if score >= SURE else (0, score)
 
 
@@ -77,18 +77,18 @@ def length(polygons, some):
 
 
 def mean_score(lines):
-    return statistics.fmean(score for _, score in lines)
+    return statistics.fmean(score for _, score, *_ in lines)
 
 
 def is_vertical(lines, upright):
     """Whether lines are of Chinese or Japanese, and read the same with their letters upright."""
-    text = "".join(text for text, _ in lines)
+    text = "".join(text for text, *_ in lines)
     if 2 * sum(map(is_han, text)) <= len(text):
         return False
     same = sum(
-        len(set(one) & set(other)) for (one, _), (other, _) in zip(lines, upright, strict=True)
+        len(set(one) & set(other)) for (one, *_), (other, *_) in zip(lines, upright, strict=True)
     )
-    return same > ALIKE * sum(len(set(one)) for one, _ in lines)
+    return same > ALIKE * sum(len(set(one)) for one, *_ in lines)
 
 
 def level_boxes(lines, *, turn=0):
@@ -99,10 +99,13 @@ def level_boxes(lines, *, turn=0):
         turn: Degrees by which the page is to be turned clockwise.
     """
     angle = skew(line["polygon"] for line in lines) - turn
-    return [
-        Box(index, *level_edges(line["polygon"], angle), line["text"])
-        for index, line in enumerate(lines)
-    ]
+    boxes = []
+    for index, line in enumerate(lines):
+        x0, y0, x1, y1 = level_edges(line["polygon"], angle)
+        left, right = (margin * (x1 - x0) for margin in line.get("overshoot", (0, 0)))
+        stroke = line.get("stroke", 0.0)
+        boxes.append(Box(index, x0 + left, y0, x1 - right, y1, line["text"], (), stroke))
+    return boxes
 
 
 def level_edges(polygon, degrees):

@@ -6,8 +6,9 @@ from functools import partial
 
 from .crops import cut_out, is_stump, is_tall_crop, laid, parts_of, turned, upright_letters
 from .direction import SURE, certainty, find_turn
+from .ink import ink_of
+from .script import is_han, joined
 from .spaces import respaced
-from .text import is_han, joined
 
 BATCH = 6
 SHORT = 320 / 48
@@ -27,7 +28,9 @@ def read_lines(model, page, polygons, job, rotate="auto"):
     wins. The page is turned clockwise by `rotate`: "0", "90", "180" or "270", or "auto".
 
     Returns:
-        For each polygon `{"polygon", "text", "score"}`, and degrees clockwise: 0, 90, 180 or 270.
+        For each polygon `{"polygon", "text", "score", "stroke"}` and, where a line may be a cell or
+        several, "gaps" and "overshoot"; and degrees clockwise: 0, 90, 180 or 270. `ink.py` and
+        `spaces.py` say what the last three are.
     """
     crops = [cut_out(page, polygon) for polygon in polygons]
     read = partial(recognise, model, job=job)
@@ -41,23 +44,27 @@ def read_lines(model, page, polygons, job, rotate="auto"):
     ways = [
         (i, way)
         for i, crop in enumerate(crops)
-        for way in other_ways(crop, *lines[i], vertical=vertical)
+        for way in other_ways(crop, *lines[i][:2], vertical=vertical)
     ]
     for (i, _), line in zip(ways, read([way for _, way in ways]), strict=True):
-        lines[i] = max(lines[i], line, key=certainty)
-    for i, crop in enumerate(crops):
-        if is_tall_crop(crop):  # a comma that stands high on the right is taken for an apostrophe
-            lines[i] = COMMA.sub("，", lines[i][0]), lines[i][1]
-        else:
-            lines[i] = respaced(lines[i][0], crop), lines[i][1]
-    return [
-        {
-            "polygon": [[round(float(v), 1) for v in corner] for corner in polygon],
-            "text": lines[i][0],
-            "score": round(lines[i][1], 4),
-        }
-        for i, polygon in enumerate(polygons)
-    ], turn
+        lines[i] = max(lines[i], (*line[:2], ()), key=certainty)  # where letters stand is lost
+    return [as_json(polygons[i], crop, *lines[i]) for i, crop in enumerate(crops)], turn
+
+
+def as_json(polygon, crop, text, score, at):
+    """Returns a line as JSON values."""
+    corners = [[round(float(v), 1) for v in corner] for corner in polygon]
+    line = {"polygon": corners, "text": text, "score": round(score, 4)}
+    ink = ink_of(crop)
+    line["stroke"] = round(ink.stroke, 2)
+    if is_tall_crop(crop):  # a comma that stands high on the right is taken for an apostrophe
+        return {**line, "text": COMMA.sub("，", text)}
+    line["text"], gaps = respaced(text, at, ink)
+    if gaps:
+        line["gaps"] = gaps
+    if at and not is_han(text[0]) and not is_han(text[-1]) and any(margins := ink.overshoot(at)):
+        line["overshoot"] = margins
+    return line
 
 
 def other_ways(crop, text, score, *, vertical):
@@ -75,24 +82,30 @@ def other_ways(crop, text, score, *, vertical):
 
 
 def recognise(model, crops, *, job):
-    """Returns `(text, score)` of each crop."""
+    """Returns `(text, score, at)` of each crop; `at` has the x of each letter but spaces."""
     parts = [(i, part) for i, crop in enumerate(crops) for part in parts_of(crop)]
     shapes = [max(part.shape[1] / part.shape[0], SHORT) for _, part in parts]
     texts, scores = [""] * len(parts), [0.0] * len(parts)
+    places = [[] for _ in parts]
     done = 0
     for batch in batches(shapes):
         if job.cancelled:
             break
         job.progress(done, len(parts), "reading")
         read = model.recognize_txt([parts[k][1] for k in batch])
-        for k, text, score in zip(batch, read.txts, read.scores, strict=True):
+        for k, text, score, words in zip(
+            batch, read.txts, read.scores, read.word_results, strict=True
+        ):
             texts[k], scores[k] = text.strip(), float(score)
+            step = parts[k][1].shape[1] / words.line_txt_len  # columns of the recogniser
+            places[k] = [step * (x + 0.5) for columns in words.word_cols for x in columns]
         done += len(batch)
-    lines = [("", 0.0, 0)] * len(crops)
-    for (i, _), text, score in zip(parts, texts, scores, strict=True):
-        before, sum_of_scores, count = lines[i]
-        lines[i] = (joined(before, text), sum_of_scores + score, count + 1)
-    return [(text, score / count) for text, score, count in lines]
+    lines = [("", 0.0, 0, [], 0)] * len(crops)
+    for (i, part), text, score, at in zip(parts, texts, scores, places, strict=True):
+        before, total, count, places, left = lines[i]
+        places = [*places, *(left + x for x in at)]
+        lines[i] = joined(before, text), total + score, count + 1, places, left + part.shape[1]
+    return [(text, score / count, at) for text, score, count, at, _ in lines]
 
 
 def batches(shapes):

@@ -1,153 +1,75 @@
-"""Tells the rows of a table from columns of text, by evidence, and gathers the rows."""
-# ruff: noqa: RUF001 - Chinese marks are full width
+"""Tables: their rows and cells, out of columns or of ruled frames."""
 
 import math
-import re
 import statistics
 from itertools import pairwise
 
-from .boxes import followers, in_rows, level
-from .text import is_han
+from .boxes import Cell, Table, flat, in_rows, level
+from .columns import are_beside, are_notes, is_numeric, paragraphs
+from .frames import THICK
+from .text import cell_text
 
-ENDS = ".!?:;。！？：；…"
-BULLET = re.compile(r"\s*([•·●○◦▪■□◆※*–—-]|\(?\d{1,2}[.)、]|\(?[a-zA-Z][.)])\s*\S")
-
-
-def evidence(columns):
-    """Returns how much speaks for columns (more than 0) or for the rows of a table (less)."""
-    columns = [[b for b in column if not b.rows] for column in columns]
-    if not all(columns):
-        return 2.0  # a frame beside text
-    left, *others = columns
-    right = max(others, key=len)
-    down, across = runs_on(columns)
-    widths = [statistics.median(b.width for b in column) for column in columns]
-    few, many = min(columns, key=len), max(columns, key=len)
-    points = -1.0  # what nothing speaks for is read across, as forms and lists of prices are
-    points -= 4 * any(len(c) > 1 and share(c, is_numeric) >= 0.6 for c in columns)
-    points -= 3 * (share(left, lambda text: text[-1:] in ":：") >= 0.6)
-    points -= 3 * (ask(left) >= 0.5 > ask(right))
-    points += 4 * (sum(share(c, BULLET.match) >= 0.5 for c in columns) > 1)
-    points += 1.5 * any(re.search(r"\w: ?\w", b.text) for column in others for b in column)
-    points += 3 * down - 2 * across
-    narrow = max(b.width for b in left) < 0.5 * max(widths[1:])
-    points -= 2 * (narrow and words(left) <= 2)
-    points += 2.5 * (2 * len(few) <= len(many) and len(followers(few)) == len(few) - 1)
-    points += 2 * (is_prose(left) and is_prose(right))
-    points += 2.5 * (levelness(few, many) < 0.6)
-    points += 2.5 * is_verse(columns)
-    points += 2 * ends_ragged(columns)
-    points -= 3 * (narrow and are_beside(columns))
-    points += 0.5 if min(widths) > 0.7 * max(widths) else -0.5
-    return points - 1 * (len(columns) > 2 and down < 0.2)
+BOLD = 1.2
+"""Bold strokes are wider than others by this."""
 
 
-def share(column, test):
-    """Returns the part of lines whose text passes a test."""
-    return sum(bool(test(b.text)) for b in column) / len(column)
+def tables_of_columns(columns):
+    """Returns the tables that stand in columns, and the rows that are none of theirs.
 
-
-def is_numeric(text):
-    letters = text.replace(" ", "")
-    return 2 * sum(c.isdigit() for c in letters) >= len(letters) > 0
-
-
-def ask(column):
-    return share(column, lambda text: text[-1:] in "?？")
-
-
-def words(column):
-    """Returns how many words a line has, four Chinese letters for two."""
-    return statistics.median(
-        len(b.text.split()) + sum(map(is_han, b.text)) / 2 for b in column if b.text
-    )
-
-
-def runs_on(columns):
-    """Returns the parts of lines whose sentence runs on below, and beside, in small letters."""
-    below = [pair for column in columns for pair in followers(column)]
-    beside = [
-        (a, b) for left, right in pairwise(columns) for a in left for b in right if level(a, b)
+    A title within a table parts it. The lines of a wrapped cell stay together.
+    """
+    rows = [
+        [[b for n, b in row if n == number] for number in range(len(columns))]
+        for row in rows_of(columns)
     ]
-    return tuple(
-        sum(a.text[-1:] not in ENDS and b.text[:1].islower() for a, b in pairs) / max(len(pairs), 1)
-        for pairs in (below, beside)
-    )
+    if are_notes(columns):
+        return loose(rows)
+    usual = statistics.median(b.stroke for column in columns for b in column)
+    titles = [
+        k
+        for k, row in enumerate(rows)
+        for boxes in [[b for cell in row for b in cell]]
+        if len(boxes) == 1 and boxes[0].stroke > BOLD * usual
+    ]
+    ends = [*titles, len(rows)]
+    found = []
+    for start, end in zip([0, *titles], ends, strict=True):
+        found += table_of_rows(rows[start:end])
+    return found
 
 
-def levelness(few, many):
-    """Returns which part of lines stands at the height of one in the other column."""
-    touching = [
-        (a, [b for b in many if min(a.y1, b.y1) > max(a.y0, b.y0)])
-        for a in few
-    ]  # fmt: skip
-    beside = [any(level(a, b) for b in some) for a, some in touching if some]
-    return sum(beside) / len(beside) if beside else 1.0
+def table_of_rows(rows):
+    """Returns rows as a table, and those above and below it that hold a single cell."""
+    full = [k for k, row in enumerate(rows) if sum(map(bool, row)) > 1]
+    if not full:
+        return loose(rows)
+    first, last = full[0], full[-1] + 1
+    table = Table([[Cell(flat(in_rows(cell))) for cell in row] for row in rows[first:last]])
+    return [*loose(rows[:first]), table, *loose(rows[last:])]
 
 
-def is_prose(boxes):
-    """Whether lines are long, and most of them about as long as the longest: set in a column."""
-    widths = sorted(b.width for b in boxes)
-    full = widths[int(0.9 * (len(widths) - 1))]
-    long_enough = statistics.median(widths) > 8 * statistics.median(b.height for b in boxes)
-    return len(widths) > 2 and long_enough and 2 * sum(w > 0.7 * full for w in widths) > len(widths)
+def loose(rows):
+    """Returns the lines of cells that are no table."""
+    return [line for row in rows for cell in row for line in in_rows(cell)]
 
 
-def is_verse(columns):
-    """Whether all lines have equally many Chinese letters, as lines of verse have."""
-    counts = {sum(map(is_han, b.text)) for column in columns for b in column}
-    return len(counts) == 1 and min(counts) > 2
-
-
-def ends_ragged(columns):
-    """Whether columns of unequal length stand level as far as they go, as lists do."""
-    shortest = len(min(columns, key=len))
-    rows = zip(*(sorted(c, key=lambda b: b.middle)[:shortest] for c in columns), strict=True)
-    return (
-        len({len(c) for c in columns}) > 1
-        and shortest > 1
-        and all(level(row[0], box) for row in rows for box in row)
-    )
-
-
-def paragraphs(column):
-    """Returns the first lines of what stands closer together than the rest of a column."""
-    lines = sorted(column, key=lambda b: b.middle)
-    steps = [b.middle - a.middle for a, b in pairwise(lines)]
-    wide = [b for step, b in zip(steps, lines[1:], strict=True) if step > 1.25 * min(steps)]
-    return [*lines[:1], *wide]
-
-
-def are_beside(columns):
-    """Whether each of several paragraphs begins beside one in every other column."""
-    heads = [paragraphs(column) for column in columns]
-    return len({len(head) for head in heads}) == 1 < len(heads[0]) and all(
-        abs(a.y0 - row[0].y0) < min(a.height, row[0].height)
-        for row in zip(*heads, strict=True)
-        for a in row
-    )
-
-
-def table_rows(columns):
-    """Returns the rows of a table, cell by cell; the lines of a wrapped cell stay together.
+def rows_of(columns):
+    """Returns rows of pairs of a column's number and a box.
 
     Rows begin where the column with the fewest lines has one; further lines in other columns
     belong to the row above when they are closer to it than rows are to each other, or, where cells
     are centred, to the nearest row.
     """
-    boxes = [b for column in columns for b in column]
+    numbered = [(n, box) for n, column in enumerate(columns) for box in column]
+    boxes = [box for _, box in numbered]
     if are_beside(columns):
         heads = zip(*map(paragraphs, columns), strict=True)
         tops = [*(min(b.y0 for b in row) for row in heads), math.inf]
-        rows = [
-            [(n, b) for n, column in enumerate(columns) for b in column if y0 <= b.y0 < y1]
-            for y0, y1 in pairwise(tops)
-        ]
-        return [cells(row, len(columns)) for row in rows]
+        return [[pair for pair in numbered if y0 <= pair[1].y0 < y1] for y0, y1 in pairwise(tops)]
     starts = sorted(min(columns, key=len), key=lambda b: b.middle)
     steps = [b.middle - a.middle for a, b in pairwise(starts)]
     if len(starts) < 2 or len({len(column) for column in columns}) == 1:
-        return in_rows(boxes)
+        return [[pair for pair in numbered if pair[1] in row] for row in in_rows(boxes)]
     centred = not any(level(a, b) for a in starts for b in boxes if a is not b)
     rows = [[] for _ in starts]
     above = []
@@ -165,11 +87,77 @@ def table_rows(columns):
                     above.append(row)
             row.append((number, box))
             last = box, row
-    filled = sorted((row for row in [*rows, *above] if row), key=lambda r: min(b.y0 for _, b in r))
-    return [cells(row, len(columns)) for row in filled]
+    return sorted((row for row in [*rows, *above] if row), key=lambda r: min(b.y0 for _, b in r))
 
 
-def cells(row, count):
-    """Returns the boxes of a row cell by cell, of pairs of a column's number and a box."""
-    lines = [line for n in range(count) for line in in_rows([b for c, b in row if c == n])]
-    return [b for line in lines for b in line]
+def table_of_frames(cells):
+    """Returns the table whose ruled cells are pairs of a frame and boxes, or None: it is none."""
+    xs, ys = starts(frame[0] for frame, _ in cells), starts(frame[1] for frame, _ in cells)
+    if len(xs) < 2 or (len(ys) < 2 and any(len(in_rows(boxes)) > 1 for _, boxes in cells)):
+        return None
+    xs = [x for x in xs if any(boxes and abs(f[0] - x) <= THICK for f, boxes in cells)]
+    placed, taken = {}, set()
+    for (x0, y0, x1, y1), boxes in cells:
+        columns = [i for i, x in enumerate(xs) if x0 - THICK <= x < x1 - THICK]
+        rows = [i for i, y in enumerate(ys) if y0 - THICK <= y < y1 - THICK]
+        places = {(r, c) for r in rows for c in columns}
+        if places and not places & taken:
+            placed[min(places)] = Cell(boxes, len(rows), len(columns))
+            taken |= places
+    if sum(len(cell.boxes) for cell in placed.values()) < sum(len(boxes) for _, boxes in cells):
+        return None  # frames that cross each other
+    rows = [
+        [
+            placed.get((r, c), Cell([]))
+            for c in range(len(xs))
+            if (r, c) in placed or (r, c) not in taken
+        ]
+        for r in range(len(ys))
+    ]
+    return Table(rows)
+
+
+def starts(values):
+    """Returns values in order; of those no farther apart than a rule is thick, the first."""
+    found = []
+    for value in sorted(values):
+        if not found or value > found[-1] + THICK:
+            found.append(value)
+    return found
+
+
+def as_json(table, lines, block):
+    """Returns a table as JSON values; a box is that of a cell's lines, in pixels of the image."""
+    rows = [
+        [
+            {"text": cell_text(cell.boxes), "box": bounds([lines[b.index] for b in cell.boxes])}
+            | {k: v for k in ("rowspan", "colspan") if (v := getattr(cell, k)) > 1}
+            for cell in row
+        ]
+        for row in table.rows
+    ]
+    box = bounds([lines[b.index] for b in flat([table])])
+    return {"block": block, "box": box, "head": has_head(table), "rows": rows}
+
+
+def bounds(lines):
+    """Returns x0, y0, x1, y1 around lines, or None where there are none."""
+    corners = [corner for line in lines for corner in line["polygon"]]
+    xs, ys = zip(*corners, strict=True) if corners else ((), ())
+    return [min(xs), min(ys), max(xs), max(ys)] if corners else None
+
+
+def has_head(table):
+    """Whether the first row names columns: in bold, or one of them holds numbers below it."""
+    strokes = [[b.stroke for cell in row for b in cell.boxes] for row in table.rows]
+    if (
+        len(strokes) > 1
+        and strokes[0]
+        and min(strokes[0]) > BOLD * max(map(max, filter(None, strokes[1:])), default=0)
+    ):
+        return True
+    texts = [[cell_text(cell.boxes) if cell else "" for cell in row] for row in table.grid()]
+    if len(texts) < 2 or any(map(is_numeric, texts[0])):
+        return False
+    below = ([text for text in column if text] for column in zip(*texts[1:], strict=True))
+    return any(column and 2 * sum(map(is_numeric, column)) > len(column) for column in below)

@@ -1,10 +1,14 @@
 """Pages as the reader sees them, without the reader: they come out in the order of their text."""
 
+import html
+import re
+
 import pytest
 
 from tests.pages.layouts import PAGES
-from tests.pages.score import score
+from tests.pages.score import letters, score, spaces
 from tests.pages.store import stored
+from tests.pages.teds import mean_similarity, read_tables, tables_of
 from tests.unit.envs.runners import Job, load_runner
 
 runner = load_runner("rapidocr")
@@ -18,6 +22,39 @@ def test_a_page_is_put_into_the_order_of_its_text(name):
     assert score([box["text"] for box in boxes], BY_NAME[name].units).disorder == 0
 
 
+@pytest.mark.parametrize(
+    "name", [name for name, page in BY_NAME.items() if not page.degraded or tables_of(page.body)]
+)
+def test_a_page_has_the_tables_that_stand_on_it_and_no_others(name):
+    tables = read_tables(runner.arranged(SEEN[name], Job())["tables"])
+    assert mean_similarity(tables, tables_of(BY_NAME[name].body)) > 0.98
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n, page in BY_NAME.items() if not page.degraded and page.kind != "receipt"],
+)
+def test_the_headings_of_a_page_are_known(name):
+    body, headings = BY_NAME[name].body, {}
+    for box in runner.arranged(SEEN[name], Job())["boxes"]:
+        if box["role"] == "heading":
+            headings[box["block"]] = headings.get(box["block"], "") + letters(box["text"])
+    expected, bold = (
+        [letters(html.unescape(text)) for text in re.findall(f"<{tag}[^>]*>(.*?)</{tag}>", body)]
+        for tag in ("h[1-3]", "b")
+    )
+    assert [text for text in headings.values() if text not in bold] == expected
+
+
+def test_no_space_is_lost_or_invented_on_small_print():
+    for name, page in BY_NAME.items():
+        if page.kind == "small":
+            lines = [box["text"] for box in runner.arranged(SEEN[name], Job())["boxes"]]
+            wanted, lost, invented = spaces(lines, page.units)
+            assert wanted > 150
+            assert (lost, invented) == (0, 0)
+
+
 @pytest.mark.parametrize("name", [name for name, page in BY_NAME.items() if page.turn % 90 == 0])
 def test_a_page_is_turned_as_it_lies(name):
     assert SEEN[name]["turn"] == BY_NAME[name].turn % 360
@@ -25,7 +62,7 @@ def test_a_page_is_turned_as_it_lies(name):
 
 @pytest.mark.parametrize(
     ("layout", "first"),
-    [("columns", "The harbour in winter\n• Pack the tools"), ("rows", "The harbour in winter A")],
+    [("columns", "The harbour in winter\n• Pack the tools"), ("rows", "The harbour in winter\tA")],
 )
 def test_layout_decides(layout, first):
     assert runner.arranged(SEEN["lists-00"], Job(), layout=layout)["text"].startswith(first)

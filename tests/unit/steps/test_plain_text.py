@@ -58,6 +58,13 @@ def test_a_table_without_a_head_that_fits_is_read_row_by_row(table):
     assert plain_text(table) == "a, b.\n1, 2."
 
 
+def test_cells_apart_by_tabs_are_read_as_a_row():
+    text = "Tides\n\tTime\tHeight\nhigh\t06:12\t4.1 m\nlow\t\t0.3 m\nThat is all."
+    assert plain_text(text) == (
+        "Tides\nTime, Height.\nhigh, 06:12, 4.1 m.\nlow, 0.3 m.\nThat is all."
+    )
+
+
 def test_a_table_in_html_is_read_row_by_row():
     table = (
         "before<table><caption>Tides</caption><tr><th>Time</th><th>Height</th></tr>"
