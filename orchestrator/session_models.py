@@ -118,7 +118,7 @@ class SessionModels:
             noted = {known.reason for known in list(self._choices.values())}
             if choice.reason and choice.reason not in noted:
                 self._workspace.reporter.note(choice.reason)
-            self._preparer.check(choice.declared)  # before anything is built
+            self._preparer.check(choice.declared, job.device, job.dtype)  # before anything is built
         return choice
 
     @contextmanager

@@ -167,7 +167,8 @@ class FakeMemory:
     left: int | None = None
     asked: list[str] = field(default_factory=list)
 
-    def free(self, device: str) -> int | None:
+    def free(self, device: str, gpu: str = "") -> int | None:
+        del gpu
         self.asked.append(device)
         return self.left
 

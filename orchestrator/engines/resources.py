@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections import deque
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.core.units import format_size, parse_size
@@ -18,6 +18,7 @@ from orchestrator.worker.state import WorkerState
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from orchestrator.client.launch import WorkerSpec
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.engines.interface import PreparedModel
     from orchestrator.jobs.job import Job
@@ -56,7 +57,8 @@ class Resources:
         self.reporter = reporter
         self._counted = -COUNTED_FOR
         self._share = 1
-        self._waiters: dict[bool, deque[_Waiter]] = {True: deque(), False: deque()}
+        self._waiters: defaultdict[str, deque[_Waiter]] = defaultdict(deque)
+        """By GPU; those of the machine's own memory are under the empty name."""
 
     def start_when_fits(
         self,
@@ -98,7 +100,7 @@ class Resources:
                     if (found := find()) is not None:
                         return found
                     # Before the free memory, which has what one had that ends between the looks.
-                    live = self._live(model.spec.device, owns, in_use)
+                    live = self._live(model.spec, owns, in_use)
                     idle, refusal = self._check(model, job, waiter, tried, *live)
                     if idle is None and refusal is None:
                         return start()
@@ -124,7 +126,7 @@ class Resources:
         """Return whether a start waits for the memory of a worker, which is to end once idle."""
         return any(
             record.id == worker
-            for waiters in self._waiters.values()
+            for waiters in list(self._waiters.values())
             for waiter in list(waiters)
             for record in waiter.claims
         )
@@ -139,7 +141,7 @@ class Resources:
         wait: Wait,
     ) -> Iterator[None]:
         """Let starts that may wait for memory go on one after the other, as they came."""
-        waiters = self._waiters[model.spec.device == "cuda"]
+        waiters = self._waiters[model.spec.gpu]
         if not (job.wait and waiter.need and alone()):
             yield
             return
@@ -179,10 +181,10 @@ class Resources:
             insists. After a refusal, the busy workers whose memory would do are the claims.
         """
         device, need = model.spec.device, model.spec.need
-        free = self._free(device)
+        free = self._free(device, model.spec.gpu)
         if not need or free is None:
             return None, None
-        free = max(0, free - self._reserved(device, waiter))
+        free = max(0, free - self._reserved(model.spec, waiter))
         if free >= need:
             return None, None
         left = [record for record in idle if record.id not in tried]
@@ -201,14 +203,14 @@ class Resources:
         )
         return None, self._refusal(model, free)
 
-    def _reserved(self, device: str, waiter: _Waiter) -> int:
+    def _reserved(self, spec: WorkerSpec, waiter: _Waiter) -> int:
         """Return what the start that waits first will take beyond what its claims give back."""
-        waiters = self._waiters[device == "cuda"]
+        waiters = self._waiters[spec.gpu]
         first = waiters[0] if waiters else waiter
         if first is waiter:
             return 0
         live = {record.id for record in self._runtime.records()}
-        held = self._held([record for record in first.claims if record.id in live], device)
+        held = self._held([record for record in first.claims if record.id in live], spec.device)
         return 0 if held == math.inf else max(0, first.need - int(held))
 
     def wait(
@@ -230,27 +232,25 @@ class Resources:
             self._share = max(1, machine.cores() // max(1, workers))
         return self._share
 
-    def _free(self, device: str) -> int | None:
+    def _free(self, device: str, gpu: str) -> int | None:
         """Return what is free, less what models that are being loaded will still take."""
-        if device == "cuda":
-            return self._memory.free(device)  # a process's share of a GPU is not known
         # Looked for first: the memory of one that is loaded between the two looks counts as taken.
         loading = [
             (record, status.pid)
             for record in self._runtime.records()
-            if record.device == device
+            if (record.device, record.gpu) == (device, gpu)
             and (status := self._runtime.status(record.id)).state in LOADING
         ]
-        free = self._memory.free(device)
+        free = self._memory.free(device, gpu)
         if free is None:
             return None
         for record, pid in loading:
-            free -= max(0, record.need - (machine.resident_memory(pid) or 0))
+            free -= max(0, record.need - (machine.resident_memory(pid, gpu) or 0))
         return max(0, free)
 
     def _live(
         self,
-        device: str,
+        spec: WorkerSpec,
         owns: Callable[[WorkerRecord], bool],
         in_use: Callable[[WorkerRecord], bool],
     ) -> tuple[list[WorkerRecord], list[WorkerRecord]]:
@@ -261,7 +261,8 @@ class Resources:
         found = [
             (self._runtime.status(record.id), record)
             for record in self._runtime.records()
-            if record.device == device and (record.kept or owns(record))
+            if (record.device, record.gpu) == (spec.device, spec.gpu)
+            and (record.kept or owns(record))
         ]
         idle: list[WorkerRecord] = []
         busy: list[WorkerRecord] = []

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -89,8 +87,18 @@ def was_killed_for_memory(pid: int, log: Path = Path("/dev/kmsg")) -> bool:
     return False
 
 
-def resident_memory(pid: int, root: Path = ROOT) -> int | None:
-    """Return the bytes of memory that the process `pid` has now; None where that is not known."""
+def resident_memory(pid: int, gpu: str = "", root: Path = ROOT) -> int | None:
+    """Return the bytes of memory that the process `pid` has now; None where that is not known.
+
+    Args:
+        pid: The process.
+        gpu: The GPU whose memory is meant instead of the machine's, by its name for the driver.
+        root: Where the system's own files are, for tests on trees that look like one.
+    """
+    if gpu:
+        from orchestrator.system import gpus
+
+        return gpus.used_memory(gpu).get(pid)
     fields = _text(root / "proc" / str(pid) / "statm").split()
     if len(fields) < 2:
         return None
@@ -104,40 +112,27 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def available_devices(root: Path = ROOT) -> tuple[str, ...]:
-    """Return the kinds of device that a model could run on here, without asking a driver."""
-    found = ["cpu"]
-    # The device file of the driver's control interface is there once the driver is loaded.
-    if (root / "dev/nvidiactl").exists():
-        found.append("cuda")
-    if sys.platform == "darwin" and platform.machine() == "arm64":
-        found.append("mps")
-    return tuple(found)
-
-
 class Memory(Protocol):
     """Says how much memory is free."""
 
-    def free(self, device: str) -> int | None:
-        """Return the bytes that are free on a kind of device; None where that is not known."""
+    def free(self, device: str, gpu: str = "") -> int | None:
+        """Return the bytes that are free on a device; None where that is not known.
+
+        Args:
+            device: Its kind.
+            gpu: Its name for the driver, of one of NVIDIA's.
+        """
 
 
 class MachineMemory:
-    """The memory of this machine.
+    """The memory of this machine and its GPUs."""
 
-    Args:
-        variables: The user's variables, of which CUDA_VISIBLE_DEVICES counts.
-    """
-
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = variables
-
-    def free(self, device: str) -> int | None:
-        """Return the bytes that are free on a kind of device; None where that is not known."""
+    def free(self, device: str, gpu: str = "") -> int | None:
+        """Return the bytes that are free on a device; None where that is not known."""
         if device == "cuda":
-            from orchestrator.system import nvml
+            from orchestrator.system import gpus
 
-            return nvml.free_memory(self._variables.get("CUDA_VISIBLE_DEVICES"))
+            return gpus.free_memory(gpu, free_memory)
         return free_memory()
 
 

@@ -1,0 +1,105 @@
+"""The devices of this machine, and why a kind of device is not among them."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from orchestrator.core.devices import Device, Machine
+from orchestrator.core.platforms import MACOS
+from orchestrator.system import gpus, machine, processor, sysctl
+
+BFLOAT16 = (8, 0)
+"""The lowest compute capability that computes in bfloat16."""
+
+INSTALL_ARM64 = "install an arm64 Python, and mm in it"
+
+
+class System(NamedTuple):
+    """What the system says of itself.
+
+    Attributes:
+        name: `sys.platform`.
+        machine: `platform.machine()`.
+        release: The release of macOS; empty elsewhere.
+        sysctl: Returns a value of sysctl(3) by its name.
+    """
+
+    name: str = sys.platform
+    machine: str = platform.machine()
+    release: str = platform.mac_ver()[0]
+    sysctl: Callable[[str], int | None] = sysctl.integer
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether this Python is built for Intel and runs on Apple silicon under Rosetta."""
+        return self.name == "darwin" and bool(self.sysctl("sysctl.proc_translated"))
+
+
+def find_devices(
+    variables: Mapping[str, str],
+    root: Path = machine.ROOT,
+    load: gpus.Load = ctypes.CDLL,
+    system: System | None = None,
+) -> Machine:
+    """Return the devices that models could run on here.
+
+    Args:
+        variables: The user's variables, of which CUDA_VISIBLE_DEVICES counts.
+        root: Where the system's own files are, for tests on trees that look like one.
+        load: Opens the libraries of NVIDIA's driver.
+        system: What the system says of itself.
+    """
+    system = system or System()
+    total = machine.total_memory(root)
+    native = processor.native_dtypes(root, system.sysctl)
+    devices = [Device("cpu", "the CPU", total, native)]
+    absent = {}
+    found = gpus.find_gpus(variables, root, load)
+    for number, gpu in enumerate(found.gpus):
+        capability = gpu.capability
+        fast = ["float16", "float32"]
+        if capability is None or capability >= BFLOAT16:
+            fast.append("bfloat16")
+        devices.append(
+            Device(
+                name=f"cuda:{number}",
+                label=gpu.name,
+                memory=total if gpu.memory is None else gpu.memory,
+                native=fast,
+                gpu=gpu.uuid,
+                capability=capability,
+            )
+        )
+    if found.problem and found.present:
+        devices.append(Device("cuda", "NVIDIA's GPU", problem=found.problem))
+    elif found.problem:
+        absent["cuda"] = found.problem
+    why = _no_mps(system)
+    if why is None:
+        problem = _too_old(system.release)
+        fast = ["bfloat16", "float16", "float32"]
+        devices.append(Device("mps", "Apple's GPU", total, fast, problem))
+    else:
+        absent["mps"] = why
+    return Machine(devices, absent, cuda=found.cuda, libraries=found.libraries)
+
+
+def _no_mps(system: System) -> str | None:
+    """Return why there is no GPU of Apple's for torch, or None."""
+    if system.name != "darwin":
+        return "it is for macOS on Apple silicon"
+    if system.is_translated:
+        return f"this Python is built for Intel and runs under Rosetta: {INSTALL_ARM64}"
+    return None if system.machine == "arm64" else "it is for Apple silicon, and this Mac has Intel"
+
+
+def _too_old(release: str) -> str:
+    numbers = [int(part) for part in release.split(".") if part.isdecimal()]
+    if not numbers or tuple(numbers) >= MACOS:
+        return ""
+    return f"it needs macOS {MACOS[0]}, and this is {release}"

@@ -1,0 +1,26 @@
+"""Values of sysctl(3), by name: what macOS says of the machine, without a process."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from typing import Any
+
+
+@cache
+def _library() -> Any:
+    try:
+        return ctypes.CDLL(None).sysctlbyname
+    except (AttributeError, OSError):
+        return None
+
+
+def integer(name: str) -> int | None:
+    """Return the value of a name, such as `hw.memsize`; None where there is no such name."""
+    sysctlbyname = _library()
+    if sysctlbyname is None:
+        return None
+    value = ctypes.c_uint64(0)  # an answer of 32 bits fills the lower half
+    size = ctypes.c_size_t(ctypes.sizeof(value))
+    failed = sysctlbyname(name.encode(), ctypes.byref(value), ctypes.byref(size), None, 0)
+    return None if failed else value.value
