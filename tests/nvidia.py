@@ -38,8 +38,11 @@ class FakeNvml:
 
     def __init__(self, name: str = "") -> None:
         self.name = name
-        # A function, which takes a `restype`; a method does not.
-        self.nvmlErrorString = {18: b"Driver/library version mismatch"}.get
+
+        def words(code: int) -> bytes:
+            return {18: b"Driver/library version mismatch"}.get(code, b"Unknown Error")
+
+        self.nvmlErrorString = words  # a function, which takes a `restype`; a method does not
         self._known = [each for card in self.cards for each in (card, *card.parts)]
 
     def nvmlInit_v2(self) -> int:

@@ -155,8 +155,8 @@ CU124 = {"torch": "2.6.0", "nvidia-cuda-runtime-cu12": "12.4.127"}
             (12, 0),
             (12, 8),
             (
-                "torch 2.6.0 of its lock is built for CUDA 12.4, compute capability 5.0 to 9.x, and "
-                "this GPU has 12.0; another build: mm env lock --mine big --torch cu128 "
+                "torch 2.6.0 of its lock is built for CUDA 12.4, compute capability 5.0 to 9.x, "
+                "and this GPU has 12.0; another build: mm env lock --mine big --torch cu128 "
                 "--override torch==2.7.1 --override torchvision==0.22.1"
             ),
         ),
@@ -165,8 +165,8 @@ CU124 = {"torch": "2.6.0", "nvidia-cuda-runtime-cu12": "12.4.127"}
             (6, 1),
             (12, 8),
             (
-                "torch 2.7.1 of its lock is built for CUDA 12.8, compute capability 7.0 to 12.x, and "
-                "this GPU has 6.1; another build: mm env lock --mine big --torch cu126"
+                "torch 2.7.1 of its lock is built for CUDA 12.8, compute capability 7.0 to 12.x, "
+                "and this GPU has 6.1; another build: mm env lock --mine big --torch cu126"
             ),
         ),
         (
