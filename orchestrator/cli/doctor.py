@@ -16,14 +16,12 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.doctor import Explanation, Finding, Report
+    from orchestrator.doctor import CheckOptions, Explanation, Finding, Report
     from orchestrator.doctor.smallest import Ended
 
 JSON_VERSION = 1
 WRONG = 1
 """The exit code where there are findings."""
-
-RUN = "run: mm doctor MODEL --run"
 
 MAX_SHOWN = 2000
 """Characters of a sentence that are printed."""
@@ -67,9 +65,7 @@ def command(
 
     table = doctor.load_tables(context.catalog.directories)
     if as_job:
-        if target is None or trace is not None:
-            raise UsageError("--run needs a MODEL, and no --error", fix=RUN)
-        _check_device(context, target, **conditions)
+        _check_run(context, target, trace, **conditions)
     ask_index = None if offline or trace is not None or as_job else doctor.ask_for_wheels
     options = doctor.CheckOptions(**conditions, ask_index=ask_index)
     subject = doctor.find_subject(context, target, options, table) if target is not None else None
@@ -91,27 +87,37 @@ def command(
         if not as_json:
             context.out(ended.sentence)
             _explain(context, ended.explanations)
-        if done and conditions["device"] != AUTO:
-            done = _self_test(context, ended, document["run"], as_json=as_json)
+        done = done and _self_test(context, ended, options, document["run"], as_json=as_json)
     if as_json:
         _print_json(context, document)
     return WRONG if report.wrong or not done else 0
 
 
-def _check_device(context: Context, target: str, *, device: str, dtype: str, **_: Any) -> None:
-    """Check first of all, as every job does, that the device and the data type can be."""
+def _check_run(
+    context: Context, target: str | None, trace: str | None, *, device: str, dtype: str, **_: Any
+) -> None:
+    """Check first of all what `--run` goes with, and, as for every job, the device."""
+    if target is None or trace is not None:
+        raise UsageError("--run needs a MODEL, and no --error", fix="run: mm doctor MODEL --run")
     if target in context.catalog.models:
         context.device_and_dtype(context.catalog.model(target), device, dtype)
 
 
-def _self_test(context: Context, ended: Ended, document: dict[str, Any], *, as_json: bool) -> bool:
+def _self_test(
+    context: Context,
+    ended: Ended,
+    options: CheckOptions,
+    document: dict[str, Any],
+    *,
+    as_json: bool,
+) -> bool:
     """Compare the device that was asked for with the CPU; return whether nothing is wrong."""
     from msgspec import to_builtins
 
     from orchestrator import doctor
 
-    if (ended.device, ended.dtype) == ("cpu", DEFAULT):
-        return True  # it is what others are compared with
+    if options.device == AUTO or (ended.device, ended.dtype) == ("cpu", DEFAULT):
+        return True  # the last is what others are compared with
     declared = context.catalog.model(ended.model)
     try:
         test = doctor.compare_with_cpu(context, declared, ended.device, ended.dtype)
