@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -191,7 +192,11 @@ def _summary(report: Report) -> str:
         if effect in effects
     ]
     drafts = sum(finding.patch is not None for finding in report.findings)
-    more = f"; {drafts} can be fixed by patches: mm patch new {report.subject}" if drafts else ""
+    more = (
+        f"; {drafts} can be fixed by patches: mm patch new {shlex.quote(report.subject)}"
+        if drafts
+        else ""
+    )
     count = len(report.wrong)
     return f"{count} finding{'s' if count > 1 else ''}: {', '.join(said)}{more}"
 

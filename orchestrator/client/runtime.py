@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import shlex
 import stat
 import tempfile
 import time
@@ -293,7 +294,9 @@ def _check_rights(path: Path, found: os.stat_result) -> None:
         raise UsageError(
             "the directory for sockets must belong to you and be closed to others",
             where=str(path),
-            fix=f"run: chmod 700 {path}" if ours else "set MM_RUNTIME_DIR to another one",
+            fix=f"run: {shlex.join(['chmod', '700', str(path)])}"
+            if ours
+            else "set MM_RUNTIME_DIR to another one",
         )
 
 

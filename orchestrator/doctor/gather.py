@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -276,7 +277,7 @@ def _last_failure(
         if known and "\n" not in prepared(text)[known[0].end :]:
             means, said = known[0].means(name), known[0].said
             yield rule("last-failure").matched(
-                Evidence(str(log)), means=means, said=said, model=name, log=log
+                Evidence(str(log)), means=means, said=said, model=name, log=shlex.quote(str(log))
             )
 
 

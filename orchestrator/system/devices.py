@@ -35,9 +35,10 @@ class System(NamedTuple):
     sysctl: Callable[[str], int | None] = sysctl.integer
 
     @property
-    def is_translated(self) -> bool:
-        """Whether this Python is built for Intel and runs on Apple silicon under Rosetta."""
-        return self.name == "darwin" and bool(self.sysctl("sysctl.proc_translated"))
+    def is_apple_silicon(self) -> bool:
+        """Whether the processor is Apple's, whatever this Python was built for."""
+        arm64 = self.machine == "arm64" or self.sysctl("hw.optional.arm64")
+        return self.name == "darwin" and bool(arm64)
 
 
 def find_devices(
@@ -81,7 +82,7 @@ def find_devices(
         absent["cuda"] = found.problem
     why = _no_mps(system)
     if why is None:
-        problem = _too_old(system.release)
+        problem = too_old(system.release)
         fast = ["bfloat16", "float16", "float32"]
         devices.append(Device("mps", "Apple's GPU", total, fast, problem))
     else:
@@ -93,12 +94,15 @@ def _no_mps(system: System) -> str | None:
     """Return why there is no GPU of Apple's for torch, or None."""
     if system.name != "darwin":
         return "it is for macOS on Apple silicon"
-    if system.is_translated:
+    if not system.is_apple_silicon:
+        return "it is for Apple silicon, and this Mac has Intel"
+    if system.machine != "arm64":
         return f"this Python is built for Intel and runs under Rosetta: {INSTALL_ARM64}"
-    return None if system.machine == "arm64" else "it is for Apple silicon, and this Mac has Intel"
+    return None
 
 
-def _too_old(release: str) -> str:
+def too_old(release: str) -> str:
+    """Return what is wrong with a release of macOS; nothing, also where there is no macOS."""
     numbers = [int(part) for part in release.split(".") if part.isdecimal()]
     if not numbers or tuple(numbers) >= MACOS:
         return ""

@@ -84,7 +84,7 @@ def test_a_mac(tmp_path):
         (system("darwin", "arm64", "13.6.1"), "it needs macOS 14, and this is 13.6.1"),
         (system("darwin", "x86_64", "14.5"), "it is for Apple silicon, and this Mac has Intel"),
         (
-            system("darwin", "x86_64", "14.5", sysctl__proc_translated=1),
+            system("darwin", "x86_64", "14.5", hw__optional__arm64=1),
             (
                 "this Python is built for Intel and runs under Rosetta: "
                 "install an arm64 Python, and mm in it"
