@@ -141,6 +141,15 @@ def choose_device(manifest: Manifest, asked: str, machine: Machine) -> tuple[Dev
     )
 
 
+def named_device(manifest: Manifest, asked: str) -> Device:
+    """Return the device that was asked for, which need not be there: nothing is to be run on it.
+
+    Raises:
+        UsageError: When the manifest does not list it.
+    """
+    return _asked(manifest, asked, Machine([Device(asked.partition(":")[0])]))
+
+
 def _asked(manifest: Manifest, asked: str, machine: Machine) -> Device:
     """Return the device that was asked for by name.
 

@@ -17,7 +17,7 @@ from orchestrator.catalog import Declared, ManifestDirectory
 from orchestrator.catalog.directories import SUFFIX
 from orchestrator.catalog.manifest_files import manifest_files, read_plain, shown_path
 from orchestrator.core import patching
-from orchestrator.core.devices import AUTO, Device, Machine, choose_device, choose_dtype
+from orchestrator.core.devices import AUTO, choose_device, choose_dtype, named_device
 from orchestrator.core.patching import Conditions
 from orchestrator.core.patching.conditions import problem
 from orchestrator.core.platforms import platform_name
@@ -222,7 +222,7 @@ def _chosen(
     manifest = declared.manifest
     # A device that is given by name need not be on this machine: nothing is run.
     named = manifest.devices[0] if options.device == AUTO else options.device
-    device, _ = choose_device(manifest, named, Machine([Device(named.partition(":")[0])]))
+    device = named_device(manifest, named)
     if options.device == AUTO:
         machine = workspace.machine_for(declared, options.dtype)
         with _noted(early, Layer.DEVICE, "device", UsageError, "run it on another machine"):
