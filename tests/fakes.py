@@ -167,8 +167,8 @@ class FakeMemory:
     left: int | None = None
     asked: list[str] = field(default_factory=list)
 
-    def free(self, device: str, gpu: str = "") -> int | None:
-        del gpu
+    def free(self, device: str, pool: str = "") -> int | None:
+        del pool
         self.asked.append(device)
         return self.left
 

@@ -64,8 +64,8 @@ class WorkerRecord(msgspec.Struct, frozen=True):
     """The digest of everything that it was started from."""
     device: str = "cpu"
     dtype: str = "float32"
-    gpu: str = ""
-    """The GPU that it has, by its name for the driver."""
+    pool: str = ""
+    """The GPU whose memory it takes; empty for the machine's own."""
     need: int = 0
     """Bytes of memory that its manifest says it needs; 0 where it does not say."""
     kept: bool = False

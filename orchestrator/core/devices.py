@@ -34,6 +34,8 @@ class Device(msgspec.Struct, frozen=True):
         problem: Why nothing runs on it; empty where nothing is in the way.
         untested: Why `auto` passes it over; empty where it does not.
         gpu: Its name for the driver.
+        pool: The memory that workers on it take: the name of its GPU, or nothing for the machine's
+            own, which Apple's GPU and some of NVIDIA's share.
         capability: The compute capability of one of NVIDIA's.
     """
 
@@ -44,6 +46,7 @@ class Device(msgspec.Struct, frozen=True):
     problem: str = ""
     untested: str = ""
     gpu: str = ""
+    pool: str = ""
     capability: tuple[int, int] | None = None
 
     @property

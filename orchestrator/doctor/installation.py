@@ -223,8 +223,9 @@ def _described(device: Device, found: Machine, ports: Ports) -> Iterator[str]:
     """Yield what is known of a device, in words."""
     yield device.label
     if device.kind == "cuda":
-        has = f"{format_size(device.memory, binary=True)} of memory" if device.memory else ""
-        free = gpus.free_memory(device.gpu, lambda: machine.free_memory(ports.root), ports.library)
+        has = f"{format_size(device.memory or 0, binary=True)} of memory"
+        has += "" if device.pool else " that it shares with the machine"
+        free = gpus.free_memory(device.pool, ports.library) if device.pool else None
         yield f"{has}, {format_size(free, binary=True)} free" if free is not None else has
         if device.capability is not None:
             yield f"compute capability {device.capability[0]}.{device.capability[1]}"

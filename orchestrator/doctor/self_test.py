@@ -76,10 +76,9 @@ def compare_with_cpu(workspace: Workspace, declared: Declared, device: str, dtyp
         )
     basis = workspace.self_test_basis(declared, device, dtype)
     reference = _reference(workspace, declared)
-    found = [
-        _logits(workspace, declared, *place) for place in ((device, dtype), ("cpu", reference))
-    ]
-    passed, finding, difference = compare(*found, LARGEST[dtype])
+    ours = _logits(workspace, declared, device, dtype)
+    cpus = _logits(workspace, declared, "cpu", reference)
+    passed, finding, difference = compare(ours, cpus, LARGEST[dtype])
     test = SelfTest(
         model=declared.name,
         device=device,
@@ -87,7 +86,7 @@ def compare_with_cpu(workspace: Workspace, declared: Declared, device: str, dtyp
         basis=basis,
         passed=passed,
         finding=f"{finding}, against cpu in {reference}",
-        steps=len(found[0]),
+        steps=len(ours),
         difference=difference,
     )
     save_self_test(workspace.home, test)
@@ -136,5 +135,5 @@ def _logits(workspace: Workspace, declared: Declared, device: str, dtype: str) -
         inputs: dict[str, Any] = smallest_inputs(manifest, session.spool())
         models = {(declared.name, None): traced}
         job = Job(declared.name, inputs, device=device, dtype=dtype, models=models)
-        logits = memoryview(session.execute(job)[LOGITS]).tolist()
+        logits: list[Any] = memoryview(session.execute(job)[LOGITS]).tolist()
     return logits if logits and isinstance(logits[0], list) else [logits]

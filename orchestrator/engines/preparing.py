@@ -221,7 +221,7 @@ class LocalPreparer:
             runner=declared.read_runner(),
             device=device.kind,
             dtype=dtype,
-            gpu=device.gpu,
+            pool=device.pool,
             model_dir=overlay.path if overlay else None,
             options=manifest.options,
             manifest=declared.digest,

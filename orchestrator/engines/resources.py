@@ -58,7 +58,7 @@ class Resources:
         self._counted = -COUNTED_FOR
         self._share = 1
         self._waiters: defaultdict[str, deque[_Waiter]] = defaultdict(deque)
-        """By GPU; those of the machine's own memory are under the empty name."""
+        """By the memory that they wait for."""
 
     def start_when_fits(
         self,
@@ -141,7 +141,7 @@ class Resources:
         wait: Wait,
     ) -> Iterator[None]:
         """Let starts that may wait for memory go on one after the other, as they came."""
-        waiters = self._waiters[model.spec.gpu]
+        waiters = self._waiters[model.spec.pool]
         if not (job.wait and waiter.need and alone()):
             yield
             return
@@ -180,15 +180,15 @@ class Resources:
             The idle worker to stop first, or the refusal; neither if the model fits, or if the job
             insists. After a refusal, the busy workers whose memory would do are the claims.
         """
-        device, need = model.spec.device, model.spec.need
-        free = self._free(device, model.spec.gpu)
+        need = model.spec.need
+        free = self._free(model.spec)
         if not need or free is None:
             return None, None
         free = max(0, free - self._reserved(model.spec, waiter))
         if free >= need:
             return None, None
         left = [record for record in idle if record.id not in tried]
-        if left and (job.force or free + self._held(left, device) >= need):
+        if left and (job.force or free + self._held(left) >= need):
             # No worker is stopped for a model that would not fit anyway.
             return left[0], None
         if job.force:
@@ -197,7 +197,7 @@ class Resources:
             (
                 tuple(busy[:count])
                 for count in range(1, len(busy) + 1)
-                if free + self._held([*idle, *busy[:count]], device) >= need
+                if free + self._held([*idle, *busy[:count]]) >= need
             ),
             (),
         )
@@ -205,12 +205,12 @@ class Resources:
 
     def _reserved(self, spec: WorkerSpec, waiter: _Waiter) -> int:
         """Return what the start that waits first will take beyond what its claims give back."""
-        waiters = self._waiters[spec.gpu]
+        waiters = self._waiters[spec.pool]
         first = waiters[0] if waiters else waiter
         if first is waiter:
             return 0
         live = {record.id for record in self._runtime.records()}
-        held = self._held([record for record in first.claims if record.id in live], spec.device)
+        held = self._held([record for record in first.claims if record.id in live])
         return 0 if held == math.inf else max(0, first.need - int(held))
 
     def wait(
@@ -232,20 +232,20 @@ class Resources:
             self._share = max(1, machine.cores() // max(1, workers))
         return self._share
 
-    def _free(self, device: str, gpu: str) -> int | None:
+    def _free(self, spec: WorkerSpec) -> int | None:
         """Return what is free, less what models that are being loaded will still take."""
         # Looked for first: the memory of one that is loaded between the two looks counts as taken.
         loading = [
             (record, status.pid)
             for record in self._runtime.records()
-            if (record.device, record.gpu) == (device, gpu)
+            if record.pool == spec.pool
             and (status := self._runtime.status(record.id)).state in LOADING
         ]
-        free = self._memory.free(device, gpu)
+        free = self._memory.free(spec.device, spec.pool)
         if free is None:
             return None
         for record, pid in loading:
-            free -= max(0, record.need - (machine.resident_memory(pid, gpu) or 0))
+            free -= max(0, record.need - (machine.resident_memory(pid, spec.pool) or 0))
         return max(0, free)
 
     def _live(
@@ -261,8 +261,7 @@ class Resources:
         found = [
             (self._runtime.status(record.id), record)
             for record in self._runtime.records()
-            if (record.device, record.gpu) == (spec.device, spec.gpu)
-            and (record.kept or owns(record))
+            if record.pool == spec.pool and (record.kept or owns(record))
         ]
         idle: list[WorkerRecord] = []
         busy: list[WorkerRecord] = []
@@ -270,13 +269,11 @@ class Resources:
             (idle if status.idle and not in_use(record) else busy).append(record)
         return idle, busy
 
-    def _held(self, records: list[WorkerRecord], device: str) -> float:
+    def _held(self, records: list[WorkerRecord]) -> float:
         """Return the most that workers could give back; infinity if that is not known."""
-        if device == "cuda" and records:
-            return math.inf
         total = 0
         for record in records:
-            has = machine.resident_memory(self._runtime.status(record.id).pid)
+            has = machine.resident_memory(self._runtime.status(record.id).pid, record.pool)
             if has is None:
                 return math.inf
             total += max(has, record.need)  # its children's memory is not seen

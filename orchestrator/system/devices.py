@@ -73,6 +73,7 @@ def find_devices(
                 memory=total if gpu.memory is None else gpu.memory,
                 native=fast,
                 gpu=gpu.uuid,
+                pool="" if gpu.memory is None else gpu.uuid or "cuda",
                 capability=capability,
             )
         )

@@ -21,7 +21,7 @@ DRIVERS = ("nvidiactl", "dxg", "nvgpu", "nvhost-ctrl-gpu")
 
 NO_DRIVER = "no driver of NVIDIA's is loaded"
 
-NOT_SUPPORTED, NO_LIBRARY = 3, 12  # nvmlReturn_t
+NO_LIBRARY = 12  # of nvmlReturn_t
 CAPABILITY, INTEGRATED = (75, 76), 18  # CUdevice_attribute
 
 Load = Callable[[str], Any]
@@ -44,7 +44,7 @@ class Gpu(NamedTuple):
     capability: tuple[int, int] | None
 
 
-class Found(NamedTuple):
+class VisibleGpus(NamedTuple):
     """The GPUs that a process with the user's variables may use, the first one first.
 
     Attributes:
@@ -90,7 +90,7 @@ def drivers(root: Path = Path("/")) -> list[str]:
 
 def find_gpus(
     variables: Mapping[str, str], root: Path = Path("/"), load: Load = ctypes.CDLL
-) -> Found:
+) -> VisibleGpus:
     """Return the GPUs that the driver lists and that CUDA_VISIBLE_DEVICES leaves.
 
     Args:
@@ -100,38 +100,32 @@ def find_gpus(
     """
     loaded = drivers(root)
     if not loaded:
-        return Found(problem=NO_DRIVER, present=False)
+        return VisibleGpus(problem=NO_DRIVER, present=False)
     visible = variables.get(VISIBLE)
     if visible is not None and visible.strip() in ("", "-1"):
-        return Found(problem=f"{VISIBLE}={visible} hides every GPU of NVIDIA's")
+        return VisibleGpus(problem=f"{VISIBLE}={visible} hides every GPU of NVIDIA's")
     for library, describe in ((NVML, _from_nvml), (CUDA, _from_cuda)):
         opened, libraries = _open(library, load)
         if opened is not None:
             return describe(opened, visible)._replace(libraries=libraries)
     # Every WSL2 has its file, whatever graphics card the machine has.
-    return Found(problem=f"the driver's library {NVML} is not there", present=loaded != ["dxg"])
+    return VisibleGpus(
+        problem=f"the driver's library {NVML} is not there", present=loaded != ["dxg"]
+    )
 
 
-def free_memory(
-    gpu: str, machines: Callable[[], int | None], load: Load = ctypes.CDLL
-) -> int | None:
+def free_memory(gpu: str, load: Load = ctypes.CDLL) -> int | None:
     """Return the bytes that are free on a GPU; None where the driver does not say.
 
     Args:
-        gpu: Its UUID; empty for one that has none, as those that share the machine's memory.
-        machines: Returns the free memory of the machine, for a GPU that shares it.
+        gpu: Its UUID.
         load: Opens the driver's libraries.
     """
-    if not gpu:
-        return machines()
     with _session(_open(NVML, load)[0]) as nvml:
         memory, handle = _Memory(), nvml.handle(gpu)
-        if handle is None:
+        if handle is None or nvml.call("nvmlDeviceGetMemoryInfo", handle, ctypes.byref(memory)):
             return None
-        failed = nvml.call("nvmlDeviceGetMemoryInfo", handle, ctypes.byref(memory))
-        if failed == NOT_SUPPORTED:
-            return machines()
-        return None if failed else int(memory.free)
+        return int(memory.free)
 
 
 def used_memory(gpu: str, load: Load = ctypes.CDLL) -> dict[int, int]:
@@ -234,10 +228,10 @@ class _Nvml:
         )
 
 
-def _from_nvml(library: Any, visible: str | None) -> Found:
+def _from_nvml(library: Any, visible: str | None) -> VisibleGpus:
     with _session(library) as nvml:
         if nvml.failed:
-            return Found(problem=f"the driver does not answer ({nvml.words(nvml.failed)})")
+            return VisibleGpus(problem=f"the driver does not answer ({nvml.words(nvml.failed)})")
         wholes: list[Gpu] = []
         named: dict[str, Gpu] = {}
         for handle in nvml.handles():
@@ -249,10 +243,10 @@ def _from_nvml(library: Any, visible: str | None) -> Found:
         version = ctypes.c_int()
         nvml.call("nvmlSystemGetCudaDriverVersion_v2", ctypes.byref(version))
         if not wholes:
-            return Found(problem="the driver lists no GPU")
+            return VisibleGpus(problem="the driver lists no GPU")
         gpus = tuple(wholes if visible is None else _visible(visible, wholes, named))
         problem = "" if gpus else f"{VISIBLE}={visible} names no GPU that the driver lists"
-        return Found(gpus, problem, cuda=_version(version.value))
+        return VisibleGpus(gpus, problem, cuda=_version(version.value))
 
 
 def _visible(value: str, wholes: list[Gpu], named: Mapping[str, Gpu]) -> list[Gpu]:
@@ -276,11 +270,11 @@ def _visible(value: str, wholes: list[Gpu], named: Mapping[str, Gpu]) -> list[Gp
     return gpus
 
 
-def _from_cuda(library: Any, visible: str | None) -> Found:
+def _from_cuda(library: Any, visible: str | None) -> VisibleGpus:
     """Ask the CUDA driver, which obeys CUDA_VISIBLE_DEVICES by itself."""
     del visible
     if failed := library.cuInit(0):
-        return Found(problem=f"the driver does not answer (CUDA error {failed})")
+        return VisibleGpus(problem=f"the driver does not answer (CUDA error {failed})")
     version, count = ctypes.c_int(), ctypes.c_int()
     library.cuDriverGetVersion(ctypes.byref(version))
     library.cuDeviceGetCount(ctypes.byref(count))
@@ -297,7 +291,7 @@ def _from_cuda(library: Any, visible: str | None) -> Found:
         memory = None if integrated else int(total.value)
         gpus.append(Gpu("", name.value.decode("utf-8", "replace"), memory, (major, minor)))
     problem = "" if gpus else "the driver lists no GPU"
-    return Found(tuple(gpus), problem, cuda=_version(version.value))
+    return VisibleGpus(tuple(gpus), problem, cuda=_version(version.value))
 
 
 def _attribute(library: Any, which: int, device: ctypes.c_int) -> int:

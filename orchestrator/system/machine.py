@@ -87,18 +87,18 @@ def was_killed_for_memory(pid: int, log: Path = Path("/dev/kmsg")) -> bool:
     return False
 
 
-def resident_memory(pid: int, gpu: str = "", root: Path = ROOT) -> int | None:
+def resident_memory(pid: int, pool: str = "", root: Path = ROOT) -> int | None:
     """Return the bytes of memory that the process `pid` has now; None where that is not known.
 
     Args:
         pid: The process.
-        gpu: The GPU whose memory is meant instead of the machine's, by its name for the driver.
+        pool: The GPU whose memory is meant; nothing for the machine's own.
         root: Where the system's own files are, for tests on trees that look like one.
     """
-    if gpu:
+    if pool:
         from orchestrator.system import gpus
 
-        return gpus.used_memory(gpu).get(pid)
+        return gpus.used_memory(pool).get(pid)
     fields = _text(root / "proc" / str(pid) / "statm").split()
     if len(fields) < 2:
         return None
@@ -115,24 +115,25 @@ def cores() -> int:
 class Memory(Protocol):
     """Says how much memory is free."""
 
-    def free(self, device: str, gpu: str = "") -> int | None:
-        """Return the bytes that are free on a device; None where that is not known.
+    def free(self, device: str, pool: str = "") -> int | None:
+        """Return the bytes that are free for a device; None where that is not known.
 
         Args:
             device: Its kind.
-            gpu: Its name for the driver, of one of NVIDIA's.
+            pool: The GPU whose memory it is; nothing for the machine's own.
         """
 
 
 class MachineMemory:
     """The memory of this machine and its GPUs."""
 
-    def free(self, device: str, gpu: str = "") -> int | None:
-        """Return the bytes that are free on a device; None where that is not known."""
-        if device == "cuda":
+    def free(self, device: str, pool: str = "") -> int | None:
+        """Return the bytes that are free for a device; None where that is not known."""
+        del device
+        if pool:
             from orchestrator.system import gpus
 
-            return gpus.free_memory(gpu, free_memory)
+            return gpus.free_memory(pool)
         return free_memory()
 
 

@@ -43,6 +43,7 @@ def test_gpus_are_numbered_and_know_what_they_are_fast_in(root):
     found = on_linux(root)
     new, old = found.of("cuda")
     assert (new.name, new.gpu, new.memory) == ("cuda:0", "GPU-aa11", 12 * GIB)
+    assert new.pool == "GPU-aa11"
     assert (old.name, old.gpu) == ("cuda:1", "GPU-ab22")
     assert "bfloat16" in new.native
     assert "bfloat16" not in old.native
@@ -53,6 +54,7 @@ def test_gpus_are_numbered_and_know_what_they_are_fast_in(root):
 def test_a_gpu_that_shares_the_machines_memory_has_all_of_it(root):
     found = on_linux(root, Card("GPU-a", "NVIDIA GB10", None, capability=(12, 1)))
     assert found.memory["cuda"] == 32 * GIB
+    assert found.of("cuda")[0].pool == ""
 
 
 def test_a_hidden_gpu_is_there_and_not_usable(root):

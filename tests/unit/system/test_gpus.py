@@ -25,7 +25,7 @@ def uuids(root, library, visible=None):
 
 
 def test_a_machine_without_a_driver_is_not_asked(tmp_path):
-    assert gpus.find_gpus({}, tmp_path, None) == gpus.Found(
+    assert gpus.find_gpus({}, tmp_path, None) == gpus.VisibleGpus(
         problem="no driver of NVIDIA's is loaded", present=False
     )
 
@@ -124,14 +124,8 @@ def test_where_there_is_no_nvml_the_cuda_driver_is_asked(driver):
 
 def test_free_and_used_memory():
     card = Card("GPU-a", processes=((7, 2 * GIB), (8, 2**64 - 1)))
-    assert gpus.free_memory("GPU-a", lambda: 1, nvml(card)) == 3 * GIB
-    assert gpus.free_memory("GPU-b", lambda: 1, nvml(card)) is None
+    assert gpus.free_memory("GPU-a", nvml(card)) == 3 * GIB
+    assert gpus.free_memory("GPU-b", nvml(card)) is None
+    assert gpus.free_memory("GPU-a", missing) is None
     assert gpus.used_memory("GPU-a", nvml(card)) == {7: 2 * GIB}
     assert gpus.used_memory("GPU-a", missing) == {}
-
-
-def test_a_gpu_that_shares_the_machines_memory():
-    shared = nvml(Card("GPU-a", "NVIDIA GB10", None))
-    assert gpus.free_memory("GPU-a", lambda: 100 * GIB, shared) == 100 * GIB
-    assert gpus.free_memory("", lambda: 100 * GIB, missing) == 100 * GIB
-    assert gpus.free_memory("GPU-a", lambda: 100 * GIB, missing) is None
