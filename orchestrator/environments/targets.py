@@ -288,20 +288,20 @@ class Targets:
         made_for = [each for each in fitting if not platforms or each.platform in platforms]
         if not made_for:
             raise not_made_for(manifest, fitting[0].platform)
-        from orchestrator.system.devices import System, too_old
+        from orchestrator.system.devices import this_system, too_old
 
-        if old := too_old(System().release):
+        if old := too_old(this_system().release):
             raise EnvironmentFailure(f"{manifest.name} cannot be installed: {old}")
         return made_for
 
 
 def not_made_for(manifest: Manifest, platform: str, system: System | None = None) -> MMError:
     """Return the error for a model that is not locked for the platform of the Pythons here."""
-    from orchestrator.system.devices import INSTALL_ARM64, System
+    from orchestrator.system.devices import INSTALL_ARM64, this_system
 
     fix = "add the platform to its manifest and lock it again"
     if platform == "macos-x86_64":  # the packages of most models have no wheels for it
-        silicon = (system or System()).is_apple_silicon
+        silicon = (system or this_system()).is_apple_silicon
         fix = INSTALL_ARM64 if silicon else "run it on another machine: this Mac has Intel"
     platforms = ", ".join(manifest.environment.platforms)
     return EnvironmentFailure(

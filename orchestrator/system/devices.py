@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
-import platform
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.core.devices import Device, Machine
 from orchestrator.core.platforms import MACOS
-from orchestrator.system import gpus, machine, processor, sysctl
+from orchestrator.system import machine, processor
+from orchestrator.system.processor import sysctl
+
+if TYPE_CHECKING:
+    from orchestrator.system.gpus import Gpu, Load
+
+DRIVERS = ("nvidiactl", "dxg", "nvgpu", "nvhost-ctrl-gpu")
+"""Files in /dev that are there where a driver is loaded: Linux, WSL2, and two of Jetson boards."""
 
 BFLOAT16 = (8, 0)
 """The lowest compute capability that computes in bfloat16."""
@@ -23,16 +29,16 @@ class System(NamedTuple):
     """What the system says of itself.
 
     Attributes:
-        name: `sys.platform`.
-        machine: `platform.machine()`.
+        name: As `sys.platform` has it.
+        machine: As `platform.machine()` has it.
         release: The release of macOS; empty elsewhere.
         sysctl: Returns a value of sysctl(3) by its name.
     """
 
-    name: str = sys.platform
-    machine: str = platform.machine()
-    release: str = platform.mac_ver()[0]
-    sysctl: Callable[[str], int | None] = sysctl.integer
+    name: str
+    machine: str
+    release: str = ""
+    sysctl: Callable[[str], int | None] = sysctl
 
     @property
     def is_apple_silicon(self) -> bool:
@@ -41,10 +47,25 @@ class System(NamedTuple):
         return self.name == "darwin" and bool(arm64)
 
 
+def this_system() -> System:
+    """Return what the system under us says."""
+    release = ""
+    if sys.platform == "darwin":
+        import platform  # its imports cost every command
+
+        release = platform.mac_ver()[0]
+    return System(sys.platform, os.uname().machine, release)
+
+
+def drivers(root: Path = machine.ROOT) -> list[str]:
+    """Return which of NVIDIA's drivers may be loaded, without asking them."""
+    return [name for name in DRIVERS if (root / "dev" / name).exists()]
+
+
 def find_devices(
     variables: Mapping[str, str],
     root: Path = machine.ROOT,
-    load: gpus.Load = ctypes.CDLL,
+    load: Load | None = None,
     system: System | None = None,
 ) -> Machine:
     """Return the devices that models could run on here.
@@ -52,35 +73,27 @@ def find_devices(
     Args:
         variables: The user's variables, of which CUDA_VISIBLE_DEVICES counts.
         root: Where the system's own files are, for tests on trees that look like one.
-        load: Opens the libraries of NVIDIA's driver.
+        load: Opens the libraries of NVIDIA's driver, for tests.
         system: What the system says of itself.
     """
-    system = system or System()
+    system = system or this_system()
     total = machine.total_memory(root)
     native = processor.native_dtypes(root, system.sysctl)
     devices = [Device("cpu", "the CPU", total, native)]
     absent = {}
-    found = gpus.find_gpus(variables, root, load)
-    for number, gpu in enumerate(found.gpus):
-        capability = gpu.capability
-        fast = ["float16", "float32"]
-        if capability is None or capability >= BFLOAT16:
-            fast.append("bfloat16")
-        devices.append(
-            Device(
-                name=f"cuda:{number}",
-                label=gpu.name,
-                memory=total if gpu.memory is None else gpu.memory,
-                native=fast,
-                gpu=gpu.uuid,
-                pool="" if gpu.memory is None else gpu.uuid or "cuda",
-                capability=capability,
-            )
-        )
-    if found.problem and found.present:
-        devices.append(Device("cuda", "NVIDIA's GPU", problem=found.problem))
-    elif found.problem:
-        absent["cuda"] = found.problem
+    cuda, libraries = None, ""
+    if loaded := drivers(root):
+        from orchestrator.system import gpus  # its imports cost every command
+
+        found = gpus.find_gpus(variables, load or gpus.LOAD)
+        cuda, libraries = found.cuda, found.libraries
+        devices += [_of_nvidia(number, gpu, total) for number, gpu in enumerate(found.gpus)]
+        if found.problem and found.library_is_missing and loaded == ["dxg"]:
+            absent["cuda"] = found.problem  # every WSL2 has its file, whatever the graphics card
+        elif found.problem:
+            devices.append(Device("cuda", "NVIDIA's GPU", problem=found.problem))
+    else:
+        absent["cuda"] = "no driver of NVIDIA's is loaded"
     why = _no_mps(system)
     if why is None:
         problem = too_old(system.release)
@@ -88,7 +101,22 @@ def find_devices(
         devices.append(Device("mps", "Apple's GPU", total, fast, problem))
     else:
         absent["mps"] = why
-    return Machine(devices, absent, cuda=found.cuda, libraries=found.libraries)
+    return Machine(devices, absent, cuda=cuda, libraries=libraries)
+
+
+def _of_nvidia(number: int, gpu: Gpu, total: int) -> Device:
+    fast = ["float16", "float32"]
+    if gpu.capability is None or gpu.capability >= BFLOAT16:
+        fast.append("bfloat16")
+    return Device(
+        name=f"cuda:{number}",
+        label=gpu.name,
+        memory=total if gpu.memory is None else gpu.memory,
+        native=fast,
+        gpu=gpu.uuid,
+        pool="" if gpu.memory is None else gpu.uuid or "cuda",
+        capability=gpu.capability,
+    )
 
 
 def _no_mps(system: System) -> str | None:

@@ -9,23 +9,19 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 NVML, CUDA = "libnvidia-ml.so.1", "libcuda.so.1"
 WSL = "/usr/lib/wsl/lib"
 VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
 
-DRIVERS = ("nvidiactl", "dxg", "nvgpu", "nvhost-ctrl-gpu")
-"""Files in /dev that are there where a driver is loaded: Linux, WSL2, and two of Jetson boards."""
-
-NO_DRIVER = "no driver of NVIDIA's is loaded"
-
 NO_LIBRARY = 12  # of nvmlReturn_t
 CAPABILITY, INTEGRATED = (75, 76), 18  # CUdevice_attribute
 
 Load = Callable[[str], Any]
 """Opens a shared library by its name; raises OSError where it is not there."""
+
+LOAD: Load = ctypes.CDLL
 
 
 class Gpu(NamedTuple):
@@ -50,14 +46,14 @@ class VisibleGpus(NamedTuple):
     Attributes:
         gpus: The GPUs.
         problem: Why there are none.
-        present: Whether there is a driver, so that the problem may surprise.
+        library_is_missing: Whether the problem is that the driver's library is not there.
         cuda: The newest CUDA that the driver knows; None where that is not known.
         libraries: A directory that programs need for the driver's libraries; mostly none.
     """
 
     gpus: tuple[Gpu, ...] = ()
     problem: str = ""
-    present: bool = True
+    library_is_missing: bool = False
     cuda: tuple[int, int] | None = None
     libraries: str = ""
 
@@ -83,24 +79,13 @@ class _Process(ctypes.Structure):
     )
 
 
-def drivers(root: Path = Path("/")) -> list[str]:
-    """Return which of NVIDIA's drivers may be loaded, without asking them."""
-    return [name for name in DRIVERS if (root / "dev" / name).exists()]
-
-
-def find_gpus(
-    variables: Mapping[str, str], root: Path = Path("/"), load: Load = ctypes.CDLL
-) -> VisibleGpus:
+def find_gpus(variables: Mapping[str, str], load: Load = LOAD) -> VisibleGpus:
     """Return the GPUs that the driver lists and that CUDA_VISIBLE_DEVICES leaves.
 
     Args:
         variables: The user's variables.
-        root: Where the system's own files are, for tests on trees that look like one.
         load: Opens the driver's libraries.
     """
-    loaded = drivers(root)
-    if not loaded:
-        return VisibleGpus(problem=NO_DRIVER, present=False)
     visible = variables.get(VISIBLE)
     if visible is not None and visible.strip() in ("", "-1"):
         return VisibleGpus(problem=f"{VISIBLE}={visible} hides every GPU of NVIDIA's")
@@ -108,13 +93,10 @@ def find_gpus(
         opened, libraries = _open(library, load)
         if opened is not None:
             return describe(opened, visible)._replace(libraries=libraries)
-    # Every WSL2 has its file, whatever graphics card the machine has.
-    return VisibleGpus(
-        problem=f"the driver's library {NVML} is not there", present=loaded != ["dxg"]
-    )
+    return VisibleGpus(problem=f"the driver's library {NVML} is not there", library_is_missing=True)
 
 
-def free_memory(gpu: str, load: Load = ctypes.CDLL) -> int | None:
+def free_memory(gpu: str, load: Load = LOAD) -> int | None:
     """Return the bytes that are free on a GPU; None where the driver does not say.
 
     Args:
@@ -128,7 +110,7 @@ def free_memory(gpu: str, load: Load = ctypes.CDLL) -> int | None:
         return int(memory.free)
 
 
-def used_memory(gpu: str, load: Load = ctypes.CDLL) -> dict[int, int]:
+def used_memory(gpu: str, load: Load = LOAD) -> dict[int, int]:
     """Return the bytes that processes have on a GPU, by process id, as far as the driver says.
 
     In a container and under WSL2 it names none, or processes by the numbers of another namespace.

@@ -65,6 +65,20 @@ def test_a_hidden_gpu_is_there_and_not_usable(root):
     assert found.why_not("cuda") == "CUDA_VISIBLE_DEVICES= hides every GPU of NVIDIA's"
 
 
+@pytest.mark.parametrize(("driver", "known"), [("dxg", True), ("nvidiactl", False)])
+def test_wsl_has_its_file_whatever_the_graphics_card(root, driver, known):
+    (root / "dev").mkdir()
+    (root / "dev" / driver).touch()
+
+    def missing(name):
+        raise OSError(name)
+
+    found = find_devices({}, root, missing, system())
+    assert ("cuda" in found.absent) is known
+    assert found.usable == ("cpu",)
+    assert "libnvidia-ml.so.1 is not there" in found.why_not("cuda")
+
+
 @pytest.mark.parametrize(
     ("values", "native"), [(M2, ("bfloat16", "float16")), (M1, ("float16",)), ({}, ())]
 )

@@ -9,30 +9,16 @@ HALVES = (Card("MIG-1"), Card("MIG-2"))
 DIVIDED = Card("GPU-cc33", "NVIDIA H100", 80 * GIB, 9 * GIB, (9, 0), HALVES)
 
 
-@pytest.fixture
-def driver(tmp_path):
-    """Return a root directory where a driver is loaded."""
-    (tmp_path / "dev").mkdir()
-    (tmp_path / "dev/nvidiactl").touch()
-    return tmp_path
-
-
-def uuids(root, library, visible=None):
+def uuids(library, visible=None):
     variables = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
-    found = gpus.find_gpus(variables, root, library)
+    found = gpus.find_gpus(variables, library)
     assert bool(found.gpus) != bool(found.problem)
     return [gpu.uuid for gpu in found.gpus]
 
 
-def test_a_machine_without_a_driver_is_not_asked(tmp_path):
-    assert gpus.find_gpus({}, tmp_path, None) == gpus.VisibleGpus(
-        problem="no driver of NVIDIA's is loaded", present=False
-    )
-
-
-def test_a_gpu_and_what_its_driver_knows(driver):
+def test_a_gpu_and_what_its_driver_knows():
     library = nvml()
-    found = gpus.find_gpus({}, driver, library)
+    found = gpus.find_gpus({}, library)
     first, second = found.gpus
     assert first == gpus.Gpu("GPU-aa11", "NVIDIA GeForce RTX 3060", 12 * GIB, (8, 6))
     assert (second.memory, second.capability) == (6 * GIB, (6, 1))
@@ -58,8 +44,8 @@ def test_a_gpu_and_what_its_driver_knows(driver):
         ("NoDevFiles", []),
     ],
 )
-def test_the_variable_says_which_are_seen(driver, visible, left):
-    assert uuids(driver, FakeNvml, visible) == left
+def test_the_variable_says_which_are_seen(visible, left):
+    assert uuids(FakeNvml, visible) == left
 
 
 @pytest.mark.parametrize(
@@ -71,31 +57,28 @@ def test_the_variable_says_which_are_seen(driver, visible, left):
         ("GPU-cc", ["GPU-cc33"]),
     ],
 )
-def test_a_divided_gpu_is_its_first_part(driver, visible, left):
-    assert uuids(driver, nvml(DIVIDED, FakeNvml.cards[0]), visible) == left
+def test_a_divided_gpu_is_its_first_part(visible, left):
+    assert uuids(nvml(DIVIDED, FakeNvml.cards[0]), visible) == left
 
 
-def test_a_part_has_its_own_memory_and_the_capability_of_the_whole(driver):
-    found = gpus.find_gpus({"CUDA_VISIBLE_DEVICES": "0"}, driver, nvml(DIVIDED))
+def test_a_part_has_its_own_memory_and_the_capability_of_the_whole():
+    found = gpus.find_gpus({"CUDA_VISIBLE_DEVICES": "0"}, nvml(DIVIDED))
     assert found.gpus == (gpus.Gpu("MIG-1", "NVIDIA H100", 12 * GIB, (9, 0)),)
 
 
-def test_a_driver_that_fails_says_why(driver):
-    found = gpus.find_gpus({}, driver, nvml(broken=18))
+def test_a_driver_that_fails_says_why():
+    found = gpus.find_gpus({}, nvml(broken=18))
     assert found.problem == "the driver does not answer (Driver/library version mismatch)"
-    assert found.present
+    assert not found.library_is_missing
 
 
-def test_wsl_has_its_libraries_in_a_directory_of_their_own(tmp_path):
-    (tmp_path / "dev").mkdir()
-    (tmp_path / "dev/dxg").touch()
-
+def test_wsl_has_its_libraries_in_a_directory_of_their_own():
     def load(name):
         if not name.startswith("/usr/lib/wsl/lib/"):
             raise OSError(name)
         return FakeNvml(name)
 
-    found = gpus.find_gpus({}, tmp_path, load)
+    found = gpus.find_gpus({}, load)
     assert len(found.gpus) == 2
     assert found.libraries == "/usr/lib/wsl/lib"
 
@@ -104,20 +87,14 @@ def missing(name):
     raise OSError(name)
 
 
-def test_wsl_on_a_machine_with_another_makers_card(tmp_path):
-    (tmp_path / "dev").mkdir()
-    (tmp_path / "dev/dxg").touch()
-    found = gpus.find_gpus({}, tmp_path, missing)
-    assert not found.present
+def test_a_container_that_was_given_the_device_and_no_library():
+    found = gpus.find_gpus({}, missing)
+    assert found.library_is_missing
     assert "libnvidia-ml.so.1 is not there" in found.problem
 
 
-def test_a_container_that_was_given_the_device_and_no_library(driver):
-    assert gpus.find_gpus({}, driver, missing).present
-
-
-def test_where_there_is_no_nvml_the_cuda_driver_is_asked(driver):
-    found = gpus.find_gpus({}, driver, FakeCuda)
+def test_where_there_is_no_nvml_the_cuda_driver_is_asked():
+    found = gpus.find_gpus({}, FakeCuda)
     assert found.gpus == (gpus.Gpu("", "Orin", None, (8, 7)),)
     assert found.cuda == (12, 6)
 
