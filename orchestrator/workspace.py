@@ -20,7 +20,7 @@ from orchestrator.system.home import Home, home_directory
 from orchestrator.system.reporter import Reporter, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from orchestrator.catalog import Catalog, Declared
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
