@@ -22,6 +22,7 @@ from orchestrator.doctor.smallest import smallest_inputs
 from orchestrator.errors import UsageError
 from orchestrator.jobs.job import Job
 from orchestrator.session import Session
+from orchestrator.session_models import choice_key
 from orchestrator.system.self_tests import SelfTest, save_self_test
 from orchestrator.workspace import Workspace
 
@@ -133,7 +134,7 @@ def _logits(workspace: Workspace, declared: Declared, device: str, dtype: str) -
     traced = _Traced(**{**asdict(declared), "manifest": manifest})
     with Session(workspace=workspace) as session:
         inputs: dict[str, Any] = smallest_inputs(manifest, session.spool())
-        models = {(declared.name, None): traced}
-        job = Job(declared.name, inputs, device=device, dtype=dtype, models=models)
+        job = Job(declared.name, inputs, device=device, dtype=dtype)
+        job = replace(job, models={choice_key(job): traced})
         logits: list[Any] = memoryview(session.execute(job)[LOGITS]).tolist()
     return logits if logits and isinstance(logits[0], list) else [logits]
