@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -10,6 +11,10 @@ from tests import machine
 
 settings.register_profile("mm", deadline=None)  # no test asserts on time
 settings.load_profile("mm")
+
+if len(tempfile.gettempdir()) > len("/private/tmp"):
+    # macOS: a socket below pytest's own directories would have too long a path.
+    os.environ["TMPDIR"] = tempfile.tempdir = "/tmp"
 
 KEPT_VARIABLES = ("MM_TEST_",)
 

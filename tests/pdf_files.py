@@ -14,6 +14,18 @@ def make_pdf(path: Path, *pages: tuple[float, float]) -> Path:
     )
 
 
+def with_text(path: Path, *texts: str) -> Path:
+    """Write a PDF with a page of an inch for each text, which is in the file as text."""
+    font = "/Font << /F << /Type /Font /Subtype /Type1 /BaseFont /Helvetica >> >>"
+    return _write(
+        path,
+        *(
+            _page(f"BT /F 9 Tf 5 40 Td ({text}) Tj ET", 72, 72, 4 + 2 * number, font)
+            for number, text in enumerate(texts)
+        ),
+    )
+
+
 def memory_bomb(path: Path, side: int) -> Path:
     """Write a page on which twelve groups lie in each other, each as large as the page."""
     see_through = "/ExtGState << /G << /ca 0.5 /BM /Multiply >> >>"

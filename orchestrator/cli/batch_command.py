@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.item_report import FAILURES_SHOWN, ItemReport
 from orchestrator.cli.job_display import print_log
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.cli.task_group import TaskGroup
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from orchestrator.session import Session
     from orchestrator.steps.pdf_renderer import PdfRenderer
     from orchestrator.workspace import ChosenModel
-
-FAILURES_SHOWN = 20
 
 OPTIONS = (
     click.Option(
@@ -267,22 +266,8 @@ def _run_batch(
     context: Context, batch: Batch, items: Iterable[Item], lines: JsonLines, progress: Progress
 ) -> None:
     key = batch.manifest.name
-    reported = warned = 0
-
-    def report() -> None:
-        nonlocal reported, warned
-        ended = progress.skipped + progress.ended
-        context.reporter.progress(key, str(progress), ended, progress.total)
-        for item, error in progress.failed[reported:]:
-            reported += 1
-            if reported <= FAILURES_SHOWN:
-                context.say(f"failed: {item.key}: {error}")
-        for item, warning in progress.warnings[warned:]:
-            warned += 1
-            context.say(f"{item.key}: {warning}")
-
     try:
-        batch.run(items, lines, progress, report)
+        batch.run(items, lines, progress, ItemReport(context, key, progress))
     finally:
         context.reporter.finish(key)
         before = f", {progress.skipped} done before" if progress.skipped else ""
@@ -323,8 +308,6 @@ def _alone(work: _Work, name: str, options: dict[str, Any]) -> str:
         for word in (f"--{key}", options[key])
     ]
     filled = filled_input(work.manifest)
-    if "#page=" in name:
-        return shlex.join(["mm", "batch", work.runs, name, *chosen, "-o", "-"])
     words = ["mm", "run", work.runs, *chosen, f"--{option_name(filled)}"]
     if work.manifest.inputs[filled].type == "text":
         return f"{shlex.join([*words, '-'])} < {shlex.quote(name)}"

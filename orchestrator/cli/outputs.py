@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.cli.terminal import write_result
 from orchestrator.core.paths import given_path
 from orchestrator.core.refusals import remedy
+from orchestrator.core.subtitle_format import SEGMENTS, SUBTITLES
 from orchestrator.errors import UsageError
 from orchestrator.jobs.input_files import named_files, refuse_input
 from orchestrator.jobs.output_files import (
@@ -40,7 +41,7 @@ def parse_places(words: Sequence[str], names: Container[str], primary: str) -> d
     Args:
         words: The values of `-o`: `OUT` or `NAME=OUT`.
         names: The names of the outputs.
-        primary: The output that `OUT` alone means.
+        primary: The output that `OUT` alone means; for a file of subtitles it is the segments.
 
     Raises:
         UsageError: When an output has two places, or a place has two outputs or is empty.
@@ -49,7 +50,7 @@ def parse_places(words: Sequence[str], names: Container[str], primary: str) -> d
     for word in words:
         name, equals, path = word.partition("=")
         if not equals or name not in names:
-            name, path = primary, word
+            name, path = SEGMENTS if is_subtitles(word) and SEGMENTS in names else primary, word
         if name in places:
             raise UsageError(f"two places for the output {name!r}", fix="give -o once for each")
         given_path(path, f"-o {word}".rstrip())
@@ -90,6 +91,7 @@ def check_place(name: str, kind: str, path: str, *, as_json: bool, many: bool = 
     Raises:
         UsageError: Before anything runs, when the output could not be written afterwards.
     """
+    _check_subtitles(name, kind, path, many=many)
     if path == STANDARD_OUTPUT:
         if as_json:
             raise UsageError("--json has standard output for itself", fix="give -o a path")
@@ -133,9 +135,23 @@ def check_sound(path: str) -> None:
     check_encoder(path)
 
 
+def _check_subtitles(name: str, kind: str, path: str, *, many: bool) -> None:
+    if is_subtitles(path) and many:
+        what = f"the output {name!r} is a list, and a list goes to a directory"
+        raise UsageError(what, where=path, fix="name a directory")
+    if is_subtitles(path) and kind == "json" and name != SEGMENTS:
+        what = f"subtitles are made of an output {SEGMENTS!r}, and this is {name!r}"
+        raise UsageError(what, where=path, fix="choose another suffix")
+
+
 def is_json(place: str) -> bool:
     """Return whether a place asks for JSON, so that a list goes into that one file."""
     return Path(place).suffix.lower() == ".json"
+
+
+def is_subtitles(place: str) -> bool:
+    """Return whether a place asks for subtitles."""
+    return Path(place).suffix.lower() in SUBTITLES
 
 
 def check_writable(path: str) -> None:

@@ -23,7 +23,7 @@ HEADINGS = ("MODEL", "PID", "DEVICE", "DTYPE", "MEMORY", "STATE", "JOBS", "UNTIL
 def command(context: Context, *, as_json: bool) -> None:
     """Show the workers that have a model loaded or are loading one.
 
-    MEMORY is the worker's resident memory on this machine, without memory of a GPU. Workers that a
+    MEMORY is what the worker takes of this machine's memory, which a GPU may share. Workers that a
     session of this machine has on a cluster are shown with their NODE, up to a second late.
     """
     rows = _rows(context)

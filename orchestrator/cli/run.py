@@ -1,12 +1,14 @@
-"""`mm run`: one job of a task or a model, its inputs as options."""
+"""`mm run`: a task or a model, its inputs as options; one job, or one for each file and page."""
 
 from __future__ import annotations
 
 import math
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
@@ -14,13 +16,16 @@ from orchestrator.cli.error_exit import JSON_VERSION
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.cli.task_group import TaskGroup
 from orchestrator.cli.terminal import write_result
+from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.errors import Crashed, EnvironmentFailure, JobFailed, MMError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.cli.job_display import JobDisplay
     from orchestrator.core.manifest import Manifest
+    from orchestrator.jobs.job import Job
     from orchestrator.jobs.results import Result
+    from orchestrator.session import Session
     from orchestrator.workspace import ChosenModel
 
 OPTIONS = (
@@ -52,6 +57,17 @@ OPTIONS = (
 )
 
 
+FILES = click.Argument(
+    ["mm_files"], metavar="[FILES]...", nargs=-1, type=GivenPath(allow_dash=True)
+)
+
+TEXT_LAYER = click.Option(
+    ["--text-layer"],
+    is_flag=True,
+    help="Take the text that is in a PDF; read the pages that have none.",
+)
+
+
 class RunGroup(TaskGroup):
     """The tasks and models; the options of each are the inputs of its manifest."""
 
@@ -75,14 +91,35 @@ class RunGroup(TaskGroup):
 def command() -> None:
     """Run a model on inputs and print or save what it makes.
 
-    `mm run TASK --help` shows the inputs of the model that stands for TASK.
+    `mm run TASK --help` shows the inputs of the model that stands for TASK. A model that needs an
+    image, a file or sound takes any number of FILES, and of a PDF every page; text has a form feed
+    between them.
     """
 
 
+def file_input(manifest: Manifest) -> str:
+    """Return the one required input that is a file, which FILES fill; empty where there is none."""
+    named = [
+        name
+        for name, declared in manifest.inputs.items()
+        if declared.required and declared.type in FILE_TYPES and not declared.list
+    ]
+    return named[0] if len(named) == 1 else ""
+
+
 def _command(name: str, choice: ChosenModel) -> click.Command:
-    from orchestrator.cli.input_options import input_options
+    from orchestrator.cli.input_options import STANDARD_INPUT, input_options
 
     manifest = choice.declared.manifest
+    filled, primary = file_input(manifest), manifest.primary_output
+    parameters: list[click.Parameter] = [*input_options(manifest), *OPTIONS]
+    images = bool(filled) and manifest.inputs[filled].type == "image"
+    if filled:
+        for parameter in parameters:
+            parameter.required = parameter.required and parameter.name != filled
+        parameters.insert(0, FILES)
+        if images and manifest.outputs[primary].type == "text":
+            parameters.append(TEXT_LAYER)
     outputs = ", ".join(
         f"{output} ({spec.type}{', primary' if output == manifest.primary_output else ''})"
         for output, spec in manifest.outputs.items()
@@ -93,23 +130,60 @@ def _command(name: str, choice: ChosenModel) -> click.Command:
         if choice.reason:
             context.say(choice.reason)
         inputs = {key: values.pop(key) for key in manifest.inputs}
-        _run(context, choice.declared, inputs, values)
+        words = values.pop("mm_files", ())
+        if filled:
+            words = (*filter(None, [inputs[filled]]), *words)
+            if not words:
+                raise UsageError(f"no {filled} given", fix=f"run: mm run {name} FILE")
+            if len(words) > 1 and STANDARD_INPUT in words:
+                raise UsageError("- is one of several files", fix="name it alone")
+            inputs[filled] = words[0] if len(words) == 1 else None
+        _run(context, choice.declared, inputs, words, values)
 
+    files = ""
+    if filled:
+        pages = ", PDF files and pages of them (doc.pdf#page=3-5)" if images else ""
+        files = f"\n\nFILES stand for the {filled}: paths, patterns, directories{pages}."
     return click.Command(
         name,
-        params=[*input_options(manifest), *OPTIONS],
+        params=parameters,
         callback=callback,
-        help=f"{manifest.summary} ({manifest.name}).\n\nOutputs: {outputs}.",
+        help=f"{manifest.summary} ({manifest.name}).{files}\n\nOutputs: {outputs}.",
     )
 
 
 def _run(
-    context: Context, declared: Declared, given: dict[str, Any], options: dict[str, Any]
+    context: Context,
+    declared: Declared,
+    given: dict[str, Any],
+    words: tuple[str, ...],
+    options: dict[str, Any],
 ) -> None:
+    from orchestrator.cli.input_options import collect
+    from orchestrator.engines import kept_engine
+    from orchestrator.jobs.job import Job
+    from orchestrator.session import Session
+
     try:
         keep_alive = shared.keep_alive_seconds(options["keep_alive"], context.variables)
         places = _places(context, declared.manifest, given, options)
-        _execute(context, declared, given, options, places, keep_alive)
+        with Session(workspace=context, engine=kept_engine) as session:
+            inputs = collect(context, declared.manifest, given, session.spool())
+            job = Job(
+                declared.name,
+                inputs,
+                device=options["device"],
+                dtype=options["dtype"],
+                timeout=options["timeout"],
+                load_timeout=options["load_timeout"],
+                retries=options["retries"],
+                keep_alive=keep_alive,
+                force=options["force"],
+            )
+            if words and not _is_one_file(declared.manifest, inputs, options):
+                _run_files(context, session, job, declared, words, options, places)
+            else:
+                _execute(context, session, job, declared, options, places)
     except (JobFailed, Crashed, EnvironmentFailure) as error:
         from orchestrator.doctor import hint
 
@@ -139,31 +213,79 @@ def _places(
     return places
 
 
-def _execute(
+def _is_one_file(manifest: Manifest, inputs: dict[str, Any], options: dict[str, Any]) -> bool:
+    """Return whether the files are one that a job takes as it is."""
+    from pathlib import Path
+
+    from orchestrator.jobs.input_files import is_pdf
+
+    filled = file_input(manifest)
+    if filled not in inputs or options.get("text_layer"):
+        return False
+    path = Path(inputs[filled]).expanduser()
+    if not path.is_file() or manifest.inputs[filled].type != "image":
+        return path.is_file()
+    return not is_pdf(path)
+
+
+def _run_files(
     context: Context,
+    session: Session,
+    job: Job,
     declared: Declared,
-    given: dict[str, Any],
+    words: tuple[str, ...],
     options: dict[str, Any],
     places: dict[str, str],
-    keep_alive: float | None,
 ) -> None:
-    """Run the job and write its outputs."""
-    from orchestrator.cli.input_options import collect
+    """Run the job on the only file or page that the words stand for, or one job on each."""
+    from orchestrator.cli.input_options import STANDARD_INPUT
+    from orchestrator.cli.run_files import Files, Results, check_several, run_several
+    from orchestrator.steps.pdf_renderer import PdfRenderer
+
+    manifest, filled = declared.manifest, file_input(declared.manifest)
+    spooled = words == (STANDARD_INPUT,)
+    more = {name: value for name, value in job.inputs.items() if name != filled}
+    with PdfRenderer() as pdfs:
+        files = Files(
+            manifest,
+            filled,
+            [str(job.inputs[filled])] if spooled else words,
+            more,
+            context.cwd,
+            pdfs,
+            STANDARD_INPUT if spooled else "",
+            options.get("text_layer", False),
+        )
+        files.keep_apart([*places.values(), options["receipt"]])
+        if len(files.names) == 1 and not files.text_layer:
+            item = files.item(files.names[0])
+            job = replace(job, inputs=item.inputs(session.spool()))
+            _execute(context, session, job, declared, options, places, item.name)
+            return
+        check_several(manifest, places, options)
+        results = Results(context, manifest, places, as_json=options["as_json"])
+        keep = partial(_save_partial, context, manifest, places=places)
+        run_several(context, session, files, job, results, keep)
+
+
+def _execute(
+    context: Context,
+    session: Session,
+    job: Job,
+    declared: Declared,
+    options: dict[str, Any],
+    places: dict[str, str],
+    name: str = "",
+) -> None:
+    """Run the job and write its outputs; `name` is what its JSON calls the file."""
     from orchestrator.cli.interrupts import interrupts
     from orchestrator.cli.job_display import JobDisplay
     from orchestrator.cli.outputs import printed_output
     from orchestrator.cli.streaming import Stream, should_stream, sound_files
-    from orchestrator.engines import kept_engine
-    from orchestrator.jobs.job import Job
-    from orchestrator.session import Session
     from orchestrator.system.waiting import Deadline
 
     manifest = declared.manifest
-    with (
-        Session(workspace=context, engine=kept_engine) as session,
-        interrupts() as cancellation,
-        ExitStack() as dropped,
-    ):
+    with interrupts() as cancellation, ExitStack() as dropped:
         display = JobDisplay(context, declared, session)
         printed = printed_output(places)
         # A job that may run again must not write anything before it ends.
@@ -175,19 +297,11 @@ def _execute(
             display.files = sound_files({n: context.cwd / p for n, p in sounds.items()})
             for file in display.files.values():
                 dropped.callback(file.drop)
-        job = Job(
-            manifest.name,
-            collect(context, manifest, given, session.spool()),
-            device=options["device"],
-            dtype=options["dtype"],
-            timeout=options["timeout"],
-            load_timeout=options["load_timeout"],
+        job = replace(
+            job,
             deadline=Deadline(options["timeout"] or math.inf),
             cancellation=cancellation,
             on_event=display.on_event,
-            retries=options["retries"],
-            keep_alive=keep_alive,
-            force=options["force"],
         )
         try:
             result = session.execute(job)
@@ -199,7 +313,7 @@ def _execute(
             raise
         finally:
             display.close()
-        _deliver(context, result, places, display, options)
+        _deliver(context, result, places, display, options, name)
 
 
 def _save_partial(
@@ -221,6 +335,7 @@ def _deliver(
     places: dict[str, str],
     display: JobDisplay,
     options: dict[str, Any],
+    name: str,
 ) -> None:
     """Write what a job returned: its outputs, its receipt, one JSON object."""
     from orchestrator.cli import outputs
@@ -247,6 +362,7 @@ def _deliver(
         context.out_json(
             {
                 "version": JSON_VERSION,
+                **({"input": name} if name else {}),
                 "model": result.model,
                 "outcome": "done",
                 "outputs": shown,

@@ -46,13 +46,14 @@ def command(context: Context, *, yes: bool) -> None:
     """
     root = home_directory(context.variables).root
     runtime = context.runtime.path
-    if root.exists() and not (root / FORMAT_FILE).is_file() and any(root.iterdir()):
+    # On macOS the runtime directory may lie there.
+    kept = [path for path in sorted(root.iterdir()) if path != runtime] if root.is_dir() else []
+    if kept and not (root / FORMAT_FILE).is_file():
         raise UsageError(
             "this is not a directory that mm made, and it is not removed",
             where=str(root),
             fix="check MM_HOME",
         )
-    kept = sorted(root.iterdir()) if root.is_dir() else []
     seen: set[tuple[int, int]] = set()
     total = 0
     for path in kept:
@@ -76,7 +77,7 @@ def command(context: Context, *, yes: bool) -> None:
             return
         click.confirm("Remove all of it?", abort=True, err=True)
     _remove(root)
-    if not any(context.runtime.records()):  # of another MM_HOME
+    if runtime.exists() and not any(context.runtime.records()):  # of another MM_HOME
         _remove(runtime)
     context.say(
         "removed; the package goes with what installed it, as in: uv tool uninstall mm-orchestrator"

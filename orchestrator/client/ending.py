@@ -48,6 +48,13 @@ class Ending(msgspec.Struct, frozen=True):
     why: str = ""
 
 
+def last_request(runtime: RuntimeDirectory, record: WorkerRecord) -> int:
+    """Return the id of the request that a worker was at when it ended; 0 where none is known."""
+    found = read_json(runtime.end(record.id))
+    request = found.get("request") if isinstance(found, dict) else None
+    return request if isinstance(request, int) else 0
+
+
 def read_ending(runtime: RuntimeDirectory, record: WorkerRecord, pid: int) -> Ending:
     """Return what the supervisor has written about the end of its worker, if it has.
 

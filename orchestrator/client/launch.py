@@ -28,6 +28,7 @@ from orchestrator.system.machine import memory_kills
 from orchestrator.system.removal import remove_oldest
 from orchestrator.version import __version__
 from orchestrator.worker import peers, state
+from orchestrator.worker.buffers import can_use_memory_files
 from orchestrator.worker.channel import Channel
 from orchestrator.worker.frames import PROTOCOL, ProtocolError
 
@@ -199,7 +200,6 @@ def _spawn(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path, *, kept: boo
 
 def greet(
     worker: Worker,
-    large: Any = None,
     check: Callable[[], None] = lambda: None,
     seconds: float = HELLO_SECONDS,
 ) -> None:
@@ -207,7 +207,6 @@ def greet(
 
     Args:
         worker: What `spawn` returned.
-        large: How large buffers travel; by default as this system does best.
         check: As for `connect`.
         seconds: How long its interpreter may take to start.
 
@@ -222,7 +221,7 @@ def greet(
             raise DeadlinePassed(f"no answer within {seconds:g} seconds")
 
     try:
-        connect(worker, large, check_time)
+        connect(worker, check_time)
     except (ConnectionLost, DeadlinePassed, RemoteError, ProtocolError, OSError) as error:
         crashed = worker.crashed(f"did not start ({error})")
         raise ending.refusal_in(crashed.detail, worker.record.model) or crashed from error
@@ -231,12 +230,11 @@ def greet(
         raise
 
 
-def connect(worker: Worker, large: Any = None, check: Callable[[], None] = lambda: None) -> None:
+def connect(worker: Worker, check: Callable[[], None] = lambda: None) -> None:
     """Connect to a worker and greet it, however long it takes to answer.
 
     Args:
         worker: What is to get its connection.
-        large: How large buffers travel; by default as this system does best.
         check: Called again and again until it has answered; what it raises ends the wait.
 
     Raises:
@@ -255,12 +253,16 @@ def connect(worker: Worker, large: Any = None, check: Callable[[], None] = lambd
         raise ConnectionLost("its socket belongs to another user")
     # A random one: the worker's state shows which request runs, to each of its clients.
     last = int.from_bytes(os.urandom(6), "big")
-    worker.connection = Connection(Channel(sock, large, encode, parse), worker.ended, last)
+    channel = Channel(sock, encode=encode, parse=parse)
+    worker.connection = Connection(channel, worker.ended, last)
     try:
-        worker.pid = _hello(worker.connection, worker.record.environment, check)
+        hello = _hello(worker.connection, worker.record.environment, check)
     except BaseException:
         worker.leave()
         raise
+    worker.pid = hello["pid"]
+    if hello["memory_files"]:
+        channel.use_memory_files()
 
 
 def _reach(sock: socket.socket, address: str, check: Callable[[], None]) -> None:
@@ -274,18 +276,20 @@ def _reach(sock: socket.socket, address: str, check: Callable[[], None]) -> None
     sock.settimeout(None)
 
 
-def _hello(connection: Connection, environment: str, check: Callable[[], None]) -> int:
-    """Say hello and return the worker's process id."""
-    connection.send("hello", {"protocol": PROTOCOL})
+def _hello(connection: Connection, environment: str, check: Callable[[], None]) -> dict[str, Any]:
+    """Say hello and return the answer, checked."""
+    memory_files = can_use_memory_files()
+    connection.send("hello", {"protocol": PROTOCOL, "memory_files": memory_files})
     while (answer := connection.next_within(CHECK_SECONDS)) is None:
         check()
     if isinstance(answer, Event):
         raise ProtocolError("a notification before hello was answered")
-    result = answer.body["result"]
-    if result.get("protocol") != PROTOCOL or result.get("environment") != environment:
+    result: dict[str, Any] = answer.body["result"]
+    wanted = {"protocol": PROTOCOL, "environment": environment}
+    fits = wanted.items() <= result.items() and isinstance(result.get("pid"), int)
+    if not fits or result.get("memory_files") not in (False, memory_files):
         raise ProtocolError(f"it answered hello with {str(result)[:200]}")
-    pid = result.get("pid")
-    return pid if isinstance(pid, int) else 0
+    return result
 
 
 def _new_log(logs: Path, model: str, identity: str, live: Container[str]) -> Path:

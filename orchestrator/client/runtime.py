@@ -23,6 +23,7 @@ from orchestrator.core.refusals import remedy
 from orchestrator.errors import UsageError
 from orchestrator.system.files import read_file
 from orchestrator.system.flock import nap
+from orchestrator.system.home import home_directory
 from orchestrator.system.removal import remove
 from orchestrator.worker import state
 from orchestrator.worker.state import WorkerState
@@ -42,6 +43,9 @@ MODULES = ".modules"
 """The suffix of the directory in which a worker keeps modules of its own; as in `worker.serve`."""
 
 SUFFIXES = (".sock", ".json", ".state", ".end", ".tmp", ".new", MODULES)
+
+CS_DARWIN_USER_TEMP_DIR = 65537
+"""Its number for confstr(3) (<unistd.h> of macOS); other systems do not know it."""
 
 ENDS_KEPT = 3600.0
 """Seconds for which it is kept how a worker ended, for clients that still wait for it."""
@@ -311,6 +315,19 @@ def chosen_directory(variables: Mapping[str, str]) -> Path:
         if ours and _fits(directory / "mm"):
             return directory / "mm"
     name = f"mm-{os.getuid()}"
-    path = Path(tempfile.gettempdir()) / name
-    # Of a long TMPDIR no socket can be made; the same place then for every command.
-    return path if _fits(path) else Path("/tmp", name)  # noqa: S108 - its owner is checked
+    choice = [Path(tempfile.gettempdir()) / name]
+    if (own := users_temporary_directory()) is not None:
+        # TMPDIR differs between a terminal, ssh, cron and a nix shell, and the system removes files
+        # that are old there, while their worker lives.
+        choice = [home_directory(variables).runtime, own / name]
+    # Of a long path no socket can be made; the same place then for every command.
+    return next(filter(_fits, choice), Path("/tmp", name))  # noqa: S108 - its owner is checked
+
+
+def users_temporary_directory() -> Path | None:
+    """Return the directory for temporary files that macOS made for this user; None elsewhere."""
+    try:
+        found = os.confstr(CS_DARWIN_USER_TEMP_DIR)
+    except (OSError, ValueError):
+        return None
+    return Path(found) if found else None

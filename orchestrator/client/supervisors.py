@@ -7,13 +7,13 @@ import errno
 import os
 import select
 import signal
-import sys
 import time
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.system import processes
+from orchestrator.worker import capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,14 +132,14 @@ def is_alive(pid: int, started: str) -> bool:
     return bool(started) and start_time(pid) == started
 
 
-def send_signal(pid: int, started: str, number: int, system: str = sys.platform) -> bool:
+def send_signal(pid: int, started: str, number: int) -> bool:
     """Send a signal to the process that began at `started`, and to no other of the same id.
 
     Returns:
         Whether it was there.
     """
     try:
-        descriptor = open_process(pid, system)
+        descriptor = open_process(pid)
         if descriptor is None:
             if is_alive(pid, started):
                 os.kill(pid, number)
@@ -157,10 +157,10 @@ def send_signal(pid: int, started: str, number: int, system: str = sys.platform)
     return True
 
 
-def wait_gone(pid: int, started: str, seconds: float, system: str = sys.platform) -> bool:
+def wait_gone(pid: int, started: str, seconds: float) -> bool:
     """Wait at most `seconds` for the end of a process; return whether it has ended."""
     try:
-        descriptor = open_process(pid, system)
+        descriptor = open_process(pid)
     except ProcessLookupError:
         return True
     if descriptor is None:
@@ -180,11 +180,7 @@ def wait_gone(pid: int, started: str, seconds: float, system: str = sys.platform
         os.close(descriptor)
 
 
-def open_process(
-    pid: int,
-    system: str = sys.platform,
-    pidfd_open: Callable[[int], int] | None = PIDFD_OPEN,
-) -> int | None:
+def open_process(pid: int, pidfd_open: Callable[[int], int] | None = PIDFD_OPEN) -> int | None:
     """Return a descriptor that stands for a process; None where there is no such thing.
 
     That is any system but Linux, Linux before 5.3, a sandbox that does not know the call, and a
@@ -192,13 +188,12 @@ def open_process(
 
     Args:
         pid: Its id.
-        system: The system, as `sys.platform` names it.
         pidfd_open: The call (pidfd_open(2)); a port for tests.
 
     Raises:
         ProcessLookupError: When there is no such process.
     """
-    if system != "linux" or pidfd_open is None:
+    if pidfd_open is None or not capabilities.PROCESS_DESCRIPTORS:
         return None
     try:
         return pidfd_open(pid)
@@ -208,23 +203,21 @@ def open_process(
         raise
 
 
-def start_time(pid: int, system: str = sys.platform) -> str:
+def start_time(pid: int) -> str:
     """Return when the process `pid` began, in the system's own form; empty when it is gone.
 
     A zombie is gone.
     """
-    if system == "linux":
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        except OSError:
-            return ""
-        # The second field is the program's name in parentheses, which may hold anything; the state
-        # is field 3 and the start, in ticks since the boot, field 22 (proc_pid_stat(5)).
-        fields = stat.rpartition(")")[2].split()
-        return "" if fields[0] in ("Z", "X") else f"{boot}:{fields[19]}"
-    completed = processes.run(
-        ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)], variables={"LC_ALL": "C"}, check=False
-    )
-    state, _, began = completed.stdout.strip().partition(" ")
-    return "" if state.startswith("Z") else began.strip()
+    if not capabilities.PROCESS_FILES:
+        from orchestrator.system import darwin
+
+        return darwin.start_time(pid) or ""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+    # The second field is the program's name in parentheses, which may hold anything; the state is
+    # field 3 and the start, in ticks since the boot, field 22 (proc_pid_stat(5)).
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in ("Z", "X") else f"{boot}:{fields[19]}"

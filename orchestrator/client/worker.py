@@ -285,11 +285,21 @@ class Worker:
         if isinstance(error, ProtocolError):
             return self.crashed(f"broke the protocol ({error})")
         # Nothing but the request was on its way: a cancel would have set `pending.error`.
-        never_read = pending.method == "run" and isinstance(error, ConnectionLost) and error.unread
+        unread = isinstance(error, ConnectionLost) and error.unread
+        never_read = pending.method == "run" and (unread or self._ended_at_another())
         if pending.queued or never_read:
             self.leave()
             return NotBegun()
         return self.crashed()
+
+    def _ended_at_another(self) -> bool:
+        """Return whether the worker was at the request of another client when it ended.
+
+        Not every system says of a connection whether its peer had read what was sent (macOS).
+        """
+        if not self._shared or not self._supervisor.wait(STOP_SECONDS):
+            return False
+        return ending.last_request(self._runtime, self.record) not in (0, self.connection.last)
 
     def _remote(self, method: str, error: RemoteError) -> MMError:
         model, text = self.record.model, str(error)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from orchestrator.errors import UsageError
 
-_PAGE = re.compile(r"(?P<path>.+)#page=(?P<page>[1-9][0-9]*)", re.DOTALL)
+_PAGES = re.compile(
+    r"(?P<path>.+)#page=(?P<first>[1-9][0-9]*)(?P<more>-(?P<last>[1-9][0-9]*)?)?", re.DOTALL
+)
 
 
 def given_path(given: str | os.PathLike[str], where: str) -> Path:
@@ -52,7 +54,20 @@ def page_in(path: Path) -> tuple[Path, int | None]:
 
     A file that has such a name itself is that file.
     """
-    match = _PAGE.fullmatch(str(path))
+    file, first, last = pages_in(path)
+    return (file, first) if first == last else (path, None)
+
+
+def pages_in(path: Path) -> tuple[Path, int | None, int | None]:
+    """Return the file, its first and its last page that `doc.pdf#page=3-5` names.
+
+    Both are None where it names no page, and the last one is where it is left open
+    (`doc.pdf#page=3-`). A file that has such a name itself is that file.
+    """
+    match = _PAGES.fullmatch(str(path))
     if match is None or path.exists():
-        return path, None
-    return Path(match["path"]), int(match["page"])
+        return path, None, None
+    first, last = int(match["first"]), match["last"]
+    if not match["more"]:
+        return Path(match["path"]), first, first
+    return Path(match["path"]), first, int(last) if last else None

@@ -87,13 +87,13 @@ class Project(msgspec.Struct, frozen=True):
             f"python_full_version {operator} '{version}'"
             for operator, version in _clauses(self.python)
         ]
-        systems = [
+        systems: list[tuple[str, ...]] = [
             (f"sys_platform == '{facts.sys_platform}'", f"platform_machine == '{facts.machine}'")
             for facts in map(PLATFORMS.__getitem__, self.platforms)
         ]
-        environments = [
-            " and ".join((*system, *bounds)) for system in ([()] if self.lenient else systems)
-        ]
+        if self.lenient:  # without this uv forks for what is no platform, such as Emscripten
+            systems = [("(sys_platform == 'linux' or sys_platform == 'darwin')",)]
+        environments = [" and ".join((*system, *bounds)) for system in systems]
         metadata = ", ".join(f"{{ name = {json.dumps(name)} }}" for name in self.opaque)
         return "\n".join(
             (

@@ -14,6 +14,7 @@ from orchestrator.core.units import format_size
 from orchestrator.doctor.rules.findings import Evidence, Fact, Layer, Report, Results, listed, rule
 from orchestrator.errors import MMError
 from orchestrator.system import gpus, machine, processes
+from orchestrator.system.cores import cores
 from orchestrator.system.devices import find_devices
 from orchestrator.system.processor import features
 from orchestrator.workspace import Workspace
@@ -208,7 +209,7 @@ def _sockets(workspace: Workspace, _: Ports) -> Results:
 def _devices(workspace: Workspace, ports: Ports) -> Results:
     has = features(ports.root)
     named = [name for flag, name in INSTRUCTIONS.items() if flag in has]
-    yield _fact(", ".join([f"processor: {machine.cores()} cores", *named]))
+    yield _fact(", ".join([f"processor: {cores(ports.root)} cores", *named]))
     found = find_devices(workspace.variables, ports.root, ports.library)
     for device in found.devices:
         if device.problem:

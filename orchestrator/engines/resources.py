@@ -12,6 +12,7 @@ from orchestrator.core.units import format_size, parse_size
 from orchestrator.errors import MemoryRefused
 from orchestrator.jobs.cancellation import asked_to_stop
 from orchestrator.system import machine
+from orchestrator.system.cores import cores
 from orchestrator.system.waiting import Deadline, Wait
 from orchestrator.worker.state import WorkerState
 
@@ -229,7 +230,7 @@ class Resources:
         if now - self._counted >= COUNTED_FOR:
             self._counted = now
             workers = sum(1 for _ in self._runtime.records())
-            self._share = max(1, machine.cores() // max(1, workers))
+            self._share = max(1, cores() // max(1, workers))
         return self._share
 
     def _free(self, spec: WorkerSpec) -> int | None:

@@ -1,7 +1,7 @@
 """What is built, what it takes on the disk, and removing it; never what is in use.
 
-uv's cache holds a link to most files of an environment, so removing one frees only what nothing
-else links to. Copy-on-write clones (macOS) look like separate files and are counted in full.
+uv's cache holds a link to most files of an environment, or a clone on macOS, so removing one frees
+only what nothing else links to or shares.
 """
 
 from __future__ import annotations
@@ -9,22 +9,33 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.environments.tool_failures import system_failure
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.worker import capabilities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from orchestrator.catalog import Declared
     from orchestrator.client.runtime import WorkerRecord
     from orchestrator.environments.service import Environments
     from orchestrator.environments.store import Store, Stored
+    from orchestrator.system.darwin import Clone
 
 BLOCK = 512
 """Bytes of the unit of `st_blocks` (POSIX leaves it to the system; Linux and macOS use this)."""
+
+
+def clone_of(path: str) -> Clone | None:
+    """Return what a file shares with its clones; None on systems that clone none (APFS does)."""
+    if capabilities.PROCESS_FILES:
+        return None
+    from orchestrator.system import darwin  # its imports cost every command
+
+    return darwin.clone(path)
 
 
 @dataclass(frozen=True)
@@ -40,21 +51,35 @@ class Size:
     freed: int
 
 
-class Usage:
-    """Counts the files of directories, each once."""
+class _File(NamedTuple):
+    elsewhere: int
+    """Links to it that were not counted."""
+    size: int
+    private: int
+    """Bytes of it that no clone shares."""
 
-    def __init__(self) -> None:
-        self._files: dict[tuple[int, int], tuple[int, int]] = {}
+
+class Usage:
+    """Counts the files of directories, each once.
+
+    Args:
+        clone: Returns what a file shares with its clones; None where its file system has none.
+    """
+
+    def __init__(self, clone: Callable[[str], Clone | None] = clone_of) -> None:
+        self._files: dict[tuple[int, int], _File] = {}
+        self._clone = clone
 
     def add(self, directory: Path) -> Size:
         """Count the files of one directory and return its own size."""
-        alone: dict[tuple[int, int], tuple[int, int]] = {}
-        for status in _files(directory):
-            key = (status.st_dev, status.st_ino)
+        alone: dict[tuple[int, int], _File] = {}
+        for path, status in _files(directory):
+            clone = self._clone(path)
+            key = (status.st_dev, clone.stream if clone else status.st_ino)
+            size = status.st_blocks * BLOCK
             for counts in (alone, self._files):
-                # Links elsewhere, and bytes.
-                links = counts[key][0] if key in counts else status.st_nlink
-                counts[key] = (links - 1, status.st_blocks * BLOCK)
+                elsewhere = counts[key].elsewhere if key in counts else status.st_nlink
+                counts[key] = _File(elsewhere - 1, size, clone.private if clone else size)
         return _size(alone)
 
     @property
@@ -63,10 +88,10 @@ class Usage:
         return _size(self._files)
 
 
-def _size(files: dict[tuple[int, int], tuple[int, int]]) -> Size:
+def _size(files: dict[tuple[int, int], _File]) -> Size:
     return Size(
-        total=sum(size for _, size in files.values()),
-        freed=sum(size for links, size in files.values() if links <= 0),
+        total=sum(file.size for file in files.values()),
+        freed=sum(file.private for file in files.values() if file.elsewhere <= 0),
     )
 
 
@@ -78,7 +103,7 @@ def size_of(*directories: Path) -> Size:
     return usage.size
 
 
-def _files(directory: Path) -> Iterator[os.stat_result]:
+def _files(directory: Path) -> Iterator[tuple[str, os.stat_result]]:
     pending = [str(directory)]
     while pending:
         try:
@@ -92,7 +117,7 @@ def _files(directory: Path) -> Iterator[os.stat_result]:
                 pending.append(entry.path)
                 continue
             try:
-                yield entry.stat(follow_symlinks=False)
+                yield entry.path, entry.stat(follow_symlinks=False)
             except OSError:
                 continue
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.core.manifest import FILE_TYPES, PATH_TYPES, Takes
-from orchestrator.core.paths import page_in
+from orchestrator.core.paths import pages_in
 from orchestrator.errors import UsageError
 from orchestrator.system.hashing import sha256_of
 from orchestrator.worker.encoding import encode_array
@@ -66,6 +66,12 @@ def _resolve(name: str, value: Any) -> Any:
     return path.absolute()
 
 
+def is_pdf(path: Path) -> bool:
+    """Return whether the file begins as a PDF does (within the first KiB, as readers accept)."""
+    with path.open("rb") as stream:
+        return b"%PDF-" in stream.read(1024)
+
+
 def named_files(manifest: Takes, given: Mapping[str, Any], cwd: Path) -> Iterator[Path]:
     """Yield the files that inputs name, as they were given: paths, or lists of paths."""
     for name, value in given.items():
@@ -78,9 +84,7 @@ def named_files(manifest: Takes, given: Mapping[str, Any], cwd: Path) -> Iterato
 def file_named(word: str, cwd: Path) -> Path:
     """Return the file that the user names; of `doc.pdf#page=3`, the document."""
     path = cwd / Path(word).expanduser()
-    if "#page=" not in word:
-        return path
-    return page_in(path)[0]
+    return pages_in(path)[0] if "#page=" in word else path
 
 
 def refuse_input(out: Path, inputs: Iterable[Path]) -> None:

@@ -1,6 +1,7 @@
 """Outputs as the bytes of files: text and JSON in UTF-8, sound as its file is named, or as `.npy`.
 
-A file stays a file: whatever its size, it is copied without being read into memory.
+Segments become subtitles in a file that is named for them. A file stays a file: whatever its size,
+it is copied without being read into memory.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orchestrator.core.manifest import PATH_TYPES
+from orchestrator.core.subtitle_format import SUBTITLES, subtitles
 from orchestrator.errors import UsageError
 from orchestrator.jobs.npy import npy_parts
 from orchestrator.jobs.results import MEDIA_TYPES, Artifact, Audio
@@ -45,6 +47,21 @@ def pieces(value: Any) -> Iterator[bytes | memoryview]:
         yield text_bytes(text if text.endswith("\n") else f"{text}\n")
 
 
+def as_named(value: Any, suffix: str) -> Any:
+    """Return what goes into a file with that suffix: of segments, subtitles if it is one of theirs.
+
+    Raises:
+        UsageError: When the value is no segments.
+    """
+    suffix = suffix.lower()
+    if suffix not in SUBTITLES or isinstance(value, (str, bytes)) or is_binary(value):
+        return value
+    try:
+        return subtitles(value, suffix)
+    except ValueError as error:
+        raise UsageError(f"the output {error}", fix="name its file .json") from error
+
+
 def suffix_of(value: Any) -> str:
     """Return the suffix of a file of `pieces(value)`."""
     if isinstance(value, Artifact):
@@ -72,6 +89,7 @@ def write_output(path: Path, value: Any, *, mode: int | None = None, ours: bool 
 
     Raises:
         OSError: When it cannot be written.
+        UsageError: When it cannot be had in the format that its name asks for.
     """
     if isinstance(value, Artifact) and not _is_other_sound(value, path.suffix):
         copy_file(value.path, path, mode=mode, ours=ours)
@@ -94,7 +112,7 @@ def write_stream(stream: BinaryIO, value: Any, suffix: str) -> None:
 
         encode_wav(value.path, stream, suffix.lower())
     else:
-        stream.writelines(pieces(value))
+        stream.writelines(pieces(as_named(value, suffix)))
 
 
 def _is_other_sound(value: Artifact, suffix: str) -> bool:

@@ -38,6 +38,7 @@ MEDIA_TYPES = {
     ".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".ogg": "audio/ogg",
     ".m4a": "audio/mp4", ".opus": "audio/ogg",
     ".pdf": "application/pdf", ".json": "application/json", ".txt": "text/plain",
+    ".srt": "application/x-subrip", ".vtt": "text/vtt",
     ".md": "text/markdown", ".zip": "application/zip", ".npy": "application/x-npy",
 }  # fmt: skip
 """A table of our own: the system's differs from machine to machine."""

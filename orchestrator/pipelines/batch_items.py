@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.core.json_text import parse_json
 from orchestrator.core.manifest import FILE_TYPES
-from orchestrator.core.paths import given_path, page_in
+from orchestrator.core.paths import given_path, page_in, pages_in
 from orchestrator.errors import Cancelled, MMError, UsageError
-from orchestrator.jobs.input_files import file_named, named_files, refuse_input
+from orchestrator.jobs.input_files import file_named, is_pdf, named_files, refuse_input
 from orchestrator.pipelines.json_lines import input_key
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def expand(
     """Return the names of the items that the words on the command line stand for, each once.
 
     Args:
-        words: Paths, globs (`**` for any depth), directories, `doc.pdf#page=3`.
+        words: Paths, globs (`**` for any depth), directories, `doc.pdf#page=3`, `doc.pdf#page=3-5`.
         cwd: Where relative ones begin.
         kind: The type of the input that they fill; a PDF becomes its pages where it is an image.
         pdfs: Counts them.
@@ -107,22 +107,28 @@ def _files(word: str, cwd: Path, kind: str) -> Iterator[str]:
             hidden = any(part.startswith(".") for part in each.relative_to(path).parts)
             if not hidden and (wanted is None or each.suffix.lower() in wanted):
                 yield str(Path(word) / each.relative_to(path))
-    elif path.exists() or "#page=" in word:
+    elif path.exists() or pages_in(path)[1]:
         yield word
     elif glob.has_magic(word):
         pattern = str(Path(word).expanduser())
         matches = glob.glob(pattern, root_dir=cwd, recursive=True)  # noqa: PTH207 - `**` and root
         yield from sorted((each for each in matches if (cwd / each).is_file()), key=natural)
     else:
-        raise UsageError("there is no such file", where=word, fix="check the path")
+        fix = "write doc.pdf#page=3, or #page=3-5" if "#page=" in word else "check the path"
+        raise UsageError("there is no such file", where=word, fix=fix)
 
 
 def _pages(name: str, cwd: Path, pdfs: PdfRenderer) -> list[str]:
-    from orchestrator.steps.split_pages import is_pdf
-
-    path, page = page_in(cwd / Path(name).expanduser())
+    path, first, last = pages_in(cwd / Path(name).expanduser())
+    if first is not None and first != last:
+        count, name = pdfs.pages(path), name.rpartition("#page=")[0]
+        last = last or count
+        if not first <= last <= count:
+            what = f"there are no pages {first} to {last}; the last one is {count}"
+            raise UsageError(what, where=str(path))
+        return [f"{name}#page={number}" for number in range(first, last + 1)]
     try:
-        if page is None and is_pdf(path):
+        if first is None and path.is_file() and is_pdf(path):
             return [f"{name}#page={number}" for number in range(1, pdfs.pages(path) + 1)]
     except Cancelled:
         raise
@@ -141,7 +147,12 @@ def natural(text: str) -> list[tuple[bool, int, str]]:
 
 
 def item_of(
-    name: str, cwd: Path, manifest: Manifest, more: Mapping[str, Any], pdfs: PdfRenderer
+    name: str,
+    cwd: Path,
+    manifest: Manifest,
+    more: Mapping[str, Any],
+    pdfs: PdfRenderer,
+    filled: str = "",
 ) -> Item:
     """Return the item of a file, or of a page of a PDF.
 
@@ -151,8 +162,9 @@ def item_of(
         manifest: The model's.
         more: Inputs that all items have in common.
         pdfs: Draws pages.
+        filled: The input that the file fills, where others are required as well.
     """
-    filled = filled_input(manifest)
+    filled = filled or filled_input(manifest)
     read = _readers(manifest.inputs[filled].type, pdfs)
     path = cwd / Path(name).expanduser()
     given = {**more, filled: path}
@@ -180,8 +192,6 @@ def read_text(path: Path) -> str:
 
 
 def _image(pdfs: PdfRenderer, path: Path, directory: Path) -> Path:
-    from orchestrator.steps.split_pages import is_pdf
-
     file, page = page_in(path)
     if page is None:
         if not (path.is_file() and is_pdf(path)):

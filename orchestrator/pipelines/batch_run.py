@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.core.canonical import digest_bytes, short
 from orchestrator.core.units import format_duration
@@ -32,12 +32,24 @@ if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
     from orchestrator.jobs.job import Job
     from orchestrator.jobs.results import Result
+    from orchestrator.pipelines.batch_files import BatchFiles
     from orchestrator.pipelines.batch_items import Item
     from orchestrator.pipelines.batch_sources import Sources
     from orchestrator.pipelines.job_runner import Jobs
-    from orchestrator.pipelines.json_lines import JsonLines
 
 _UNSAFE = re.compile(r"[^\w.-]+")
+
+
+class Lines(Protocol):
+    """Receives the line of each item; `json_lines.JsonLines` does."""
+
+    files: BatchFiles | None
+
+    def begin(self) -> None:
+        """Prepare for lines; called before each item."""
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Take a line."""
 
 
 @dataclass
@@ -92,6 +104,7 @@ class Batch:
         workers: How many items run at once.
         retries: How often a job that failed is tried again.
         sound: The suffix of files of sound; empty for that of what the model gives.
+        on_result: Called with a result, in the thread that ran it, while its files are there.
     """
 
     job: Job
@@ -102,11 +115,12 @@ class Batch:
     workers: int = 1
     retries: int = 0
     sound: str = ""
+    on_result: Callable[[Item, Result], object] = lambda *_: None
 
     def run(
         self,
         items: Iterable[Item],
-        lines: JsonLines,
+        lines: Lines,
         progress: Progress,
         report: Callable[[], None] = lambda: None,
     ) -> None:
@@ -156,7 +170,7 @@ class _BatchRun:
     """One run of a batch: the caller's thread makes inputs and writes, the others run jobs."""
 
     batch: Batch
-    lines: JsonLines
+    lines: Lines
     progress: Progress
     report: Callable[[], None]
     in_flight: InFlightJobs
@@ -177,6 +191,9 @@ class _BatchRun:
             sources = sources_of(batch.manifest, item.given)
             try:
                 work = partial(self.run_item, item, directory, sources, item.inputs(directory))
+            except Cancelled:
+                batch.discard(directory)
+                raise
             except MMError as error:
                 # In its turn: the items before it may still run.
                 batch.discard(directory)
@@ -244,6 +261,7 @@ class _BatchRun:
     ) -> _Ended:
         """Write the files of a result; return its line, or the error that ends the batch."""
         try:
+            self.batch.on_result(item, result)
             receipt = result.receipt
             if self.lines.files is not None:
                 self.lines.files.keep_producer(receipt)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from orchestrator.core.subtitle_format import subtitles
 from orchestrator.serve.answers import EVENTS, JobStream, event, finished
 from orchestrator.serve.jobs import ServedJob
 from orchestrator.serve.refusals import Refused
@@ -99,7 +100,7 @@ def answer(kind: str, result: Mapping[str, Any]) -> Response:
     if not isinstance(segments, list):
         raise Refused(400, f"this model gives no times, which {kind} needs", "bad_format")
     if kind in ("srt", "vtt"):
-        raise Refused(400, "subtitles are not there yet", "bad_format")
+        return PlainTextResponse(subtitles(segments, f".{kind}"))
     listed = [
         {"id": number, "start": each["start"], "end": each["end"], "text": each["text"]}
         for number, each in enumerate(segments)

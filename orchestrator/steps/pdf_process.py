@@ -2,9 +2,9 @@
 
 Its argument holds its settings as JSON: `path` (where to import from), `parent` (the process whose
 end is its own), `memory` (bytes that it may take) and `pixels` (the most of a page). A line of its
-standard input is a request: `document`, and of one page also `page`, `dpi`, `target` and `smaller`
-(what to do about too many pixels). A line of its output is the answer: `pages`, or `refused` and
-`fix`, or `page` for one that is drawn.
+standard input is a request: `document`, and of one page also `page` and `target`, and to have it
+drawn `dpi` and `smaller` (what to do about too many pixels). A line of its output is the answer:
+`pages`, or `refused` and `fix`, or `page` for one that is drawn or whose text is written.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Reader:
             document = self._open(request["document"])
             if "page" not in request:
                 return {"pages": len(document)}
-            what = "cannot be drawn"
-            return self._draw(document, request)
+            what = "cannot be drawn" if "dpi" in request else "its text cannot be read"
+            return self._read_page(document, request)
         except (pypdfium2.PdfiumError, OSError, ValueError) as error:
             if "assword" in str(error):
                 return _refused("is locked with a password", "save a copy without a password")
@@ -75,25 +75,35 @@ class Reader:
             self._document, self._path = pypdfium2.PdfDocument(path), path
         return self._document
 
-    def _draw(self, document: pypdfium2.PdfDocument, request: dict[str, Any]) -> dict[str, Any]:
-        """Draw a page, annotations included, on white, and write it as PNG."""
-        number, dpi = request["page"], request["dpi"]
+    def _read_page(
+        self, document: pypdfium2.PdfDocument, request: dict[str, Any]
+    ) -> dict[str, Any]:
+        number = request["page"]
         if not 1 <= number <= len(document):
             return _refused(f"there is no such page; the last one is {len(document)}")
         page = document[number - 1]
         try:
-            scale = dpi / POINTS_PER_INCH
-            if not math.prod(max(1, side * scale) for side in page.get_size()) <= self._pixels:
-                return _refused(
-                    f"at {dpi} dpi it has more than {self._pixels // 1_000_000} megapixels",
-                    request["smaller"],
-                )
-            bitmap = page.render(scale=scale)
-            bitmap.to_pil().save(request["target"], "PNG", compress_level=1)
-            bitmap.close()
+            if "dpi" in request:
+                return self._draw(page, request)
+            text = page.get_textpage().get_text_range(errors="ignore")
+            Path(request["target"]).write_text(text, encoding="utf-8", errors="ignore", newline="")
+            return {"page": number}
         finally:
             page.close()
-        return {"page": number}
+
+    def _draw(self, page: pypdfium2.PdfPage, request: dict[str, Any]) -> dict[str, Any]:
+        """Draw a page, annotations included, on white, and write it as PNG."""
+        dpi = request["dpi"]
+        scale = dpi / POINTS_PER_INCH
+        if not math.prod(max(1, side * scale) for side in page.get_size()) <= self._pixels:
+            return _refused(
+                f"at {dpi} dpi it has more than {self._pixels // 1_000_000} megapixels",
+                request["smaller"],
+            )
+        bitmap = page.render(scale=scale)
+        bitmap.to_pil().save(request["target"], "PNG", compress_level=1)
+        bitmap.close()
+        return {"page": request["page"]}
 
 
 def _refused(what: str, fix: str = "") -> dict[str, Any]:

@@ -31,6 +31,9 @@ PROGRAM = Path(__file__).with_name("pdf_process.py")
 LONGEST_ANSWER = 4096
 """Bytes of an answer."""
 
+LONGEST_TEXT = 4 << 20
+"""Bytes of a page's text."""
+
 SMALLER = "save the page as a smaller image, and name that"
 """What to do about too large a page where the dpi cannot be chosen."""
 
@@ -83,7 +86,7 @@ def start(limits: Limits, program: Path = PROGRAM) -> LineProcess:
 
 
 class PdfRenderer:
-    """Counts and draws pages; a context manager, for one thread.
+    """Counts and draws pages, and returns their text; a context manager, for one thread.
 
     Its process starts when it is first needed, serves any number of documents, and is started
     again after a document has ended it.
@@ -158,6 +161,32 @@ class PdfRenderer:
         self._ask(request, path, where)
         if not _begins_as_png(target):
             raise self._unfit(where)
+
+    def text(self, path: Path, page: int, target: Path) -> str:
+        """Return the text that is in the file for a page; empty where there is none.
+
+        Args:
+            path: The PDF.
+            page: Its number, counted from 1.
+            target: A file for the text on its way.
+
+        Raises:
+            UsageError, TimedOut: As `render`.
+        """
+        where = f"{path}#page={page}"
+        self._ask({"page": page, "target": str(target.absolute())}, path, where)
+        try:
+            if target.stat().st_size > LONGEST_TEXT:
+                size = format_size(LONGEST_TEXT, binary=True)
+                raise UsageError(f"holds more than {size} of text", where=where)
+            found = target.read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            raise self._unfit(where) from None
+        lines = (
+            "".join(each for each in line if each.isprintable() or each == "\t").rstrip()
+            for line in found.splitlines()
+        )
+        return "\n".join(lines).strip("\n")
 
     def _ask(self, request: dict[str, Any], path: Path, where: str) -> dict[str, Any]:
         """Return the answer to a request about `path`, unless it is a refusal."""

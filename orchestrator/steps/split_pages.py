@@ -8,16 +8,11 @@ from typing import Any
 
 from orchestrator.core.manifest import Input
 from orchestrator.jobs.cancellation import Cancellation
+from orchestrator.jobs.input_files import is_pdf
 from orchestrator.steps.pdf_renderer import PROGRAM, PdfRenderer
 from orchestrator.steps.step import BuiltIn, Emit, Emits, signature
 
 SMALLER = "lower the dpi of the step split-pages (--set STEP.dpi=N), or save the page smaller"
-
-
-def is_pdf(path: Path) -> bool:
-    """Return whether the file begins as a PDF does (within the first KiB, as readers accept)."""
-    with path.open("rb") as stream:
-        return b"%PDF-" in stream.read(1024)
 
 
 def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation) -> Emits:

@@ -41,7 +41,7 @@ class BuiltIn:
         run: Takes its inputs, an empty directory, and what may ask it to stop; yields values of its
             outputs. It sees no other state, so that its result can be kept.
         packages: The distributions that its result depends on.
-        programs: The files that it runs in processes of their own.
+        programs: Other files of its code: what it runs in processes of their own, what it calls.
         kept: Whether its result can be kept; not where the effect is outside of it.
         gaps: Whether its lists have None for an item that was passed over, instead of leaving it
             out.

@@ -82,6 +82,11 @@ class Home:
         return self.root / "runs"
 
     @property
+    def runtime(self) -> Path:
+        """Sockets and records of workers, where the system has no directory for such files."""
+        return self.root / "run"
+
+    @property
     def jobs(self) -> Path:
         """Directories of running jobs, swept when the process that made them is gone."""
         return self.root / "jobs"

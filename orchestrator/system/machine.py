@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from orchestrator.system.control_groups import memory_groups, number, reclaimable, text
+from orchestrator.worker import capabilities
 
 ROOT = Path("/")
-
-
-class ControlGroup(NamedTuple):
-    """The figures of one control group, as files."""
-
-    limit: Path
-    usage: Path
-    reclaimable: str
-    """The line of `memory.stat` that counts what the kernel gives back when it must."""
-    kills: Path
 
 
 def total_memory(root: Path = ROOT) -> int:
@@ -27,7 +19,7 @@ def total_memory(root: Path = ROOT) -> int:
     Args:
         root: Where the system's own files are, for tests on trees that look like one.
     """
-    limits = [limit for group in _groups(root) if (limit := _number(group.limit)) is not None]
+    limits = [limit for group in memory_groups(root) if (limit := number(group.limit)) is not None]
     return min([physical_memory(root), *limits])
 
 
@@ -37,11 +29,15 @@ def free_memory(root: Path = ROOT) -> int | None:
     That is what the kernel calls available (proc_meminfo(5)), or less where this process is in a
     control group with a limit. None where the system does not say.
     """
+    if _has_no_files(root):
+        from orchestrator.system import darwin  # its imports cost every command
+
+        return darwin.free_memory()
     found = [_meminfo(root, "MemAvailable")]
-    for group in _groups(root):
-        limit, usage = _number(group.limit), _number(group.usage)
+    for group in memory_groups(root):
+        limit, usage = number(group.limit), number(group.usage)
         if limit is not None and usage is not None:
-            found.append(limit - usage + _stat(group))
+            found.append(limit - usage + reclaimable(group))
     known = [value for value in found if value is not None]
     return max(0, min(known)) if known else None
 
@@ -55,7 +51,7 @@ def free_disk(path: Path) -> int:
 
 def memory_kills(root: Path = ROOT) -> tuple[str, int]:
     """Return the file that counts kills for want of memory in our own group, and its count now."""
-    for group in _groups(root):
+    for group in memory_groups(root):
         count = count_kills(str(group.kills))
         if count is not None:
             return str(group.kills), count
@@ -64,7 +60,7 @@ def memory_kills(root: Path = ROOT) -> tuple[str, int]:
 
 def count_kills(path: str) -> int | None:
     """Return the count in a file that `memory_kills` named; None when it has none."""
-    found = re.search(r"^oom_kill (\d+)$", _text(Path(path)), re.MULTILINE) if path else None
+    found = re.search(r"^oom_kill (\d+)$", text(Path(path)), re.MULTILINE) if path else None
     return int(found[1]) if found else None
 
 
@@ -90,6 +86,8 @@ def was_killed_for_memory(pid: int, log: Path = Path("/dev/kmsg")) -> bool:
 def resident_memory(pid: int, pool: str = "", root: Path = ROOT) -> int | None:
     """Return the bytes of memory that the process `pid` has now; None where that is not known.
 
+    On macOS they include its buffers on the GPU, and what the system has compressed of it.
+
     Args:
         pid: The process.
         pool: The GPU whose memory is meant; nothing for the machine's own.
@@ -99,17 +97,14 @@ def resident_memory(pid: int, pool: str = "", root: Path = ROOT) -> int | None:
         from orchestrator.system import gpus
 
         return gpus.used_memory(pool).get(pid)
-    fields = _text(root / "proc" / str(pid) / "statm").split()
+    if _has_no_files(root):
+        from orchestrator.system import darwin
+
+        return darwin.footprint(pid)
+    fields = text(root / "proc" / str(pid) / "statm").split()
     if len(fields) < 2:
         return None
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class Memory(Protocol):
@@ -129,59 +124,21 @@ class MachineMemory:
 
     def free(self, device: str, pool: str = "") -> int | None:
         """Return the bytes that are free for a device; None where that is not known."""
-        del device
         if pool:
             from orchestrator.system import gpus
 
             return gpus.free_memory(pool)
-        return free_memory()
+        free = free_memory()
+        if device == "mps" and free is not None:
+            from orchestrator.system import darwin
+
+            free = min(free, darwin.working_set(total_memory()) or free)
+        return free
 
 
-def _groups(root: Path) -> Iterator[ControlGroup]:
-    """Yield our control group and those above it, as far as they are visible (cgroups(7))."""
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            yield from _upwards(root / "sys/fs/cgroup", path, _version_2)
-        elif "memory" in controllers.split(","):
-            yield from _upwards(root / "sys/fs/cgroup/memory", path, _version_1)
-
-
-def _upwards(
-    mount: Path, path: str, files: Callable[[Path], ControlGroup]
-) -> Iterator[ControlGroup]:
-    # In a container without a namespace of its own, the path is that of the host, and the mount
-    # shows our group as its root.
-    parts = [part for part in path.split("/") if part not in ("", "..")]
-    if not mount.joinpath(*parts).is_dir():
-        parts = []
-    for depth in range(len(parts), -1, -1):
-        yield files(mount.joinpath(*parts[:depth]))
-
-
-def _version_2(directory: Path) -> ControlGroup:
-    return ControlGroup(
-        directory / "memory.max",
-        directory / "memory.current",
-        "inactive_file",
-        directory / "memory.events",
-    )
-
-
-def _version_1(directory: Path) -> ControlGroup:
-    return ControlGroup(
-        directory / "memory.limit_in_bytes",
-        directory / "memory.usage_in_bytes",
-        "total_inactive_file",
-        directory / "memory.oom_control",
-    )
-
-
-def _stat(group: ControlGroup) -> int:
-    text = _text(group.limit.parent / "memory.stat")
-    found = re.search(rf"^{group.reclaimable} (\d+)$", text, re.MULTILINE)
-    return int(found[1]) if found else 0
+def _has_no_files(root: Path) -> bool:
+    """Return whether this system says by calls alone what processes and memory are like."""
+    return root == ROOT and not capabilities.PROCESS_FILES
 
 
 def physical_memory(root: Path) -> int:
@@ -191,17 +148,5 @@ def physical_memory(root: Path) -> int:
 
 
 def _meminfo(root: Path, name: str) -> int | None:
-    found = re.search(rf"^{name}: *(\d+) kB$", _text(root / "proc/meminfo"), re.MULTILINE)
+    found = re.search(rf"^{name}: *(\d+) kB$", text(root / "proc/meminfo"), re.MULTILINE)
     return int(found[1]) * 1024 if found else None
-
-
-def _number(path: Path) -> int | None:
-    text = _text(path).strip()
-    return int(text) if text.isdigit() else None  # version 2 says "max" where there is no limit
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""

@@ -20,6 +20,9 @@ def main(arguments: list[str]) -> None:
     package = type(sys)("mm_worker")
     package.__path__ = [__file__.rpartition("/")[0]]
     sys.modules["mm_worker"] = package
+    if "supervisor" in settings:
+        work(settings, int(settings["supervisor"]))
+        return
 
     parent_reader, parent_writer = posix.pipe()
     # What lives now is never collected again, in either half: a collection writes to every object,
@@ -29,17 +32,15 @@ def main(arguments: list[str]) -> None:
     if worker == 0:
         posix.close(parent_writer)
         posix.close(int(settings["lifeline"]))
-        from mm_worker import parent_death
-
-        # Before anything that takes time: `.pth` files may do what they like.
         posix.setpgid(0, 0)
-        parent_death.attach(parent_reader)
-        from mm_worker import startup
+        from mm_worker import capabilities
 
-        startup.finish()
-        from mm_worker import serve
-
-        serve.main(settings)
+        if not capabilities.PLAIN_FORKS:
+            # The same once more, and the second half of it alone.
+            posix.set_inheritable(parent_reader, True)  # noqa: FBT003 - its own form
+            command = [sys.executable, "-I", "-S", "-X", "utf8", __file__, *arguments]
+            posix.execv(sys.executable, [*command, f"supervisor={parent_reader}"])
+        work(settings, parent_reader)
     else:
         posix.close(parent_reader)
         posix.close(int(settings["listener"]))
@@ -47,6 +48,21 @@ def main(arguments: list[str]) -> None:
 
         # `parent_writer` stays open for as long as this process lives, and says so to the worker.
         supervise.main(settings, worker)
+
+
+def work(settings: dict[str, str], supervisor: int) -> None:
+    """Be the worker; the pipe `supervisor` ends with its supervisor."""
+    posix.set_inheritable(supervisor, False)  # noqa: FBT003 - its own form
+    from mm_worker import parent_death
+
+    # Before anything that takes time: `.pth` files may do what they like.
+    parent_death.attach(supervisor)
+    from mm_worker import startup
+
+    startup.finish()
+    from mm_worker import serve
+
+    serve.main(settings)
 
 
 if __name__ == "__main__":

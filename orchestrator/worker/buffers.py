@@ -1,6 +1,7 @@
-"""How large buffers travel: sealed memory files on Linux, files in the job's directory elsewhere.
+"""How large buffers travel: in sealed memory files, or in files in the job's directory.
 
-Below `THRESHOLD` bytes a buffer goes behind its message, whatever the system.
+Memory files need both sides: `hello` says what they have. Below `THRESHOLD` bytes a buffer goes
+behind its message.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import mmap
 import os
 import sys
 
+from . import capabilities
 from .frames import BufferSpec, ProtocolError
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
@@ -27,7 +29,7 @@ UNTRACKED: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) el
 
 
 class MemoryFiles:
-    """Linux: a memory file, written once, sealed for good, its descriptor passed over the socket.
+    """A memory file, written once, sealed for good, its descriptor passed over the socket.
 
     The seals are what makes a mapping safe: a peer that could shrink a mapped file would kill its
     reader with SIGBUS.
@@ -92,7 +94,7 @@ class MemoryFiles:
 
 
 class DirectoryFiles:
-    """Elsewhere: a file in the job's directory, which its receiver reads whole and removes.
+    """A file in the job's directory, which its receiver reads whole and removes.
 
     It is read and not mapped, because nothing keeps the peer from truncating it.
     """
@@ -159,9 +161,15 @@ def read_all(descriptor: int, size: int) -> bytearray:
     return data
 
 
-def port() -> Any:
-    """Return the way of this system."""
-    return MemoryFiles() if sys.platform == "linux" else DirectoryFiles()
+def can_use_memory_files() -> bool:
+    """Return whether memory files work here: a kernel or a sandbox may refuse what Python has."""
+    if not capabilities.MEMORY_FILES:
+        return False
+    try:
+        os.close(os.memfd_create("mm", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING))
+    except OSError:
+        return False
+    return True
 
 
 def all_seals() -> int:

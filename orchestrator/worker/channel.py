@@ -23,6 +23,9 @@ READ_SIZE = 64 * 1024
 """Bytes of one read; each channel has a buffer of that size."""
 
 MAX_WAITING_DESCRIPTORS = 2 * frames.MAX_BUFFERS
+SOCKET_BUFFER = 128 * 1024
+"""Bytes that a socket holds at least, each way: macOS has 8 KiB, and wakes both sides for each."""
+
 _ROOM = socket.CMSG_SPACE(4 * frames.MAX_BUFFERS)
 _CLOSE_ON_EXEC = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))
 """Linux: received descriptors are never inherited, not even by a process started meanwhile."""
@@ -33,7 +36,7 @@ class Channel:
 
     Args:
         sock: A stream socket of the Unix family; the channel owns it from now on.
-        large: How large buffers travel; by default as this system does best.
+        large: How large buffers travel until both sides agree on `use_memory_files`.
         encode: `frames.encode`, or what does the same with less work.
         parse: As for `Decoder`.
     """
@@ -46,7 +49,10 @@ class Channel:
         parse: Callable[[bytes | memoryview], dict[str, Any]] = frames.parse,
     ) -> None:
         self.sock = sock
-        self._large = large or buffers.port()
+        for which in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            if sock.getsockopt(socket.SOL_SOCKET, which) < SOCKET_BUFFER:
+                sock.setsockopt(socket.SOL_SOCKET, which, SOCKET_BUFFER)
+        self._large = large or buffers.DirectoryFiles()
         self._encode = encode
         self._decoder = Decoder(parse)
         self._descriptors: deque[int] = deque()
@@ -55,6 +61,10 @@ class Channel:
         """Whether there may be more to read than the last `read` has read."""
         self._read_view = memoryview(bytearray(READ_SIZE))
         self._read_into = [self._read_view]
+
+    def use_memory_files(self) -> None:
+        """Send and take large buffers as memory files from now on: the peer can do so, too."""
+        self._large = buffers.MemoryFiles()
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for `select`."""
@@ -68,7 +78,7 @@ class Channel:
         Args:
             body: The JSON-RPC object.
             parts: The buffers that `body` refers to by their positions.
-            directory: The job's directory, for systems where large buffers go as files.
+            directory: The job's directory, for large buffers that go as files.
 
         Raises:
             OSError: When the peer is gone.
@@ -187,7 +197,7 @@ class Channel:
     def _take(self, spec: BufferSpec, directory: str) -> memoryview:
         wanted = spec.kind == "memory"
         if wanted != isinstance(self._large, buffers.MemoryFiles):
-            raise ProtocolError(f"a buffer came as {spec.kind}, which is not this system's way")
+            raise ProtocolError(f"a buffer came as {spec.kind}, which was not agreed")
         descriptor = self._descriptors.popleft() if wanted and self._descriptors else None
         taken: memoryview = self._large.take(spec, descriptor, directory)
         return taken

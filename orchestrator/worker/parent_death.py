@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import threading
+
+from . import capabilities
 
 
 def attach(pipe: int) -> None:
@@ -18,7 +19,7 @@ def attach(pipe: int) -> None:
 
     The caller leads its process group.
     """
-    if sys.platform == "linux":
+    if capabilities.GROUP_SIGNALS:
         attach_by_kernel(pipe)
     else:
         attach_by_thread(pipe)

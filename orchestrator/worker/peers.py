@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import socket
 import struct
-import sys
+
+from . import capabilities
 
 LOCAL_PEERCRED = 1
 """macOS: <sys/un.h>; its answer is `struct xucred` (<sys/ucred.h>): version, uid, groups."""
 
 
-def peer_uid(sock: socket.socket, system: str = sys.platform) -> int:
+def peer_uid(sock: socket.socket) -> int:
     """Return the user id of the process that connected `sock`, or listened where it connected."""
-    if system == "linux":
+    if capabilities.PEER_CREDENTIALS:
         credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         return int(struct.unpack("3i", credentials)[1])
     answer = sock.getsockopt(0, LOCAL_PEERCRED, 76)

@@ -13,6 +13,7 @@ import os
 import select
 import time
 
+from . import capabilities
 from .spin_wait import SpinWait
 
 TYPE_CHECKING = False  # as `typing` has it, which costs more than the rest of a module
@@ -25,17 +26,16 @@ PATIENCE = 0.002
 LONGEST = 3600.0
 """Seconds of one wait of the main thread; a poller takes no more than 24 days."""
 
-SHARED = hasattr(select, "EPOLLEXCLUSIVE")
-
 
 class Poller:
     """Waits for readable descriptors, in two threads.
 
     Args:
-        shared: Whether the main thread waits for them as well.
+        shared: Whether the main thread waits for them as well; by default where it can.
     """
 
-    def __init__(self, *, shared: bool = SHARED) -> None:
+    def __init__(self, *, shared: bool | None = None) -> None:
+        shared = capabilities.SHARED_POLLING if shared is None else shared
         self._shared = shared
         self._main: Any = select.epoll() if shared else select.poll()
         self._reader: Any = select.epoll() if shared else select.poll()

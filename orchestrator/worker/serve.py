@@ -15,7 +15,7 @@ import threading
 import time
 import types
 
-from . import encoding, frames, peers, runner, runner_api, state, wakeup
+from . import buffers, encoding, frames, peers, runner, runner_api, state, wakeup
 from .channel import Channel
 from .frames import Message
 from .poller import Poller
@@ -325,11 +325,15 @@ class Server:
             )
             return
         client.greeted = True
+        memory_files = params.get("memory_files") is True and buffers.can_use_memory_files()
+        if memory_files:
+            client.channel.use_memory_files()
         answer = {
             "protocol": frames.PROTOCOL,
             "python": ".".join(map(str, sys.version_info[:3])),
             "pid": os.getpid(),
             "environment": self._environment,
+            "memory_files": memory_files,
         }
         reply(client.channel, identity, answer)
 

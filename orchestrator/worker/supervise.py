@@ -33,7 +33,7 @@ LOG_STEP = 4 * 1024 * 1024
 KEEP = b"k"
 """What a client writes into the lifeline when the worker is to outlive it."""
 
-DEADLINE, STATE = 5, 7
+DEADLINE, REQUEST, STATE = 5, 6, 7
 QUIET_STATES = (0, 2)
 """The same as in `state`, which would bring in `mmap`."""
 
@@ -116,24 +116,29 @@ class Supervisor:
     def _look(self) -> float:
         """Enforce the worker's deadline; return the seconds until the next look at its state."""
         now = time.monotonic()
-        data = posix.pread(self._state, 64, 0)
-        if len(data) != 64:
+        state = self._read_state()
+        if state is None:
             return IDLE_TICK
-        state = memoryview(data).cast("d")
         if now >= state[DEADLINE]:
             self.stop("deadline")
         working = now < self._awake_until or state[STATE] not in QUIET_STATES
         return TICK if working else IDLE_TICK
+
+    def _read_state(self) -> "memoryview[float] | None":
+        data = posix.pread(self._state, 64, 0)
+        return memoryview(data).cast("d") if len(data) == 64 else None
 
     def _record(self, status: int) -> None:
         code = posix.WEXITSTATUS(status) if posix.WIFEXITED(status) else None
         try:
             if code != 0 or self._why:
                 # JSON by hand: the module would cost more memory than this process has.
-                text = '{{"exit": {}, "signal": {}, "why": "{}"}}\n'.format(
+                state = self._read_state()
+                text = '{{"exit": {}, "signal": {}, "why": "{}", "request": {}}}\n'.format(
                     "null" if code is None else code,
                     posix.WTERMSIG(status) if posix.WIFSIGNALED(status) else "null",
                     self._why,
+                    0 if state is None else int(state[REQUEST]),
                 )
                 descriptor = posix.open(
                     self._place + ".new", posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC, 0o600

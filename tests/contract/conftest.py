@@ -1,7 +1,7 @@
 """Real workers for the contract tests: under every Python there is, native and portable."""
 
+import contextlib
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -17,7 +17,7 @@ from orchestrator.client.requests import WorkerRequest
 from orchestrator.client.runtime import RuntimeDirectory
 from orchestrator.engines.ray.cluster import MUTE, QUIET
 from orchestrator.system.userenv import during
-from orchestrator.worker import buffers
+from tests import portable
 from tests.guards import ray_at_work
 from tests.machine import pythons
 
@@ -49,7 +49,6 @@ class Workers:
     runtime: RuntimeDirectory
     logs: Path
     spec: WorkerSpec
-    large: object
     root: Path
 
     def __post_init__(self):
@@ -59,7 +58,7 @@ class Workers:
         """Start a worker of this variant, with its model loaded unless `load` is false."""
         spec = replace(self.spec, **changes)
         worker = launch.spawn(spec, self.runtime, self.logs, kept=kept)
-        launch.greet(worker, self.large)
+        launch.greet(worker)
         self.started.append(worker)
         if load:
             worker.load(self.load_call(spec, keep_alive))
@@ -68,7 +67,7 @@ class Workers:
     def connect(self, worker):
         """Return another client's connection to `worker`."""
         other = type(worker)(worker.record, self.runtime, worker.record.foreign())
-        launch.connect(other, self.large)
+        launch.connect(other)
         self.started.append(other)
         return other
 
@@ -96,18 +95,8 @@ class Workers:
 
 @pytest.fixture(scope="session")
 def portable_package(tmp_path_factory):
-    """The worker's package as it is where the system is not Linux."""
-    package = tmp_path_factory.mktemp("portable") / "worker"
-    shutil.copytree(launch.WORKER_PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("buffers.py", "parent_death.py"):
-        text = (package / name).read_text()
-        assert 'sys.platform == "linux"' in text
-        (package / name).write_text(text.replace('sys.platform == "linux"', "False"))
-    poller = package / "poller.py"
-    text, changed = re.subn(r"(?m)^SHARED = .*$", "SHARED = False", poller.read_text())
-    assert changed
-    poller.write_text(text)
-    return package
+    """The worker's package as it is where the system offers nothing."""
+    return portable.worker_package(tmp_path_factory.mktemp("portable") / "worker")
 
 
 @pytest.fixture
@@ -122,14 +111,14 @@ def workers(request, portable_package, tmp_path):
         variables={"PATH": os.defpath, "HOME": str(tmp_path)},
         runner={str(RUNNER): RUNNER.read_text(encoding="utf-8")},
     )
-    large = None
-    if kind == "portable":
-        spec = replace(spec, package=portable_package)
-        large = buffers.DirectoryFiles()
-    workers = Workers(RuntimeDirectory(run), tmp_path / "logs", spec, large, tmp_path)
-    yield workers
-    for worker in workers.started:
-        worker.stop()
+    with contextlib.ExitStack() as stack:
+        if kind == "portable":
+            spec = replace(spec, package=portable_package)
+            stack.enter_context(portable.taken_away())
+        workers = Workers(RuntimeDirectory(run), tmp_path / "logs", spec, tmp_path)
+        yield workers
+        for worker in workers.started:
+            worker.stop()
     shutil.rmtree(run)
 
 

@@ -41,6 +41,8 @@ from orchestrator.jobs.job import Job
 from orchestrator.system.home import Home
 from orchestrator.system.scratch import Scratch
 from orchestrator.system.waiting import Deadline
+from orchestrator.worker import capabilities
+from tests import portable
 from tests.contract.session_engine import SessionEngine
 from tests.fakes import FakeMemory
 from tests.models import Notes, model
@@ -186,13 +188,21 @@ class World:
         shutil.rmtree(self.run_directory)
 
 
-@pytest.fixture(params=["local", "kept", "ray", "async local", "async kept"])
-def world(request, tmp_path):
+PORTABLE = ["portable kept"] if capabilities.PROCESS_FILES else []
+
+
+@pytest.fixture(params=["local", "kept", *PORTABLE, "ray", "async local", "async kept"])
+def world(request, portable_package, tmp_path):
     if request.param == "ray":
         request.getfixturevalue("ray_of_this_machine")
-    made = World(tmp_path, request.param)
-    yield made
-    made.close()
+    kind = request.param.removeprefix("portable ")
+    offers = contextlib.nullcontext() if kind == request.param else portable.taken_away()
+    with offers:
+        made = World(tmp_path, kind)
+        if kind != request.param:
+            made.spec = replace(made.spec, package=portable_package)
+        yield made
+        made.close()
 
 
 @pytest.fixture(params=["local", "kept", "async local", "async kept"])

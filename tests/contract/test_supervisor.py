@@ -12,10 +12,12 @@ import os, sys
 from orchestrator.worker import state, supervise
 place, log = sys.argv[1:]
 state.create(place + ".state")
+reader, writer = os.pipe()
 worker = os.fork()
 if not worker:
     os._exit(3)
-os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
+os.close(writer)
+os.read(reader, 1)  # it has ended, or is about to
 settings = {"lifeline": str(os.pipe()[0]), "place": place, "log": log}
 supervise.Supervisor(settings, worker).run()
 """
@@ -28,6 +30,7 @@ place, log, seconds, left = sys.argv[1:]
 state.create(place + ".state")
 shared = state.attach(place + ".state")
 shared[state.DEADLINE] = time.monotonic() + float(left)
+shared[state.REQUEST] = 5
 shared[state.STATE] = state.WorkerState.BUSY
 worker = os.fork()
 if not worker:
@@ -42,7 +45,7 @@ supervise.Supervisor({"lifeline": str(reader), "place": place, "log": log}, work
 
 @pytest.mark.parametrize(
     ("seconds", "left", "end"),
-    [(0.5, 60, None), (60, 0, '{"exit": null, "signal": 15, "why": "deadline"}\n')],
+    [(0.5, 60, None), (60, 0, '{"exit": null, "signal": 15, "why": "deadline", "request": 5}\n')],
     ids=["in time", "too late"],
 )
 def test_a_worker_whose_deadline_has_passed_is_ended(tmp_path, seconds, left, end):
@@ -62,5 +65,8 @@ def test_what_a_worker_wrote_at_its_end_is_cut_and_how_it_ended_is_recorded(tmp_
     (copies / "elsewhere").symlink_to(tmp_path)
     subprocess.run([sys.executable, "-c", ENDED, str(place), str(log)], check=True)
     assert log.stat().st_size < LOG_LIMIT
-    assert place.with_suffix(".end").read_text() == '{"exit": 3, "signal": null, "why": ""}\n'
+    assert (
+        place.with_suffix(".end").read_text()
+        == '{"exit": 3, "signal": null, "why": "", "request": 0}\n'
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log", "worker.end"]

@@ -31,9 +31,9 @@ from orchestrator.errors import (
     TimedOut,
 )
 from orchestrator.jobs.cancellation import Cancellation
-from orchestrator.worker import frames
+from orchestrator.worker import capabilities, frames
 from orchestrator.worker.supervise import LOG_LIMIT
-from tests.machine import pythons
+from tests.machine import only_where, pythons
 
 ODD_RUNNER = Path(__file__).with_name("odd_runner.py")
 MIB = 1 << 20
@@ -366,7 +366,7 @@ def test_a_worker_killed_while_a_child_of_its_lives_is_noticed(workers):
 @pytest.mark.every_python
 @pytest.mark.parametrize("holds", [0, 1])
 def test_a_worker_and_its_children_end_with_their_supervisor(workers, holds):
-    if holds and workers.large is not None:
+    if holds and not capabilities.GROUP_SIGNALS:
         holds = 0  # a thread cannot run while C code holds the lock; the kernel's way can
     worker = workers.start()
     with running(workers, worker, "children", n=holds) as (ticker, ends, _, thread):
@@ -671,7 +671,7 @@ def test_a_worker_that_is_stopped_is_asked_before_it_is_killed(workers):
     worker = workers.start()
     worker.record.foreign().end()
     end = json.loads(workers.runtime.end(worker.record.id).read_text())
-    assert end == {"exit": None, "signal": signal.SIGTERM, "why": "stopped"}
+    assert end == {"exit": None, "signal": signal.SIGTERM, "why": "stopped", "request": 0}
 
 
 def test_a_stubborn_worker_gains_no_time_by_being_asked_again(workers):
@@ -713,6 +713,31 @@ def test_children_inherit_nothing_and_descriptors_do_not_grow(workers):
     assert len(set(counts)) == 1
     # The three streams, the listing's own, and nothing else.
     assert counts[0].split()[1] == "4"
+
+
+@only_where(capabilities.PROCESS_FILES)
+@pytest.mark.every_python
+def test_a_worker_executes_its_interpreter_again_where_a_fork_does_not_suffice(workers):
+    worker = workers.start(load=False)
+    command = Path(f"/proc/{worker.pid}/cmdline").read_bytes().split(b"\0")
+    again = any(word.startswith(b"supervisor=") for word in command)
+    assert again is not capabilities.PLAIN_FORKS
+    supervisor = Path(f"/proc/{worker.record.supervisor}/cmdline").read_bytes().split(b"\0")
+    assert command[: len(supervisor) - 1] == supervisor[:-1]
+
+
+@pytest.mark.parametrize("lacks", ["client", "worker"])
+def test_large_buffers_reach_a_side_that_has_no_memory_files(
+    workers, portable_package, monkeypatch, lacks
+):
+    if lacks == "client":
+        monkeypatch.setattr(capabilities, "MEMORY_FILES", False)
+        worker = workers.start()
+    else:
+        worker = workers.start(package=portable_package)
+    data = memoryview(bytes([1]) * (2 * MIB))
+    wire = {"buffer": 0, "dtype": "|u1", "shape": [len(data)]}
+    assert workers.run(worker, "sum", array=wire, parts=[data]) == f"{2 * MIB} {2 * MIB}"
 
 
 NOISE = (

@@ -19,6 +19,7 @@ MM = [sys.executable, "-m", "orchestrator"]
 BUILT = {
     "test_doctor.py": "qwen3-tts",
     "test_embedded_models.py": "rapidocr",
+    "test_listening.py": "whisper-base",
     "test_environments_conflicting.py": "qwen3-tts",
     "test_patches.py": "deepseek-ocr-2",
     "test_pipelines_documented.py": "rapidocr",

@@ -198,6 +198,8 @@ def test_transcriptions_by_openais_client(openai):
     verbose = create(model="asr", file=file, response_format="verbose_json")
     assert (verbose.duration, verbose.language) == (1.5, "en")
     assert verbose.segments[0].text == " 44 bytes"
+    subtitles = create(model="asr", file=file, response_format="srt")
+    assert subtitles == "1\n00:00:00,000 --> 00:00:01,500\n44 bytes\n"
     streamed = list(create(model="asr", file=file, stream=True))
     assert [each.type for each in streamed] == ["transcript.text.delta", "transcript.text.done"]
 

@@ -9,11 +9,10 @@ from .crops import is_stump, laid, parts_of, turned, upright_letters
 from .polygons import is_tall, sides
 from .text import is_han
 
-SAMPLE = 6
-"""Parts of lines, a batch of the reader, that are read before all others: in two directions, where
-need be."""
-SURELY = 0.9
-"""The mean score from which lines lie the right way up, without a look at the other ways."""
+SAMPLE = 4
+"""Parts of lines that are read before all others: in two directions, where need be."""
+SURE = 0.9
+"""The score from which a line, or a page by the mean of some, is taken to lie the right way up."""
 BETTER = 0.05
 """The page is turned for a mean score that is better by this; else it stays as it is."""
 LEGIBLE = 0.6
@@ -35,24 +34,34 @@ def find_turn(polygons, crops, read):
         read: Takes images, returns `(text, score)` of each.
 
     Returns:
-        0, 90, 180 or 270, and `(text, score)` by the number of the line.
+        0, 90, 180 or 270, `(text, score)` by the number of the line, and whether the page is one of
+        vertical text.
     """
     tall = [i for i, p in enumerate(polygons) if is_tall(p) and not is_stump(crops[i])]
     wide = [i for i, polygon in enumerate(polygons) if not is_tall(polygon)]
     lying = length(polygons, tall) > length(polygons, wide)
     images = sample({i: laid(crops[i]) for i in (tall if lying else wide)})
     if not images:
-        return 0, {}
+        return 0, {}, False
     lines, turn = read([*images.values()]), 270 if lying else 0
-    if mean_score(lines) < SURELY:
+    if mean_score(lines) < SURE:
         backward = read([turned(image, 180) for image in images.values()])
         if mean_score(backward) > mean_score(lines) + BETTER:
             lines, turn = backward, 90 if lying else 180
     if mean_score(lines) < LEGIBLE:
-        return 0, {}
-    if turn == 270 and is_vertical(lines, read([upright_letters(crops[i]) for i in images])):
+        return 0, {}, False
+    upright = read([upright_letters(crops[i]) for i in images]) if turn == 270 else []
+    vertical = bool(upright) and is_vertical(lines, upright)
+    if vertical:
         turn = 0
-    return turn, dict(zip(images, lines, strict=True))
+        lines = [max(pair, key=certainty) for pair in zip(upright, lines, strict=True)]
+    return turn, dict(zip(images, lines, strict=True)), vertical
+
+
+def certainty(line):
+    """Orders readings: sure ones by their letters, then by score."""
+    text, score = line
+    return (len(text), score) if score >= SURE else (0, score)
 
 
 def sample(images):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .crops import cut_out, laid, shrink
-from .polygons import INSIDE, bounds, covered, join, sides
+from .polygons import INSIDE, bounds, covered, join, rest_of, sides
 
 TILE, OVERLAP = 2000, 200
 """Pixels: the side of what the detector sees at once, and what two neighbours share."""
@@ -50,8 +50,13 @@ def find_lines(model, page, job):
                 sides(polygon)[1] * scale >= LEGIBLE and is_one_line(laid(cut_out(page, polygon)))
             ):
                 continue
-            if not any(covered(polygon, other) > INSIDE for other in found):
-                found.append(polygon)
+            # Narrow columns may be one line at this scale, of which a coarser one has found a part.
+            known = [other for other in found if covered(other, polygon) > INSIDE]
+            found += [
+                part
+                for part in rest_of(polygon, known)
+                if not any(covered(part, other) > INSIDE for other in found)
+            ]
     return found
 
 

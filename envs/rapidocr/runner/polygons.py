@@ -39,6 +39,27 @@ def same_line(one, other):
     return higher < 1.6 * high and offset < 0.4 * high
 
 
+def rest_of(polygon, known):
+    """Returns the parts of a line that none of the known lines in it covers.
+
+    What is left between them and at the ends counts from the line's height on.
+    """
+    corner, other = (3, 1) if is_tall(polygon) else (1, 3)
+    length, height = sides(polygon)
+    along = (polygon[corner] - polygon[0]) / length
+    spans = sorted(
+        (((line - polygon[0]) @ along).min(), ((line - polygon[0]) @ along).max()) for line in known
+    )
+    parts, start = [], 0.0
+    for low, high in [*spans, (length, length)]:
+        if low - start > height:
+            one, two = start * along, low * along
+            side = polygon[other] - polygon[0]
+            parts.append(from_top_left(polygon[0] + np.float32([one, two, two + side, one + side])))
+        start = max(start, high)
+    return parts if known else [polygon]
+
+
 def from_top_left(corners):
     """Orders four corners clockwise from the top left one."""
     by_x = corners[np.argsort(corners[:, 0])]

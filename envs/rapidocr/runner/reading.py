@@ -5,15 +5,15 @@ import re
 from functools import partial
 
 from .crops import cut_out, is_stump, is_tall_crop, laid, parts_of, turned, upright_letters
-from .direction import find_turn
+from .direction import SURE, certainty, find_turn
 from .spaces import respaced
 from .text import is_han, joined
 
-SURE = 0.9
-"""The score from which a line is taken to be read the right way up."""
 BATCH = 6
 SHORT = 320 / 48
 """Width over height: the reader fills shorter lines up to this."""
+DENSE = 0.8
+"""A line of square letters has at least so many for each width of its height."""
 ALIKE = 1.1
 """Lines read together: the longest is no longer than the shortest by this."""
 COMMA = re.compile("(?<=[\u2e80-\u9fff])[’']")
@@ -22,20 +22,27 @@ COMMA = re.compile("(?<=[\u2e80-\u9fff])[’']")
 def read_lines(model, page, polygons, job, rotate="auto"):
     """Returns what stands under the polygons, and how the page is to be turned.
 
-    A line that was hard to read is tried in other ways, and vertical Chinese with its letters
-    upright; the best reading wins. The page is turned clockwise by `rotate`: "0", "90", "180" or
-    "270", or "auto".
+    On a page of vertical text tall lines are read with their letters upright. A line that was hard
+    to read is tried in other ways, and so is vertical Chinese on other pages; the best reading
+    wins. The page is turned clockwise by `rotate`: "0", "90", "180" or "270", or "auto".
 
     Returns:
         For each polygon `{"polygon", "text", "score"}`, and degrees clockwise: 0, 90, 180 or 270.
     """
     crops = [cut_out(page, polygon) for polygon in polygons]
     read = partial(recognise, model, job=job)
-    turn, lines = find_turn(polygons, crops, read) if rotate == "auto" else (int(rotate), {})
+    known = None if rotate == "auto" else (int(rotate), {}, False)
+    turn, lines, vertical = known or find_turn(polygons, crops, read)
     crops = [turned(crop, turn) for crop in crops]
     rest = [i for i in range(len(crops)) if i not in lines]
-    lines |= zip(rest, read([laid(crops[i]) for i in rest]), strict=True)
-    ways = [(i, way) for i, crop in enumerate(crops) for way in other_ways(crop, *lines[i])]
+    row = upright_letters if vertical else laid
+    first = (row(crops[i]) if is_tall_crop(crops[i]) else crops[i] for i in rest)
+    lines |= zip(rest, read([*first]), strict=True)
+    ways = [
+        (i, way)
+        for i, crop in enumerate(crops)
+        for way in other_ways(crop, *lines[i], vertical=vertical)
+    ]
     for (i, _), line in zip(ways, read([way for _, way in ways]), strict=True):
         lines[i] = max(lines[i], line, key=certainty)
     for i, crop in enumerate(crops):
@@ -53,20 +60,18 @@ def read_lines(model, page, polygons, job, rotate="auto"):
     ], turn
 
 
-def other_ways(crop, text, score):
+def other_ways(crop, text, score, *, vertical):
     """Returns the images of a line in which it might be read better."""
-    if is_tall_crop(crop) and text and is_han(text[0]):
+    tall = is_tall_crop(crop)
+    height, width = crop.shape[:2]
+    if tall and vertical and score >= SURE and len(text) < DENSE * height / width:
+        yield laid(crop)  # letters were lost where they were cut apart
+    if tall and not vertical and text and is_han(text[0]):
         yield upright_letters(crop)  # keeps marks and small kana, which lying ones lose
     if score < SURE:
-        yield turned(laid(crop), 180)
+        yield laid(crop) if tall and vertical else turned(laid(crop), 180)
         if is_stump(crop):
             yield crop
-
-
-def certainty(line):
-    """Orders readings: sure ones by their letters, then by score."""
-    text, score = line
-    return (len(text), score) if score >= SURE else (0, score)
 
 
 def recognise(model, crops, *, job):

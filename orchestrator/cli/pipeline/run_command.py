@@ -152,7 +152,7 @@ def _run(
         force=frozenset(options["force_step"]),
     )
     context.failure = {"pipeline": declaration.name, "outputs": {}, "failures": [], "run": None}
-    graph = graph_of(context, apply(declaration, options["settings"]), where)
+    graph = graph_of(context, *apply(declaration, where, options["settings"]))
     for node in graph.nodes.values():
         if node.signature.reason and not node.signature.candidates:
             context.say(node.signature.reason)

@@ -41,7 +41,7 @@ def show_command(context: Context, name: str, settings: tuple[str, ...]) -> None
     from orchestrator.pipelines.pipeline_catalog import find, graph_of
 
     declaration, where = find(context, name).read()
-    graph = graph_of(context, apply(declaration, settings), where)
+    graph = graph_of(context, *apply(declaration, where, settings))
     if declaration.summary:
         context.out(f"{declaration.name}: {declaration.summary}\n")
     for line in draw(graph):

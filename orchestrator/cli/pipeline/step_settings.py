@@ -13,14 +13,17 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orchestrator.core.pipelines import Declaration, Step
+    from orchestrator.core.pipelines import Declaration, Step, Where
+    from orchestrator.core.yaml_document import Path
 
 KEYS = {"model": str, "device": str, "dtype": str, "workers": int, "timeout": float}
 """Keys of a step that can be set; any other key is an input of the step."""
 
 
-def apply(declaration: Declaration, settings: Iterable[str]) -> Declaration:
-    """Return `declaration` with the settings applied.
+def apply(
+    declaration: Declaration, where: Where, settings: Iterable[str]
+) -> tuple[Declaration, Where]:
+    """Return `declaration` with the settings applied, and where what was set is: in an option.
 
     `read.model=deepseek-ocr-2` sets a key of a step, `read.mode=free` an input of it.
 
@@ -28,6 +31,8 @@ def apply(declaration: Declaration, settings: Iterable[str]) -> Declaration:
         UsageError: When a setting is malformed, or its step does not exist.
     """
     steps = {step.id: step for step in declaration.steps}
+    positions = {step.id: number for number, step in enumerate(declaration.steps)}
+    options: dict[Path, str] = {}
     for setting in settings:
         left, equals, value = setting.partition("=")
         name, dot, key = left.partition(".")
@@ -37,7 +42,12 @@ def apply(declaration: Declaration, settings: Iterable[str]) -> Declaration:
             fix = did_you_mean(name, steps) or f"its steps are {', '.join(steps)}"
             raise UsageError(f"--set {setting}: there is no step {name!r}", fix=fix)
         steps[name] = _set(steps[name], key, value, setting)
-    return msgspec.structs.replace(declaration, steps=tuple(steps.values()))
+        # What a model or a device does not fit is reported as a problem of `run`.
+        own = key if key in ("workers", "timeout") else "run"
+        step: Path = ("steps", positions[name])
+        options[step + ((own,) if key in KEYS else ("with", key))] = f"--set {setting}"
+    changed = msgspec.structs.replace(declaration, steps=tuple(steps.values()))
+    return changed, lambda path: options.get(path) or where(path)
 
 
 def _set(step: Step, key: str, text: str, setting: str) -> Step:

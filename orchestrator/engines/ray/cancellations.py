@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from orchestrator.jobs.cancellation import Cancellation
 
 
+END, WAIT_AGAIN = b"e", b"w"
+"""To the thread. Not every selector sees a descriptor that is registered while it waits."""
+
+
 class CancellationListener:
     """One thread that waits for requests to stop of all jobs under way."""
 
@@ -39,6 +43,7 @@ class CancellationListener:
                 )
                 self._thread.start()
             self._selector.register(cancellation, selectors.EVENT_READ, (cancellation, on_request))
+        os.write(self._writer, WAIT_AGAIN)
         cancellation.armed = True
         try:
             yield
@@ -49,7 +54,7 @@ class CancellationListener:
 
     def close(self) -> None:
         """End the thread."""
-        os.write(self._writer, b"!")
+        os.write(self._writer, END)
         if self._thread is not None:
             self._thread.join()
         self._selector.close()
@@ -60,7 +65,9 @@ class CancellationListener:
         while True:
             for key, _ in self._selector.select():
                 if key.data is None:
-                    return
+                    if END in os.read(self._reader, 4096):
+                        return
+                    continue
                 cancellation, on_request = key.data
                 with self._lock:
                     # It may have ended, and its descriptor been closed, since `select` returned.

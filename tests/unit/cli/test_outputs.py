@@ -22,6 +22,25 @@ def test_a_place_is_for_the_primary_output_unless_it_names_another():
     assert outputs.printed_output({"text": "a", "boxes": "-"}) == "boxes"
 
 
+def test_a_file_of_subtitles_is_for_the_segments(tmp_path):
+    names = ("text", "segments", "boxes")
+    assert outputs.parse_places(["a.SRT"], names, "text") == {"segments": "a.SRT"}
+    assert outputs.parse_places(["text=a.srt"], names, "text") == {"text": "a.srt"}
+    assert outputs.parse_places(["a.vtt"], NAMES, "text") == {"text": "a.vtt"}
+    with pytest.raises(UsageError, match="subtitles are made of an output 'segments', and this is"):
+        outputs.check_place("boxes", "json", "a.vtt", as_json=False)
+    with pytest.raises(UsageError, match="the output 'texts' is a list, and a list goes to a dir"):
+        outputs.check_place("texts", "text", "a.srt", as_json=False, many=True)
+    outputs.write_file(str(tmp_path / "a.vtt"), [{"start": 0, "end": 1, "text": "One"}])
+    assert (
+        (tmp_path / "a.vtt").read_text().startswith("WEBVTT\n\n00:00:00.000 --> 00:00:01.000\nOne")
+    )
+    outputs.write_file(str(tmp_path / "b.vtt"), "as it is")
+    assert (tmp_path / "b.vtt").read_text() == "as it is\n"
+    with pytest.raises(UsageError, match="the output is no list of segments"):
+        outputs.write_file(str(tmp_path / "c.srt"), [1])
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

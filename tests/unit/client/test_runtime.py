@@ -127,16 +127,45 @@ def test_a_path_too_long_for_a_socket_is_refused(tmp_path):
         runtime_directory({"MM_RUNTIME_DIR": str(tmp_path / ("x" * 100))})
 
 
-def test_a_long_temporary_directory_is_passed_over(monkeypatch, tmp_path):
+@pytest.fixture
+def linux(monkeypatch):
+    """The system has no such directory of its own for each user."""
+    monkeypatch.setattr(os, "confstr", lambda _: None)
+
+
+def test_a_long_temporary_directory_is_passed_over(linux, monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(long_directory(tmp_path)))
     short = Path("/tmp", f"mm-{os.getuid()}")
     for variables in ({}, {"XDG_RUNTIME_DIR": str(long_directory(tmp_path))}):
         assert chosen_directory(variables) == short
 
 
-def test_a_short_temporary_directory_is_taken(monkeypatch):
+def test_a_short_temporary_directory_is_taken(linux, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/short")
     assert chosen_directory({}) == Path("/short", f"mm-{os.getuid()}")
+
+
+@pytest.fixture
+def macos(monkeypatch):
+    """The system has a directory for temporary files of each user, as macOS has."""
+
+    def confstr(number):
+        assert number == 65537
+        return "/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T/"
+
+    monkeypatch.setattr(os, "confstr", confstr)
+
+
+@pytest.mark.parametrize("shell", ["/short", "/private/tmp/nix-shell.x", "/var/folders/zz/other/T"])
+def test_where_temporary_directories_differ_sockets_lie_in_the_home(macos, monkeypatch, shell):
+    monkeypatch.setattr(tempfile, "tempdir", shell)
+    assert chosen_directory({"MM_HOME": "/Users/li/mm"}) == Path("/Users/li/mm/run")
+
+
+def test_and_where_its_path_is_too_long_in_the_users_own_directory(macos, tmp_path):
+    found = chosen_directory({"MM_HOME": str(tmp_path / ("x" * 100))})
+    own = Path("/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T")
+    assert found == own / f"mm-{os.getuid()}"
 
 
 def test_a_long_directory_that_was_asked_for_is_refused(tmp_path):

@@ -408,6 +408,13 @@ def test_a_job_whose_turn_had_come_may_not(world):
         world.run()
 
 
+@pytest.mark.parametrize(("at", "ends"), [(2, NotBegun), (1, Crashed), (0, Crashed)])
+def test_a_job_may_run_elsewhere_if_its_worker_died_at_that_of_another(world, at, ends):
+    world.ended(f'{{"exit": null, "signal": 9, "why": "", "request": {at}}}')
+    with pytest.raises(ends):
+        world.run()
+
+
 def test_a_worker_without_its_model_has_not_begun(world):
     world.say(id=1, error={"code": NOT_LOADED, "message": "no model"})
     with pytest.raises(NotBegun):

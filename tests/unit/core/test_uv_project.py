@@ -48,6 +48,8 @@ def test_of_pins_uv_asks_which_files_there_are_and_builds_none():
     document = parse_toml(project.text())
     assert document["project"]["dependencies"][0] == "a==1 ; python_version < '3.12'"
     assert document["tool"]["uv"]["dependency-metadata"] == [{"name": "a"}]
+    (environment,) = document["tool"]["uv"]["environments"]
+    assert environment.startswith("(sys_platform == 'linux' or sys_platform == 'darwin') and ")
     assert project.arguments() == []
 
 

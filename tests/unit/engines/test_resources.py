@@ -152,6 +152,14 @@ def test_busy_workers_those_that_are_waited_for_and_other_devices_are_left_alone
     assert world.evicted == []
 
 
+@pytest.mark.parametrize(("has", "wants"), [("mps", "cpu"), ("cpu", "mps")])
+def test_a_gpu_that_shares_the_machines_memory_is_in_one_pool_with_the_processor(world, has, wants):
+    world.worker("idle", device=has)
+    world.worker("loading", device=has, does=WorkerState.LOADING, need=GIB)
+    world.make(2 * GIB, device=wants)
+    assert world.evicted == ["idle"]
+
+
 def test_what_cannot_fit_is_refused_with_the_figures(world):
     with pytest.raises(MemoryRefused) as caught:
         world.make(3 * GIB)
@@ -205,10 +213,10 @@ def test_cores_are_shared_evenly_among_live_workers(world, tmp_path):
     for name in ("a", "b", "c"):
         world.worker(name)
     spec = WorkerSpec("m", None, "", {}, None, "")
-    from orchestrator.system import machine
+    from orchestrator.system.cores import cores
 
     share = world.resources.threads(PreparedModel(world.manifest, spec, dict))
-    assert share == max(1, machine.cores() // 3)
+    assert share == max(1, cores() // 3)
 
 
 def test_nobody_is_stopped_for_what_cannot_fit_anyway(world):

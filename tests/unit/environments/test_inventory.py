@@ -13,6 +13,7 @@ from orchestrator.environments.inventory import (
 )
 from orchestrator.environments.store import Store, Stored
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.system.darwin import Clone
 from orchestrator.system.home import Home
 from tests.models import DIGEST, built
 
@@ -146,3 +147,21 @@ def test_links_to_directories_are_not_followed(tmp_path):
 
 def test_nothing_there_is_nothing(tmp_path):
     assert size_of(tmp_path / "absent").total == 0
+
+
+def test_a_clone_counts_once_and_gives_back_only_what_it_does_not_share(tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "shared").write_bytes(bytes(64 * KIB))
+        (tmp_path / name / "changed").write_bytes(bytes(16 * KIB))
+    streams = {"shared": 1, "one/changed": 2, "two/changed": 3}
+
+    def clone(path):
+        stream = next(number for end, number in streams.items() if path.endswith(end))
+        return Clone(stream, private=0 if stream == 1 else 4 * KIB)
+
+    usage = Usage(clone)
+    sizes = [usage.add(tmp_path / name) for name in ("one", "two")]
+    assert [size.total for size in sizes] == [80 * KIB] * 2
+    assert [size.freed for size in sizes] == [4 * KIB] * 2
+    assert usage.size.total == 96 * KIB

@@ -1,10 +1,8 @@
 """What the runner of Qwen3-TTS does by itself: text, checkpoints, what it asks of the package."""
 # ruff: noqa: RUF001 - marks that look alike are what this is about
 
-import importlib.util
 import json
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,26 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-RUNNER = Path(__file__).parents[3] / "envs" / "qwen3-tts" / "runner.py"
+from tests.unit.envs.runners import Job, Rejection, load_runner
+
 MARKS = ("<|im_start|>", "<|im_end|>", "<tts_pad>")
 LONGEST = 150.0
 
 
-class Rejected(BaseException):
-    """As in a worker: no `Exception`."""
-
-
-class Job:
-    def reject(self, message):
-        raise Rejected(message)
-
-
 @pytest.fixture(scope="module")
 def runner():
-    specification = importlib.util.spec_from_file_location("qwen3_tts_runner", RUNNER)
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_runner("qwen3-tts")
 
 
 # -- text ------------------------------------------------------------------------------------------
@@ -49,13 +36,13 @@ def runner():
     ],
 )
 def test_text_that_cannot_be_spoken_is_refused(runner, text, said):
-    with pytest.raises(Rejected, match=f"^{said}"):
-        runner.checked(text, MARKS, Job())
+    with pytest.raises(Rejection, match=f"^{said}"):
+        runner.text.checked(text, MARKS, Job())
 
 
 def test_inputs_are_looked_at_before_the_model_is_loaded(runner):
     runner.check(Job(), text="Hi.", speaker="vivian")
-    with pytest.raises(Rejected, match="no text to speak"):
+    with pytest.raises(Rejection, match="no text to speak"):
         runner.check(Job(), text=" ")
 
 
@@ -73,12 +60,12 @@ def test_inputs_are_looked_at_before_the_model_is_loaded(runner):
     ],
 )
 def test_what_is_no_text_is_left_out(runner, text, readable):
-    assert runner.readable(text, MARKS) == readable
+    assert runner.text.readable(text, MARKS) == readable
 
 
 @given(st.text(max_size=200))
 def test_no_mark_of_the_model_is_left_in_a_text(runner, text):
-    readable = runner.readable(f"{text}<|im_end|>{text}", MARKS)
+    readable = runner.text.readable(f"{text}<|im_end|>{text}", MARKS)
     assert not any(mark in readable for mark in MARKS)
 
 
@@ -96,11 +83,11 @@ def test_no_mark_of_the_model_is_left_in_a_text(runner, text):
     ],
 )
 def test_sentences(runner, paragraph, sentences):
-    assert list(runner.sentences(paragraph)) == sentences
+    assert list(runner.pieces.sentences(paragraph)) == sentences
 
 
 def test_paragraphs_are_spoken_apart_and_sentences_together(runner):
-    pieces = runner.cut("First line,\nsame line. Next.\n\n\n第一行\n第二行。", LONGEST)
+    pieces = runner.pieces.cut("First line,\nsame line. Next.\n\n\n第一行\n第二行。", LONGEST)
     assert [(piece.text, piece.pause) for piece in pieces] == [
         ("First line, same line. Next.", "paragraph"),
         ("第一行第二行。", "paragraph"),
@@ -109,35 +96,39 @@ def test_paragraphs_are_spoken_apart_and_sentences_together(runner):
 
 def test_a_sentence_too_long_is_cut_after_a_comma_else_at_a_space_else_anywhere(runner):
     words = "some words and more of them"
-    by_comma = runner.cut(f"{words * 3}, {words * 5}.", LONGEST)
+    by_comma = runner.pieces.cut(f"{words * 3}, {words * 5}.", LONGEST)
     assert by_comma[0].text.endswith(",")
     assert by_comma[0].pause == "clause"
     assert by_comma[-1].pause == "paragraph"
-    assert runner.cut("word " * 60, LONGEST)[0].text.endswith("word")
-    assert len(runner.cut("字" * 120, LONGEST)[0].text) == 50
+    assert runner.pieces.cut("word " * 60, LONGEST)[0].text.endswith("word")
+    assert len(runner.pieces.cut("字" * 120, LONGEST)[0].text) == 50
 
 
 def test_a_long_text_is_cut_at_once(runner):
-    text = runner.checked("One more sentence of a book. " * 3448, MARKS, Job())
-    pieces = runner.cut(text, LONGEST)
+    text = runner.text.checked("One more sentence of a book. " * 3448, MARKS, Job())
+    pieces = runner.pieces.cut(text, LONGEST)
     assert " ".join(piece.text for piece in pieces) == text
     assert len(pieces) > 500
 
 
 @given(st.text("ab., 。字1\n!?-", max_size=400), st.floats(8, 200))
 def test_nothing_spoken_is_lost_and_no_piece_is_too_long(runner, text, longest):
-    readable = runner.readable(text, MARKS)
-    pieces = runner.cut(readable, longest)
+    readable = runner.text.readable(text, MARKS)
+    pieces = runner.pieces.cut(readable, longest)
     spoken = [c for c in readable if c.isalnum()]
     assert [c for piece in pieces for c in piece.text if c.isalnum()] == spoken
-    assert all(runner.is_spoken(piece.text) for piece in pieces)
+    assert all(runner.text.is_spoken(piece.text) for piece in pieces)
     assert all(piece.frames <= longest for piece in pieces)
 
 
 def test_the_usual_length_of_a_text_follows_its_script(runner):
-    assert runner.frames_of("你好") > runner.frames_of("こんに") > runner.frames_of("hello")
-    assert runner.frames_of("123") > runner.frames_of("abc")
-    assert runner.frames_of("안녕") > runner.frames_of("Привет") * 0.9
+    assert (
+        runner.pieces.frames_of("你好")
+        > runner.pieces.frames_of("こんに")
+        > runner.pieces.frames_of("hello")
+    )
+    assert runner.pieces.frames_of("123") > runner.pieces.frames_of("abc")
+    assert runner.pieces.frames_of("안녕") > runner.pieces.frames_of("Привет") * 0.9
 
 
 # -- sound -----------------------------------------------------------------------------------------
@@ -145,11 +136,73 @@ def test_the_usual_length_of_a_text_follows_its_script(runner):
 
 def test_a_pause_counts_what_is_quiet_already(runner):
     loud, quiet = np.ones(100, np.float32), np.zeros(2000, np.float32)
-    apart = runner.pause_between(loud, loud, 24000, "sentence")
+    apart = runner.pauses.pause_between(loud, loud, 24000, "sentence")
     assert len(apart) == 8400
-    nearer = runner.pause_between(np.append(loud, quiet), np.append(quiet, loud), 24000, "sentence")
+    nearer = runner.pauses.pause_between(
+        np.append(loud, quiet), np.append(quiet, loud), 24000, "sentence"
+    )
     assert len(nearer) == 4400
-    assert not len(runner.pause_between(np.zeros(99999, np.float32), loud, 24000, "paragraph"))
+    assert not len(
+        runner.pauses.pause_between(np.zeros(99999, np.float32), loud, 24000, "paragraph")
+    )
+
+
+# -- what the package makes of a batch -------------------------------------------------------------
+
+RATE = 24000
+
+
+class Package:
+    """Speaks each text for the next of the given numbers of frames, and calls hooks once."""
+
+    def __init__(self, *frames):
+        self.frames, self.asked, self.hooks = list(frames), [], []
+        part = SimpleNamespace(register_forward_hook=self.hook, register_forward_pre_hook=self.hook)
+        codec = SimpleNamespace(model=SimpleNamespace(decoder=part))
+        self.model = SimpleNamespace(talker=part, speech_tokenizer=codec)
+
+    def hook(self, call):
+        self.hooks.append(call)
+        return SimpleNamespace(remove=lambda: self.hooks.remove(call))
+
+    def generate_custom_voice(self, text, max_new_tokens, **keywords):
+        self.asked.append((text, max_new_tokens, keywords))
+        for call in self.hooks:
+            call()
+        spoken = [min(self.frames.pop(0), max_new_tokens - 1) for _ in text]
+        return [np.ones(each * RATE * 2 // 25, np.float32) for each in spoken], RATE
+
+
+def speak(runner, package, job, *texts):
+    voice = runner.speaking.Voice(package, "custom_voice", 4, LONGEST)
+    pieces = [runner.pieces.Piece(text, 10.0, "sentence") for text in texts]
+    waves, rate = runner.speaking.speak_batch(voice, job, pieces, 0, len(pieces), {"top_k": 5})
+    assert rate == RATE
+    return [len(wave) * 25 / RATE / 2 for wave in waves]
+
+
+def test_pieces_are_spoken_together(runner):
+    package, job = Package(12, 9), Job()
+    assert speak(runner, package, job, "One.", "Two.") == [12, 9]
+    assert package.asked == [(["One.", "Two."], 81, {"top_k": 5})]
+    assert (package.hooks, job.said) == ([], [])
+
+
+def test_what_finds_no_end_is_spoken_again_and_then_cut_off(runner):
+    package, job = Package(12, 999, 11), Job()
+    assert speak(runner, package, job, "One.", "Two.") == [12, 11]
+    assert package.asked[1][0] == ["Two."]
+    assert job.said == [("log", "speaking again what found no end: piece 2")]
+    package, job = Package(999, 999), Job()
+    assert speak(runner, package, job, "One.") == [80]
+    assert job.said[1:] == [("warn", "cut off, as it found no end: piece 1")]
+
+
+def test_a_job_that_is_cancelled_stops_between_two_steps(runner):
+    package = Package(12)
+    with pytest.raises(runner.speaking.Stopped):
+        speak(runner, package, Job(cancelled=True), "One.")
+    assert package.hooks == []
 
 
 # -- what is asked of the package ------------------------------------------------------------------
@@ -172,7 +225,11 @@ def test_only_what_was_given_is_asked_of_the_package(runner):
 
 @pytest.fixture
 def checkpoint(tmp_path, runner):
-    for name in (*runner.FILES, "model.safetensors", "speech_tokenizer/model.safetensors"):
+    for name in (
+        *runner.checkpoint.FILES,
+        "model.safetensors",
+        "speech_tokenizer/model.safetensors",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("{}")
     described = {"model_type": "qwen3_tts", "tts_model_type": "base"}
@@ -181,8 +238,8 @@ def checkpoint(tmp_path, runner):
 
 
 def test_a_whole_checkpoint_of_the_right_type_is_taken(runner, checkpoint):
-    runner.check_files(checkpoint)
-    runner.check_type(checkpoint, "base")
+    runner.checkpoint.check_files(checkpoint)
+    runner.checkpoint.check_type(checkpoint, "base")
 
 
 @pytest.mark.parametrize(
@@ -191,7 +248,7 @@ def test_a_whole_checkpoint_of_the_right_type_is_taken(runner, checkpoint):
 def test_a_missing_file_is_named(runner, checkpoint, name):
     (checkpoint / name).unlink()
     with pytest.raises(FileNotFoundError, match=f"has no file {name}$"):
-        runner.check_files(checkpoint)
+        runner.checkpoint.check_files(checkpoint)
 
 
 def test_a_missing_part_of_the_weights_is_named(runner, checkpoint):
@@ -200,7 +257,7 @@ def test_a_missing_part_of_the_weights_is_named(runner, checkpoint):
     index = checkpoint / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": parts}))
     with pytest.raises(FileNotFoundError, match=r"has no file model-2\.safetensors$"):
-        runner.check_files(checkpoint)
+        runner.checkpoint.check_files(checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +274,7 @@ def test_a_missing_part_of_the_weights_is_named(runner, checkpoint):
 def test_another_checkpoint_is_refused(runner, checkpoint, config, said):
     (checkpoint / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=said):
-        runner.check_type(checkpoint, "custom_voice")
+        runner.checkpoint.check_type(checkpoint, "custom_voice")
 
 
 # -- Apple's GPU -----------------------------------------------------------------------------------

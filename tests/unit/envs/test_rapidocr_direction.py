@@ -39,35 +39,52 @@ def page_of(count, *, tall, way, letters="legible text"):
 @pytest.mark.parametrize(("tall", "turn"), [(False, 0), (True, 90), (False, 180), (True, 270)])
 def test_a_page_is_turned_where_boxes_and_scores_agree(tall, turn):
     polygons, crops, read, _ = page_of(8, tall=tall, way=turn)
-    found, lines = runner.direction.find_turn(polygons, crops, read)
+    found, lines, _ = runner.direction.find_turn(polygons, crops, read)
     assert found == turn
     assert set(lines.values()) == {("legible text", 0.98)}
 
 
 def test_an_upright_page_costs_no_second_reading():
     polygons, crops, read, seen = page_of(20, tall=False, way=0)
-    _, lines = runner.direction.find_turn(polygons, crops, read)
+    _, lines, _ = runner.direction.find_turn(polygons, crops, read)
     assert len(seen) == len(lines) == runner.direction.SAMPLE
 
 
 def test_lines_that_are_legible_in_no_direction_turn_nothing():
     polygons, crops, _, _ = page_of(8, tall=True, way=0)
     found = runner.direction.find_turn(polygons, crops, lambda images: [("x", 0.4)] * len(images))
-    assert found == (0, {})
+    assert found == (0, {}, False)
 
 
 def test_vertical_chinese_stays_as_it_is():
     polygons, crops, _, _ = page_of(4, tall=True, way=270)
-    found, _ = runner.direction.find_turn(
-        polygons, crops, lambda i: [("床前明月光", 0.98)] * len(i)
-    )
-    assert found == 0
+    read = [[("床前明月光", 0.98)] * 4, [("床前明月光。", 0.97)] * 4]
+    found, lines, vertical = runner.direction.find_turn(polygons, crops, lambda _: read.pop(0))
+    assert (found, vertical) == (0, True)
+    assert lines == dict.fromkeys(range(4), ("床前明月光。", 0.97))
+
+
+@pytest.mark.parametrize(
+    ("vertical", "text", "score", "ways"),
+    [
+        (True, "床前明月光疑是地上霜", 0.98, 0),
+        (True, "床前明月", 0.98, 1),
+        (True, "床前明月光疑是地上霜", 0.5, 1),
+        (False, "床前明月光疑是地上霜", 0.98, 1),
+    ],
+    ids=["sure", "short", "unsure", "other page"],
+)
+def test_a_line_of_vertical_text_is_read_again_only_where_it_was_hard(vertical, text, score, ways):
+    crop = np.full((200, 20, 3), 255, np.uint8)
+    crop[5:195:20, 5:15] = 0
+    found = list(runner.reading.other_ways(crop, text, score, vertical=vertical))
+    assert [way.shape[1] > way.shape[0] for way in found] == [True] * ways
 
 
 def test_one_narrow_letter_turns_no_page():
     letter = np.float32([(0, 0), (10, 0), (10, 20), (0, 20)])
     crop = np.zeros((20, 10, 3), np.uint8)
-    assert runner.direction.find_turn([letter], [crop], None) == (0, {})
+    assert runner.direction.find_turn([letter], [crop], None) == (0, {}, False)
 
 
 @pytest.mark.parametrize("degrees", [0, 3, -15, 15])

@@ -168,6 +168,48 @@ def test_words_stand_for_files_once_each(tmp_path):
         expand(["x.png"], tmp_path, "image", PDFS)
 
 
+class Pages(PdfRenderer):
+    """Finds three pages in every PDF."""
+
+    def pages(self, path):
+        return 3
+
+
+@pytest.mark.parametrize(
+    ("word", "pages"),
+    [
+        ("a.pdf", ["1", "2", "3"]),
+        ("a.pdf#page=2", ["2"]),
+        ("a.pdf#page=2-3", ["2", "3"]),
+        ("a.pdf#page=2-", ["2", "3"]),
+        ("a.pdf#page=9", ["9"]),
+    ],
+)
+def test_a_word_stands_for_pages_of_a_pdf(tmp_path, word, pages):
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7")
+    names = [f"a.pdf#page={page}" for page in pages]
+    assert expand([word], tmp_path, "image", Pages()) == names
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("a.pdf#page=2-9", "a.pdf: there are no pages 2 to 9; the last one is 3"),
+        ("a.pdf#page=3-2", "a.pdf: there are no pages 3 to 2; the last one is 3"),
+        ("a.pdf#page=0", "there is no such file; write doc.pdf#page=3, or #page=3-5"),
+    ],
+)
+def test_pages_that_no_pdf_has_are_refused(tmp_path, word, said):
+    (tmp_path / "a.pdf").write_bytes(b"%PDF-1.7")
+    with pytest.raises(UsageError, match=said):
+        expand([word], tmp_path, "image", Pages())
+
+
+def test_no_one_writes_to_a_pipe_that_is_looked_at(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert expand(["pipe"], tmp_path, "image", PDFS) == ["pipe"]
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.errors import Cancelled, MMError, UsageError
 from orchestrator.steps.pdf_process import OUT_OF_MEMORY, resident_memory
-from orchestrator.steps.pdf_renderer import PNG, PdfRenderer
+from orchestrator.steps.pdf_renderer import LONGEST_TEXT, PNG, PdfRenderer
 
 
 class Answering:
@@ -46,6 +46,38 @@ def test_a_page_that_was_not_written_is_not_taken_for_drawn(tmp_path, written):
     renderer = PdfRenderer(start=lambda _: Answering(b'{"page": 1}\n'))
     with pytest.raises(UsageError, match=r"doc.pdf#page=1: .*no answer that makes sense"):
         renderer.render(tmp_path / "doc.pdf", 1, tmp_path / "page.png")
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (b"One\r\nTwo  \n", "One\nTwo"),
+        (b"\n\nA\tB\x0cC\n", "A\tB\nC"),
+        (b"\x1b[2J\x00x\xe2\x80\xae", "[2Jx"),
+        (b" \n", ""),
+    ],
+)
+def test_the_text_of_a_page_steers_nothing(tmp_path, written, text):
+    (tmp_path / "text").write_bytes(written)
+    renderer = PdfRenderer(start=lambda _: Answering(b'{"page": 1}\n'))
+    assert renderer.text(tmp_path / "doc.pdf", 1, tmp_path / "text") == text
+
+
+@pytest.mark.parametrize("written", [None, b"\xff"], ids=["no", "bytes"])
+def test_a_text_that_cannot_be_read_is_none(tmp_path, written):
+    if written is not None:
+        (tmp_path / "text").write_bytes(written)
+    renderer = PdfRenderer(start=lambda _: Answering(b'{"page": 1}\n'))
+    with pytest.raises(UsageError, match="no answer that makes sense"):
+        renderer.text(tmp_path / "doc.pdf", 1, tmp_path / "text")
+
+
+def test_a_text_too_long_is_refused(tmp_path):
+    with (tmp_path / "text").open("wb") as file:
+        file.truncate(LONGEST_TEXT + 1)
+    renderer = PdfRenderer(start=lambda _: Answering(b'{"page": 1}\n'))
+    with pytest.raises(UsageError, match="page=1: holds more than 4 MiB of text"):
+        renderer.text(tmp_path / "doc.pdf", 1, tmp_path / "text")
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from orchestrator.core.names import BUILT_IN_STEPS
 from orchestrator.core.paths import page_in
 from orchestrator.errors import UsageError
 from orchestrator.jobs.cancellation import Cancellation
+from orchestrator.jobs.input_files import is_pdf
 from orchestrator.steps import builtin
 from orchestrator.steps.join_audio import join_audio
 from orchestrator.steps.registry import producer
-from orchestrator.steps.split_pages import is_pdf
 from orchestrator.steps.write import write
 
 
@@ -119,3 +119,13 @@ def test_values_are_written(tmp_path):
     assert (tmp_path / "b.json").read_bytes() == (tmp_path / "a.json").read_bytes()
     with pytest.raises(UsageError, match="cannot be written"):
         write("text", tmp_path / "a.json" / "x")
+
+
+@pytest.mark.parametrize(("form", "start"), [("srt", "1\n00:00:01,000 -->"), ("vtt", "WEBVTT\n")])
+def test_segments_become_a_subtitle_file(tmp_path, form, start):
+    segments = [{"start": 1, "end": 2, "text": "One"}]
+    ((name, path, _),) = emitted("subtitles", tmp_path, segments=segments, format=form)
+    assert (name, path.suffix) == ("file", f".{form}")
+    assert path.read_text().startswith(start)
+    with pytest.raises(UsageError, match="the input 'segments' is no list of segments"):
+        emitted("subtitles", tmp_path, segments=["One"], format=form)

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from orchestrator.system import machine
+from orchestrator.system import darwin, machine
+from tests import portable
 
 GIB = 1 << 30
 
@@ -129,7 +130,7 @@ def test_the_kernels_log_names_the_process_that_it_killed(tmp_path):
     assert not machine.was_killed_for_memory(77, tmp_path / "none")
 
 
-def test_the_resident_memory_of_a_process(tree):
+def test_the_process_memory_of_a_process(tree):
     root = tree({"proc/5/statm": "100 10 3 1 0 5 0\n"})
     assert machine.resident_memory(5, root=root) == 10 * os.sysconf("SC_PAGE_SIZE")
     assert machine.resident_memory(6, root=root) is None
@@ -138,3 +139,18 @@ def test_the_resident_memory_of_a_process(tree):
 def test_what_is_not_a_gpu_is_this_machines_memory():
     free = machine.MachineMemory().free("cpu")
     assert free is None or free > 0
+
+
+def test_without_files_about_them_the_systems_calls_say_what_processes_and_memory_take():
+    with portable.taken_away():
+        assert 0 < machine.free_memory() <= machine.total_memory()
+        assert machine.resident_memory(os.getpid()) > 1 << 20
+        assert machine.resident_memory(2**22 + 1) is None
+
+
+@pytest.mark.parametrize(("limit", "free"), [(GIB, GIB), (None, 4 * GIB), (1 << 60, 4 * GIB)])
+def test_a_gpu_that_shares_the_memory_may_use_a_part_of_it(monkeypatch, limit, free):
+    monkeypatch.setattr(machine, "free_memory", lambda: 4 * GIB)
+    monkeypatch.setattr(darwin, "working_set", lambda total: limit)
+    assert machine.MachineMemory().free("mps") == free
+    assert machine.MachineMemory().free("cpu") == 4 * GIB

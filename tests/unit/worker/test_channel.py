@@ -2,9 +2,9 @@
 
 import array
 import contextlib
+import errno
 import os
 import socket
-import sys
 import threading
 
 import pytest
@@ -17,11 +17,11 @@ from tests.machine import has, only_where
 MIB = 1 << 20
 SOON = 30.0
 
-LINUX = has("memory files", sys.platform == "linux", "run the tests on Linux")
-linux = only_where(LINUX)
+MEMORY_FILES = has("memory files", buffers.can_use_memory_files(), "run the tests on Linux")
+with_memory_files = only_where(MEMORY_FILES)
 
 
-@pytest.fixture(params=["memory", "directory"] if LINUX else ["directory"])
+@pytest.fixture(params=["memory", "directory"] if MEMORY_FILES else ["directory"])
 def large(request):
     return {"memory": buffers.MemoryFiles, "directory": buffers.DirectoryFiles}[request.param]()
 
@@ -83,6 +83,16 @@ def test_nothing_is_left_in_directory_or_table_of_descriptors(ends, large, tmp_p
     assert descriptors() == before
 
 
+def test_a_socket_that_holds_little_is_made_to_hold_more(ends):
+    for sock in ends:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    data = bytes(64 * 1024)
+    one, two = (Channel(sock) for sock in ends)
+    one.send({}, [memoryview(data)])
+    assert one.unread == 0  # no thread of its own had to send the rest
+    assert bytes(receive(two).buffers[0]) == data
+
+
 def test_an_end_between_messages_is_an_end_and_one_inside_breaks_the_connection(ends):
     one, two = ends[0], Channel(ends[1])
     one.sendall(frames.encode({"a": 1}) + b"\0\0")
@@ -139,14 +149,14 @@ def test_what_is_kept_is_what_was_sent_whatever_its_owner_does_with_the_memory(e
     assert bytes(receive(two).buffers[0]) == bytes(MIB - 1)
 
 
-@linux
+@with_memory_files
 def test_an_announced_file_that_does_not_come_is_refused(ends):
     send_raw(ends[0], {}, specs=[frames.BufferSpec("memory", MIB)])
     with pytest.raises(ProtocolError, match="did not come"):
-        receive(Channel(ends[1]))
+        receive(Channel(ends[1], buffers.MemoryFiles()))
 
 
-@linux
+@with_memory_files
 @pytest.mark.parametrize("kind", ["unsealed", "short", "shrinkable", "pipe", "file"])
 def test_a_descriptor_that_is_no_sealed_memory_file_is_refused(ends, kind, tmp_path):
     import fcntl
@@ -168,12 +178,12 @@ def test_a_descriptor_that_is_no_sealed_memory_file_is_refused(ends, kind, tmp_p
     before = descriptors()
     send_raw(ends[0], {}, [number], [frames.BufferSpec("memory", MIB)])
     with pytest.raises(ProtocolError):
-        receive(Channel(ends[1]))
+        receive(Channel(ends[1], buffers.MemoryFiles()))
     assert descriptors() == before  # what had come was closed
     os.close(number)
 
 
-@linux
+@with_memory_files
 def test_a_flood_of_descriptors_is_refused_and_closed(ends):
     two = Channel(ends[1])
     reader, writer = os.pipe()
@@ -191,7 +201,7 @@ def test_a_flood_of_descriptors_is_refused_and_closed(ends):
     os.close(writer)
 
 
-@linux
+@with_memory_files
 def test_more_descriptors_at_once_than_a_message_may_carry_are_refused(ends):
     reader, writer = os.pipe()
     send_raw(ends[0], {"a": 1}, [reader] * (frames.MAX_BUFFERS + 20))
@@ -201,7 +211,7 @@ def test_more_descriptors_at_once_than_a_message_may_carry_are_refused(ends):
     os.close(writer)
 
 
-@linux
+@with_memory_files
 def test_received_descriptors_are_not_inherited(ends):
     two = Channel(ends[1])
     reader, writer = os.pipe()
@@ -235,7 +245,7 @@ def test_a_file_of_another_size_is_refused(ends, tmp_path):
         receive(Channel(ends[1], buffers.DirectoryFiles()), str(tmp_path))
 
 
-@linux
+@with_memory_files
 @pytest.mark.parametrize("most", [0, 1 << 20])
 def test_a_buffer_costs_a_descriptor_only_while_there_are_enough(ends, most):
     one, two = (Channel(sock, buffers.MemoryFiles(most)) for sock in ends)
@@ -247,3 +257,12 @@ def test_a_buffer_costs_a_descriptor_only_while_there_are_enough(ends, most):
     assert message.buffers[0].readonly
     kept = descriptors() - before
     assert len(kept) == (1 if most and not buffers.UNTRACKED else 0)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EACCES])
+def test_memory_files_that_the_kernel_or_a_sandbox_refuses_are_not_used(monkeypatch, number):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "memfd_create", refuse, raising=False)
+    assert not buffers.can_use_memory_files()
