@@ -70,8 +70,13 @@ def __getattr__(name: str) -> Any:
     """Import a name when it is asked for: the command line pays for each import at the top."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import sys
     from importlib import import_module
 
+    if sys.platform == "win32" and name in _HOMES:
+        from orchestrator.errors import WINDOWS, UsageError
+
+        raise UsageError(WINDOWS)
     return getattr(import_module(f"orchestrator.{_HOMES.get(name, 'errors')}"), name)
 
 

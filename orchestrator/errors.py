@@ -10,6 +10,8 @@ from typing import ClassVar
 
 from orchestrator.redaction import redacted
 
+WINDOWS = "mm runs on Linux and macOS; on Windows, install WSL2 (wsl --install) and run mm in there"
+
 
 class Detail(Exception):
     """What a worker or a tool said, in the traceback of a program, above the error that it led to.

@@ -55,14 +55,13 @@ class SessionModels:
         Raises:
             MMError: As `Workspace.choose` and `Preparer.check`.
         """
-        speaks = None if job.model else wanted(job.inputs)
-        key = (job.name, job.model, speaks, job.candidates)
+        key = choice_key(job)
         if job.models is not None and key in job.models:
             declared: Declared = job.models[key]
             return declared
         choice = self._choices.get(key)
         if choice is None or not choice.stamps.unchanged():
-            choice = self._choices[key] = self._choose(job, speaks)
+            choice = self._choices[key] = self._choose(job, key[2])
         if job.models is not None:
             job.models.setdefault(key, choice.declared)
         return choice.declared
@@ -118,7 +117,7 @@ class SessionModels:
             noted = {known.reason for known in list(self._choices.values())}
             if choice.reason and choice.reason not in noted:
                 self._workspace.reporter.note(choice.reason)
-            self._preparer.check(choice.declared)  # before anything is built
+            self._preparer.check(choice.declared, job.device, job.dtype)  # before anything is built
         return choice
 
     @contextmanager
@@ -138,3 +137,8 @@ class SessionModels:
 def _limited(model: PreparedModel, job: Job) -> PreparedModel:
     limit = job.load_timeout
     return model if limit is None else replace(model, load_timeout=limit)
+
+
+def choice_key(job: Job) -> tuple[str, str | None, Wanted | None, tuple[str, ...]]:
+    """Return what decides which model a job's name stands for: its key in `Job.models`."""
+    return job.name, job.model, None if job.model else wanted(job.inputs), job.candidates

@@ -7,24 +7,25 @@ for.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.core.languages import TEXT
-from orchestrator.errors import UsageError
+from orchestrator.errors import EnvironmentFailure, UsageError
 from orchestrator.system.file_stamps import FileStamps
 from orchestrator.system.home import Home, home_directory
 from orchestrator.system.reporter import Reporter, Silent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from orchestrator.catalog import Catalog, Declared
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
+    from orchestrator.core.devices import Device, Machine
     from orchestrator.core.languages import Wanted
-    from orchestrator.core.manifest import Manifest
     from orchestrator.environments import Environments
     from orchestrator.sources.service import Sources
     from orchestrator.system.settings import Settings
@@ -192,7 +193,7 @@ class Workspace:
             declared = self.catalog.model(name)
             return ChosenModel(declared, stamps=self._stamps_of(name, declared))
         self._say(self.catalog.problems)
-        facts = Facts(self.sources.has_weights, self.memory)
+        facts = Facts(self.sources.has_weights, self.machine.memory)
         began = time.time_ns()
         used = self.settings.uses.get(name)
         declared, reason = self.catalog.select(name, facts, used, wanted, candidates)
@@ -225,37 +226,93 @@ class Workspace:
         stamps.add(self.catalog.files, self._read_at, now_and_then=True)
         return stamps
 
-    def device_and_dtype(
-        self, manifest: Manifest, device: str, dtype: str, devices: Sequence[str] | None = None
-    ) -> tuple[str, str]:
-        """Return the device and the data type that jobs of a model run with.
+    def device_and_dtype(self, declared: Declared, device: str, dtype: str) -> tuple[Device, str]:
+        """Return the device and the data type that jobs of a model run with on this machine.
 
         Args:
-            manifest: The model's manifest.
+            declared: The model.
             device: "auto", or a device.
             dtype: "auto", or a data type.
-            devices: What there is to choose from; by default the devices of this machine.
 
         Raises:
             UsageError: When the manifest does not list them, or the device is not there.
         """
         from orchestrator.core.devices import choose_device, choose_dtype
-        from orchestrator.system.machine import available_devices
-        from orchestrator.system.processor import native_dtypes
 
-        device = choose_device(manifest, device, devices or available_devices())
-        memory = self.memory.get(device)
-        return device, choose_dtype(manifest, device, dtype, memory, native_dtypes())
+        machine = self.machine_for(declared, dtype)
+        chosen, note = choose_device(declared.manifest, device, machine)
+        dtype = choose_dtype(declared.manifest, chosen, dtype)
+        if note:
+            self._say([note])
+        return chosen, dtype
 
     @cached_property
-    def memory(self) -> Mapping[str, int | None]:
-        """Bytes of memory by kind of device of this machine; None where that is not known."""
-        from orchestrator.system import machine
+    def machine(self) -> Machine:
+        """The devices of this machine."""
+        from orchestrator.system.devices import find_devices
 
-        total = machine.total_memory()
+        return find_devices(self.variables)
+
+    def machine_for(self, declared: Declared, dtype: str) -> Machine:
+        """Return the devices of this machine with what keeps one model from running on them.
+
+        Args:
+            declared: The model.
+            dtype: "auto", or the data type that it is to run in.
+        """
+        from orchestrator.core.devices import choose_dtype
+        from orchestrator.core.torch_builds import with_build
+
+        machine, manifest = self.machine, declared.manifest
+        usable = {kind for kind in machine.usable if kind in manifest.devices}
+        if "cuda" in usable:
+            machine = with_build(machine, manifest, self._packages(declared))
+        if "mps" in usable:
+            for device in machine.of("mps"):
+                with suppress(UsageError):  # a data type that it has not
+                    chosen = choose_dtype(manifest, device, dtype)
+                    why = self._untested(declared, device.kind, chosen)
+                    machine = machine.with_untested(device.kind, why)
+        return machine
+
+    def _packages(self, declared: Declared) -> Mapping[str, str]:
+        """Return the versions in a model's lock; nothing where there is no good one, yet."""
+        try:
+            return self.environments.target(declared).packages
+        except EnvironmentFailure:
+            return {}  # said where the environment is built
+
+    def _untested(self, declared: Declared, kind: str, dtype: str) -> str:
+        """Return why a device is not known to compute what the CPU does; nothing where it is."""
+        from orchestrator.system.self_tests import load_self_test
+
+        test = load_self_test(self.home, declared.name, kind, dtype)
+        again = f"run: mm doctor {declared.name} --run --device {kind}"
+        if test is None:
+            return f"it was not compared with the CPU on this machine; {again}"
+        if changed := test.changed(self.self_test_basis(declared, kind, dtype)):
+            return f"the {changed} changed since it was compared with the CPU; {again}"
+        return "" if test.passed else f"it does not compute what the CPU does ({test.finding})"
+
+    def self_test_basis(self, declared: Declared, kind: str, dtype: str) -> dict[str, str]:
+        """Return all that the outcome of a self-test depends on, by what messages call it.
+
+        Raises:
+            EnvironmentFailure: When the model has no good lock.
+        """
+        import os
+
+        from orchestrator.catalog import runner_digest
+        from orchestrator.core.patching.conditions import Conditions
+
+        target = self.environments.target(declared)
+        system = os.uname()
+        conditions = Conditions(kind, dtype, target.packages)
         return {
-            device: total if device in ("cpu", "mps") else None
-            for device in machine.available_devices()
+            "environment": target.digest,
+            "model's files": self.sources.overlay_digest(declared, conditions),
+            "runner": runner_digest(declared.read_runner()),
+            "system": f"{system.release} {system.version}",
         }
 
 

@@ -167,7 +167,8 @@ class FakeMemory:
     left: int | None = None
     asked: list[str] = field(default_factory=list)
 
-    def free(self, device: str) -> int | None:
+    def free(self, device: str, pool: str = "") -> int | None:
+        del pool
         self.asked.append(device)
         return self.left
 

@@ -6,6 +6,12 @@ for what is imported at the top.
 
 import sys
 
+from orchestrator.errors import WINDOWS
+
+if sys.platform == "win32":  # before what Windows has no modules for
+    sys.stderr.write(f"mm: {WINDOWS}\n")
+    sys.exit(2)
+
 try:
     from orchestrator.cli.main import main
 except KeyboardInterrupt:  # Ctrl-C while the modules are still read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,14 @@ import click
 from orchestrator.cli import options
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.path_type import GivenPath
+from orchestrator.core.devices import AUTO, DEFAULT
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchestrator.doctor import Explanation, Finding, Report
+    from orchestrator.doctor import CheckOptions, Explanation, Finding, Report
+    from orchestrator.doctor.smallest import Ended
 
 JSON_VERSION = 1
 WRONG = 1
@@ -62,8 +65,8 @@ def command(
     from orchestrator import doctor
 
     table = doctor.load_tables(context.catalog.directories)
-    if as_job and (target is None or trace is not None):
-        raise UsageError("--run needs a MODEL, and no --error", fix="run: mm doctor MODEL --run")
+    if as_job:
+        _check_run(context, target, trace, **conditions)
     ask_index = None if offline or trace is not None or as_job else doctor.ask_for_wheels
     options = doctor.CheckOptions(**conditions, ask_index=ask_index)
     subject = doctor.find_subject(context, target, options, table) if target is not None else None
@@ -85,9 +88,49 @@ def command(
         if not as_json:
             context.out(ended.sentence)
             _explain(context, ended.explanations)
+        done = done and _self_test(context, ended, options, document["run"], as_json=as_json)
     if as_json:
         _print_json(context, document)
     return WRONG if report.wrong or not done else 0
+
+
+def _check_run(
+    context: Context, target: str | None, trace: str | None, *, device: str, dtype: str, **_: Any
+) -> None:
+    """Check first of all what `--run` goes with, and, as for every job, the device."""
+    if target is None or trace is not None:
+        raise UsageError("--run needs a MODEL, and no --error", fix="run: mm doctor MODEL --run")
+    if target in context.catalog.models:
+        context.device_and_dtype(context.catalog.model(target), device, dtype)
+
+
+def _self_test(
+    context: Context,
+    ended: Ended,
+    options: CheckOptions,
+    document: dict[str, Any],
+    *,
+    as_json: bool,
+) -> bool:
+    """Compare the device that was asked for with the CPU; return whether nothing is wrong."""
+    from msgspec import to_builtins
+
+    from orchestrator import doctor
+
+    if options.device == AUTO or (ended.device, ended.dtype) == ("cpu", DEFAULT):
+        return True  # the last is what others are compared with
+    declared = context.catalog.model(ended.model)
+    try:
+        test = doctor.compare_with_cpu(context, declared, ended.device, ended.dtype)
+    except UsageError as error:
+        document["self_test"], passed, said = None, True, error.what
+    else:
+        document["self_test"], passed = to_builtins(test), test.passed
+        said = f"{'computes' if passed else 'does not compute'} what the CPU does: {test.finding}"
+        said = f"self-test: {ended.device} in {ended.dtype} {said}"
+    if not as_json:
+        context.out(said)
+    return passed
 
 
 def _show_explanations(context: Context, found: list[Explanation], *, as_json: bool) -> int:
@@ -149,7 +192,11 @@ def _summary(report: Report) -> str:
         if effect in effects
     ]
     drafts = sum(finding.patch is not None for finding in report.findings)
-    more = f"; {drafts} can be fixed by patches: mm patch new {report.subject}" if drafts else ""
+    more = (
+        f"; {drafts} can be fixed by patches: mm patch new {shlex.quote(report.subject)}"
+        if drafts
+        else ""
+    )
     count = len(report.wrong)
     return f"{count} finding{'s' if count > 1 else ''}: {', '.join(said)}{more}"
 

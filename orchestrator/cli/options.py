@@ -13,7 +13,9 @@ from orchestrator.jobs.sound_encoder import FORMATS, check_encoder
 
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object.")
 
-DEVICE = click.Option(["--device"], default="auto", help="auto, cpu, cuda or mps.  [default: auto]")
+DEVICE = click.Option(
+    ["--device"], default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]"
+)
 DTYPE = click.Option(
     ["--dtype"], default="auto", help="auto, float32, bfloat16 or float16.  [default: auto]"
 )

@@ -249,6 +249,7 @@ def _view(
     python: str | None,
 ) -> PatchView:
     from orchestrator.core import patching
+    from orchestrator.core.devices import AUTO, choose_dtype, named_device
     from orchestrator.sources import inplace
     from orchestrator.sources.interpreter import installed_versions
     from orchestrator.sources.patchsets import load_patch_sets
@@ -257,6 +258,11 @@ def _view(
     sets = load_patch_sets(declared)
     if not sets:
         raise UsageError(f"{model} has no patches")
+    if device == AUTO:
+        place, dtype = context.device_and_dtype(declared, device, dtype)
+    else:
+        place = named_device(declared.manifest, device)
+        dtype = choose_dtype(declared.manifest, place, dtype)
     if directory is not None:
         root = (context.cwd / directory).resolve()
         if not root.is_dir():
@@ -269,12 +275,11 @@ def _view(
         record = context.sources.ready(declared)
         commit, where, read = record.commit, record.path, record.read
 
-    chosen = context.device_and_dtype(declared.manifest, device, dtype)
     if python is not None:
         versions = installed_versions(python)
     else:
         versions = context.environments.target(declared).packages
-    conditions = patching.Conditions(*chosen, versions)
+    conditions = patching.Conditions(place.kind, dtype, versions)
     patched = patching.apply(sets, read, conditions)
     return PatchView(declared, sets, conditions, python, read, commit, where, patched)
 

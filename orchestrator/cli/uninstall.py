@@ -29,6 +29,7 @@ DESCRIPTIONS = {
     "bundles": "models that came from another machine, for its jobs",
     "results": "finished pipeline steps",
     "runs": "records of pipeline runs",
+    "self-tests": "comparisons of devices with the CPU",
     "settings.json": "trust, and the choices of mm use",
     "interpreters.json": "facts about interpreters",
 }

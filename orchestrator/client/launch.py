@@ -62,6 +62,8 @@ class WorkerSpec(msgspec.Struct, frozen=True, dict=True):
     that what runs is what was digested."""
     device: str = "cpu"
     dtype: str = "float32"
+    pool: str = ""
+    """The GPU whose memory it takes; empty for the machine's own."""
     model_dir: Path | None = None
     options: Mapping[str, Any] = msgspec.field(default_factory=dict)
     manifest: str = ""
@@ -182,6 +184,7 @@ def _spawn(spec: WorkerSpec, runtime: RuntimeDirectory, logs: Path, *, kept: boo
         digest=spec.digest if kept else "",
         device=spec.device,
         dtype=spec.dtype,
+        pool=spec.pool,
         need=spec.need,
         kept=kept,
         oom=memory_kills(),

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import shlex
 import stat
 import tempfile
 import time
@@ -67,6 +68,8 @@ class WorkerRecord(msgspec.Struct, frozen=True):
     """The digest of everything that it was started from."""
     device: str = "cpu"
     dtype: str = "float32"
+    pool: str = ""
+    """The GPU whose memory it takes; empty for the machine's own."""
     need: int = 0
     """Bytes of memory that its manifest says it needs; 0 where it does not say."""
     kept: bool = False
@@ -295,7 +298,9 @@ def _check_rights(path: Path, found: os.stat_result) -> None:
         raise UsageError(
             "the directory for sockets must belong to you and be closed to others",
             where=str(path),
-            fix=f"run: chmod 700 {path}" if ours else "set MM_RUNTIME_DIR to another one",
+            fix=f"run: {shlex.join(['chmod', '700', str(path)])}"
+            if ours
+            else "set MM_RUNTIME_DIR to another one",
         )
 
 

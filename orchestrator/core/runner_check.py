@@ -66,7 +66,7 @@ def _parse(path: str, text: str) -> ast.Module | RunnerProblem:
 
 
 def _functions(manifest: Manifest, path: str, tree: ast.Module) -> Iterator[RunnerProblem]:
-    bound = _names_bound(tree)
+    bound = names_bound(tree)
     defined = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     if "*" not in bound:
         for name in ("load", "run"):
@@ -118,7 +118,7 @@ def _parameters(
             )
 
 
-def _names_bound(tree: ast.Module) -> set[str]:
+def names_bound(tree: ast.Module) -> set[str]:
     """Return the names that a module binds, in whatever way; `*` stands for names unknown."""
     names: set[str] = set()
     for node in ast.walk(tree):

@@ -1,6 +1,7 @@
 """`mm doctor`: checks a model's files, the packages of environments and the machine, and explains.
 
-Nothing here changes anything: no file is written, no cache made, no package imported. What is
+Nothing here changes anything: no cache is made, no package imported, and no file written but the
+outcome of a self-test (`self_test.py`). What is
 gathered is checked by the rules of `orchestrator.doctor.rules`, which do no work on the machine.
 """
 
@@ -19,6 +20,7 @@ from orchestrator.doctor.rules.findings import (
     shortened,
     slug,
 )
+from orchestrator.doctor.self_test import compare_with_cpu
 from orchestrator.doctor.smallest import run_smallest
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "ask_for_wheels",
     "check_command",
     "check_installation",
+    "compare_with_cpu",
     "document",
     "draft",
     "examine",

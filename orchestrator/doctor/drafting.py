@@ -51,7 +51,7 @@ def draft(subject: Subject, name: str) -> Draft:
     if not patches:
         raise UsageError(
             f"no finding about {subject.name} can be fixed by a patch",
-            fix=f"run: mm doctor {subject.name}",
+            fix=f"run: mm doctor {subject.quoted}",
         )
     version = subject.conditions.versions.get(TRANSFORMERS, "")
     text = patch_set_yaml(name, subject.name, check_command(subject), version, patches)
@@ -65,7 +65,7 @@ def check_command(subject: Subject) -> str:
     """Return the command that tries a patch set on the subject."""
     if subject.manifest is not None:
         return f"mm patch check {subject.name}"
-    return f"mm patch check MODEL {subject.name}"
+    return f"mm patch check MODEL {subject.quoted}"
 
 
 def _together(subject: Subject, patches: Iterable[Patch]) -> list[Patch]:
@@ -90,7 +90,7 @@ def _together(subject: Subject, patches: Iterable[Patch]) -> list[Patch]:
             raise SourceError(
                 f"a draft would not fit: {outcome.sentence}",
                 where=outcome.where,
-                fix=f"run: mm doctor {subject.name}",
+                fix=f"run: mm doctor {subject.quoted}",
             )
         count = outcome.matches + outcome.there
         expect = count if patch.expect is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ from orchestrator.catalog import Declared, ManifestDirectory
 from orchestrator.catalog.directories import SUFFIX
 from orchestrator.catalog.manifest_files import manifest_files, read_plain, shown_path
 from orchestrator.core import patching
-from orchestrator.core.devices import AUTO, choose_device
+from orchestrator.core.devices import AUTO, choose_device, choose_dtype, named_device
 from orchestrator.core.patching import Conditions
 from orchestrator.core.patching.conditions import problem
 from orchestrator.core.platforms import platform_name
@@ -35,7 +36,6 @@ from orchestrator.environments.store import MARKER
 from orchestrator.errors import EnvironmentFailure, ManifestError, MMError, SourceError, UsageError
 from orchestrator.sources.inplace import module_cache
 from orchestrator.sources.patchsets import load_patch_sets
-from orchestrator.system import machine
 from orchestrator.system.files import open_file
 from orchestrator.system.removal import modified
 from orchestrator.workspace import Workspace
@@ -157,7 +157,7 @@ def directory_subject(
             raise UsageError(wrong, where=f"--{name}")
     device, dtype = options.device, options.dtype
     if device == AUTO:
-        device = "cuda" if "cuda" in machine.available_devices() else "cpu"
+        device = "cuda" if "cuda" in workspace.machine.usable else "cpu"
     files, conditions = list_files(directory), Conditions(device, "float32")
     subject = _subject(workspace, table, str(directory), files, conditions)
     subject.root = directory
@@ -219,13 +219,17 @@ def _local_models(workspace: Workspace, but: str) -> list[Path]:
 def _chosen(
     workspace: Workspace, declared: Declared, options: CheckOptions, early: list[Finding | Fact]
 ) -> tuple[str, str]:
-    manifest, device = declared.manifest, options.device
-    if device == AUTO:
-        device = manifest.devices[0]
-        with _noted(early, Layer.DEVICE, "device", UsageError, "run it on another machine"):
-            device = choose_device(manifest, AUTO, machine.available_devices())
+    manifest = declared.manifest
     # A device that is given by name need not be on this machine: nothing is run.
-    return workspace.device_and_dtype(manifest, device, options.dtype, (device,))
+    named = manifest.devices[0] if options.device == AUTO else options.device
+    device = named_device(manifest, named)
+    if options.device == AUTO:
+        machine = workspace.machine_for(declared, options.dtype)
+        with _noted(early, Layer.DEVICE, "device", UsageError, "run it on another machine"):
+            device, note = choose_device(manifest, AUTO, machine)
+            if note:
+                early.append(Fact(Layer.DEVICE, note))
+    return device.kind, choose_dtype(manifest, device, options.dtype)
 
 
 def _environment(
@@ -273,7 +277,7 @@ def _last_failure(
         if known and "\n" not in prepared(text)[known[0].end :]:
             means, said = known[0].means(name), known[0].said
             yield rule("last-failure").matched(
-                Evidence(str(log)), means=means, said=said, model=name, log=log
+                Evidence(str(log)), means=means, said=said, model=name, log=shlex.quote(str(log))
             )
 
 

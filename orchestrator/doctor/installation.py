@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from ctypes import CDLL
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from orchestrator.core.devices import Device, Machine
 from orchestrator.core.units import format_size
 from orchestrator.doctor.rules.findings import Evidence, Fact, Layer, Report, Results, listed, rule
 from orchestrator.errors import MMError
-from orchestrator.system import machine, processes
+from orchestrator.system import gpus, machine, processes
 from orchestrator.system.cores import cores
+from orchestrator.system.devices import find_devices
 from orchestrator.system.processor import features
 from orchestrator.workspace import Workspace
 
@@ -80,6 +84,7 @@ class Ports:
 
     Attributes:
         root: Where the system's own files are.
+        library: Opens the libraries of NVIDIA's driver.
         free_disk: Says how many bytes are free on the disk of a path.
         writable: Says whether a directory can be written.
         index: Returns None where the package index answers, else what stood in the way.
@@ -88,6 +93,7 @@ class Ports:
     """
 
     root: Path = machine.ROOT
+    library: Callable[[str], Any] = CDLL
     free_disk: Callable[[Path], int] = machine.free_disk
     writable: Callable[[Path], bool] = _writable
     index: Callable[[Workspace], str | None] = ask_index
@@ -204,17 +210,32 @@ def _devices(workspace: Workspace, ports: Ports) -> Results:
     has = features(ports.root)
     named = [name for flag, name in INSTRUCTIONS.items() if flag in has]
     yield _fact(", ".join([f"processor: {cores(ports.root)} cores", *named]))
-    devices = machine.available_devices(ports.root)
-    if "cuda" in devices:
-        free = machine.MachineMemory(workspace.variables).free("cuda")
-        if free is None:
-            yield rule("gpu").matched()
+    found = find_devices(workspace.variables, ports.root, ports.library)
+    for device in found.devices:
+        if device.problem:
+            yield rule("gpu").matched(device=device.kind, problem=device.problem)
         else:
-            yield _fact(f"GPU: NVIDIA, {format_size(free, binary=True)} free")
-    if "mps" in devices:
-        yield _fact("GPU: Apple (mps), untested and used on request alone")
-    if len(devices) == 1:
-        yield _fact("GPU: none; models run on the CPU")
+            yield _fact(f"{device.name}: {', '.join(_described(device, found, ports))}")
+    for kind, why in found.absent.items():
+        yield _fact(f"no {kind}: {why}")
+
+
+def _described(device: Device, found: Machine, ports: Ports) -> Iterator[str]:
+    """Yield what is known of a device, in words."""
+    yield device.label
+    if device.kind == "cuda":
+        has = f"{format_size(device.memory or 0, binary=True)} of memory"
+        has += "" if device.pool else " that it shares with the machine"
+        free = gpus.free_memory(device.pool, ports.library) if device.pool else None
+        yield f"{has}, {format_size(free, binary=True)} free" if free is not None else has
+        if device.capability is not None:
+            yield f"compute capability {device.capability[0]}.{device.capability[1]}"
+        if found.cuda is not None:
+            yield f"a driver for CUDA {found.cuda[0]}.{found.cuda[1]}"
+    fast = [dtype for dtype in ("bfloat16", "float16") if dtype in device.native]
+    yield f"fast in {' and '.join(['float32', *fast])}"
+    if device.kind == "mps":
+        yield "for --device auto after mm doctor MODEL --run --device mps"
 
 
 def _memory(_: Workspace, ports: Ports) -> Results:

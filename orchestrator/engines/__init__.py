@@ -38,4 +38,4 @@ def kept_engine(workspace: Workspace, scratch: Scratch, workers: int) -> Engine:
 
 
 def _resources(workspace: Workspace) -> Resources:
-    return Resources(workspace.runtime, MachineMemory(workspace.variables), workspace.reporter)
+    return Resources(workspace.runtime, MachineMemory(), workspace.reporter)

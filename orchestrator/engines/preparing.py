@@ -21,6 +21,7 @@ from orchestrator.version import __version__
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
+    from orchestrator.core.devices import Device
     from orchestrator.core.manifest import Manifest
     from orchestrator.environments import BuiltEnvironment
     from orchestrator.environments.build import Unpublished
@@ -42,11 +43,12 @@ class Preparer(Protocol):
 
     reads_files: bool
 
-    def check(self, declared: Declared) -> None:
-        """Look, before anything is built, whether the model's files are there.
+    def check(self, declared: Declared, device: str, dtype: str) -> None:
+        """Check, before anything is built, the device, the data type and the model's files.
 
         Raises:
-            SourceError: When they are not.
+            UsageError: When the model does not run on the device, or it is not there.
+            SourceError: When files are missing.
         """
 
     def prepare(
@@ -92,11 +94,12 @@ class LocalPreparer:
         self._lock = threading.Lock()
         self._held: dict[str, Held] = {}
 
-    def check(self, declared: Declared) -> None:
-        """Look whether the model's files are there and as they were.
+    def check(self, declared: Declared, device: str, dtype: str) -> None:
+        """Check the device and the data type, then whether the files are there and as they were.
 
         Those of an embedded model are fetched when it is prepared.
         """
+        self._workspace.device_and_dtype(declared, device, dtype)
         if not declared.manifest.is_embedded:
             self._workspace.sources.ready(declared)
 
@@ -122,6 +125,7 @@ class LocalPreparer:
             what = f"another mm, which {doing}"
             return Wait(declared.name, what, self._workspace.reporter, deadline, stopped)
 
+        chosen, dtype = self._workspace.device_and_dtype(declared, device, dtype)
         if declared.manifest.source is not None:
             self._workspace.sources.fetched(declared, deadline, stopped)
         with self._lock:
@@ -131,7 +135,7 @@ class LocalPreparer:
             assert load is not None
             try:
                 environment = environments.environment(unpublished.target, unpublished.stored)
-                self._first_load(declared, environment, device, dtype, unpublished, load)
+                self._first_load(declared, environment, chosen, dtype, unpublished, load)
             except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
                 failed.append(error)
 
@@ -144,7 +148,7 @@ class LocalPreparer:
             with wait("removes an environment") as removal:
                 self._hold(environment.digest, environment.hold(removal.pause))
         held = self._held[environment.digest].fileno()
-        worker, overlay = self._worker_spec(declared, environment, device, dtype, wait, (held,))
+        worker, overlay = self._worker_spec(declared, environment, chosen, dtype, wait, (held,))
         producer = produced_by(declared, environment, worker, overlay)
         # The environment and the overlay are held: no one removes or replaces them.
         stamps = files_read(declared, self._workspace, began)
@@ -154,7 +158,7 @@ class LocalPreparer:
         self,
         declared: Declared,
         environment: BuiltEnvironment,
-        device: str,
+        device: Device,
         dtype: str,
         unpublished: Unpublished,
         load: Load,
@@ -191,14 +195,13 @@ class LocalPreparer:
         self,
         declared: Declared,
         environment: BuiltEnvironment,
-        device: str,
+        device: Device,
         dtype: str,
         wait: Callable[[str], Wait],
         held: tuple[int, ...],
     ) -> tuple[WorkerSpec, Overlay | None]:
         manifest = declared.manifest
-        device, dtype = self._workspace.device_and_dtype(manifest, device, dtype)
-        overlay = self._overlay(declared, environment, device, dtype, wait)
+        overlay = self._overlay(declared, environment, device.kind, dtype, wait)
         home = self._workspace.home.worker_home
         make_private(home)
         spec = WorkerSpec(
@@ -212,17 +215,19 @@ class LocalPreparer:
                     manifest.environment.pass_,
                     str(home),
                 ),
+                **device_variables(device, self._workspace),
                 **(overlay.variables if overlay else {}),
             },
             runner=declared.read_runner(),
-            device=device,
+            device=device.kind,
             dtype=dtype,
+            pool=device.pool,
             model_dir=overlay.path if overlay else None,
             options=manifest.options,
             manifest=declared.digest,
             lock=environment.lock_digest,
-            overlay=overlay.path.name if overlay else "",
-            need=memory_need(manifest, device, dtype),
+            overlay=overlay.digest if overlay else "",
+            need=memory_need(manifest, device.kind, dtype),
             threads=wanted_threads(self._workspace.variables, manifest.environment.variables),
             held=(*held, self._held[overlay.digest].fileno()) if overlay else held,
         )
@@ -294,6 +299,29 @@ def produced_by(
             **dict(sorted(environment.versions.items())),
         },
     }
+
+
+def device_variables(device: Device, workspace: Workspace) -> dict[str, str]:
+    """Return the variables that a worker on a device needs.
+
+    It sees its own GPU alone, and so finds it as the first, whatever the model's code asks for.
+    """
+    if device.kind == "mps":
+        # What Apple's GPU lacks is computed on the CPU. The allocator's limit stays (it is never
+        # PYTORCH_MPS_HIGH_WATERMARK_RATIO=0): without one the whole machine stands still.
+        ratio = "PYTORCH_MPS_HIGH_WATERMARK_RATIO"
+        unlimited = workspace.variables.get(ratio, "").strip("0.") == ""
+        kept = {ratio: "1.0"} if ratio in workspace.variables and unlimited else {}
+        return {"PYTORCH_ENABLE_MPS_FALLBACK": "1", **kept}
+    if device.kind != "cuda":
+        return {}
+    variables = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    if device.gpu:
+        variables["CUDA_VISIBLE_DEVICES"] = device.gpu
+    if directory := workspace.machine.libraries:
+        given = workspace.variables.get("LD_LIBRARY_PATH")
+        variables["LD_LIBRARY_PATH"] = f"{given}:{directory}" if given else directory
+    return variables
 
 
 def memory_need(manifest: Manifest, device: str, dtype: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections import deque
+from collections import defaultdict, deque
 from typing import TYPE_CHECKING, TypeVar
 
 from orchestrator.core.units import format_size, parse_size
@@ -19,6 +19,7 @@ from orchestrator.worker.state import WorkerState
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from orchestrator.client.launch import WorkerSpec
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.engines.interface import PreparedModel
     from orchestrator.jobs.job import Job
@@ -57,7 +58,8 @@ class Resources:
         self.reporter = reporter
         self._counted = -COUNTED_FOR
         self._share = 1
-        self._waiters: dict[bool, deque[_Waiter]] = {True: deque(), False: deque()}
+        self._waiters: defaultdict[str, deque[_Waiter]] = defaultdict(deque)
+        """By the memory that they wait for."""
 
     def start_when_fits(
         self,
@@ -99,7 +101,7 @@ class Resources:
                     if (found := find()) is not None:
                         return found
                     # Before the free memory, which has what one had that ends between the looks.
-                    live = self._live(model.spec.device, owns, in_use)
+                    live = self._live(model.spec, owns, in_use)
                     idle, refusal = self._check(model, job, waiter, tried, *live)
                     if idle is None and refusal is None:
                         return start()
@@ -125,7 +127,7 @@ class Resources:
         """Return whether a start waits for the memory of a worker, which is to end once idle."""
         return any(
             record.id == worker
-            for waiters in self._waiters.values()
+            for waiters in list(self._waiters.values())
             for waiter in list(waiters)
             for record in waiter.claims
         )
@@ -140,7 +142,7 @@ class Resources:
         wait: Wait,
     ) -> Iterator[None]:
         """Let starts that may wait for memory go on one after the other, as they came."""
-        waiters = self._waiters[_has_own_memory(model.spec.device)]
+        waiters = self._waiters[model.spec.pool]
         if not (job.wait and waiter.need and alone()):
             yield
             return
@@ -179,15 +181,15 @@ class Resources:
             The idle worker to stop first, or the refusal; neither if the model fits, or if the job
             insists. After a refusal, the busy workers whose memory would do are the claims.
         """
-        device, need = model.spec.device, model.spec.need
-        free = self._free(device)
+        need = model.spec.need
+        free = self._free(model.spec)
         if not need or free is None:
             return None, None
-        free = max(0, free - self._reserved(device, waiter))
+        free = max(0, free - self._reserved(model.spec, waiter))
         if free >= need:
             return None, None
         left = [record for record in idle if record.id not in tried]
-        if left and (job.force or free + self._held(left, device) >= need):
+        if left and (job.force or free + self._held(left) >= need):
             # No worker is stopped for a model that would not fit anyway.
             return left[0], None
         if job.force:
@@ -196,20 +198,20 @@ class Resources:
             (
                 tuple(busy[:count])
                 for count in range(1, len(busy) + 1)
-                if free + self._held([*idle, *busy[:count]], device) >= need
+                if free + self._held([*idle, *busy[:count]]) >= need
             ),
             (),
         )
         return None, self._refusal(model, free)
 
-    def _reserved(self, device: str, waiter: _Waiter) -> int:
+    def _reserved(self, spec: WorkerSpec, waiter: _Waiter) -> int:
         """Return what the start that waits first will take beyond what its claims give back."""
-        waiters = self._waiters[_has_own_memory(device)]
+        waiters = self._waiters[spec.pool]
         first = waiters[0] if waiters else waiter
         if first is waiter:
             return 0
         live = {record.id for record in self._runtime.records()}
-        held = self._held([record for record in first.claims if record.id in live], device)
+        held = self._held([record for record in first.claims if record.id in live])
         return 0 if held == math.inf else max(0, first.need - int(held))
 
     def wait(
@@ -231,27 +233,25 @@ class Resources:
             self._share = max(1, cores() // max(1, workers))
         return self._share
 
-    def _free(self, device: str) -> int | None:
+    def _free(self, spec: WorkerSpec) -> int | None:
         """Return what is free, less what models that are being loaded will still take."""
-        if _has_own_memory(device):
-            return self._memory.free(device)  # a process's share of a GPU is not known
         # Looked for first: the memory of one that is loaded between the two looks counts as taken.
         loading = [
             (record, status.pid)
             for record in self._runtime.records()
-            if _has_own_memory(record.device) == _has_own_memory(device)
+            if record.pool == spec.pool
             and (status := self._runtime.status(record.id)).state in LOADING
         ]
-        free = self._memory.free(device)
+        free = self._memory.free(spec.device, spec.pool)
         if free is None:
             return None
         for record, pid in loading:
-            free -= max(0, record.need - (machine.resident_memory(pid) or 0))
+            free -= max(0, record.need - (machine.resident_memory(pid, spec.pool) or 0))
         return max(0, free)
 
     def _live(
         self,
-        device: str,
+        spec: WorkerSpec,
         owns: Callable[[WorkerRecord], bool],
         in_use: Callable[[WorkerRecord], bool],
     ) -> tuple[list[WorkerRecord], list[WorkerRecord]]:
@@ -262,8 +262,7 @@ class Resources:
         found = [
             (self._runtime.status(record.id), record)
             for record in self._runtime.records()
-            if _has_own_memory(record.device) == _has_own_memory(device)
-            and (record.kept or owns(record))
+            if record.pool == spec.pool and (record.kept or owns(record))
         ]
         idle: list[WorkerRecord] = []
         busy: list[WorkerRecord] = []
@@ -271,13 +270,11 @@ class Resources:
             (idle if status.idle and not in_use(record) else busy).append(record)
         return idle, busy
 
-    def _held(self, records: list[WorkerRecord], device: str) -> float:
+    def _held(self, records: list[WorkerRecord]) -> float:
         """Return the most that workers could give back; infinity if that is not known."""
-        if _has_own_memory(device) and records:
-            return math.inf
         total = 0
         for record in records:
-            has = machine.resident_memory(self._runtime.status(record.id).pid)
+            has = machine.resident_memory(self._runtime.status(record.id).pid, record.pool)
             if has is None:
                 return math.inf
             total += max(has, record.need)  # its children's memory is not seen
@@ -304,8 +301,3 @@ class Resources:
             fix=f"{advice}, or add --force",
             fix_in_code=f"pass dtype={smaller[0]!r}" if smaller else advice,
         )
-
-
-def _has_own_memory(device: str) -> bool:
-    """Return whether a kind of device has another memory than the machine, which mps shares."""
-    return device == "cuda"

@@ -16,8 +16,9 @@ from orchestrator.backends.installed import installed, recorded_files
 from orchestrator.core.units import format_size
 from orchestrator.environments.sizes_file import total
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.system.devices import drivers
 from orchestrator.system.home import read_json, write_json
-from orchestrator.system.machine import available_devices, free_disk
+from orchestrator.system.machine import free_disk
 from orchestrator.system.processes import ProcessError
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def note_gpu_packages(home: Home, target: Target, directory: Path, reporter: Rep
         directory: Where.
         reporter: Receives the note.
     """
-    if "cuda" in available_devices():
+    if drivers():
         return
     wasted = _gpu_only_bytes(directory, target.sizes())
     if wasted > _WORTH_SAVING and first_time(home, "cpu-build"):

@@ -193,7 +193,7 @@ def _resolve_mine(
         )
     except ProcessError as error:
         subject = f"the dependencies of {declared.name} do not resolve"
-        raise _unresolved(error, declared.name, subject) from error
+        raise _unresolved(error, declared.name, subject, user) from error
 
 
 def _resolve_build(resolver: Resolver, declared: Declared, pins: Iterable[Pin]) -> str:
@@ -229,9 +229,13 @@ def _resolve_build(resolver: Resolver, declared: Declared, pins: Iterable[Pin]) 
         raise _unresolved(error, name, f"{subject} does not resolve") from error
 
 
-def _unresolved(error: ProcessError, name: str, subject: str) -> EnvironmentFailure:
-    command = f"mm env lock {name}"
-    otherwise = f"correct its manifest, then run: {command}"
+def _unresolved(
+    error: ProcessError, name: str, subject: str, user: UserLockOptions | None = None
+) -> EnvironmentFailure:
+    own = ("--mine", *user.notes()) if user else ()
+    command = " ".join(("mm env lock", name, *own))
+    what = "choose other options" if user else "correct its manifest"
+    otherwise = f"{what}, then run: {command}"
     return tool_failure(error, subject=subject, name=name, command=command, otherwise=otherwise)
 
 

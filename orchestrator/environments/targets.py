@@ -22,7 +22,7 @@ from orchestrator.environments.locks import (
     load_lock,
     user_lock_options,
 )
-from orchestrator.errors import EnvironmentFailure
+from orchestrator.errors import EnvironmentFailure, MMError
 from orchestrator.system.home import read_record, write_atomically
 from orchestrator.version import __version__
 
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
     from orchestrator.backends.indexes import IndexSettings
     from orchestrator.catalog import Declared
-    from orchestrator.core.manifest import Environment
+    from orchestrator.core.manifest import Environment, Manifest
     from orchestrator.environments.sizes_file import WheelSize
+    from orchestrator.system.devices import System
     from orchestrator.system.home import Home
     from orchestrator.system.reporter import Reporter
 
@@ -284,13 +285,28 @@ class Targets:
                 fix_in_code=f"install one, or run: mm env sync {manifest.name} --install-python",
             )
         platforms = manifest.environment.platforms
-        if platforms and fitting[0].platform not in platforms:
-            raise EnvironmentFailure(
-                f"{manifest.name} is not made for {fitting[0].platform}, "
-                f"only for {', '.join(platforms)}",
-                fix="add the platform to its manifest and lock it again",
-            )
-        return fitting
+        made_for = [each for each in fitting if not platforms or each.platform in platforms]
+        if not made_for:
+            raise not_made_for(manifest, fitting[0].platform)
+        from orchestrator.system.devices import this_system, too_old
+
+        if old := too_old(this_system().release):
+            raise EnvironmentFailure(f"{manifest.name} cannot be installed: {old}")
+        return made_for
+
+
+def not_made_for(manifest: Manifest, platform: str, system: System | None = None) -> MMError:
+    """Return the error for a model that is not locked for the platform of the Pythons here."""
+    from orchestrator.system.devices import INSTALL_ARM64, this_system
+
+    fix = "add the platform to its manifest and lock it again"
+    if platform == "macos-x86_64":  # the packages of most models have no wheels for it
+        silicon = (system or this_system()).is_apple_silicon
+        fix = INSTALL_ARM64 if silicon else "run it on another machine: this Mac has Intel"
+    platforms = ", ".join(manifest.environment.platforms)
+    return EnvironmentFailure(
+        f"{manifest.name} is not made for {platform}, only for {platforms}", fix=fix
+    )
 
 
 def _choices(

@@ -108,7 +108,7 @@ def signature_on(workspace: Workspace, step: Step) -> Signature:
         fix = did_you_mean(step.run, names) if unknown else ""
         raise UsageError(error.what, fix=fix or error.fix) from error
     manifest = choice.declared.manifest
-    workspace.device_and_dtype(manifest, step.device, step.dtype)  # raises where it has none
+    workspace.device_and_dtype(choice.declared, step.device, step.dtype)  # raises where it has none
     one = signature_of_model(manifest, choice.reason)
     many = [each.manifest for each in workspace.candidates(step.run, step.model)]
     if not many:

@@ -181,6 +181,16 @@ class Sources:
                 )
         return ensure_overlay(self.home, declared.name, record, sets, conditions, python, pause)
 
+    def overlay_digest(self, declared: Declared, conditions: Conditions) -> str:
+        """Return the digest of what a worker would load; empty where no files are known."""
+        from orchestrator.sources.overlays import overlay_digest
+        from orchestrator.sources.patchsets import load_patch_sets
+
+        record = self.record(declared.name) if declared.manifest.source is not None else None
+        if record is None:
+            return ""
+        return overlay_digest(record, load_patch_sets(declared), conditions)
+
     def pull(
         self,
         declared: Declared,

@@ -107,6 +107,11 @@ class Home:
         return self.root / "bundles"
 
     @property
+    def self_tests(self) -> Path:
+        """What self-tests of devices found: `self-tests/<model>.<device>.<dtype>.json`."""
+        return self.root / "self-tests"
+
+    @property
     def settings(self) -> Path:
         """Trust and `mm use`."""
         return self.root / "settings.json"

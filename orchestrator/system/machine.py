@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -86,11 +83,20 @@ def was_killed_for_memory(pid: int, log: Path = Path("/dev/kmsg")) -> bool:
     return False
 
 
-def resident_memory(pid: int, root: Path = ROOT) -> int | None:
+def resident_memory(pid: int, pool: str = "", root: Path = ROOT) -> int | None:
     """Return the bytes of memory that the process `pid` has now; None where that is not known.
 
     On macOS they include its buffers on the GPU, and what the system has compressed of it.
+
+    Args:
+        pid: The process.
+        pool: The GPU whose memory is meant; nothing for the machine's own.
+        root: Where the system's own files are, for tests on trees that look like one.
     """
+    if pool:
+        from orchestrator.system import gpus
+
+        return gpus.used_memory(pool).get(pid)
     if _has_no_files(root):
         from orchestrator.system import darwin
 
@@ -101,40 +107,27 @@ def resident_memory(pid: int, root: Path = ROOT) -> int | None:
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def available_devices(root: Path = ROOT) -> tuple[str, ...]:
-    """Return the kinds of device that a model could run on here, without asking a driver."""
-    found = ["cpu"]
-    # The device file of the driver's control interface is there once the driver is loaded.
-    if (root / "dev/nvidiactl").exists():
-        found.append("cuda")
-    if sys.platform == "darwin" and platform.machine() == "arm64":
-        found.append("mps")
-    return tuple(found)
-
-
 class Memory(Protocol):
     """Says how much memory is free."""
 
-    def free(self, device: str) -> int | None:
-        """Return the bytes that are free on a kind of device; None where that is not known."""
+    def free(self, device: str, pool: str = "") -> int | None:
+        """Return the bytes that are free for a device; None where that is not known.
+
+        Args:
+            device: Its kind.
+            pool: The GPU whose memory it is; nothing for the machine's own.
+        """
 
 
 class MachineMemory:
-    """The memory of this machine.
+    """The memory of this machine and its GPUs."""
 
-    Args:
-        variables: The user's variables, of which CUDA_VISIBLE_DEVICES counts.
-    """
+    def free(self, device: str, pool: str = "") -> int | None:
+        """Return the bytes that are free for a device; None where that is not known."""
+        if pool:
+            from orchestrator.system import gpus
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables = variables
-
-    def free(self, device: str) -> int | None:
-        """Return the bytes that are free on a kind of device; None where that is not known."""
-        if device == "cuda":
-            from orchestrator.system import nvml
-
-            return nvml.free_memory(self._variables.get("CUDA_VISIBLE_DEVICES"))
+            return gpus.free_memory(pool)
         free = free_memory()
         if device == "mps" and free is not None:
             from orchestrator.system import darwin

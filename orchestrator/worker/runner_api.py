@@ -151,6 +151,13 @@ def _log(text: object, send: Send) -> None:
     send("log", {"text": line})
 
 
+def free_cached_memory(device: str) -> None:
+    """Give a GPU back what torch keeps of its memory for jobs to come."""
+    empty = getattr(getattr(sys.modules.get("torch"), device, None), "empty_cache", None)
+    if callable(empty):
+        empty()
+
+
 def use_threads(count: int | None) -> None:
     """Let libraries use `count` threads: those that are loaded already, and those to come.
 

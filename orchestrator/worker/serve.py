@@ -60,6 +60,9 @@ def main(settings: dict[str, str]) -> None:
     Server(listener, settings["environment"], shared, Poller()).serve()
 
 
+UNUSED = 1.0
+"""Seconds without a job after which a GPU gets back what is kept of its memory for jobs."""
+
 NUMBER = (int, float)
 OR_NULL = type(None)
 
@@ -156,6 +159,9 @@ class Server:
         self._primary = ""
         self._threads: int | None = None
         self._forked = False
+        self._device = ""
+        self._cached = ""
+        """The GPU of which memory may be kept that no job uses; empty for none."""
         shared[state.PID] = os.getpid()
         shared[state.KEEP] = -1  # for as long as the client that started us
         os.register_at_fork(after_in_child=self._close_in_child)
@@ -170,7 +176,13 @@ class Server:
                 left = None if self._clients else self._idle_seconds_left()
                 if left is not None and left <= 0:
                     break
-                self._read_ready(self._poller.wait_in_main(left, soon=soon))
+                if self._cached and (left is None or left > UNUSED):
+                    left = UNUSED
+                ready = self._poller.wait_in_main(left, soon=soon)
+                if ready:
+                    self._read_ready(ready)
+                elif self._cached:
+                    self._free_cached_memory()
                 soon = False
                 continue
             if request.method == "shutdown":
@@ -187,6 +199,13 @@ class Server:
         # No client is connected; one that connects now is refused and starts another worker.
         self._set_state(state.ENDING, GRACE, 0)
         self._listener.close()
+
+    def _free_cached_memory(self) -> None:
+        device, self._cached = self._cached, ""
+        try:
+            runner_api.free_cached_memory(device)
+        except Exception as error:  # noqa: BLE001 - the next job meets what is wrong, and says so
+            runner_api.write_log(runner.traceback_of(error))
 
     def _idle_seconds_left(self) -> float | None:
         keep = self._state[state.KEEP]
@@ -348,6 +367,7 @@ class Server:
                 self._leave_fork()
             self._inputs, self._outputs = params["inputs"], params["outputs"]
             self._primary = params["primary"]
+            self._device = params["device"] if params["device"] != "cpu" else ""
             answer = {"imported": runner.imported(params["probe"])} if "probe" in params else {}
             self._runner = loaded
         except BaseException as error:  # noqa: BLE001 - whatever a runner raises is its answer
@@ -419,6 +439,7 @@ class Server:
 
     def _finish_job(self) -> None:
         # Before the answer, so that a client which has it sees an idle worker.
+        self._cached = self._device
         if self._state[state.STATE] == state.BUSY:
             self._state[state.JOBS] += 1
             self._set_state(state.IDLE, state.FOREVER, 0)

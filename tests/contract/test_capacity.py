@@ -30,7 +30,7 @@ class Shared:
         self.runtime = runtime
         self.total = 100 * TIB
 
-    def free(self, device):
+    def free(self, device, pool=""):
         states = {record: self.runtime.status(record.id).state for record in self.runtime.records()}
         # What those that are loading will take is subtracted elsewhere.
         taken = sum(record.need for record, state in states.items() if state not in LOADING)

@@ -540,6 +540,8 @@ def test_an_override_of_ones_own(world):
     assert ended.code == 0, ended
     mine = world.home / "mine" / "one" / "requirements.lock"
     assert lock_names(mine) == ["beta==2.0", "delta==1.0"]
+    failed = world.mm("env", "lock", "--mine", "one", "--override", "beta==9.9")
+    assert "run: mm env lock one --mine --override beta==9.9" in failed.sentence
 
 
 def test_options_of_ones_own_lock_are_refused_elsewhere(world):

@@ -158,7 +158,7 @@ def test_a_session_no_longer_uses_what_lost_its_trust(tmp_path):
 class FakePreparer:
     """Finds the files of every model."""
 
-    def check(self, declared):
+    def check(self, declared, device, dtype):
         pass
 
 

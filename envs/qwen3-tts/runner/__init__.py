@@ -20,6 +20,8 @@ from .text import checked, readable
 
 SMALL = "0b6"
 """The `tts_model_size` of models that were not trained to follow instructions."""
+TRACED = 8
+"""Frames whose logits are compared between devices."""
 CODES = {
     "zh": "chinese", "en": "english", "ja": "japanese", "ko": "korean", "de": "german",
     "fr": "french", "ru": "russian", "pt": "portuguese", "es": "spanish", "it": "italian",
@@ -37,13 +39,21 @@ def load(context):
     from qwen_tts import Qwen3TTSModel, Qwen3TTSTokenizer
 
     place = {"device_map": context.device}
+    mps = torch.backends.mps
+    if context.device == "mps" and not mps.is_available():
+        if not mps.is_built():
+            raise RuntimeError("this torch is built without MPS")
+        torch.empty(1, device="mps")  # raises, with torch's own reason
     tts = Qwen3TTSModel.from_pretrained(
         str(folder), dtype=getattr(torch, context.dtype), local_files_only=True, **place
     )
-    if context.dtype != "float32":
-        # In bfloat16 the codec has been reported to speak silence. It is small: it is read again
-        # rather than converted, so that nothing of its weights is lost.
+    if context.dtype != "float32" or context.device == "mps":
+        # In bfloat16 the codec has been reported to speak silence, and Apple's GPU lacks its
+        # convolutions (pytorch#144445). It is small: it is read again rather than converted, so
+        # that nothing of its weights is lost.
         codec = str(folder / "speech_tokenizer")
+        if context.device == "mps":
+            place = {"device_map": "cpu"}
         tts.model.load_speech_tokenizer(
             Qwen3TTSTokenizer.from_pretrained(codec, dtype=torch.float32, **place)
         )
@@ -92,6 +102,23 @@ def run(
             job.emit("audio", (spoken[-1], rate))
     job.progress(len(pieces), len(pieces), "spoken")
     return {"audio": (np.concatenate(spoken), rate)}
+
+
+def trace(model, job, **inputs):
+    """Returns the logits of the first frames, of which each takes the likeliest code."""
+    vectors = []
+
+    def keep(_module, _inputs, logits):
+        vectors.append(logits[0, -1].float().cpu().numpy())
+        if len(vectors) == TRACED:
+            raise Stopped
+
+    hook = model.tts.model.talker.codec_head.register_forward_hook(keep)
+    try:
+        run(model, job, **{**inputs, "temperature": 0})
+    finally:
+        hook.remove()
+    return {"logits": np.stack(vectors)}
 
 
 def choose(what, asked, model, job):

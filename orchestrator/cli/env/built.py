@@ -122,6 +122,7 @@ def execute(context: Context, model: str, command: tuple[str, ...]) -> int:
 
     The command comes after `--`. It sees your own variables, with the environment activated.
     """
+    import shlex
     from shutil import which
 
     from orchestrator.system.processes import replace
@@ -132,7 +133,7 @@ def execute(context: Context, model: str, command: tuple[str, ...]) -> int:
     if program is None:
         raise UsageError(
             f"there is no program {command[0]!r} in the environment of {model} or on PATH",
-            fix=f"see what there is: ls {environment.path / 'bin'}",
+            fix=f"see what there is: ls {shlex.quote(str(environment.path / 'bin'))}",
         )
     with environment.hold():
         context.close()

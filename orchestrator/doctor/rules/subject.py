@@ -6,6 +6,7 @@ Files are read through functions that the caller hands in, each when a rule firs
 from __future__ import annotations
 
 import platform
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -116,6 +117,11 @@ class Subject:
         """The dtypes that the manifest lists for the device."""
         memory = self.manifest.memory if self.manifest is not None else {}
         return frozenset(memory.get(self.conditions.device, {}))  # type: ignore[call-overload]
+
+    @property
+    def quoted(self) -> str:
+        """Its name as a word of a command."""
+        return shlex.quote(self.name)
 
     def read(self, name: str) -> bytes | None:
         """Return a file as a worker would load it: patched; None where there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ class Match:
 
     def remedy(self, model: str = "MODEL") -> str:
         """Return the general fix."""
-        return self._filled(self.failure.remedy, model)
+        return self._filled(self.failure.remedy, shlex.quote(model))
 
     def _filled(self, text: str, model: str) -> str:
         known = {**self.groups, "model": model}

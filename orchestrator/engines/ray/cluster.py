@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.core.devices import Device, Machine
 from orchestrator.core.units import counted, format_size
 from orchestrator.errors import MemoryRefused, UsageError
+from orchestrator.system.processor import native_dtypes
 from orchestrator.system.userenv import during
 
 if TYPE_CHECKING:
@@ -175,10 +177,15 @@ class Cluster:
         """Return the host name of the node with that id."""
         return next((each.name for each in self.nodes() if each.id == node), node[:8])
 
-    def devices(self) -> tuple[str, ...]:
-        """Return the kinds of device that some node has."""
-        has_gpu = any(node.resources.get("GPU", 0) >= 1 for node in self.nodes())
-        return ("cpu", "cuda") if has_gpu or self.scales() else ("cpu",)
+    def machine(self) -> Machine:
+        """Return the kinds of device that some node has; the nodes are taken to be like this one.
+
+        Ray does not say how large a GPU is.
+        """
+        devices = [Device("cpu", "the largest node", self.memory(), native_dtypes())]
+        if any(node.resources.get("GPU", 0) >= 1 for node in self.nodes()) or self.scales():
+            devices.append(Device("cuda"))
+        return Machine(devices, place="the cluster")
 
     def memory(self) -> int:
         """Return the bytes of memory of the largest node."""

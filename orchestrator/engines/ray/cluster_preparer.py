@@ -13,15 +13,16 @@ from orchestrator.engines.preparing import files_read, memory_need
 from orchestrator.engines.ray.bundles import pack
 from orchestrator.engines.ray.cluster import demand_of
 from orchestrator.engines.ray.remote_spec import RemoteWorkerSpec
+from orchestrator.errors import UsageError
 from orchestrator.sources.model_files import record_path
 from orchestrator.system.files import read_file
-from orchestrator.system.processor import native_dtypes
 from orchestrator.system.waiting import ENDLESS, Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchestrator.catalog import Declared
+    from orchestrator.core.manifest import Manifest
     from orchestrator.engines.preparing import Load
     from orchestrator.engines.ray.cluster import Cluster
     from orchestrator.engines.ray.driver import RayEngine
@@ -53,8 +54,9 @@ class ClusterPreparer:
         self._engine = engine
         self._model_dirs = {model: str(path) for model, path in model_dirs.items()}
 
-    def check(self, declared: Declared) -> None:
-        """Do nothing: each node looks for the files, or fetches them."""
+    def check(self, declared: Declared, device: str, dtype: str) -> None:
+        """Check the device and the data type; each node looks for the files, or fetches them."""
+        self._chosen(declared.manifest, device, dtype)
 
     def prepare(
         self,
@@ -75,9 +77,7 @@ class ClusterPreparer:
         del deadline, cancellation, load  # nothing is built on this machine
         began = time.time_ns()
         manifest = declared.manifest
-        chosen = choose_device(manifest, device, self._cluster.devices(), "the cluster")
-        total = self._cluster.memory() if chosen == "cpu" else None
-        dtype = choose_dtype(manifest, chosen, dtype, total, native_dtypes())
+        chosen, dtype = self._chosen(manifest, device, dtype)
         variables, declared_ones = self._workspace.variables, manifest.environment.variables
         worker = RemoteWorkerSpec(
             bundle=pack(declared),
@@ -96,6 +96,16 @@ class ClusterPreparer:
             stamps=files_read(declared, self._workspace, began),
         )
         return model
+
+    def _chosen(self, manifest: Manifest, device: str, dtype: str) -> tuple[str, str]:
+        if ":" in device:
+            raise UsageError(
+                f"{device}: Ray says which GPU a worker gets",
+                fix="write --device cuda",
+                fix_in_code='pass device="cuda"',
+            )
+        chosen, _ = choose_device(manifest, device, self._cluster.machine())
+        return chosen.kind, choose_dtype(manifest, chosen, dtype)
 
     def close(self) -> None:
         """Do nothing: nothing is held here."""

@@ -108,7 +108,7 @@ class NodeWorker:
             self._model = self._prepare(order)
             resources = Resources(
                 self._workspace.runtime,
-                MachineMemory(self._workspace.variables),
+                MachineMemory(),
                 self._workspace.reporter,
             )
             self._engine = LocalEngine(

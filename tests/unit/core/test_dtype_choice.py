@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.core.devices import choose_dtype
+from orchestrator.core.devices import Device, choose_dtype
 from orchestrator.core.manifest_reader import read_manifest
 from orchestrator.errors import UsageError
 
@@ -38,17 +38,17 @@ BOTH = manifest("{cpu: {float32: 17 GiB, bfloat16: 9 GiB}, cuda: {bfloat16: 9 Gi
     ],
 )
 def test_auto(device, memory, native, chosen):
-    assert choose_dtype(BOTH, device, "auto", memory, native) == chosen
+    assert choose_dtype(BOTH, Device(device, memory=memory, native=native), "auto") == chosen
 
 
 def test_what_is_asked_for_is_taken_or_refused():
-    assert choose_dtype(BOTH, "cpu", "float32", GIB) == "float32"
+    assert choose_dtype(BOTH, Device("cpu", memory=GIB), "float32") == "float32"
     with pytest.raises(UsageError, match="m has no float16 on cpu"):
-        choose_dtype(BOTH, "cpu", "float16")
+        choose_dtype(BOTH, Device("cpu"), "float16")
 
 
 def test_a_model_that_lists_none_computes_in_float32():
     bare = manifest("{}")
-    assert choose_dtype(bare, "cpu", "auto", GIB) == "float32"
+    assert choose_dtype(bare, Device("cpu", memory=GIB), "auto") == "float32"
     with pytest.raises(UsageError, match="choose --dtype float32"):
-        choose_dtype(bare, "cpu", "bfloat16")
+        choose_dtype(bare, Device("cpu"), "bfloat16")

@@ -14,6 +14,7 @@ from orchestrator.environments.interpreters import Interpreters
 from orchestrator.environments.store import Store
 from orchestrator.errors import EnvironmentFailure
 from tests import models
+from tests.nvidia import FakeNvml
 from tests.unit.doctor.conftest import write
 
 FUTURE = """\
@@ -58,7 +59,25 @@ def test_a_sound_installation_has_no_finding(world):
     assert "AVX2, AVX-512, AVX512-BF16, AMX, AMX-BF16" in facts
     assert "memory: 16 GiB, 8 GiB free" in facts
     assert "package index: answers" in facts
-    assert "GPU: none" in facts
+    assert "cpu: the CPU, fast in float32 and bfloat16" in facts
+    assert "no cuda: no driver of NVIDIA's is loaded" in facts
+
+
+def test_a_gpu_is_shown_with_all_that_decides_its_use(world):
+    write(world.root, {"dev/nvidiactl": ""})
+    facts = "\n".join(fact.text for fact in world(library=FakeNvml).facts)
+    assert (
+        "cuda:0: NVIDIA GeForce RTX 3060, 12 GiB of memory, 3 GiB free, compute capability 8.6, "
+        "a driver for CUDA 12.8, fast in float32 and bfloat16 and float16"
+    ) in facts
+
+
+def test_a_driver_without_a_gpu_for_us(world):
+    write(world.root, {"dev/nvidiactl": ""})
+    world.workspace.variables = {**world.workspace.variables, "CUDA_VISIBLE_DEVICES": "-1"}
+    found = only(world(library=FakeNvml))
+    assert (found.id, found.effect.value) == ("gpu", "risk")
+    assert "CUDA_VISIBLE_DEVICES=-1 hides every GPU" in found.finding
 
 
 def test_looking_makes_nothing(world, tmp_path):

@@ -64,6 +64,7 @@ class World:
         since=0.0,
         does=WorkerState.IDLE,
         device="cpu",
+        pool="",
         need=0,
         waiting=0,
         pid=2**22 + 1,
@@ -73,7 +74,7 @@ class World:
         record = WorkerRecord(
             id=name, model=name, supervisor=os.getpid(), started=start_time(os.getpid()),
             environment="", socket="", log="", device=device, need=need,
-            kept=kept,
+            pool=pool, kept=kept,
         )  # fmt: skip
         self.runtime.write(record)
         numbers = [pid, 0, waiting, since, 300, state.FOREVER, 0, does]
@@ -89,7 +90,7 @@ class World:
     def make(self, need, begin=None, find=lambda: None, **keys):
         spec = WorkerSpec(
             model="wants", python=None, environment="", variables={}, runner={},
-            need=need, device=keys.pop("device", "cpu"),
+            need=need, device=keys.pop("device", "cpu"), pool=keys.pop("pool", ""),
         )  # fmt: skip
         model = PreparedModel(self.manifest, spec, dict)
         alone = keys.pop("alone", lambda: True)
@@ -145,7 +146,7 @@ def test_the_longest_idle_go_first_and_no_more_than_needed(world):
 def test_busy_workers_those_that_are_waited_for_and_other_devices_are_left_alone(world):
     world.worker("busy", does=WorkerState.BUSY)
     world.worker("wanted", waiting=1)
-    world.worker("gpu", device="cuda")
+    world.worker("gpu", device="cuda", pool="GPU-a")
     with pytest.raises(MemoryRefused):
         world.make(3 * GIB)
     assert world.evicted == []
@@ -187,6 +188,23 @@ def test_a_model_that_is_being_loaded_has_its_memory_already(world):
     world.worker("loading", does=WorkerState.LOADING, need=GIB)
     with pytest.raises(MemoryRefused, match="1 GiB are free"):
         world.make(2 * GIB)
+
+
+def test_two_loads_at_once_on_one_gpu_count_towards_each_other(world):
+    world.worker("loading", does=WorkerState.LOADING, device="cuda", pool="GPU-a", need=GIB)
+    with pytest.raises(MemoryRefused, match="1 GiB are free"):
+        world.make(2 * GIB, device="cuda", pool="GPU-a")
+    world.make(2 * GIB, device="cuda", pool="GPU-b")
+    world.make(2 * GIB)
+
+
+def test_workers_of_another_gpu_are_left_alone(world):
+    world.worker("other", device="cuda", pool="GPU-b")
+    with pytest.raises(MemoryRefused):
+        world.make(3 * GIB, device="cuda", pool="GPU-a")
+    world.worker("same", device="cuda", pool="GPU-a")
+    world.make(3 * GIB, device="cuda", pool="GPU-a")
+    assert world.evicted == ["same"]
 
 
 def test_cores_are_shared_evenly_among_live_workers(world, tmp_path):

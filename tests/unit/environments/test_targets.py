@@ -7,8 +7,9 @@ from orchestrator.environments import Environments
 from orchestrator.environments.interpreters import Interpreters
 from orchestrator.environments.locks import UserLockOptions
 from orchestrator.environments.store import Marker
-from orchestrator.environments.targets import KEPT, Choice, ResolutionCache
+from orchestrator.environments.targets import KEPT, Choice, ResolutionCache, not_made_for
 from orchestrator.errors import Cancelled, EnvironmentFailure, TimedOut
+from orchestrator.system.devices import System
 from orchestrator.system.home import Home
 from orchestrator.system.waiting import Deadline
 from tests.models import Notes, facts, model
@@ -144,6 +145,33 @@ def test_a_platform_that_the_manifest_leaves_out_is_said(machine):
     one = model(machine.root, "one", platforms=("macos-arm64",)).locked(six())
     with pytest.raises(EnvironmentFailure, match="not made for linux-x86_64"):
         machine.environments.target(one)
+
+
+def test_of_two_pythons_the_one_for_a_platform_of_the_manifest_is_taken(machine):
+    answers = {
+        machine.root / "machine/bin/python3.12": facts("3.12.1", "/mac", system="darwin"),
+        machine.root / "machine/bin/python3.11": facts("3.11.7", "/linux"),
+    }
+    interpreters = Interpreters(
+        machine.environments.targets.interpreters._variables,
+        machine.root / "others.json",
+        asking=answers.get,
+        own="",
+    )
+    environments = Environments(machine.environments.home, {}, Notes(), interpreters=interpreters)
+    one = model(machine.root, "one").locked(six())
+    assert environments.target(one).interpreter.path == "/linux"
+
+
+@pytest.mark.parametrize(
+    ("arm64", "said"), [(1, "install an arm64 Python"), (None, "this Mac has Intel")]
+)
+def test_a_python_for_intel_on_a_mac(machine, arm64, said):
+    one = model(machine.root, "one", platforms=("macos-arm64",))
+    mac = System("darwin", "x86_64", "14.5", {"hw.optional.arm64": arm64}.get)
+    error = not_made_for(one.manifest, "macos-x86_64", mac)
+    assert str(error).startswith("one is not made for macos-x86_64, only for macos-arm64; ")
+    assert said in str(error)
 
 
 def test_a_package_to_build_needs_its_build_lock(machine):

@@ -2,6 +2,7 @@
 # ruff: noqa: RUF001 - marks that look alike are what this is about
 
 import json
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -274,3 +275,68 @@ def test_another_checkpoint_is_refused(runner, checkpoint, config, said):
     (checkpoint / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=said):
         runner.checkpoint.check_type(checkpoint, "custom_voice")
+
+
+# -- Apple's GPU -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def packages(monkeypatch):
+    """The packages of the environment, as far as `load` asks them; returns what was asked."""
+    asked = SimpleNamespace(available=True, built=True, codecs=[])
+
+    def read(_folder, *, dtype, device_map):
+        asked.codecs.append((device_map, dtype))
+        return SimpleNamespace(encode=print, decode=print)
+
+    def model(_folder, *, dtype, device_map, local_files_only):
+        part = SimpleNamespace(speech_tokenizer=None)
+        part.load_speech_tokenizer = lambda codec: setattr(part, "speech_tokenizer", codec)
+        part.load_speech_tokenizer(read(None, dtype=dtype, device_map=device_map))
+        return SimpleNamespace(model=part)
+
+    def refuse(_size, *, device):
+        raise RuntimeError(f"The {device} backend is supported on MacOS 14.0+")
+
+    mps = SimpleNamespace(is_available=lambda: asked.available, is_built=lambda: asked.built)
+    backends = SimpleNamespace(mps=mps, mkldnn=None)
+    torch = SimpleNamespace(float32=32, bfloat16=16, empty=refuse, backends=backends)
+    qwen = SimpleNamespace(
+        Qwen3TTSModel=SimpleNamespace(from_pretrained=model),
+        Qwen3TTSTokenizer=SimpleNamespace(from_pretrained=read),
+    )
+    for name, module in {"torch": torch, "torch.backends": backends, "qwen_tts": qwen}.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return asked
+
+
+def loaded(runner, checkpoint, device, dtype):
+    options = {"type": "base", "batch": 1, "piece": 1}
+    context = SimpleNamespace(options=options, model_dir=checkpoint, device=device, dtype=dtype)
+    return runner.load(context)
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "codec"),
+    [
+        ("mps", "bfloat16", ("cpu", 32)),
+        ("mps", "float32", ("cpu", 32)),
+        ("cuda", "bfloat16", ("cuda", 32)),
+        ("cuda", "float32", ("cuda", 32)),
+    ],
+)
+def test_the_codec_computes_in_float32_and_not_on_apples_gpu(
+    runner, checkpoint, packages, device, dtype, codec
+):
+    loaded(runner, checkpoint, device, dtype)
+    assert packages.codecs[-1] == codec
+
+
+def test_an_apple_gpu_that_torch_cannot_use_is_said_before_the_load(runner, checkpoint, packages):
+    packages.available = False
+    with pytest.raises(RuntimeError, match=r"supported on MacOS 14\.0"):
+        loaded(runner, checkpoint, "mps", "float32")
+    packages.built = False
+    with pytest.raises(RuntimeError, match="this torch is built without MPS"):
+        loaded(runner, checkpoint, "mps", "float32")
+    assert packages.codecs == []

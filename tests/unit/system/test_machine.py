@@ -1,13 +1,10 @@
 """Memory, as the system's files say it, on trees that look like those of real machines."""
 
-# ruff: noqa: N802 - the fake bears the names of the driver's library
-
-import ctypes
 import os
 
 import pytest
 
-from orchestrator.system import darwin, machine, nvml
+from orchestrator.system import darwin, machine
 from tests import portable
 
 GIB = 1 << 30
@@ -135,71 +132,12 @@ def test_the_kernels_log_names_the_process_that_it_killed(tmp_path):
 
 def test_the_process_memory_of_a_process(tree):
     root = tree({"proc/5/statm": "100 10 3 1 0 5 0\n"})
-    assert machine.resident_memory(5, root) == 10 * os.sysconf("SC_PAGE_SIZE")
-    assert machine.resident_memory(6, root) is None
-
-
-class FakeNvml:
-    """The driver's library with two GPUs; 3 and 5 GiB are free."""
-
-    uuids = ("GPU-aa", "GPU-bb")
-    free = (3 * GIB, 5 * GIB)
-
-    def __init__(self, broken=""):
-        self.broken = broken
-        self.open = 0
-
-    def nvmlInit_v2(self):
-        self.open += self.broken != "init"
-        return 999 if self.broken == "init" else 0
-
-    def nvmlShutdown(self):
-        self.open -= 1
-        return 0
-
-    def nvmlDeviceGetHandleByIndex_v2(self, number, handle):
-        if number.value >= len(self.uuids):
-            return 2
-        handle._obj.value = number.value + 1
-        return 0
-
-    def nvmlDeviceGetHandleByUUID(self, name, handle):
-        number = ctypes.c_uint(self.uuids.index(name.value.decode()))
-        return self.nvmlDeviceGetHandleByIndex_v2(number, handle)
-
-    def nvmlDeviceGetMemoryInfo(self, handle, memory):
-        memory._obj.free = self.free[handle.value - 1]
-        return 999 if self.broken == "memory" else 0
-
-
-@pytest.mark.parametrize(
-    ("visible", "free"),
-    [
-        (None, 3 * GIB),
-        ("0", 3 * GIB),
-        ("1,0", 5 * GIB),
-        ("GPU-bb", 5 * GIB),
-        ("", None),
-        ("-1", None),
-        ("7", None),
-        ("nonsense", None),
-    ],
-)
-def test_the_gpu_that_a_process_would_take_is_asked(visible, free):
-    library = FakeNvml()
-    assert nvml.free_memory(visible, library) == free
-    assert library.open == 0
-
-
-@pytest.mark.parametrize("broken", ["init", "memory"])
-def test_a_driver_that_does_not_answer_leaves_it_open(broken):
-    library = FakeNvml(broken)
-    assert nvml.free_memory(None, library) is None
-    assert library.open == 0
+    assert machine.resident_memory(5, root=root) == 10 * os.sysconf("SC_PAGE_SIZE")
+    assert machine.resident_memory(6, root=root) is None
 
 
 def test_what_is_not_a_gpu_is_this_machines_memory():
-    free = machine.MachineMemory({"CUDA_VISIBLE_DEVICES": ""}).free("cpu")
+    free = machine.MachineMemory().free("cpu")
     assert free is None or free > 0
 
 
@@ -214,5 +152,5 @@ def test_without_files_about_them_the_systems_calls_say_what_processes_and_memor
 def test_a_gpu_that_shares_the_memory_may_use_a_part_of_it(monkeypatch, limit, free):
     monkeypatch.setattr(machine, "free_memory", lambda: 4 * GIB)
     monkeypatch.setattr(darwin, "working_set", lambda total: limit)
-    assert machine.MachineMemory({}).free("mps") == free
-    assert machine.MachineMemory({}).free("cpu") == 4 * GIB
+    assert machine.MachineMemory().free("mps") == free
+    assert machine.MachineMemory().free("cpu") == 4 * GIB

@@ -63,9 +63,9 @@ def test_what_is_missing_may_come_where_nodes_are_added():
 
 
 def test_a_cluster_has_what_one_of_its_nodes_has():
-    assert Fixed({"CPU": 1}).devices() == ("cpu",)
-    assert Fixed({"CPU": 1}, {"CPU": 1, "GPU": 1}).devices() == ("cpu", "cuda")
-    assert Fixed({"CPU": 1}, scales=True).devices() == ("cpu", "cuda")
+    assert Fixed({"CPU": 1}).machine().usable == ("cpu",)
+    assert Fixed({"CPU": 1}, {"CPU": 1, "GPU": 1}).machine().usable == ("cpu", "cuda")
+    assert Fixed({"CPU": 1}, scales=True).machine().usable == ("cpu", "cuda")
     assert Fixed({"memory": GIB}, {"memory": 2 * GIB}).memory() == 2 * GIB
 
 

@@ -1,0 +1,109 @@
+"""What two devices compute, compared; and what `auto` makes of it."""
+
+import math
+
+import msgspec
+import pytest
+
+from orchestrator.catalog import Origin
+from orchestrator.core.devices import Device, Machine
+from orchestrator.doctor.self_test import compare, has_trace
+from orchestrator.system.self_tests import SelfTest, save_self_test
+from tests import models
+from tests.fakes import FakeWorkspace
+
+CPU = [[0.5, 1.0, 2.0], [3.0, 1.0, 0.0]]
+
+
+def moved(step, place, by):
+    found = [list(vector) for vector in CPU]
+    found[step][place] += by
+    return found
+
+
+@pytest.mark.parametrize(
+    ("ours", "passed", "said"),
+    [
+        (CPU, True, "largest difference of logits 0 over 2 steps, allowed 0.001"),
+        (moved(0, 1, 0.0005), True, "0.0005"),
+        (moved(0, 1, 0.002), False, "0.002"),
+        (moved(1, 1, 5.0), False, "another most likely token at step 2 of 2"),
+        (moved(1, 1, math.nan), False, "a logit of step 2 is nan, and 1.0 on the CPU"),
+        (CPU[:1], False, "1 and 2 vectors"),
+        ([], False, "0 and 2 vectors"),
+    ],
+)
+def test_logits_are_equal_within_the_error_of_the_data_type(ours, passed, said):
+    found, words, _ = compare(ours, CPU, 1e-3)
+    assert found is passed
+    assert said in words
+
+
+def test_a_runner_may_have_a_trace():
+    assert has_trace({"runner.py": "def trace(model, job): ..."})
+    assert has_trace({"runner/__init__.py": "from .model import trace", "runner/model.py": ""})
+    assert not has_trace({"runner.py": "def run(model, job): ..."})
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A Mac with a model whose manifest lists mps first."""
+    workspace = FakeWorkspace(tmp_path)
+    declared = models.model(tmp_path, "echo").locked("")
+    manifest = msgspec.structs.replace(declared.manifest, devices=("mps", "cpu"))
+    workspace.declared = msgspec.structs.replace(declared, manifest=manifest, origin=Origin.OPTION)
+    workspace.machine = Machine([Device("cpu", "the CPU"), Device("mps", "Apple's GPU")])
+    workspace.basis = {"environment": "e", "runner": "r", "system": "23.5.0"}
+    workspace.self_test_basis = lambda *_: workspace.basis
+    return workspace
+
+
+def chosen(world, device="auto"):
+    return world.device_and_dtype(world.declared, device, "auto")[0].name
+
+
+def keep(world, **changes):
+    found = {"passed": True, "finding": "0.5", "steps": 2, "difference": 0.5, **changes}
+    basis = dict(world.basis)
+    save_self_test(
+        world.home, SelfTest(model="echo", device="mps", dtype="float32", basis=basis, **found)
+    )
+
+
+def test_auto_takes_mps_after_a_self_test_alone(world):
+    assert chosen(world) == "cpu"
+    assert world.notes.notes == [
+        (
+            "echo runs on cpu, not on mps: it was not compared with the CPU on this machine; "
+            "run: mm doctor echo --run --device mps"
+        )
+    ]
+    assert chosen(world, "mps") == "mps"
+    keep(world)
+    assert chosen(world) == "mps"
+
+
+def test_it_is_said_once(world):
+    for _ in range(3):
+        chosen(world)
+    assert len(world.notes.notes) == 1
+
+
+@pytest.mark.parametrize("name", ["environment", "runner", "system"])
+def test_a_self_test_is_void_when_what_it_stands_on_changes(world, name):
+    keep(world)
+    world.basis[name] = "another"
+    assert chosen(world) == "cpu"
+    assert f"the {name} changed since it was compared with the CPU" in world.notes.notes[0]
+
+
+def test_a_device_that_computes_something_else_is_passed_over(world):
+    keep(world, passed=False, finding="another most likely token at step 1 of 2")
+    assert chosen(world) == "cpu"
+    assert "does not compute what the CPU does (another most likely" in world.notes.notes[0]
+
+
+def test_a_damaged_record_counts_as_none(world):
+    keep(world)
+    next(world.home.self_tests.iterdir()).write_text("{")
+    assert chosen(world) == "cpu"
