@@ -39,13 +39,10 @@ class Speaker:
         of_language = of_chinese if language == "zh" else of_english
         return pieces_of(of_language(text, self.readers[british]), MOST_PHONEMES)
 
-    def speak(self, phonemes, voice, speed):
-        return trimmed(self.network.speak(phonemes, voice, speed), RATE)
-
 
 def load(context):
     speaker = Speaker(Path(context.model_dir) / "voices", context.threads or 1)
-    speaker.phonemes("载入词典和数字12，xyloquent。", "zh", VOICES["zh"])
+    speaker.phonemes("载入词典和数字12。 xyloquent", "zh", VOICES["zh"])
     return speaker
 
 
@@ -76,7 +73,7 @@ def run(speaker, job, *, text, voice=None, speed=1.0, language="auto"):
             if job.cancelled:
                 return {}
             job.progress(number, len(breaths), "speaking")
-            sound = speaker.speak(phonemes, name, speed)
+            sound = trimmed(speaker.network.speak(phonemes, name, speed), RATE)
             spoken.append(after_pause(sound, pause / speed, RATE))
             job.emit("audio", (spoken[-1], RATE))
             pause = PAUSES["clause"]

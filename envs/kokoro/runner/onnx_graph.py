@@ -1,8 +1,8 @@
 """Kokoro's network with its convolutions in float32: they are twice as fast as those in int8.
 
 The network is published with int8 weights. onnxruntime computes int8 convolutions by a slow path;
-here each becomes a plain one, whose weights are turned into float32 when the session loads them. The
-file is read as protocol buffers, with the few fields that matter; all others stay as they are.
+here each becomes a plain one, whose weights become float32 when the session loads them. The file
+is read as protocol buffers, with the few fields that matter; all others stay as they are.
 """
 
 from collections import defaultdict
@@ -32,10 +32,9 @@ def with_float_convolutions(model):
     for node in graph.node:
         for name in node.input:
             users[name].append(node)
-    weights = []
-    for node in graph.node:
-        if node.op_type == "ConvInteger":
-            weights.append(make_float(node, maker, users))
+    weights = [
+        make_float(node, maker, users) for node in graph.node if node.op_type == "ConvInteger"
+    ]
     kept = needed(graph)
     del graph.node[:]
     graph.node.extend([*weights, *kept])

@@ -9,16 +9,20 @@ from .syllables import phonemes
 from .written import HAN
 
 LETTER = rf"[^\W\d_{HAN}]"
+INSIDE = rf"[^{HAN}，。、；：？！（）《》“”]*"
 RUN = re.compile(
-    rf"(?P<chinese>[{HAN}]+)|(?P<latin>{LETTER}(?:[^{HAN}，。、；：？！（）《》“”]*{LETTER})?)|(?P<mark>.)",
-    re.DOTALL,
+    rf"(?P<chinese>[{HAN}]+)|(?P<latin>{LETTER}(?:{INSIDE}{LETTER})?)|(?P<mark>.)", re.DOTALL
 )
 MARKS = {
-    "，": ", ", "、": ", ", ",": ", ", "。": ". ", ".": ". ", "！": "! ", "!": "! ", "？": "? ", "?": "? ",
-    "；": "; ", ";": "; ", "：": ": ", ":": ": ", "—": "—", "–": "—", "…": "… ", "·": " ",
-    "“": " “", "”": "” ", "《": " “", "》": "” ", "「": " “", "」": "” ", "『": " “", "』": "” ", "【": " “", "】": "” ",
-    "（": " (", "）": ") ", "(": " (", ")": ") ", "|": ", ", "/": ", ",
-}  # fmt: skip
+    **{
+        c: f"{mark} " for c, mark in zip("，、,。.！!？?；;：:…|/", ",,,..!!??;;::…,,", strict=True)
+    },
+    **dict.fromkeys("“《「『【", " “"),
+    **dict.fromkeys("”》」』】", "” "),
+    **dict.fromkeys("（(", " ("),
+    **dict.fromkeys("）)", ") "),
+    **dict.fromkeys("—–", "—"),
+}
 """Marks as the network knows them; what is not here is a space."""
 
 
@@ -64,9 +68,10 @@ def of_latin(text, english):
 
 
 def tidied(text):
-    """Returns phonemes with single spaces, and none before a mark."""
+    """Returns phonemes with single spaces, none inside of quotes or before a mark, single marks."""
     text = re.sub(r"\s+", " ", text).strip()
-    return re.sub(r"\s+([,.!?;:…”)])", r"\1", re.sub(r"([,.!?;:…])(?:\s*[,;:])+", r"\1", text))
+    text = re.sub(r"(?<=[“(]) | (?=[,.!?;:…”)])", "", text)
+    return re.sub(r"([,.!?;:…])(?: ?[,;:])+", r"\1", text)
 
 
 def pieces_of(text, limit):

@@ -2,7 +2,6 @@
 
 The symbols are IPA, with one letter for an affricate (ʨ ʦ ꭧ) and arrows for the tones.
 """
-# ruff: noqa: RUF001 - letters of the phonetic alphabet look like Latin and Greek ones
 
 import re
 
@@ -34,8 +33,8 @@ def phonemes(syllable):
     """Returns the phonemes of a syllable such as "zhong1", or None where it is no syllable.
 
     Args:
-        syllable: Pinyin in small letters, ü or v, and the tone as a digit, 5 for none; an "r" before
-            the digit joins 儿 to it ("dianr3").
+        syllable: Pinyin in small letters, ü or v, and the tone as a digit, 5 for none; an "r"
+            before the digit joins 儿 to it ("dianr3").
     """
     spelled, tone = syllable[:-1], TONES.get(syllable[-1:])
     if tone is None:
