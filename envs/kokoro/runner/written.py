@@ -11,26 +11,32 @@ import unicodedata
 HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 HAN_CHARACTER = re.compile(f"[{HAN}]")
 HOST = r"(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
-CODE = re.compile(r"^(```|~~~).*?(?:^\1[^\S\n]*$|\Z)", re.DOTALL | re.MULTILINE)
+CODE = re.compile(r"^(```|~~~).*?(?:^\1 *$|\Z)", re.DOTALL | re.MULTILINE)
 ADDRESS = re.compile(
     rf"[A-Za-z][A-Za-z0-9+.-]*://(?:www\.)?({HOST}|[\w.-]+)[^\s{HAN}，。；！？）]*"
 )
 WWW = re.compile(rf"\bwww\.({HOST})(?:[/?][^\s{HAN}，。；！？）]*)?", re.ASCII)
 BLOB = re.compile(r"(?=\S*\d)[A-Za-z0-9+/=_-]{40,}")
 """A hash, a key or an encoded file: no one reads it aloud."""
+TAGS = "p|br|hr|div|span|b|i|u|em|strong|a|img|table|thead|tbody|t[rdh]|[uo]l|li|h[1-6]|su[bp]|pre"
 MARKDOWN = [
     (re.compile(r"!?\[([^\]\n]*)\]\([^)\n]*\)"), r"\1"),  # links and images
-    (re.compile(r"</?[A-Za-z][^<>\n]*>|<!--.*?-->", re.DOTALL), " "),
-    (re.compile(r"^[^\S\n]*(?:[-*_=][^\S\n]*){3,}$", re.MULTILINE), ""),  # rules
-    (re.compile(r"^[^\S\n]*\|?(?:[^\S\n]*:?-{2,}:?[^\S\n]*\|)+[-:\s]*$", re.MULTILINE), ""),
-    (re.compile(r"^[^\S\n]*(?:>[^\S\n]?)+", re.MULTILINE), ""),
-    (re.compile(r"^[^\S\n]*#{1,6}[^\S\n]+(.*?)[#\s]*$", re.MULTILINE), r"\n\1\n"),
-    (re.compile(r"^[^\S\n]*[-*+•·][^\S\n]+", re.MULTILINE), ""),
+    (
+        re.compile(
+            rf"</?(?:{TAGS})(?:\s+[\w-]+=[^<>\n]*)?\s*/?>|<!--.*?-->", re.DOTALL | re.IGNORECASE
+        ),
+        " ",
+    ),
+    (re.compile(r"^ *(?:[-*_=] *){3,}$", re.MULTILINE), ""),  # rules
+    (re.compile(r"^ *\|?(?: *:?-+:? *\|)+ *(?::?-+:?)? *$", re.MULTILINE), ""),  # heads of tables
+    (re.compile(r"^ *(?:> ?)+", re.MULTILINE), ""),
+    (re.compile(r"^ *#{1,6} +(.*?)[# ]*$", re.MULTILINE), r"\n\1\n"),
+    (re.compile(r"^ *[-*+•·] +", re.MULTILINE), ""),
     (re.compile(r"`+([^`\n]*)`+"), r"\1"),
-    (re.compile(r"(\*\*\*|\*\*|\*|~~)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
-    (re.compile(r"(?<![\w])(__?)(?=\S)(.+?)(?<=\S)\1(?![\w])"), r"\2"),
+    (re.compile(r"(\*\*\*|\*\*|~~)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
+    (re.compile(r"(?<![A-Za-z0-9_*])(__|[*_])(?=\S)(.+?)(?<=\S)\1(?![A-Za-z0-9_*])"), r"\2"),
 ]
-ROW = re.compile(r"^[^\S\n]*\|(.*)\|[^\S\n]*$", re.MULTILINE)
+ROW = re.compile(r"^ *\|(.*)\| *$", re.MULTILINE)
 WIDE = re.compile("[０-９Ａ-Ｚａ-ｚ％＋＝＆＠＃＄￥￡～]|(?<=[0-9０-９])[：．／－](?=[0-9０-９])")
 KEPT = frozenset("²³℃℉°№‰")
 """Symbols that are read as they are."""
@@ -40,19 +46,19 @@ INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff]")
 def readable(text):
     """Returns the text that can be spoken, and how many characters were left out of it."""
     text = re.sub(r"\r\n?|[\u2028\u2029\v\f]", "\n", unicodedata.normalize("NFC", text))
-    text = INVISIBLE.sub("", html.unescape(text))
-    without, left_out = text, 0
+    text = re.sub(r"[^\S\n]", " ", INVISIBLE.sub("", html.unescape(text)))
+    left_out = 0
     for pattern in (CODE, BLOB):
-        left_out += sum(len("".join(match[0].split())) for match in pattern.finditer(without))
-        without = pattern.sub(" ", without)
-    text = WWW.sub(r"\1", ADDRESS.sub(r"\1", without))
+        left_out += sum(len("".join(match[0].split())) for match in pattern.finditer(text))
+        text = pattern.sub(" ", text)
     for pattern, plain in MARKDOWN:
         text = pattern.sub(plain, text)
+    text = WWW.sub(r"\1", ADDRESS.sub(r"\1", text))
     text = ROW.sub(lambda row: "\n" + "，".join(cells(row[1])) + "\n", text)
     text = WIDE.sub(lambda wide: unicodedata.normalize("NFKC", wide[0]), text)
     characters = [spoken_for(character) for character in text]
     left_out += characters.count(None)
-    return re.sub(r"[^\S\n]+", " ", "".join(c or " " for c in characters)), left_out
+    return re.sub(" +", " ", "".join(c or " " for c in characters)), left_out
 
 
 def cells(row):
@@ -73,7 +79,7 @@ def spoken_for(character):
         plain = unicodedata.normalize("NFKC", character).replace("⁄", "/")
         if all(c.isascii() or is_han(c) for c in plain):
             return f" {plain} "
-    if kind[0] in "PZ" or kind in ("Sc", "Sm", "Sk"):
+    if kind[0] in "PZ" or kind in ("Sc", "Sm"):
         return character
     return None
 

@@ -19,6 +19,7 @@ def test_there_are_thirty_sentences_of_each_language(language):
         ("a café, 12.5%", "A cafe 12.5 percent!"),
         ("Call 555-0142.", "call 5 5 5 0 1 4 2"),
         ("on October 15, 2024", "on October 15th, 2024"),
+        ("at 8:05 and 10:45", "at 805 and 1045"),
         ("Let's go", "Lets go"),
     ],
 )
