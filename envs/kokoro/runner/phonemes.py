@@ -13,6 +13,8 @@ INSIDE = rf"[^{HAN}，。、；：？！（）《》“”]*"
 RUN = re.compile(
     rf"(?P<chinese>[{HAN}]+)|(?P<latin>{LETTER}(?:{INSIDE}{LETTER})?)|(?P<mark>.)", re.DOTALL
 )
+LONE_LETTER = re.compile(r"(?<![^\W_])[A-Za-z](?![^\W_]|['’])")
+STOP = re.compile("(?<!s)([ptk])(?=[ˈˌ]?[aeiouɑæəɚɛɜɪɔʊʌᵻᵊAIOQWYɹljw])")
 MARKS = {
     **{
         c: f"{mark} " for c, mark in zip("，、,。.！!？?；;：:…|/", ",,,..!!??;;::…,,", strict=True)
@@ -61,10 +63,13 @@ def of_characters(text):
 
 
 def of_latin(text, english):
-    """Returns the phonemes of Latin words in a Chinese sentence; single letters by their names."""
-    return english(
-        re.sub(r"(?<![^\W_])[A-Za-z](?![^\W_]|['’])", lambda m: f"{m[0].upper()}.", text)
-    )
+    """Returns the phonemes of Latin words in a Chinese sentence; single letters by their names.
+
+    Chinese voices are trained on p, t and k as in pinyin b, d and g: those of English have a breath
+    after them, and the short one of "water" has none.
+    """
+    said = english(LONE_LETTER.sub(lambda letter: f"{letter[0].upper()}.", text))
+    return STOP.sub(r"\1ʰ", said).replace("T", "t")
 
 
 def tidied(text):

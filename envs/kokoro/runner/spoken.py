@@ -52,6 +52,7 @@ PATTERNS = [
     (re.compile('"'), "”"),
     (re.compile(r"\+86[ -]?(?=1\d\d)"), "加八六"),
     (re.compile(r"(?<!\d)(1\d\d)[ -](\d{4})[ -](\d{4})(?!\d)"), r"\1\2\3"),  # a telephone number
+    (re.compile(r"(第\d+)[-–~～](?=\d)"), r"\1到"),
     (re.compile(r"(比分[是为以]?\s*\d+)-(?=\d)"), r"\1比"),
     (re.compile(r"(?<=[%℃°万亿元年月日号时分])[-–—~～](?=-?\d)"), "到"),
     (re.compile(r"(?<=\d) ?[×xX*] ?(?=\d)"), "乘"),

@@ -78,7 +78,7 @@ def spoken_for(character):
     if kind in ("No", "Nl", "So"):  # ①, Ⅳ, ½, ㎡
         plain = unicodedata.normalize("NFKC", character).replace("⁄", "/")
         if all(c.isascii() or is_han(c) for c in plain):
-            return f" {plain} "
+            return f" {plain}"
     if kind[0] in "PZ" or kind in ("Sc", "Sm"):
         return character
     return None

@@ -42,6 +42,7 @@ def read(text):
         ("手机13812345678", "手机幺三八幺二三四五六七八"),
         ("手机138 1234 5678", "手机幺三八幺二三四五六七八"),
         ("身份证号：110101199003071234", "身份证号：一一零一零一一九九零零三零七一二三四"),
+        ("第1-3章，½杯，①好", "第一到三章， 二分之一杯， 一好"),
         ("第3页，No.1，№5", "第三页，第一， 五号"),
         ("1,2、3，4", "一， 二， 三， 四"),
         ("1/2，3:2，比分是3-0", "二分之一， 三比二，比分是三比零"),
@@ -179,6 +180,13 @@ def spelled(text):
 )
 def test_latin_words_go_through_the_english_front_end(text, expected):
     assert phonemes.of_chinese(text, spelled) == expected
+
+
+def test_stops_of_english_words_have_a_breath_in_a_chinese_sentence():
+    said = {"Peter": "pˈiTəɹ", "stop": "stˈɑp", "Tokyo": "tˈOkiO"}
+    words = phonemes.of_chinese("叫Peter，别stop，在Tokyo", said.__getitem__).split()
+    assert [word.strip(",") for word in words[1::2]] == ["pʰˈitəɹ", "stˈɑp", "tʰˈOkʰiO"]
+    assert phonemes.of_english("Peter", said.__getitem__) == "pˈiTəɹ"
 
 
 def test_chinese_in_an_english_sentence_is_read_as_chinese():
