@@ -173,7 +173,7 @@ def spelled(text):
         ("你好，世界！", "ni↗xau↓, ʂɨ↘ʨje↘!"),
         ("我用Python写。", "wo↓ jʊ↘ŋ <Python> ɕje↓."),
         ("A股和CPU", "<A.> ku↓ xɤ↗ <CPU>"),
-        ("他说：“Hello, Tom!”", "tʰa→ ʂwo→: “<Hello, Tom>!”"),
+        ("他说：“Hello, you!”", "tʰa→ ʂwo→: “<Hello, you>!”"),
         ("（好）", "(xau↓)"),
         ("龘￥", "ta↗"),
     ],
