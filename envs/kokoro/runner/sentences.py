@@ -8,7 +8,7 @@ import re
 
 from .written import HAN, is_han
 
-LONGEST = 240
+LONGEST = 180
 """Widths that are spoken in one breath: a Chinese character counts for three Latin letters."""
 TITLES = re.compile(
     r"(Mr|Mrs|Ms|Dr|Prof|St|Sr|Jr|Rev|Hon|Gen|Col|Maj|Capt|Lt|Sgt|Gov|Sen|Rep|Pres|Mt|vs|cf|e\.g|i\.e)"
