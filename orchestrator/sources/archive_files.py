@@ -93,7 +93,8 @@ def _download(
                 answered = getattr(error, "code", None) in (404, 410)
                 fix = "correct source.archives, or the registry that is set"
                 if not answered:
-                    fix = "check the network and the proxy, then run it again"
+                    mirror = ", or set NPM_CONFIG_REGISTRY to a mirror," if archive.npm else ""
+                    fix = f"check the network and the proxy{mirror or ','} then run it again"
                 what = f"could not be fetched ({error})"
                 raise SourceError(what, where=archive.where, fix=fix) from error
     if state.digest() != wanted:

@@ -21,6 +21,7 @@ BUILT = {
     "test_embedded_models.py": "rapidocr",
     "test_listening.py": "whisper-base",
     "test_environments_conflicting.py": "qwen3-tts",
+    "test_kokoro.py": "kokoro",
     "test_patches.py": "deepseek-ocr-2",
     "test_pipelines_documented.py": "rapidocr",
     "test_qwen3_tts.py": "qwen3-tts",

