@@ -280,7 +280,7 @@ def test_a_job_fetches_before_anything_is_built(server, tiny, tmp_path, notes):
     )
     preparer = LocalPreparer(workspace)
     with contextlib.closing(preparer):
-        preparer.check(tiny)
+        preparer.check(tiny, "auto", "auto")
         assert server.requests == []
         with pytest.raises(EnvironmentFailure, match="has no lock"):
             preparer.prepare(tiny, "auto", "auto")
