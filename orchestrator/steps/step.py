@@ -47,6 +47,7 @@ class BuiltIn:
             out.
         named: Whether its result also holds what its files are called and where they are, so that
             the same content under another name is another result.
+        check: Raises `UsageError` where what it needs is not installed; before a pipeline starts.
     """
 
     signature: Signature
@@ -56,6 +57,7 @@ class BuiltIn:
     kept: bool = True
     gaps: bool = False
     named: bool = False
+    check: Callable[[], None] = lambda: None
 
 
 def signature(name: str, inputs: Mapping[str, Port | Input], **outputs: str) -> Signature:
