@@ -18,7 +18,7 @@ from orchestrator.errors import Cancelled, UsageError
 from orchestrator.jobs import sound_encoder
 from orchestrator.jobs.cancellation import Cancellation, asked_to_stop
 from orchestrator.jobs.sound_encoder import check_encoder
-from orchestrator.steps.step import BuiltIn, Emit, Emits, signature
+from orchestrator.steps.step import BuiltIn, Emit, Emits, growing, signature
 
 
 def measured(
@@ -101,7 +101,9 @@ STEP = BuiltIn(
     signature(
         "audiobook",
         {
-            "audios": Input(type="audio", list=True, required=True, help="A sound a passage"),
+            "audios": growing(
+                Input(type="audio", list=True, required=True, help="A sound a passage")
+            ),
             "plan": Input(type="json", required=True, help="Title, author, chapters and passages"),
             "passages": Input(type="text", list=True, help="What is spoken, for subtitles"),
             "title": Input(type="text", help="Instead of the plan's"),

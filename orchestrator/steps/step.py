@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,6 +58,14 @@ class BuiltIn:
     gaps: bool = False
     named: bool = False
     check: Callable[[], None] = lambda: None
+
+
+def growing(declared: Input) -> Port:
+    """Return an input that is a list, which a step takes while it grows, as an iterator.
+
+    In a step with `foreach`, and for a list that is given, it is a list as any other.
+    """
+    return replace(port_of(declared), streamed=True)
 
 
 def signature(name: str, inputs: Mapping[str, Port | Input], **outputs: str) -> Signature:
