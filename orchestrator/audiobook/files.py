@@ -19,7 +19,8 @@ from orchestrator.errors import UsageError
 from orchestrator.jobs.sound_encoder import FORMATS, Format, SoundEncoder
 
 BOOKS = {
-    "m4b": Format("mp4", "aac", 64_000, {"brand": "M4B "}),
+    # The fast coder takes a fifth of the time, and is worse below 64 kbit/s alone.
+    "m4b": Format("mp4", "aac", 64_000, {"brand": "M4B "}, {"aac_coder": "fast"}),
     "mp3": FORMATS[".mp3"],
     "opus": FORMATS[".opus"],
     "flac": FORMATS[".flac"],
@@ -100,7 +101,7 @@ class BookFile:
         """
         form = BOOKS[self.format]
         if self.bit_rate and form.bit_rate:
-            form = form._replace(bit_rate=self.bit_rate)
+            form = form._replace(bit_rate=self.bit_rate, tuning={})
         chapters = [
             {
                 "id": number,

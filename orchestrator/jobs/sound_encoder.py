@@ -25,6 +25,8 @@ class Format(NamedTuple):
     """Bits a second for each channel; 0 where nothing is lost."""
     options: Mapping[str, str] = {}
     """Of the container."""
+    tuning: Mapping[str, str] = {}
+    """Options of the codec."""
 
 
 FORMATS = {
@@ -121,7 +123,10 @@ class SoundEncoder:
             container_options={**SAME, **form.options, **({} if stream.seekable() else LIVE)},
         )
         self._codec: Any = self._container.add_stream(
-            form.codec, rate=_rate(form.codec, rate), layout=LAYOUTS[channels]
+            form.codec,
+            rate=_rate(form.codec, rate),
+            layout=LAYOUTS[channels],
+            options=dict(form.tuning),
         )
         if form.bit_rate:
             self._codec.bit_rate = form.bit_rate * channels
