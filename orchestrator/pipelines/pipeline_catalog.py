@@ -100,7 +100,7 @@ def signature_on(workspace: Workspace, step: Step) -> Signature:
             if getattr(step, key) is not None:
                 raise UsageError(f"{step.run} is no model, and has no {key}")
         found = builtin(step.run)
-        found.check()
+        found.check_installed()
         return found.signature
     try:
         choice = workspace.choose(step.run, step.model)

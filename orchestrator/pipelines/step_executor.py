@@ -201,7 +201,7 @@ class StepExecutor:
         arguments = {name: for_step(each, gaps=self._gaps) for name, each in inputs.items()}
         timings.end("take")
         if builtin is not None:
-            outputs = self._transform(builtin, arguments | growing, flow)
+            outputs = self._transform(builtin, {**arguments, **growing}, flow)
             timings.end("run")
             return _Made(outputs, {"run": timings.parts["run"]})
         assert runner is not None

@@ -17,7 +17,6 @@ from orchestrator.core.units import counted
 from orchestrator.errors import Cancelled, UsageError
 from orchestrator.jobs import sound_encoder
 from orchestrator.jobs.cancellation import Cancellation, asked_to_stop
-from orchestrator.jobs.sound_encoder import check_encoder
 from orchestrator.steps.step import BuiltIn, Emit, Emits, growing, signature
 
 
@@ -93,10 +92,6 @@ def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation)
         yield Emit("files", target, f"{number:02} {name}")
 
 
-def _check() -> None:
-    check_encoder("audiobook")
-
-
 STEP = BuiltIn(
     signature(
         "audiobook",
@@ -127,5 +122,5 @@ STEP = BuiltIn(
         for module in (book, files, plan, sounds, sound_encoder, subtitle_format)
     ),
     gaps=True,
-    check=_check,
+    extra="audio",
 )

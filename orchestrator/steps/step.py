@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines.step_signatures import Kind, Port, Signature, port_of
+from orchestrator.errors import UsageError
 from orchestrator.jobs.cancellation import Cancellation
 
 
@@ -47,7 +49,7 @@ class BuiltIn:
             out.
         named: Whether its result also holds what its files are called and where they are, so that
             the same content under another name is another result.
-        check: Raises `UsageError` where what it needs is not installed; before a pipeline starts.
+        extra: The extra of the project that installs its packages; empty where it needs none.
     """
 
     signature: Signature
@@ -57,7 +59,21 @@ class BuiltIn:
     kept: bool = True
     gaps: bool = False
     named: bool = False
-    check: Callable[[], None] = lambda: None
+    extra: str = ""
+
+    def check_installed(self) -> None:
+        """Check that its packages are there.
+
+        Raises:
+            UsageError: When one is not.
+        """
+        try:
+            for package in self.packages if self.extra else ():
+                metadata.version(package)
+        except metadata.PackageNotFoundError as missing:
+            what = f"needs the package {missing.name}, which is not installed"
+            fix = f"run: pip install 'mm-orchestrator[{self.extra}]'"
+            raise UsageError(f"{self.signature.name} {what}", fix=fix) from None
 
 
 def growing(declared: Input) -> Port:
