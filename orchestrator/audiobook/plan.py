@@ -15,11 +15,13 @@ class Passage(msgspec.Struct, frozen=True):
     """What is spoken in one go.
 
     Attributes:
+        kind: `heading`, or another part of a text.
         pause: Seconds of silence after it.
         language: A tag; passages of one language have one voice.
         text: What is spoken.
     """
 
+    kind: str | None = None
     pause: float = 0.5
     language: str | None = None
     text: str = ""

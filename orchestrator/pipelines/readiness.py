@@ -91,11 +91,13 @@ class Readiness:
     def ready_since(self, state: StepState) -> float:
         """Return when the next item of a step, which is ready, had all that it needs."""
         moments = [self._began, *(self.states[name].latest for name in state.node.waits_for)]
-        source = state.node.source
-        if source is not None and source.step:
+        wanted = [(each, 0) for each in state.node.streams.values()]
+        if state.node.source is not None and state.node.source.step:
+            wanted.append((state.node.source, state.begun))
+        for source, index in wanted:
             before = self.states[source.step]
             arrived = before.ends if before.node.mapped else before.arrivals[source.name]
-            moments.append(arrived[state.begun])
+            moments += arrived[index : index + 1]
         return max(moments)
 
     def learn_total(self, state: StepState) -> bool:

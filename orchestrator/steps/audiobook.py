@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.audiobook import book, files, plan, sounds
+from orchestrator.audiobook import book, epub, files, plan, sounds
 from orchestrator.audiobook.book import Book
 from orchestrator.audiobook.files import BIT_RATES, BOOKS, BookFile, read_cover
 from orchestrator.audiobook.plan import Plan, read_plan
@@ -18,6 +19,11 @@ from orchestrator.errors import Cancelled, UsageError
 from orchestrator.jobs import sound_encoder
 from orchestrator.jobs.cancellation import Cancellation, asked_to_stop
 from orchestrator.steps.step import BuiltIn, Emit, Emits, growing, signature
+
+EPUB = "epub"
+"""The format that holds text and sound together."""
+
+UNTITLED = "Book"
 
 
 def measured(
@@ -62,12 +68,13 @@ def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation)
         if stop():
             raise Cancelled("interrupted")
 
-    form = values.get("format", "m4b")
+    form, split = values.get("format", "m4b"), values.get("split", False)
+    if split and form == EPUB:
+        raise UsageError("an EPUB has all of its chapters in one file", fix="leave out split")
     cover = read_cover(values["cover"]) if "cover" in values and form != "wav" else None
     spoken = measured(read_plan(values["plan"]), values["audios"], directory, check)
     title = values.get("title") or spoken.plan.title or ""
     author = values.get("author") or spoken.plan.author or ""
-    tags = {"album": title, "artist": author, "album_artist": author, "genre": "Audiobook"}
     passages = spoken.plan.passages
     texts = values.get("passages") or [passage.text for passage in passages]
     if len(texts) != len(passages):
@@ -75,20 +82,29 @@ def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation)
     segments = list(spoken.segments(texts))
     yield Emit("segments", segments)
     yield Emit("subtitles", subtitle_format.subtitles(segments, ".srt"))
-    parts = spoken.parts
-    if not values.get("split", False):
-        target = directory / f"book.{form}"
-        marks = parts if any(part.title for part in parts) else []
-        whole = BookFile(form, tags | {"title": title}, cover, values.get("bit_rate"))
-        whole.write(target, spoken, 0, len(passages), marks)
-        yield Emit("audio", target)
+    tags = {"album": title, "artist": author, "album_artist": author, "genre": "Audiobook"}
+    file = BookFile(form, tags | {"title": title}, cover, values.get("bit_rate"))
+    target = directory / f"book.{form}"
+    if split:
+        yield from _chapters(file, spoken, directory)
         return
-    for number, part in enumerate(parts, start=1):
-        name = part.title or title or f"Chapter {number}"
-        more = {"title": name, "track": f"{number}/{len(parts)}"}
-        target = directory / f"chapter-{number}.{form}"
-        one = BookFile(form, tags | more, cover, values.get("bit_rate"))
-        one.write(target, spoken, part.first, part.end, ())
+    if form == EPUB:
+        sound = BookFile("mp3", {}, bit_rate=file.bit_rate)
+        name = title or UNTITLED
+        epub.Epub(spoken, texts, name, author, sound, cover).write(target, directory)
+    else:
+        marks = spoken.parts if any(part.title for part in spoken.parts) else []
+        file.write(target, spoken, 0, len(passages), marks)
+    yield Emit("audio", target)
+
+
+def _chapters(file: BookFile, spoken: Book, directory: Path) -> Emits:
+    """Write a file for each chapter, whose label is its number and title."""
+    for number, part in enumerate(spoken.parts, start=1):
+        name = part.title or file.tags["title"] or f"Chapter {number}"
+        more = {"title": name, "track": f"{number}/{len(spoken.parts)}"}
+        target = directory / f"chapter-{number}.{file.format}"
+        replace(file, tags={**file.tags, **more}).write(target, spoken, part.first, part.end, ())
         yield Emit("files", target, f"{number:02} {name}")
 
 
@@ -104,7 +120,7 @@ STEP = BuiltIn(
             "title": Input(type="text", help="Instead of the plan's"),
             "author": Input(type="text", help="Instead of the plan's"),
             "cover": Input(type="image", help="The image of the book"),
-            "format": Input(type="choice", choices=tuple(BOOKS), help="Of the file"),
+            "format": Input(type="choice", choices=(*BOOKS, EPUB), help="Of the file"),
             "split": Input(type="boolean", help="One file a chapter"),
             "bit_rate": Input(
                 type="integer", minimum=BIT_RATES[0], maximum=BIT_RATES[1], help="Bits a second"
@@ -119,7 +135,7 @@ STEP = BuiltIn(
     packages=("av", "pillow"),
     programs=tuple(
         Path(str(module.__file__))
-        for module in (book, files, plan, sounds, sound_encoder, subtitle_format)
+        for module in (book, epub, files, plan, sounds, sound_encoder, subtitle_format)
     ),
     gaps=True,
     extra="audio",

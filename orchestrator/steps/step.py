@@ -79,7 +79,8 @@ class BuiltIn:
 def growing(declared: Input) -> Port:
     """Return an input that is a list, which a step takes while it grows, as an iterator.
 
-    In a step with `foreach`, and for a list that is given, it is a list as any other.
+    In a step with `foreach`, and for a list that is given, it is a list as any other. Several such
+    lists of one step are to be taken side by side: it gets no further than the slowest of them.
     """
     return replace(port_of(declared), streamed=True)
 

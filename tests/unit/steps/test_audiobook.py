@@ -1,7 +1,10 @@
 """Books of sound, checked by reading the files again with a decoder."""
 
 import contextlib
+import io
 import wave
+import zipfile
+from xml.etree import ElementTree as ET
 
 import av
 import numpy as np
@@ -167,6 +170,38 @@ def test_what_comes_before_the_first_chapter_is_one_and_a_silent_one_is_none(tmp
     with av.open(str(made["audio"])) as container:
         titles = [each["metadata"]["title"] for each in container.chapters()]
     assert titles == ["The tide 潮", "A", "C"]
+
+
+def test_an_epub_marks_each_passage_while_it_is_spoken(tmp_path, sounds, cover):
+    texts = ["One & all", None, "第二章 <1>\x00", "潮水。"]
+    given = [sounds[0], None, *sounds[2:]]
+    made = book(tmp_path / "out", given, format="epub", cover=cover, passages=texts)["audio"]
+    again = book(tmp_path / "again", given, format="epub", cover=cover, passages=texts)["audio"]
+    assert made.read_bytes() == again.read_bytes()
+    with zipfile.ZipFile(made) as archive:
+        assert archive.namelist()[0] == "mimetype"
+        assert archive.infolist()[0].compress_type == zipfile.ZIP_STORED
+        package = ET.fromstring(archive.read("book/package.opf"))
+        listed = {each.get("href") for each in package.iter("{http://www.idpf.org/2007/opf}item")}
+        inside = {name.removeprefix("book/") for name in archive.namelist() if "book/" in name}
+        assert listed == inside - {"package.opf"}
+        spoken = []
+        for number, seconds in ((1, 2.0), (2, 4.75)):
+            page = ET.fromstring(archive.read(f"book/chapter-{number}.xhtml"))
+            lines = {each.get("id"): each for each in page.iter() if each.get("id")}
+            overlay = ET.fromstring(archive.read(f"book/chapter-{number}.smil"))
+            for par in overlay.iter("{http://www.w3.org/ns/SMIL}par"):
+                text, audio = par
+                line = lines[text.get("src").partition("#")[2]]
+                spoken.append((line.tag.partition("}")[2], line.text, audio.get("clipBegin")))
+            with av.open(io.BytesIO(archive.read(f"book/chapter-{number}.mp3"))) as sound:
+                assert sound.duration / 1e6 == pytest.approx(seconds, abs=0.1)
+                assert audio.get("clipEnd") == f"{seconds:.3f}s"
+    assert spoken == [
+        ("h2", "One & all", "0.000s"), ("h2", "第二章 <1>", "0.000s"), ("p", "潮水。", "1.750s"),
+    ]  # fmt: skip
+    with pytest.raises(UsageError, match="all of its chapters in one file"):
+        book(tmp_path / "out", sounds, format="epub", split=True)
 
 
 def test_options_win_over_the_plan(tmp_path, sounds):
