@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
-from orchestrator.audiobook.plan import Part, Plan, parts_of
+from orchestrator.audiobook.book_plan import Part, Plan, parts_of
 from orchestrator.audiobook.sounds import Sound, levelled
 
 RATES = (24_000, 48_000)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from orchestrator.audiobook.audio_files import BookFile, Cover
 from orchestrator.audiobook.book import Book
-from orchestrator.audiobook.files import BookFile, Cover
-from orchestrator.audiobook.plan import Part
+from orchestrator.audiobook.book_plan import Part
 
 ACTIVE = "-epub-media-overlay-active"
 CSS = f".{ACTIVE} {{ background: #ffe9a8; color: #000; }}\n"

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.audiobook import book, epub, files, plan, sounds
+from orchestrator.audiobook import audio_files, book, book_plan, epub, sounds
+from orchestrator.audiobook.audio_files import BIT_RATES, BOOKS, BookFile, read_cover
 from orchestrator.audiobook.book import Book
-from orchestrator.audiobook.files import BIT_RATES, BOOKS, BookFile, read_cover
-from orchestrator.audiobook.plan import Plan, read_plan
+from orchestrator.audiobook.book_plan import Plan, read_plan
 from orchestrator.audiobook.sounds import Meter, Sound
 from orchestrator.core import subtitle_format
 from orchestrator.core.manifest import Input
@@ -135,7 +135,7 @@ STEP = BuiltIn(
     packages=("av", "pillow"),
     programs=tuple(
         Path(str(module.__file__))
-        for module in (book, epub, files, plan, sounds, sound_encoder, subtitle_format)
+        for module in (audio_files, book, book_plan, epub, sounds, sound_encoder, subtitle_format)
     ),
     gaps=True,
     extra="audio",

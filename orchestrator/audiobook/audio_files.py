@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchestrator.audiobook.book import Book
-from orchestrator.audiobook.plan import Part
+from orchestrator.audiobook.book_plan import Part
 from orchestrator.errors import UsageError
 from orchestrator.jobs.sound_encoder import FORMATS, Format, SoundEncoder
 
