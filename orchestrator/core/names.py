@@ -18,7 +18,9 @@ IDENTIFIER_PATTERN = r"[A-Za-z][A-Za-z0-9_]*"
 
 VARIABLE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
 
-BUILT_IN_STEPS = frozenset({"plain-text", "split-pages", "join-audio", "subtitles", "write"})
+BUILT_IN_STEPS = frozenset(
+    {"audiobook", "plain-text", "split-pages", "join-audio", "subtitles", "write"}
+)
 """Steps of pipelines that are no models, and whose names no model may bear."""
 
 _NAME = re.compile(NAME_PATTERN, re.ASCII)

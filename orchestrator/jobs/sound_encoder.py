@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from orchestrator.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class Format(NamedTuple):
@@ -23,6 +23,10 @@ class Format(NamedTuple):
     codec: str
     bit_rate: int
     """Bits a second for each channel; 0 where nothing is lost."""
+    options: Mapping[str, str] = {}
+    """Of the container."""
+    tuning: Mapping[str, str] = {}
+    """Options of the codec."""
 
 
 FORMATS = {
@@ -53,7 +57,7 @@ RATES = range(4_000, 384_001)
 
 LAYOUTS = {1: "mono", 2: "stereo"}
 
-_WIDTHS = {1: "u8", 2: "s16", 4: "s32"}
+WIDTHS = {1: "u8", 2: "s16", 4: "s32"}
 """FFmpeg's names of a WAV file's samples, by their bytes."""
 
 BLOCK = 1 << 14
@@ -86,13 +90,24 @@ class SoundEncoder:
         rate: Frames a second (Hz); a codec that does not know it gets the next higher one it does.
         channels: 1 or 2.
         samples: FFmpeg's name of the samples that are fed: `s16` is 16 bits, little-endian.
+        form: How the file is written, where not as its suffix says.
+        prepare: Gets the container before anything is written, for tags, chapters and more streams;
+            returns the packets of these.
 
     Raises:
         UsageError: When PyAV is not installed, or there are more channels or another rate.
     """
 
     def __init__(
-        self, stream: BinaryIO, suffix: str, rate: int, channels: int, samples: str = "s16"
+        self,
+        stream: BinaryIO,
+        suffix: str,
+        rate: int,
+        channels: int,
+        samples: str = "s16",
+        *,
+        form: Format | None = None,
+        prepare: Callable[[Any], Iterable[Any]] = lambda _: (),
     ) -> None:
         check_encoder(f"sound{suffix}")
         if channels not in LAYOUTS or rate not in RATES:
@@ -100,22 +115,27 @@ class SoundEncoder:
             raise UsageError(what, fix="name it .wav")
         import av
 
-        form = (FORMATS | STREAMED)[suffix]
+        form = form or (FORMATS | STREAMED)[suffix]
         self._container: Any = av.open(
             _Written(stream.write) if not stream.seekable() else stream,
             "w",
             format=form.container,
-            container_options=SAME | ({} if stream.seekable() else LIVE),
+            container_options={**SAME, **form.options, **({} if stream.seekable() else LIVE)},
         )
         self._codec: Any = self._container.add_stream(
-            form.codec, rate=_rate(form.codec, rate), layout=LAYOUTS[channels]
+            form.codec,
+            rate=_rate(form.codec, rate),
+            layout=LAYOUTS[channels],
+            options=dict(form.tuning),
         )
         if form.bit_rate:
             self._codec.bit_rate = form.bit_rate * channels
         self._form = samples, LAYOUTS[channels]
         self._width = channels * {"u8": 1, "s16": 2, "s32": 4}[samples]
         self._rate = rate
+        packets = prepare(self._container)
         self._container.start_encoding()
+        self._container.mux(list(packets))
 
     def feed(self, data: bytes | memoryview) -> None:
         """Encode what comes next: whole frames, the channels in turn."""
@@ -164,7 +184,7 @@ def encode_wav(source: Path, stream: BinaryIO, suffix: str) -> None:
         with wave.open(str(source), "rb") as reader:
             rate, channels = reader.getframerate(), reader.getnchannels()
             encoder = SoundEncoder(
-                stream, suffix, rate, channels, samples=_WIDTHS[reader.getsampwidth()]
+                stream, suffix, rate, channels, samples=WIDTHS[reader.getsampwidth()]
             )
             with closing(encoder):
                 while data := reader.readframes(BLOCK):

@@ -99,7 +99,9 @@ def signature_on(workspace: Workspace, step: Step) -> Signature:
         for key in ("model", "timeout"):
             if getattr(step, key) is not None:
                 raise UsageError(f"{step.run} is no model, and has no {key}")
-        return builtin(step.run).signature
+        found = builtin(step.run)
+        found.check_installed()
+        return found.signature
     try:
         choice = workspace.choose(step.run, step.model)
     except UsageError as error:

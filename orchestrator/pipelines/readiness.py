@@ -32,6 +32,7 @@ class Readiness:
             name: [state for state in self.states.values() if state.node.follows == name]
             for name in self.states
         }
+        self._streaming = [state for state in self.states.values() if state.node.streams]
 
     def is_lost(self, state: StepState) -> bool:
         """Return whether a step lacks, for good, something that all of its items need."""
@@ -42,7 +43,26 @@ class Readiness:
                 return True
             if not before.node.mapped:
                 needed.append(before)
+        for name, source in state.node.streams.items():
+            before, index = self.states[source.step], state.fed[name]
+            if before.node.mapped and index < before.begun and before.keys[index] is None:
+                return True  # its next item failed
+            needed.append(before)
         return any(each.over and not each.whole for each in needed)
+
+    def feed(self) -> None:
+        """Count the items that are there for the steps that take lists while they grow."""
+        for state in self._streaming:
+            for name, source in state.node.streams.items():
+                before, count = self.states[source.step], state.fed[name]
+                if before.node.mapped:
+                    while count < before.begun and before.keys[count] not in (None, PENDING):
+                        count += 1
+                else:
+                    count = len(before.flows[source.name])
+                state.fed[name] = count
+                if before.whole:
+                    state.ended.add(name)
 
     def is_ready(self, state: StepState) -> bool:
         """Return whether a step has its next item, a thread for it, and all that it waits for."""
@@ -52,6 +72,8 @@ class Readiness:
         if state.running >= state.node.step.workers:
             return False
         if not all(self.states[name].over for name in state.node.waits_for):
+            return False
+        if not all(count or name in state.ended for name, count in state.fed.items()):
             return False
         source = state.node.source
         if source is None or source.root == "inputs":
@@ -69,11 +91,13 @@ class Readiness:
     def ready_since(self, state: StepState) -> float:
         """Return when the next item of a step, which is ready, had all that it needs."""
         moments = [self._began, *(self.states[name].latest for name in state.node.waits_for)]
-        source = state.node.source
-        if source is not None and source.step:
+        wanted = [(each, 0) for each in state.node.streams.values()]
+        if state.node.source is not None and state.node.source.step:
+            wanted.append((state.node.source, state.begun))
+        for source, index in wanted:
             before = self.states[source.step]
             arrived = before.ends if before.node.mapped else before.arrivals[source.name]
-            moments.append(arrived[state.begun])
+            moments += arrived[index : index + 1]
         return max(moments)
 
     def learn_total(self, state: StepState) -> bool:
@@ -91,10 +115,14 @@ class Readiness:
 
     def limit(self, state: StepState) -> int:
         """Return how many items a step may have begun, for the sake of those that take them."""
-        takers = [each for each in self._takers[state.node.id] if not each.over]
-        if not takers:
+        taken = [each.finished for each in self._takers[state.node.id] if not each.over]
+        for each in self._streaming:
+            if each.running and not each.lost:
+                sources = each.node.streams.items()
+                taken += [each.asked[name] for name, of in sources if of.step == state.node.id]
+        if not taken:
             return sys.maxsize
-        slowest = min(each.finished for each in takers)
+        slowest = min(taken)
         return slowest + AHEAD + state.node.step.workers + state.extra
 
     def let_through(self) -> bool:
@@ -104,7 +132,9 @@ class Readiness:
         takes these items one by one.
         """
         for state in self.states.values():
-            held = state.running > 0 if state.flows else not state.over and self.is_ready(state)
+            held = not state.over and self.is_ready(state)
+            if state.flows:
+                held = state.running > 0 and state.at_gate
             if held:
                 state.extra += AHEAD
                 return True

@@ -94,9 +94,9 @@ class RunPlanner:
     def _waiting(self, node: Node) -> str:
         """Return a step that the whole of `node` needs and that would run; empty where none is."""
         states = self._run_state.states
-        needed = set(node.waits_for)
-        if node.follows and not states[node.follows].node.mapped:
-            needed.add(node.follows)
+        needed = set(node.needs)
+        if node.follows and states[node.follows].node.mapped:
+            needed -= {node.follows} - node.waits_for
         if node.follows and states[node.follows].lost:
             return node.follows
         return next((name for name in sorted(needed) if not states[name].whole), "")

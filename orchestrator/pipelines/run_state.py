@@ -67,7 +67,7 @@ class RunState:
         before = self.states.get(source.step)
         if before is not None and before.node.mapped:
             return self.label(before, index)
-        return self._item(source, index).label or f"item {index + 1}"
+        return self.item(source, index).label or f"item {index + 1}"
 
     def list(self, source: Reference) -> tuple[Value, ...]:
         """Return the items of an input that is a list."""
@@ -87,12 +87,12 @@ class RunState:
             return self.value(reference)
         source = state.node.source
         assert source is not None
-        value = self._item(source, index)
+        value = self.item(source, index)
         if value is msgspec.UNSET:
             raise UsageError(f"{source} gave nothing for this item")
         return value
 
-    def _item(self, source: Reference, index: int) -> Any:
+    def item(self, source: Reference, index: int) -> Any:
         """Return an item of a list: an input, or what a step has returned."""
         if source.root == "inputs":
             return self.list(source)[index]

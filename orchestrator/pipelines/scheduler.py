@@ -6,6 +6,7 @@ has to do next. What may run next is decided in `orchestrator.pipelines.readines
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from queue import SimpleQueue
 
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.jobs.in_flight import thread_number
+from orchestrator.pipelines.growing_lists import Flow
 from orchestrator.pipelines.job_runner import ModelUnusable
 from orchestrator.pipelines.readiness import Readiness
 from orchestrator.pipelines.run_context import RunContext
@@ -93,14 +95,15 @@ class Scheduler:
         moved = True
         while moved and not self._stopping:
             moved = False
+            self._readiness.feed()
             for state in reversed(self._states):
                 while not self._stopping and self._advance(state):
                     moved = True
-        for state in self._states:
-            if state.flows and state.permits < (limit := self._readiness.limit(state)):
-                with self._gate:
-                    state.permits = limit
-                    self._gate.notify_all()
+        with self._gate:
+            for state in self._states:
+                if state.flows:
+                    state.permits = max(state.permits, self._readiness.limit(state))
+            self._gate.notify_all()
 
     def _advance(self, state: StepState) -> bool:
         """Begin or skip the next item of a step, or give the step up; false where it waits."""
@@ -176,8 +179,27 @@ class Scheduler:
                 if self._stopping and state.flows:
                     raise Stopped
 
+        numbers = {name: itertools.count() for name in state.node.streams}
+
+        def take(name: str) -> Value | None:
+            return self._take(state, name, next(numbers[name]))
+
         look_up = partial(self._run_state.look_up, state, index)
-        return self._executors[state.node.id].execute(look_up, emit, permit)
+        return self._executors[state.node.id].execute(look_up, Flow(emit, permit, take))
+
+    def _take(self, state: StepState, name: str, number: int) -> Value | None:
+        """Wait for an item of an input that grows and return it, or None behind the last one."""
+        self._queue.put(partial(state.ask, name))
+        with self._gate:
+            while not (state.is_answered(name, number) or state.lost or self._stopping):
+                self._gate.wait()
+            if state.lost or self._stopping:
+                raise Stopped
+            if number >= state.fed[name]:
+                return None
+        item = self._run_state.item(state.node.streams[name], number)
+        assert isinstance(item, Value)
+        return item
 
     def _load(self, name: str) -> None:
         try:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from orchestrator.core.languages import LANGUAGE, TEXT
@@ -19,6 +21,7 @@ from orchestrator.core.pipelines.graph import Graph, Node
 from orchestrator.core.pipelines.references import Reference
 from orchestrator.errors import MMError
 from orchestrator.jobs.job import Job, ignore_event
+from orchestrator.pipelines.growing_lists import Flow, GrowingLists, KeptResult
 from orchestrator.pipelines.job_runner import JobRunner, JobRunners, ModelUnusable
 from orchestrator.pipelines.run_context import RunContext
 from orchestrator.pipelines.run_events import Preparation, StepResult
@@ -32,12 +35,6 @@ from orchestrator.pipelines.step_values import (
     skip_reason,
 )
 from orchestrator.steps import BuiltIn
-
-Emitter = Callable[[str, Value], None]
-"""Takes the items of an output that is a list, one by one."""
-
-Permit = Callable[[], None]
-"""Waits until a step may go on, or raises to end it."""
 
 
 class Timings:
@@ -84,48 +81,78 @@ class StepExecutor:
         self._producers: dict[JobRunner | None, Recipe] = {}
         self._runners = JobRunners(context.jobs, _job(node, context), self._runner)
 
-    def execute(
-        self, look_up: Callable[[Reference], Any], emit: Emitter, permit: Permit
-    ) -> StepResult:
+    def execute(self, look_up: Callable[[Reference], Any], flow: Flow) -> StepResult:
         """Run the step on one item, unless its result is kept.
+
+        A step that takes lists while they grow is begun in any case: what it is kept under is known
+        when they have ended. What it returns before is the same each time, and so are the keys of
+        the steps that take it.
 
         Args:
             look_up: Returns the values of a reference for this item.
-            emit: Takes the items of lists as they come.
-            permit: Called before the step runs and before each such item is made.
+            flow: How the items of lists come and go.
 
         Raises:
             ModelUnusable: When no item can be run.
             MMError: When this item failed.
         """
+        emitted: Counter[str] = Counter()
+
+        def count(name: str, value: Value) -> None:
+            emitted[name] += 1
+            flow.emit(name, value)
+
+        timings = Timings()
         try:
-            return self._execute(look_up, emit, permit)
+            recipe, made = self._execute(look_up, flow._replace(emit=count), timings)
+        except KeptResult as kept:
+            for name, values in kept.result.outputs.items():
+                for value in values[emitted[name] :] if isinstance(values, tuple) else ():
+                    flow.emit(name, value)
+            timings.end("take")
+            key, warnings = kept.result.key, kept.result.warnings
+            return StepResult(key, timings.parts, kept.recipe, warnings, reused=True)
         except ModelUnusable as unusable:
             if not (self.node.signature.candidates and self.node.mapped):
                 raise
             raise unusable.cause from unusable  # other items may have other models
-
-    def _execute(
-        self, look_up: Callable[[Reference], Any], emit: Emitter, permit: Permit
-    ) -> StepResult:
-        timings = Timings()
-        inputs = resolve_inputs(self.node, look_up)
-        runner = self._runner_of(inputs)
-        producer = self._producer(runner)
-        timings.end("build")
-        recipe = self._recipe(inputs, producer)
-        if self.cacheable and self.node.id not in self._context.options.force:
-            kept = self._store.find(recipe.key)
-            if kept is not None:
-                for name, values in kept.outputs.items():
-                    for value in values if isinstance(values, tuple) else ():
-                        emit(name, value)
-                timings.end("take")
-                return StepResult(kept.key, timings.parts, recipe, kept.warnings, reused=True)
-        made = self._skip(inputs, timings) or self._make(runner, inputs, emit, permit, timings)
         key = self._store.put(recipe, made.outputs, made.timings, made.warnings)
         timings.end("keep")
         return StepResult(key, timings.parts, recipe, made.warnings)
+
+    def _execute(
+        self, look_up: Callable[[Reference], Any], flow: Flow, timings: Timings
+    ) -> tuple[Recipe, _Made]:
+        """Run the step.
+
+        Raises:
+            KeptResult: When its result is there.
+        """
+        streams = self.node.streams
+        inputs = resolve_inputs(self.node, look_up, without=streams)
+        runner = self._runner_of(inputs)
+        producer = self._producer(runner)
+        timings.end("build")
+        if not streams:
+            recipe = self._recipe(inputs, producer)
+            self._stop_if_kept(recipe)
+            skipped = self._skip(inputs, timings)
+            return recipe, skipped or self._make(runner, inputs, flow, timings)
+        growing = GrowingLists(
+            streams,
+            flow.take,
+            lambda: self._stop_if_kept(self.recipe(look_up)),
+            gaps=self._gaps,
+        )
+        made = self._make(runner, inputs, flow, timings, growing.iterators)
+        growing.exhaust()
+        return self.recipe(look_up), made
+
+    def _stop_if_kept(self, recipe: Recipe) -> None:
+        if self.cacheable and self.node.id not in self._context.options.force:
+            kept = self._store.find(recipe.key)
+            if kept is not None:
+                raise KeptResult(kept, recipe)
 
     def preload(self) -> None:
         """Have the model loaded that runs the items: the likeliest one, where each has its own.
@@ -164,18 +191,17 @@ class StepExecutor:
         self,
         runner: JobRunner | None,
         inputs: Mapping[str, Values],
-        emit: Emitter,
-        permit: Permit,
+        flow: Flow,
         timings: Timings,
+        growing: Mapping[str, Iterator[Any]] = MappingProxyType({}),
     ) -> _Made:
-        """Run the step."""
+        """Run the step; `growing` are more of its inputs."""
         builtin = self._builtin
-        permit()
-        gaps = builtin is not None and builtin.gaps
-        arguments = {name: for_step(values, gaps=gaps) for name, values in inputs.items()}
+        flow.permit()
+        arguments = {name: for_step(each, gaps=self._gaps) for name, each in inputs.items()}
         timings.end("take")
         if builtin is not None:
-            outputs = self._transform(builtin, arguments, emit, permit)
+            outputs = self._transform(builtin, {**arguments, **growing}, flow)
             timings.end("run")
             return _Made(outputs, {"run": timings.parts["run"]})
         assert runner is not None
@@ -210,6 +236,10 @@ class StepExecutor:
         from orchestrator.steps import builtin
 
         return None if self.node.signature.model else builtin(self.node.signature.name)
+
+    @property
+    def _gaps(self) -> bool:
+        return self._builtin is not None and self._builtin.gaps
 
     def _recipe(self, inputs: Mapping[str, Values], made_by: Recipe) -> Recipe:
         named = self._builtin is not None and self._builtin.named
@@ -250,7 +280,7 @@ class StepExecutor:
         return JobRunner(context.jobs, job, context.options.retries, context.in_flight, report)
 
     def _transform(
-        self, builtin: BuiltIn, arguments: Mapping[str, Any], emit: Emitter, permit: Permit
+        self, builtin: BuiltIn, arguments: Mapping[str, Any], flow: Flow
     ) -> dict[str, Values]:
         kinds = self.node.signature.outputs
         outputs: dict[str, Any] = {name: [] for name, kind in kinds.items() if kind.many}
@@ -261,7 +291,7 @@ class StepExecutor:
                 closing(builtin.run(arguments, directory, cancellation)) as emitted,
             ):
                 while True:
-                    permit()
+                    flow.permit()
                     one = next(emitted, None)
                     if one is None:
                         break
@@ -269,7 +299,7 @@ class StepExecutor:
                     value = self._adopt(kind.type, one.value, one.label, directory)
                     if kind.many:
                         outputs[one.output].append(value)
-                        emit(one.output, value)
+                        flow.emit(one.output, value)
                     else:
                         outputs[one.output] = value
         finally:

@@ -27,7 +27,10 @@ class StepState:
         arrivals: By output, when each of these came.
         permits: How many of these it may have made by now.
         extra: What was granted beyond the limit because everything else stood still.
-        lost: Whether the step will not run, because something before it failed.
+        fed: By input that is taken while it grows, how many items there are to take.
+        ended: Those of these inputs of which no more will come.
+        asked: How many items of each the step has asked for, the one it waits for included.
+        lost: Whether the step will not run, or not to its end, because something before it failed.
     """
 
     node: Node
@@ -41,6 +44,9 @@ class StepState:
     arrivals: dict[str, array[float]] = field(default_factory=dict)
     permits: int = 0
     extra: int = 0
+    fed: dict[str, int] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    asked: dict[str, int] = field(default_factory=dict)
     lost: bool = False
 
     @property
@@ -65,9 +71,22 @@ class StepState:
 
     @property
     def busy(self) -> bool:
-        """Whether a thread of it goes on without a further permit."""
-        at_gate = bool(self.flows) and self.flowed >= self.permits
-        return self.running > 0 and not at_gate
+        """Whether a thread of it goes on without a further permit or item."""
+        return self.running > 0 and not self.at_gate and not self.hungry
+
+    @property
+    def at_gate(self) -> bool:
+        """Whether it has made as many items as it may by now."""
+        return bool(self.flows) and self.flowed >= self.permits
+
+    @property
+    def hungry(self) -> bool:
+        """Whether it waits for an item that is not there yet."""
+        return any(not self.is_answered(name, count - 1) for name, count in self.asked.items())
+
+    def is_answered(self, name: str, number: int) -> bool:
+        """Return whether that item of an input is there to take, or will never come."""
+        return number < self.fed[name] or name in self.ended
 
     def begin(self) -> int:
         """Count the next item as one that a thread works on; return its number."""
@@ -88,6 +107,10 @@ class StepState:
         self.begin()
         self.end(self.begun - 1, None, moment)
 
+    def ask(self, name: str) -> None:
+        """Count an item of an input as wanted by the step, which waits for it."""
+        self.asked[name] += 1
+
     def arrive(self, output: str, value: Value, moment: float) -> None:
         """Take an item of a list that the step itself returns."""
         self.flows[output].append(value)
@@ -101,5 +124,7 @@ def initial_state(node: Node) -> StepState:
         node,
         None if node.mapped else 1,
         flows={name: [] for name in lists},
+        fed=dict.fromkeys(node.streams, 0),
+        asked=dict.fromkeys(node.streams, 0),
         arrivals={name: array("d") for name in lists},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -144,15 +144,20 @@ def _given(kind: str, value: Any, label: Any) -> Value:
     return Value(kind, value)
 
 
-def resolve_inputs(node: Node, look_up: Callable[[Reference], Any]) -> dict[str, Values]:
+def resolve_inputs(
+    node: Node, look_up: Callable[[Reference], Any], without: Container[str] = ()
+) -> dict[str, Values]:
     """Return what a step is given for one item; inputs that are left out are missing.
 
     Args:
         node: The step.
         look_up: Returns the values of a reference for this item.
+        without: Inputs that are passed over.
     """
     inputs: dict[str, Values] = {}
     for name, template in node.templates.items():
+        if name in without:
+            continue
         value = value_of(template, look_up)
         if value is msgspec.UNSET:
             continue

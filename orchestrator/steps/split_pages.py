@@ -10,7 +10,7 @@ from orchestrator.core.manifest import Input
 from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.jobs.input_files import is_pdf
 from orchestrator.steps.pdf_renderer import PROGRAM, PdfRenderer
-from orchestrator.steps.step import BuiltIn, Emit, Emits, signature
+from orchestrator.steps.step import BuiltIn, Emit, Emits, growing, signature
 
 SMALLER = "lower the dpi of the step split-pages (--set STEP.dpi=N), or save the page smaller"
 
@@ -33,7 +33,9 @@ STEP = BuiltIn(
     signature(
         "split-pages",
         {
-            "files": Input(type="file", list=True, required=True, help="PDF files and images"),
+            "files": growing(
+                Input(type="file", list=True, required=True, help="PDF files and images")
+            ),
             "dpi": Input(type="integer", minimum=36, maximum=600, help="Pixels per inch"),
         },
         images="[image]",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines.step_signatures import Kind, Port, Signature, port_of
+from orchestrator.errors import UsageError
 from orchestrator.jobs.cancellation import Cancellation
 
 
@@ -47,6 +49,7 @@ class BuiltIn:
             out.
         named: Whether its result also holds what its files are called and where they are, so that
             the same content under another name is another result.
+        extra: The extra of the project that installs its packages; empty where it needs none.
     """
 
     signature: Signature
@@ -56,6 +59,30 @@ class BuiltIn:
     kept: bool = True
     gaps: bool = False
     named: bool = False
+    extra: str = ""
+
+    def check_installed(self) -> None:
+        """Check that its packages are there.
+
+        Raises:
+            UsageError: When one is not.
+        """
+        try:
+            for package in self.packages if self.extra else ():
+                metadata.version(package)
+        except metadata.PackageNotFoundError as missing:
+            what = f"needs the package {missing.name}, which is not installed"
+            fix = f"run: pip install 'mm-orchestrator[{self.extra}]'"
+            raise UsageError(f"{self.signature.name} {what}", fix=fix) from None
+
+
+def growing(declared: Input) -> Port:
+    """Return an input that is a list, which a step takes while it grows, as an iterator.
+
+    In a step with `foreach`, and for a list that is given, it is a list as any other. Several such
+    lists of one step are to be taken side by side: it gets no further than the slowest of them.
+    """
+    return replace(port_of(declared), streamed=True)
 
 
 def signature(name: str, inputs: Mapping[str, Port | Input], **outputs: str) -> Signature:

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 
+import av
 import pytest
 
 from tests.integration.conftest import MM
@@ -37,6 +38,16 @@ RUNNERS = {
             with open(path, "a") as diary:
                 diary.write(word + "\\n")
             return {"text": word}
+        """,
+    "singer": """
+        import array, time
+        def load(context): ...
+        def run(model, job, *, text):
+            path, word = text.split("|")
+            time.sleep(0.03)
+            with open(path, "a") as diary:
+                diary.write(word + "\\n")
+            return {"text": word, "sound": (array.array("h", [1000, -1000] * 4000), 8000)}
         """,
     "moody": """
         import os, signal
@@ -106,6 +117,29 @@ outputs:
 """
 
 
+SONGS = """\
+name: songs
+inputs:
+  words: {type: text, list: true, required: true}
+  plan: {type: json, required: true}
+  cover: {type: image}
+steps:
+  - {id: sing, run: singer, foreach: "${{ inputs.words }}", with: {text: "${{ item }}"}}
+  - {id: images, run: split-pages, with: {files: "${{ steps.sing.sound }}"}}
+  - id: book
+    run: audiobook
+    with:
+      audios: "${{ steps.sing.sound }}"
+      plan: "${{ inputs.plan }}"
+      passages: "${{ steps.sing.text }}"
+      cover: "${{ inputs.cover }}"
+outputs:
+  book: "${{ steps.book.audio }}"
+  subtitles: "${{ steps.book.subtitles }}"
+  images: "${{ steps.images.images }}"
+"""
+
+
 @pytest.fixture(scope="module")
 def manifests(declare):
     """A directory of models, with pipelines over them."""
@@ -114,6 +148,7 @@ def manifests(declare):
     pipelines.mkdir()
     (pipelines / "words.yaml").write_text(WORDS)
     (pipelines / "sounds.yaml").write_text(SOUNDS)
+    (pipelines / "songs.yaml").write_text(SONGS)
     for model in ("moody", "diary", "unloadable"):
         name = f"use-{model}"
         (pipelines / f"{name}.yaml").write_text(ONE_STEP.format(name=name, model=model))
@@ -379,6 +414,37 @@ def test_a_pipeline_killed_at_random_moments_redoes_only_what_was_running(
     done_again = pipeline(*arguments[1:-2])
     assert lines(done_again.out) == many
     assert count(diary) == len(done)
+
+
+def test_a_book_killed_while_it_is_spoken_is_made_without_speaking_again(
+    pipeline, manifests, workplace, tmp_path
+):
+    diary = tmp_path / "diary.txt"
+    many = [f"w{number}" for number in range(40)]
+    chapters = [{"title": "One", "first": 0}, {"title": "Two", "first": 20}]
+    plan = {"title": "Songs", "chapters": chapters, "passages": [{"pause": 0.5}] * 40}
+    arguments = [
+        "pipeline", "run", "songs", *words(*(f"{diary}|{word}" for word in many)),
+        "--plan", json.dumps(plan), "--manifests", manifests, "-o", "book=book.m4b",
+        "-o", "subtitles=book.srt", "-o", "images=images/",
+    ]  # fmt: skip
+    for _ in range(2):
+        process = start(arguments, workplace, tmp_path)
+        wait_for_more(process, diary, random.randint(5, 15))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    ended = pipeline(*arguments[1:])
+    assert ended.code == 0, ended
+    assert set(diary.read_text().split()) == set(many)
+    assert len(diary.read_text().split()) <= len(many) + 4
+    with av.open(str(tmp_path / "book.m4b")) as container:
+        found = [(float(each["start"] * each["time_base"])) for each in container.chapters()]
+        assert container.duration / 1e6 == pytest.approx(60, abs=0.2)
+    assert found == [0.0, 30.0]
+    assert (tmp_path / "book.srt").read_text().count(" --> ") == 40
+    assert len(list((tmp_path / "images").iterdir())) == 40
+    explained = pipeline(*arguments[1:-6], "--explain").out
+    assert "book (audiobook): kept" in explained
 
 
 def test_a_batch_killed_at_random_moments_has_every_item_once(

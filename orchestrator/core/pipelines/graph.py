@@ -50,14 +50,29 @@ class Node:
         return self.source.step if self.source is not None else ""
 
     @cached_property
+    def streams(self) -> Mapping[str, Reference]:
+        """By input, the list of another step that it takes while the list grows."""
+        ports = {} if self.mapped else self.signature.inputs
+        return {
+            name: template
+            for name, template in self.templates.items()
+            if isinstance(template, Reference)
+            and template.step
+            and name in ports
+            and ports[name].streamed
+        }
+
+    @cached_property
     def waits_for(self) -> frozenset[str]:
         """The steps of which it needs everything before it can begin."""
-        return frozenset(each.step for each in self._references() if each.step)
+        whole = [each for name, each in self.templates.items() if name not in self.streams]
+        return frozenset(one.step for each in whole for one in references_in(each) if one.step)
 
     @cached_property
     def needs(self) -> frozenset[str]:
         """The steps that come before it."""
-        return self.waits_for | {self.follows} if self.follows else self.waits_for
+        streamed = {each.step for each in self.streams.values()}
+        return self.waits_for | streamed | ({self.follows} if self.follows else set())
 
     @property
     def takes_from(self) -> list[str]:

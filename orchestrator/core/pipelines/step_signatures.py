@@ -36,11 +36,13 @@ class Port:
     Attributes:
         kind: The type that it takes.
         declared: What a literal is checked against; None where any will do.
+        streamed: Whether a list is taken while it grows, as an iterator.
     """
 
     kind: Kind
     required: bool = False
     declared: Input | None = None
+    streamed: bool = False
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class PageLimits:
 
     Attributes:
         media: Bytes that images and sounds may take.
-        items: Items of each list; those that failed are listed first of all and beside these.
+        items: Items of each list; those that failed or are doubtful are listed beside these.
     """
 
     media: int = 32_000_000
@@ -206,12 +206,16 @@ class PageView:
 
     @property
     def groups(self) -> Iterator[tuple[ItemGroup, list[ListItem]]]:
-        """The lists of the run, with the items that are shown; results are not yet read."""
+        """The lists of the run, with the items that are shown: first what is doubtful."""
         for group in self.items.groups():
-            items = list(group.items.values())
-            failed = [item.number for item in items if item.failed][: self._limits.items]
-            wanted = {*failed, *(item.number for item in items[: self._limits.items])}
+            items, most = list(group.items.values()), self._limits.items
+            for item in items:
+                item.again = self.items.again(group, item)
+            failed = [item.number for item in items if item.failed][:most]
+            doubtful = [item.number for item in items if item.again][:most]
+            wanted = {*failed, *doubtful, *(item.number for item in items[:most])}
             self.unlisted += len(items) - len(wanted)
+            items.sort(key=lambda item: not item.again)
             yield group, [item for item in items if item.number in wanted]
 
     def output_of(self, entry: Entry, name: str) -> str:

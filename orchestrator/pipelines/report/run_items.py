@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.core.manifest import FILE_TYPES, option_name
 from orchestrator.pipelines.result_store import ResultStore, StoredResult
 from orchestrator.pipelines.run_history import Entry, Run
 from orchestrator.pipelines.run_record import FAILED
 from orchestrator.pipelines.step_values import Value, Values
+
+QUALITY = "quality"
+"""The output by which a model says how far its result can be trusted."""
 
 
 @dataclass
@@ -20,10 +25,12 @@ class ListItem:
     Attributes:
         number: Counted from 1; 0 for what belongs to no list.
         entries: What is recorded of it, in the order of the pipeline.
+        again: The command by which another model makes anew what a model itself calls doubtful.
     """
 
     number: int
     entries: list[Entry] = field(default_factory=list)
+    again: str = ""
 
     @property
     def label(self) -> str:
@@ -99,6 +106,22 @@ class RunItems:
         if isinstance(values, tuple) and 0 < item.number <= len(values):
             return values[item.number - 1]
         return None
+
+    def again(self, group: ItemGroup, item: ListItem) -> str:
+        """Return the command for an item whose result says `quality.doubtful`; else nothing."""
+        for step in self._steps:
+            entry = next((each for each in item.entries if each.step == step["id"]), None)
+            if entry is None or QUALITY not in step.get("outputs", {}):
+                continue
+            kept, given = self.kept(entry), self.given(group, item)
+            quality = kept.outputs.get(QUALITY) if kept is not None else None
+            if isinstance(quality, Value) and isinstance(quality.data, dict):
+                file = given.file if given is not None else None
+                inputs = (name for name, kind in step["inputs"].items() if kind in FILE_TYPES)
+                if quality.data.get("doubtful") and file is not None and (name := next(inputs, "")):
+                    words = ["mm", "run", step["run"], "--model", "MODEL"]
+                    return shlex.join([*words, f"--{option_name(name)}", str(file)])
+        return ""
 
     def _sources(self) -> dict[str, str]:
         """Return by step the list that it ran over in the end; empty for one that ran once."""

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import zlib
+from html import unescape
 from itertools import pairwise
 
 import pytest
@@ -13,13 +14,16 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 from PIL import Image
 
+from orchestrator.core.pipelines.cache_key import Recipe
 from orchestrator.pipelines.report import graph_layout
 from orchestrator.pipelines.report.graph_layout import shortened
 from orchestrator.pipelines.report.media import Media, scaled
 from orchestrator.pipelines.report.page import environment, page
+from orchestrator.pipelines.report.page_view import PageLimits
 from orchestrator.pipelines.report.timeline import Bar, Rows, fewer, lay_out, merged, ticks
 from orchestrator.pipelines.result_store import ResultStore
 from orchestrator.pipelines.run_history import Run
+from orchestrator.pipelines.step_values import Value
 
 
 @given(st.text())
@@ -241,3 +245,29 @@ def test_a_page_is_made_of_what_is_recorded(tmp_path, facts):
         assert "its result is no longer kept" in html
     else:
         assert "recorded by an older mm, without its graph" in html
+
+
+def test_what_is_doubtful_comes_first_with_the_command_for_another_model(tmp_path):
+    store = ResultStore(tmp_path / "results")
+    lines, pages = [], []
+    for number, doubtful in enumerate((False, True, False)):
+        quality = Value("json", {"score": 0.5, "doubtful": doubtful})
+        recipe = Recipe({"model": "a"}, {"n": number})
+        key = store.put(recipe, {"text": Value("text", "x"), "quality": quality}, {})
+        label = f"scans/{number}.png"
+        entry = {"step": "read", "index": number, "label": label, "status": "done", "began": 1.0}
+        lines.append(json.dumps({**entry, "seconds": 2.0, "key": key}))
+        pages.append({"type": "image", "path": str(tmp_path / f"my {number}.png"), "label": label})
+    (tmp_path / "items.jsonl").write_text("\n".join(lines) + "\n")
+    step = {**STEP, "run": "ocr", "foreach": "inputs.images", "list": "images"}
+    step |= {"inputs": {"image": "image"}, "outputs": {"text": "text", "quality": "json"}}
+    (tmp_path / "inputs.json").write_text(json.dumps({"images": pages}))
+    facts = {"pipeline": "p", "began": 1.0, "outcome": "done"}
+    run = Run(tmp_path, {**facts, "graph": {**GRAPH, "steps": [step]}})
+    html = unescape(page(run, store).decode())
+    numbers = re.findall(r"<bdi>(\d)\. scans", html)
+    assert numbers == ["2", "1", "3"]
+    assert html.count("doubtful</span>") == 1
+    assert f"mm run ocr --model MODEL --image '{tmp_path}/my 1.png'" in html
+    few = page(run, store, PageLimits(items=1)).decode()
+    assert re.findall(r"<bdi>(\d)\. scans", few) == ["2", "1"]

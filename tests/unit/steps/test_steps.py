@@ -5,6 +5,7 @@ import contextlib
 import os
 import stat
 import wave
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +42,14 @@ def test_every_built_in_step_says_what_makes_its_results():
         assert builtin(name).signature.name == name
         assert len(producer(name)["code"]) == 64
     assert set(producer("split-pages")["versions"]) == {"pypdfium2", "pillow"}
+
+
+def test_a_step_without_its_extra_says_how_to_install_it():
+    builtin("audiobook").check_installed()
+    lacking = replace(builtin("audiobook"), packages=("no-such-package",))
+    with pytest.raises(UsageError, match=r"audiobook needs .* not installed") as raised:
+        lacking.check_installed()
+    assert raised.value.fix == "run: pip install 'mm-orchestrator[audio]'"
 
 
 @pytest.mark.parametrize(("start", "found"), [(b"%PDF-1.4", True), (b"x" * 1020, False)])
