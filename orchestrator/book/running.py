@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 import statistics
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
+from functools import lru_cache
 from itertools import pairwise
 
 import msgspec
@@ -150,12 +152,16 @@ def _folded(text: str) -> str:
 
 def _names(candidate: _Candidate, titles: Sequence[tuple[str, float]]) -> bool:
     """Whether a line is a heading of the book, set smaller."""
-    line = candidate.line
-    return any(
-        line.size * LARGER < size and SequenceMatcher(None, candidate.key, key).ratio() >= ALIKE
-        for key, size in titles
-        if key and candidate.key
-    )
+    larger = (key for key, size in titles if candidate.line.size * LARGER < size)
+    return any(candidate.key and key and _alike(candidate.key, key) for key in larger)
+
+
+@lru_cache(maxsize=1 << 16)
+def _alike(one: str, other: str) -> bool:
+    """Whether two heads are the same but for mistakes of a reader."""
+    if 2 * min(len(one), len(other)) < ALIKE * (len(one) + len(other)):
+        return False
+    return one == other or SequenceMatcher(None, one, other).ratio() >= ALIKE
 
 
 def _running(
@@ -164,20 +170,33 @@ def _running(
     """Return the lines that are running heads or page numbers, by the index of their page."""
     usual = statistics.median([each.line.size for each in candidates] or [0.0])
     needed = 2 if count > 4 else 1
-    sure = [
-        each
-        for each in candidates
-        if sum(_repeats(each, other) for other in candidates) >= needed or _names(each, titles)
-    ]
-    bands = [(each.top, each.place) for each in sure]
-    found: dict[int, list[Line]] = {}
+    of_page: dict[int, list[_Candidate]] = {}
     for each in candidates:
-        beside = [band for band in bands if band[0] == each.top
-                  and abs(band[1] - each.place) < SAME_PLACE / 2]  # fmt: skip
+        of_page.setdefault(each.page, []).append(each)
+
+    def is_sure(one: _Candidate) -> bool:
+        near = (
+            other
+            for page in range(one.page - NEAR, one.page + NEAR + 1)
+            for other in of_page.get(page, ())
+        )
+        repeated = sum(_repeats(one, other) for other in near)
+        return repeated >= needed or _names(one, titles)
+
+    sure = [is_sure(each) for each in candidates]
+    bands: dict[bool, list[float]] = {True: [], False: []}
+    for each, known in zip(candidates, sure, strict=True):
+        if known:
+            bands[each.top].append(each.place)
+    for band in bands.values():
+        band.sort()
+    found: dict[int, list[Line]] = {}
+    for each, known in zip(candidates, sure, strict=True):
+        band, reach = bands[each.top], SAME_PLACE / 2
+        beside = bisect_right(band, each.place + reach) - bisect_left(band, each.place - reach)
         # A short head is on one page of its chapter alone; the band says what it is.
-        in_band = each.line.size > 0 and len(beside) > max(1, count // 3)
-        plain = each.line.size <= LARGER * usual
-        if each in sure or (in_band and plain):
+        in_band = each.line.size > 0 and beside > max(1, count // 3)
+        if known or (in_band and each.line.size <= LARGER * usual):
             found.setdefault(each.page, []).append(each.line)
     return found
 
@@ -191,7 +210,9 @@ def _repeats(one: _Candidate, other: _Candidate) -> bool:
         return False
     if max(one.line.size, other.line.size) > LARGER * min(one.line.size, other.line.size):
         return False
-    counting = None not in (one.number, other.number) and other.number - one.number == apart  # type: ignore[operator]
+    counting = (
+        None not in (one.number, other.number) and (other.number or 0) - (one.number or 0) == apart
+    )
     if not one.key or not other.key:
         return not one.key and not other.key and counting
     if one.number != other.number and not counting:
@@ -200,7 +221,7 @@ def _repeats(one: _Candidate, other: _Candidate) -> bool:
         return False  # a note, which begins with its mark
     if one.number is not None and is_numbered(one.line.text) and counting and abs(apart) == 1:
         return False  # chapters of a page each
-    return one.key == other.key or SequenceMatcher(None, one.key, other.key).ratio() >= ALIKE
+    return _alike(one.key, other.key)
 
 
 def _without(page: Page, lines: Sequence[Line]) -> Page:
