@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PAGES = frozenset([".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".pdf"])
 """The suffixes of what a folder of pages holds."""
 
+TEXTS = frozenset([".md", ".markdown", ".txt", ".text", ".epub"])
+"""The suffixes of files without pages to be read."""
+
 OUTPUTS = {".md": "text", ".json": "plan", **dict.fromkeys(SUBTITLES, "segments")}
 """The outputs that suffixes name; any other names the sound, and its format."""
 
@@ -63,7 +66,7 @@ def command(context: Context, /, files: tuple[str, ...], **options: Any) -> None
     This is the pipeline `book`: what is done is kept, the same command continues where it stopped,
     and `mm pipeline report` writes a page about the run.
     """
-    from orchestrator.core.pipelines.narrowing import narrowed
+    from orchestrator.core.pipelines.narrowing import narrowed, without_step
 
     declaration, where = _pipeline(context)
     given = {name: options.pop(name) for name in declaration.inputs if name != "files"}
@@ -76,6 +79,8 @@ def command(context: Context, /, files: tuple[str, ...], **options: Any) -> None
         raise UsageError("no place for the book is given", fix="add -o book.m4b")
     if places:  # the text alone needs no voice
         declaration = narrowed(declaration, {name for name, _ in places})
+    if all(Path(each).suffix.lower() in TEXTS for each in given["files"]):
+        declaration = without_step(declaration, "read")  # nor does a text need a reader
     steps = {step.id for step in declaration.steps}
     settings = [
         f"{key}={value}"

@@ -1,8 +1,9 @@
-"""A pipeline without the steps that some of its outputs do not need."""
+"""A pipeline without steps that are not needed: for some outputs, or for some inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from typing import Any
 
 import msgspec
 
@@ -31,7 +32,24 @@ def narrowed(declaration: Declaration, outputs: Collection[str]) -> Declaration:
     )
 
 
+def without_step(declaration: Declaration, name: str) -> Declaration:
+    """Return a pipeline without a step, and without the inputs of others that refer to it."""
+    steps = (
+        msgspec.structs.replace(
+            step, with_={key: each for key, each in step.with_.items() if name not in _named(each)}
+        )
+        for step in declaration.steps
+        if step.id != name
+    )
+    return msgspec.structs.replace(declaration, steps=tuple(steps))
+
+
 def _takes_from(step: Step) -> Iterator[str]:
     """Yield the steps that a step refers to."""
     for value in (*step.with_.values(), *([step.foreach] if step.foreach else [])):
-        yield from (each.step for each in references_in(parse_template(value)) if each.step)
+        yield from _named(value)
+
+
+def _named(value: Any) -> list[str]:
+    """Return the steps that a value refers to."""
+    return [each.step for each in references_in(parse_template(value)) if each.step]

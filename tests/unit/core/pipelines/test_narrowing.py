@@ -1,7 +1,7 @@
 """A pipeline for some of its outputs."""
 
 from orchestrator.core.pipelines import read_pipeline
-from orchestrator.core.pipelines.narrowing import narrowed
+from orchestrator.core.pipelines.narrowing import narrowed, without_step
 
 PIPELINE = """
 name: p
@@ -25,3 +25,11 @@ def test_steps_that_no_output_needs_are_left_out():
     assert [step.id for step in found.steps] == ["text", "read", "name"]
     assert list(found.outputs) == ["text"]
     assert narrowed(declaration, set(declaration.outputs)) == declaration
+
+
+def test_a_step_is_left_out_with_what_refers_to_it():
+    declaration, _ = read_pipeline(PIPELINE.encode(), file="p.yaml", stem="p")
+    found = {step.id: step for step in without_step(declaration, "read").steps}
+    assert list(found) == ["speak", "text", "name", "other"]
+    assert found["text"].with_ == {"name": "of ${{ steps.name.it }}"}
+    assert found["other"].with_ == {}
