@@ -149,7 +149,7 @@ def _formats(places: Iterable[tuple[str, str]]) -> list[str]:
     Raises:
         UsageError: For a sound that is no book, or for one file and a file for each chapter.
     """
-    from orchestrator.audiobook.files import BOOKS
+    from orchestrator.audiobook.audio_files import BOOKS
     from orchestrator.steps.audiobook import EPUB
 
     known = (*BOOKS, EPUB)
