@@ -58,6 +58,15 @@ def many_pages(path: Path, count: int) -> Path:
     return _write(path, _page("", 72, 72, 4), count=count)
 
 
+def locked(path: Path) -> Path:
+    """Write a PDF that opens with a password which no one knows."""
+    key = "<" + 32 * "41" + ">"
+    entry = f"/Encrypt << /Filter /Standard /V 1 /R 2 /O {key} /U {key} /P -4 >> /ID [{key} {key}]"
+    data = _write(path, _page("", 72, 72, 4)).read_bytes()
+    path.write_bytes(data.replace(b"/Root", f"{entry} /Root".encode()))
+    return path
+
+
 def _page(
     drawing: str, width: float, height: float, contents: int, resources: str = ""
 ) -> tuple[str, ...]:

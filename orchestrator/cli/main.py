@@ -24,6 +24,10 @@ GARBAGE = 20_000
 
 COMMANDS = {
     "run": ("Run a model on inputs and print or save what it makes", "run:command"),
+    "book": (
+        "Read a book aloud: scans, PDF, EPUB or text to sound with chapters",
+        "book_command:command",
+    ),
     "pipeline": ("Chain models and small steps, over one item or many", "pipeline:command"),
     "batch": ("Run a task over many files, one JSON line for each", "batch_command:command"),
     "env": ("Lock, build, list and explain the models' environments", "env:command"),

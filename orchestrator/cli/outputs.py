@@ -102,7 +102,7 @@ def check_place(name: str, kind: str, path: str, *, as_json: bool, many: bool = 
             place = "DIR" if many else "out.wav" if kind == "audio" else "PATH"
             raise UsageError(f"the output {name!r} is {what}", fix=f"add -o {name}={place}")
     elif many and not is_json(path):
-        target = Path(path)
+        target = Path(item_place(path, 1, "title")).parent if is_template(path) else Path(path)
         if target.exists() and not target.is_dir():
             raise UsageError("is a file, and a list goes to a directory", where=path)
         try:
@@ -116,6 +116,27 @@ def check_place(name: str, kind: str, path: str, *, as_json: bool, many: bool = 
         if kind == "audio":
             check_sound(path)
         check_writable(path)
+
+
+def is_template(path: str) -> bool:
+    """Return whether a place says how the files of a list are called: `out/{number:02} {title}`."""
+    return "{number" in path or "{title" in path
+
+
+def item_place(template: str, number: int, title: str) -> str:
+    """Return the path of an item of a list; what cannot stand in a name is `_` in it.
+
+    Raises:
+        UsageError: When the template holds anything but `{number}` and `{title}`.
+    """
+    plain = "".join(
+        "_" if each in '/\\:*?"<>|' or not each.isprintable() else each for each in title
+    )
+    try:
+        return template.format(number=number, title=plain.strip(". ")[:100])
+    except (AttributeError, IndexError, KeyError, ValueError) as error:
+        fix = "write {number:02} and {title} alone"
+        raise UsageError("is no name for the files of a list", where=template, fix=fix) from error
 
 
 def check_sound(path: str) -> None:

@@ -127,6 +127,19 @@ def scripts_of(text: str) -> tuple[str, ...]:
     )
 
 
+def language_of(text: str, near: str = "") -> str:
+    """Return the language of a text as a tag: `near` where that is written in its script.
+
+    Args:
+        text: The text.
+        near: The language of what it is a part of; it stands as well where there are no letters.
+    """
+    scripts = scripts_of(text)
+    if not scripts or (near and _script_of_tag(near) == scripts[0]):
+        return near
+    return next((tag for tag, script in _SCRIPT_OF.items() if script == scripts[0]), "en")
+
+
 def coverage(manifest: Manifest, wanted: Wanted) -> tuple[bool, ...]:
     """Return which parts of what is wanted a model speaks, the main one first.
 

@@ -19,7 +19,8 @@ IDENTIFIER_PATTERN = r"[A-Za-z][A-Za-z0-9_]*"
 VARIABLE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
 
 BUILT_IN_STEPS = frozenset(
-    {"audiobook", "plain-text", "split-pages", "join-audio", "subtitles", "write"}
+    {"audiobook", "book-pages", "book-text", "join-audio", "plain-text", "split-pages"}
+    | {"subtitles", "write"}
 )
 """Steps of pipelines that are no models, and whose names no model may bear."""
 

@@ -201,9 +201,9 @@ class StepExecutor:
         arguments = {name: for_step(each, gaps=self._gaps) for name, each in inputs.items()}
         timings.end("take")
         if builtin is not None:
-            outputs = self._transform(builtin, {**arguments, **growing}, flow)
+            outputs, warnings = self._transform(builtin, {**arguments, **growing}, flow)
             timings.end("run")
-            return _Made(outputs, {"run": timings.parts["run"]})
+            return _Made(outputs, {"run": timings.parts["run"]}, warnings)
         assert runner is not None
         runner.load()
         timings.end("ready")
@@ -281,8 +281,9 @@ class StepExecutor:
 
     def _transform(
         self, builtin: BuiltIn, arguments: Mapping[str, Any], flow: Flow
-    ) -> dict[str, Values]:
+    ) -> tuple[dict[str, Values], tuple[str, ...]]:
         kinds = self.node.signature.outputs
+        warnings: list[str] = []
         outputs: dict[str, Any] = {name: [] for name, kind in kinds.items() if kind.many}
         directory = self._context.scratch()
         try:
@@ -295,6 +296,9 @@ class StepExecutor:
                     one = next(emitted, None)
                     if one is None:
                         break
+                    if not one.output:
+                        warnings.append(one.value)
+                        continue
                     kind = kinds[one.output]
                     value = self._adopt(kind.type, one.value, one.label, directory)
                     if kind.many:
@@ -307,7 +311,7 @@ class StepExecutor:
         return {
             name: tuple(values) if isinstance(values, list) else values
             for name, values in outputs.items()
-        }
+        }, tuple(warnings)
 
     def _adopt(self, kind: str, value: Any, label: str, directory: Path) -> Value:
         if not isinstance(value, Path):

@@ -105,7 +105,7 @@ def _chapters(file: BookFile, spoken: Book, directory: Path) -> Emits:
         more = {"title": name, "track": f"{number}/{len(spoken.parts)}"}
         target = directory / f"chapter-{number}.{file.format}"
         replace(file, tags={**file.tags, **more}).write(target, spoken, part.first, part.end, ())
-        yield Emit("files", target, f"{number:02} {name}")
+        yield Emit("files", target, name)
 
 
 STEP = BuiltIn(

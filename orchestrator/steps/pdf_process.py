@@ -4,7 +4,8 @@ Its argument holds its settings as JSON: `path` (where to import from), `parent`
 end is its own), `memory` (bytes that it may take) and `pixels` (the most of a page). A line of its
 standard input is a request: `document`, and of one page also `page` and `target`, and to have it
 drawn `dpi` and `smaller` (what to do about too many pixels). A line of its output is the answer:
-`pages`, or `refused` and `fix`, or `page` for one that is drawn or whose text is written.
+`pages`, or `refused` and `fix`, or `page` for one that is drawn or whose text is written. With
+`places`, the text is written as JSON, each line with its box.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -32,6 +34,9 @@ OUT_OF_MEMORY = 77
 ROOM = 2 << 30
 """Bytes of addresses beyond the limit of memory. PDFium asks for no more at once, and leaves out in
 silence what it gets no memory for; with this room it passes the limit first."""
+
+SMALL = 0.85
+"""Figures smaller than this part of the letter before them, and above its line, refer to a note."""
 
 INTERVAL = 0.02
 """Seconds between two looks at the memory; it grows by less than 0.1 GB in that time."""
@@ -85,6 +90,8 @@ class Reader:
         try:
             if "dpi" in request:
                 return self._draw(page, request)
+            if request.get("places"):
+                return self._write_lines(page, request)
             text = page.get_textpage().get_text_range(errors="ignore")
             Path(request["target"]).write_text(text, encoding="utf-8", errors="ignore", newline="")
             return {"page": number}
@@ -104,6 +111,73 @@ class Reader:
         bitmap.to_pil().save(request["target"], "PNG", compress_level=1)
         bitmap.close()
         return {"page": request["page"]}
+
+    def _write_lines(self, page: pypdfium2.PdfPage, request: dict[str, Any]) -> dict[str, Any]:
+        """Write the lines of a page's text layer, and how much of the page images cover, as JSON.
+
+        A line is [text, left, top, right, bottom, size of its letters] in points from the top left.
+        """
+        import pypdfium2.raw as pdfium
+
+        width, height = page.get_size()
+        covered = 0.0
+        for each in page.get_objects([pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=4):
+            left, bottom, right, top = each.get_bounds()
+            across = min(right, width) - max(left, 0)
+            covered += max(0, across) * max(0, min(top, height) - max(bottom, 0))
+        layer = page.get_textpage()
+        lines = [
+            [text, left, height - top, right, height - bottom, size]
+            for text, left, bottom, right, top, size in _lines(layer)
+        ]
+        found = {"images": covered / (width * height), "lines": lines}
+        Path(request["target"]).write_text(json.dumps(found), encoding="ascii")
+        layer.close()
+        return {"page": request["page"]}
+
+
+def _lines(layer: pypdfium2.PdfTextPage) -> Iterator[tuple[str, float, float, float, float, float]]:
+    """Yield the lines of a text layer as it orders them: text, box and size of letters."""
+    import pypdfium2.raw as pdfium
+
+    text: list[str] = []
+    boxes: list[tuple[float, float, float, float]] = []
+    sizes: list[float] = []
+    usual, base = 0.0, 0.0
+    for index in range(count := layer.count_chars()):
+        letter = chr(pdfium.FPDFText_GetUnicode(layer, index))
+        hyphen = letter in "\x02\ufffe"  # how PDFium writes the one at the end of a line
+        if letter.strip() and letter.isprintable():
+            boxes.append(layer.get_charbox(index, loose=True))
+            size, y = _size_and_place(layer, index)
+            sizes.append(size)
+            if size < SMALL * usual and y > base + 0.15 * usual and letter in "0123456789":
+                letter = "⁰¹²³⁴⁵⁶⁷⁸⁹"[int(letter)]
+            else:
+                usual, base = size, y
+        if letter not in "\r\n":
+            text.append("-" if hyphen else letter)
+        if boxes and (hyphen or letter in "\r\n" or index == count - 1):
+            lefts, bottoms, rights, tops = zip(*boxes, strict=True)
+            size = sorted(sizes)[len(sizes) // 2]
+            words = "".join(text).strip().encode("utf-16", "surrogatepass")
+            line = words.decode("utf-16", "replace")
+            yield line, min(lefts), min(bottoms), max(rights), max(tops), size
+        if hyphen or letter in "\r\n":
+            text, boxes, sizes = [], [], []
+
+
+def _size_and_place(layer: pypdfium2.PdfTextPage, index: int) -> tuple[float, float]:
+    """Return the size of a letter, and the y of the line that it stands on."""
+    import ctypes
+
+    import pypdfium2.raw as pdfium
+
+    matrix, x, y = pdfium.FS_MATRIX(), ctypes.c_double(), ctypes.c_double()
+    pdfium.FPDFText_GetMatrix(layer, index, matrix)
+    pdfium.FPDFText_GetCharOrigin(layer, index, x, y)
+    scale = math.hypot(matrix.c, matrix.d)
+    return pdfium.FPDFText_GetFontSize(layer, index) * scale, y.value
 
 
 def _refused(what: str, fix: str = "") -> dict[str, Any]:

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from orchestrator.core.units import format_size
 from orchestrator.core.worker_variables import PASSED
 from orchestrator.errors import Cancelled, EnvironmentFailure, MMError, TimedOut, UsageError
@@ -32,7 +34,7 @@ LONGEST_ANSWER = 4096
 """Bytes of an answer."""
 
 LONGEST_TEXT = 4 << 20
-"""Bytes of a page's text."""
+"""Bytes of a page's text, its places included."""
 
 SMALLER = "save the page as a smaller image, and name that"
 """What to do about too large a page where the dpi cannot be chosen."""
@@ -56,6 +58,18 @@ class Limits:
     seconds: float = 60.0
     pixels: int = 100_000_000
     pages: int = 10_000
+
+
+class TextLayer(msgspec.Struct, frozen=True):
+    """The text that a PDF holds for a page.
+
+    Attributes:
+        images: Which part of the page images cover.
+        lines: Text, left, top, right, bottom and the size of letters, in points from the top left.
+    """
+
+    images: float
+    lines: list[tuple[str, float, float, float, float, float]]
 
 
 class Process(Protocol):
@@ -173,20 +187,45 @@ class PdfRenderer:
         Raises:
             UsageError, TimedOut: As `render`.
         """
-        where = f"{path}#page={page}"
-        self._ask({"page": page, "target": str(target.absolute())}, path, where)
         try:
-            if target.stat().st_size > LONGEST_TEXT:
-                size = format_size(LONGEST_TEXT, binary=True)
-                raise UsageError(f"holds more than {size} of text", where=where)
-            found = target.read_text(encoding="utf-8")
-        except (OSError, ValueError):
-            raise self._unfit(where) from None
+            found = self._written(path, page, target).decode()
+        except ValueError:
+            raise self._unfit(f"{path}#page={page}") from None
         lines = (
             "".join(each for each in line if each.isprintable() or each == "\t").rstrip()
             for line in found.splitlines()
         )
         return "\n".join(lines).strip("\n")
+
+    def lines(self, path: Path, page: int, target: Path) -> TextLayer:
+        """Return the text that is in the file for a page, line by line with its places.
+
+        Args:
+            path: The PDF.
+            page: Its number, counted from 1.
+            target: A file for the text on its way.
+
+        Raises:
+            UsageError, TimedOut: As `render`.
+        """
+        data = self._written(path, page, target, places=True)
+        try:
+            return msgspec.json.decode(data, type=TextLayer)
+        except msgspec.MsgspecError:
+            raise self._unfit(f"{path}#page={page}") from None
+
+    def _written(self, path: Path, page: int, target: Path, *, places: bool = False) -> bytes:
+        """Have the text of a page written, and return it."""
+        where = f"{path}#page={page}"
+        request = {"page": page, "target": str(target.absolute()), "places": places}
+        self._ask(request, path, where)
+        try:
+            if target.stat().st_size > LONGEST_TEXT:
+                size = format_size(LONGEST_TEXT, binary=True)
+                raise UsageError(f"holds more than {size} of text", where=where)
+            return target.read_bytes()
+        except OSError:
+            raise self._unfit(where) from None
 
     def _ask(self, request: dict[str, Any], path: Path, where: str) -> dict[str, Any]:
         """Return the answer to a request about `path`, unless it is a refusal."""

@@ -18,7 +18,7 @@ class Emit(NamedTuple):
     """One value of an output; an output that is a list gets one at a time.
 
     Attributes:
-        output: The output's name.
+        output: The output's name; empty for a warning, which `value` is.
         value: A value, or for files a path: of an input, or in the directory that the step is
             given.
         label: What people call this item of a list, such as `doc.pdf#page=3`.

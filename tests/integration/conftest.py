@@ -17,6 +17,7 @@ from tests.machine import can_build
 ROOT = Path(__file__).resolve().parent.parent.parent
 MM = [sys.executable, "-m", "orchestrator"]
 BUILT = {
+    "test_book.py": "rapidocr",
     "test_doctor.py": "qwen3-tts",
     "test_embedded_models.py": "rapidocr",
     "test_listening.py": "whisper-base",

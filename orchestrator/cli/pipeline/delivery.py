@@ -96,20 +96,24 @@ def _deliver_list(items: Items, kind: Kind, place: str | None, sound: str) -> li
             outputs.write_file(place, data)
         return data
     digits = max(4, len(str(len(items))))
+    named = outputs.is_template(place)
 
-    def numbered() -> Iterator[tuple[Path, Any]]:
+    def numbered() -> Iterator[tuple[int, Path, Any]]:
         for number, value in enumerate(items.values(), start=1):
-            if value is not None:
+            if value is not None and named:
+                yield number, Path(outputs.item_place(place, number, value.label)), _plain(value)
+            elif value is not None:
                 plain = _plain(value)
                 suffix = sound if sound and is_sound(plain) else suffix_of(plain)
-                yield Path(place, f"{number:0{digits}}{suffix}"), plain
+                yield number, Path(place, f"{number:0{digits}}{suffix}"), plain
 
-    for path, value in numbered():
-        _refuse_other(path, value)
+    for _, path, value in numbered():
+        if not named:
+            _refuse_other(path, value)
     shown: list[Any] = [None] * len(items)
-    for path, value in numbered():
+    for number, path, value in numbered():
         outputs.write_file(str(path), value)
-        shown[int(path.stem) - 1] = outputs.described(value, str(path))
+        shown[number - 1] = outputs.described(value, str(path))
     return shown
 
 

@@ -113,7 +113,7 @@ def _command(declaration: Declaration, where: Where) -> click.Command:
                 raise UsageError(
                     f"no {taking} given", fix=f"name them: {declaration.name} FILES..."
                 )
-        _run(context, declaration, where, inputs, values)
+        run_pipeline(context, declaration, where, inputs, values)
 
     files = f"\n\nFILES are {taking}." if taking else ""
     return click.Command(
@@ -134,13 +134,26 @@ def _takes_files(declaration: Declaration) -> str:
     return lists[0] if len(lists) == 1 else ""
 
 
-def _run(
+def run_pipeline(
     context: Context,
     declaration: Declaration,
     where: Where,
     given: dict[str, Any],
     options: dict[str, Any],
 ) -> None:
+    """Run a pipeline, deliver its outputs and say what was done; or explain what would run.
+
+    Args:
+        context: The command's.
+        declaration: The pipeline.
+        where: Where its parts were written.
+        given: Its inputs, None or empty where nothing was given.
+        options: The values of `OPTIONS`.
+
+    Raises:
+        ItemsFailed: When something failed.
+        MMError: When it cannot run at all.
+    """
     from orchestrator.cli.pipeline.step_settings import apply
     from orchestrator.pipelines.pipeline_catalog import graph_of
     from orchestrator.pipelines.run_context import RunOptions

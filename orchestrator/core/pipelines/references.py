@@ -20,7 +20,7 @@ _OPENING = "${{"
 _NAME = r"[A-Za-z][A-Za-z0-9_]*"
 _INPUT = re.compile(rf"inputs\.({_NAME})", re.ASCII)
 _STEP_ID = r"[A-Za-z][A-Za-z0-9_-]*"
-_STEP = re.compile(rf"steps\.({_STEP_ID})\.({_NAME})", re.ASCII)
+_STEP = re.compile(rf"steps\.({_STEP_ID})\.({_NAME})(\??)", re.ASCII)
 
 FORMS = "inputs.NAME, steps.ID.OUTPUT, item or index"
 
@@ -33,11 +33,13 @@ class Reference:
         step: The step, where the reference is to its output.
         name: The input or output; "item" or "index" for those.
         root: "inputs", "steps", "item" or "index".
+        optional: Whether the model of the step may lack the output; the input is then left out.
     """
 
     root: str
     name: str
     step: str = ""
+    optional: bool = False
 
     def __str__(self) -> str:
         if self.root == "steps":
@@ -172,7 +174,7 @@ def _parse_words(words: str) -> Reference:
     if match := _INPUT.fullmatch(words):
         return Reference("inputs", match[1])
     if match := _STEP.fullmatch(words):
-        return Reference("steps", match[2], match[1])
+        return Reference("steps", match[2], match[1], optional=bool(match[3]))
     raise ValueError(f"{words!r} is no reference; a reference is {FORMS}")
 
 

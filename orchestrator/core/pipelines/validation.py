@@ -231,7 +231,7 @@ class _Checker:
     def _kind(self, reference: Reference, item: Kind | None, at: Path, *, required: bool) -> Kind:
         """Return the type of what is referred to, or report that it is not there."""
         if reference.root == "steps":
-            return self._kind_of_output(reference, at)
+            return self._kind_of_output(reference, at, required=required)
         if reference.root == "inputs":
             return self._kind_of_input(reference, at, required=required)
         if item is None:
@@ -251,7 +251,7 @@ class _Checker:
             self._report(at, f"{reference} is needed here and may be left out", fix)
         return port_of(declared).kind
 
-    def _kind_of_output(self, reference: Reference, at: Path) -> Kind:
+    def _kind_of_output(self, reference: Reference, at: Path, *, required: bool) -> Kind:
         node = self._nodes.get(reference.step)
         if node is None:
             # A step that is there and has been reported is not reported again.
@@ -260,6 +260,10 @@ class _Checker:
                 self._report(at, f"there is no step {reference.step!r}", fix)
             return UNKNOWN
         known = node.signature.outputs
+        if reference.optional and required:
+            self._report(at, f"{reference} is needed here and may be left out", "remove the ?")
+        elif reference.name not in known and reference.optional and node.signature.model:
+            return UNKNOWN
         if reference.name not in known:
             what = f"the step {reference.step!r} ({node.signature.name}) has no output"
             self._report_unknown(at, what, reference.name, known, "its outputs")
@@ -280,5 +284,5 @@ class _Checker:
             if reference.root != "steps":
                 self._report(path, "an output is the output of a step: steps.ID.OUTPUT")
             else:
-                outputs[name] = (reference, self._kind_of_output(reference, path))
+                outputs[name] = (reference, self._kind_of_output(reference, path, required=True))
         return outputs

@@ -27,6 +27,20 @@ def test_items_are_numbered_and_those_that_failed_leave_a_gap(tmp_path):
     }  # fmt: skip
 
 
+def test_files_of_a_list_may_be_named(tmp_path):
+    values = [Value("text", "a", label="The Sea"), None, Value("text", "c", label="On/off: *?")]
+    outcome = SimpleNamespace(value=lambda name: Items(len(values), values.__getitem__))
+    graph = SimpleNamespace(outputs={"texts": (None, Kind("text", many=True))})
+    place = str(tmp_path / "out" / "{number:02} {title}.txt")
+    outputs.check_place("texts", "text", place, as_json=False, many=True)
+    for _ in range(2):
+        deliver(outcome, graph, {"texts": place})
+    found = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    assert found == {"01 The Sea.txt": "a\n", "03 On_off_ __.txt": "c\n"}
+    with pytest.raises(UsageError, match="is no name for the files of a list"):
+        outputs.check_place("texts", "text", f"{place}{{else}}", as_json=False, many=True)
+
+
 def test_one_json_file_is_written_where_one_is_asked_for(tmp_path):
     place = tmp_path / "texts.json"
     outputs.check_place("texts", "text", str(place), as_json=True, many=True)

@@ -386,3 +386,27 @@ def test_a_pipeline_may_have_more_steps_in_a_row_than_python_has_frames(tmp_path
         assert chain(FakeModels(), tmp_path, words="far", yaml=yaml).output("texts") == "far"
     finally:
         sys.setrecursionlimit(usual)
+
+
+def test_an_output_that_the_model_lacks_is_an_empty_list(tmp_path):
+    yaml = CHAIN.replace(
+        "outputs:",
+        '  - {id: all, run: c, with: {text: x, texts: "${{ steps.one.pages? }}"}}\noutputs:',
+    ).replace('steps.two.text }}"}', 'steps.all.text }}"}')
+    models = FakeModels(a=shout, b=twice, c=lambda text, texts: f"{text}{texts}")
+    assert chain(models, tmp_path, yaml=yaml, words=["x"]).output("texts") == "x[]"
+
+
+def test_a_built_in_step_warns(tmp_path):
+    (tmp_path / "a.txt").write_bytes("没有人来过".encode("gb18030"))
+    yaml = """
+name: p
+inputs: {files: {type: file, list: true, required: true}}
+steps: [{id: pages, run: book-pages, with: {files: "${{ inputs.files }}"}}]
+outputs: {document: "${{ steps.pages.document }}"}
+"""
+    for _ in range(2):  # made, and kept
+        run = Run(yaml, FakeModels(), tmp_path, files=[tmp_path / "a.txt"])
+        assert [text.rpartition(": ")[2] for *_, text in run.observed.warnings] == [
+            "read as gb18030"
+        ]

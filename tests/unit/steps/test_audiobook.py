@@ -154,7 +154,7 @@ def test_subtitles_say_what_is_spoken_when(tmp_path, sounds):
 def test_one_file_for_each_chapter(tmp_path, sounds, cover):
     made = book(tmp_path / "out", sounds, format="mp3", split=True, cover=cover, title="Mine")
     assert "audio" not in made
-    assert [label for label, _ in made["files"]] == ["01 One", "02 第二章"]
+    assert [label for label, _ in made["files"]] == ["One", "第二章"]
     for (_, path), seconds, track in zip(made["files"], (5.5, 4.75), ("1/2", "2/2"), strict=True):
         with av.open(str(path)) as container:
             assert container.duration / 1e6 == pytest.approx(seconds, abs=0.1)

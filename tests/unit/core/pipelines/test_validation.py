@@ -162,6 +162,35 @@ def test_a_mistake_is_told_with_file_line_and_key(before, after, sentence):
     assert sentence in problems(GOOD.replace(before, after, 1))
 
 
+@pytest.mark.parametrize(
+    ("name", "required", "sentences"),
+    [
+        ("text?", False, []),
+        ("pages?", False, []),
+        ("pages", False, ["has no output 'pages'"]),
+        ("text?", True, ["steps.read.text is needed here and may be left out; remove the ?"]),
+    ],
+)
+def test_an_output_that_a_model_may_lack_goes_to_what_is_not_required(name, required, sentences):
+    take = Signature(
+        "take", ports(texts=Input(type="text", list=True, required=required)), {"out": Kind("text")}
+    )
+    text = f"""\
+name: p
+inputs:
+  images: {{type: image, list: true, required: true}}
+steps:
+  - {{id: read, run: ocr, foreach: "${{{{ inputs.images }}}}", with: {{image: "${{{{ item }}}}"}}}}
+  - {{id: take, run: take, with: {{texts: "${{{{ steps.read.{name} }}}}"}}}}
+outputs: {{out: "${{{{ steps.take.out }}}}"}}
+"""
+    declaration, where = read_pipeline(text.encode(), file="p.yaml", stem="p")
+    _, found = check(declaration, where, lambda step: {**SIGNATURES, "take": take}[step.run])
+    assert len(found) == len(sentences)
+    for problem, sentence in zip(found, sentences, strict=True):
+        assert sentence in str(problem)
+
+
 def test_all_mistakes_are_told_at_once():
     text = GOOD.replace("score: 0.5", "score: 2").replace("run: tts", "run: nothing")
     assert len(problems(text)) == 2

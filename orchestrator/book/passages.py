@@ -1,0 +1,198 @@
+"""What of a book is spoken: passages with their chapters, pauses and languages."""
+# ruff: noqa: RUF001 - marks of several scripts
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from typing import Literal
+
+import msgspec
+
+from orchestrator.book.content import Book, Element
+from orchestrator.book.sentences import pieces
+from orchestrator.core.languages import language_of
+
+MOST = 600
+"""Characters of a passage."""
+
+PAUSES = {"chapter": 1.6, "heading": 1.0, "paragraph": 0.6, "list": 0.35, "table": 0.5,
+          "caption": 0.6, "formula": 0.5, "code": 0.5, "footnote": 0.6}  # fmt: skip
+"""Seconds of silence after each kind; within a paragraph it is `WITHIN`."""
+
+WITHIN = 0.25
+BEFORE_CHAPTER = 2.5
+
+_REFERENCE = re.compile(r"\[\^([^\]\s]+)\]")
+_RAISED = re.compile('(?<=[.,;:!?。，；：！？"”’」』])[⁰¹²³⁴⁵⁶⁷⁸⁹]+')
+"""A mark whose note was not found; not the square of m²."""
+_SOFT = re.compile(r"(?<!\\)\n")
+
+Notes = Literal["skip", "end", "inline"]
+Speak = Callable[[str], str]
+
+
+class Chapter(msgspec.Struct, frozen=True):
+    """A chapter; `first` is the index of its first passage."""
+
+    title: str
+    first: int
+
+
+class Passage(msgspec.Struct, frozen=True):
+    """What is known of a passage beside its text.
+
+    Attributes:
+        chapter: The index of its chapter.
+        kind: What it is: the kind of an element.
+        pause: Seconds of silence after it.
+        page: The page on which it begins, counted from 1; None where there are no pages.
+        language: A BCP 47 tag; empty where it is not known.
+    """
+
+    chapter: int
+    kind: str
+    pause: float
+    page: int | None
+    language: str
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """How the passages of a book are spoken and put together."""
+
+    title: str
+    author: str
+    language: str
+    chapters: tuple[Chapter, ...]
+    passages: tuple[Passage, ...]
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What is spoken.
+
+    Attributes:
+        footnotes: Whether notes are left out, spoken at the end of their chapter, or where they are
+            referred to.
+        tables: Whether tables, formulas and code are read; else they are left out.
+        chapters: "auto", "pages", or lines of the form `PAGE TITLE`.
+    """
+
+    footnotes: Notes = "skip"
+    tables: bool = False
+    chapters: str = "auto"
+
+
+def plan(book: Book, rules: Rules, speak: Speak) -> tuple[Plan, list[str]]:
+    """Return the plan of a book and the texts of its passages.
+
+    Args:
+        book: The book.
+        rules: What is spoken.
+        speak: Returns what is read aloud of Markdown.
+    """
+    texts: list[str] = []
+    chapters: list[Chapter] = []
+    passages: list[Passage] = []
+    for title, elements in _chapters(book, rules):
+        first = len(texts)
+        for element in _in_order(elements, rules.footnotes):
+            words = _spoken(element, speak)
+            parts = pieces(words, MOST)
+            for number, part in enumerate(parts, start=1):
+                pause = PAUSES[element.kind] if number == len(parts) else WITHIN
+                if element.kind == "heading" and element is elements[0]:
+                    pause = PAUSES["chapter"]
+                texts.append(part)
+                language = language_of(part, book.language)
+                passages.append(Passage(len(chapters), element.kind, pause, element.page, language))
+        if len(texts) > first:
+            passages[-1] = msgspec.structs.replace(passages[-1], pause=BEFORE_CHAPTER)
+            chapters.append(Chapter(" ".join(speak(title).split()), first))
+    language = book.language or language_of(" ".join(texts), "")
+    return Plan(book.title, book.author, language, tuple(chapters), tuple(passages)), texts
+
+
+def _spoken(element: Element, speak: Speak) -> str:
+    """Return what is read aloud of an element; its lines run on where they do so in Markdown."""
+    if element.kind == "formula":
+        return speak(f"$${element.text}$$")
+    if element.kind in ("table", "code"):
+        return speak(element.text)
+    text = _SOFT.sub(" ", re.sub(r"(?<=[\u2e80-\uffef])\n(?=[\u2e80-\uffef])", "", element.text))
+    words = _RAISED.sub("", speak(_REFERENCE.sub("", text)))
+    number = element.mark.rstrip(".)")
+    return f"{element.mark} {words}" if element.kind == "list" and number.isalnum() else words
+
+
+def _in_order(elements: Iterable[Element], notes: Notes) -> Iterator[Element]:
+    """Yield the elements of a chapter as they are spoken, notes where they are wanted."""
+    known = {each.mark: each for each in elements if each.kind == "footnote"}
+    for element in elements:
+        if element.kind == "footnote":
+            continue
+        yield element
+        if notes == "inline":
+            for mark in _REFERENCE.findall(element.text):
+                if mark in known:
+                    yield known.pop(mark)
+    if notes != "skip":
+        yield from known.values()
+
+
+def chapter_level(elements: Iterable[Element]) -> int:
+    """Return down to which level headings begin chapters: the first that has more than one."""
+    levels = sorted(each.level for each in elements if each.kind == "heading")
+    for level, some in groupby(levels):
+        if len(list(some)) > 1:
+            return level
+    return levels[0] if levels else 0
+
+
+def _chapters(book: Book, rules: Rules) -> Iterator[tuple[str, list[Element]]]:
+    """Yield the chapters with their titles, in order, without what is not spoken at all."""
+    silent = () if rules.tables else ("table", "formula", "code")
+    elements = [each for each in book.elements if each.kind not in silent]
+    begins = _beginnings(elements, rules.chapters)
+    starts = sorted({0, *begins})
+    for start, end in zip(starts, [*starts[1:], len(elements)], strict=True):
+        if elements[start:end]:
+            yield begins.get(start) or book.title or "…", elements[start:end]
+
+
+def _beginnings(elements: list[Element], chapters: str) -> dict[int, str]:
+    """Return the titles of chapters by the index of the element that begins each."""
+    if chapters == "auto":
+        level = chapter_level(elements)
+        return {
+            index: each.text
+            for index, each in enumerate(elements)
+            if each.kind == "heading" and each.level <= level
+        }
+    found: dict[int, str] = {}
+    wanted = dict(_listed(chapters)) if chapters != "pages" else None
+    last = None
+    for index, each in enumerate(elements):
+        if each.page is None or each.page == last:
+            continue
+        if wanted is None:
+            found[index] = str(each.page)
+        else:
+            due = [page for page in wanted if page <= each.page]
+            if due:
+                found[index] = [wanted.pop(page) for page in sorted(due)][-1]
+        last = each.page
+    return found
+
+
+def _listed(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the pages and titles of a list of chapters.
+
+    Raises:
+        ValueError: With the line that names no page and title.
+    """
+    for line in filter(None, map(str.strip, text.splitlines())):
+        page, _, title = line.partition(" ")
+        if not (page.isascii() and page.isdigit() and title.strip()):
+            raise ValueError(f"{line!r} is no page and title, such as: 12 The sea")
+        yield int(page), title.strip()

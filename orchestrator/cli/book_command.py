@@ -1,0 +1,171 @@
+"""`mm book`: the pipeline `book`, with inputs that may be folders and outputs known by suffix."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.context import Context, pass_context
+from orchestrator.cli.outputs import STANDARD_OUTPUT, is_template
+from orchestrator.cli.path_type import GivenPath
+from orchestrator.cli.pipeline.run_command import OPTIONS, run_pipeline
+from orchestrator.core.subtitle_format import SUBTITLES
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from orchestrator.core.pipelines import Declaration, Where
+
+PAGES = frozenset([".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".gif", ".pdf"])
+"""The suffixes of what a folder of pages holds."""
+
+TEXTS = frozenset([".md", ".markdown", ".txt", ".text", ".epub"])
+"""The suffixes of files without pages to be read."""
+
+OUTPUTS = {".md": "text", ".json": "plan", **dict.fromkeys(SUBTITLES, "segments")}
+"""The outputs that suffixes name; any other names the sound, and its format."""
+
+STEPS = {"read": "read.model", "speak": "speak.model", "voice": "speak.voice",
+         "speed": "speak.speed"}  # fmt: skip
+"""The options that stand for `--set`."""
+
+MORE = (
+    click.Option(["--read"], metavar="MODEL", help="The model that reads the pages."),
+    click.Option(["--speak", "--model"], metavar="MODEL", help="The model that speaks."),
+    click.Option(["--voice"], help="The voice, where the model has several."),
+    click.Option(["--speed"], type=float, help="Pace: 0.5 is half as fast, 2 twice as fast."),
+)
+
+
+class BookCommand(click.Command):
+    """A command whose options are the inputs of the pipeline `book`."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the arguments, the pipeline's inputs and the options of a run."""
+        from orchestrator.cli.input_options import input_options
+
+        declaration, _ = _pipeline(ctx.ensure_object(Context))
+        inputs = [each for each in input_options(declaration) if each.name != "files"]
+        return [*super().get_params(ctx), *inputs, *MORE, *OPTIONS]
+
+
+@click.command("book", cls=BookCommand)
+@click.argument("files", nargs=-1, required=True, metavar="INPUTS...", type=GivenPath())
+@pass_context
+def command(context: Context, /, files: tuple[str, ...], **options: Any) -> None:
+    """Read a book aloud: PDF files, images, folders of pages, EPUB, Markdown or text.
+
+    -o book.m4b writes the sound (.mp3, .opus, .flac, .wav, .epub too), -o book.srt subtitles, and
+    -o 'out/{number:02} {title}.mp3' a file for each chapter. -o book.md writes the text: correct
+    it, and give it in place of the pages.
+
+    This is the pipeline `book`: what is done is kept, the same command continues where it stopped,
+    and `mm pipeline report` writes a page about the run.
+    """
+    from orchestrator.core.pipelines.narrowing import narrowed, without_step
+
+    declaration, where = _pipeline(context)
+    given = {name: options.pop(name) for name in declaration.inputs if name != "files"}
+    given["files"] = tuple(_pages(context, files))
+    if given["chapters"] not in (None, "auto", "pages"):
+        given["chapters"] = _listed(context.cwd / Path(given["chapters"]).expanduser())
+    chosen = {key: options.pop(name) for name, key in STEPS.items()}
+    places = [place_of(word, declaration.outputs) for word in options["out"]]
+    if not places and not options["explain"]:
+        raise UsageError("no place for the book is given", fix="add -o book.m4b")
+    if places:  # the text alone needs no voice
+        declaration = narrowed(declaration, {name for name, _ in places})
+    if all(Path(each).suffix.lower() in TEXTS for each in given["files"]):
+        declaration = without_step(declaration, "read")  # nor does a text need a reader
+    steps = {step.id for step in declaration.steps}
+    settings = [
+        f"{key}={value}"
+        for key, value in chosen.items()
+        if value is not None and key.partition(".")[0] in steps
+    ]
+    settings += _formats(places)
+    options["out"] = tuple(f"{name}={place}" for name, place in places)
+    options["settings"] = (*settings, *options["settings"])
+    run_pipeline(context, declaration, where, given, options)
+
+
+def _pipeline(context: Context) -> tuple[Declaration, Where]:
+    from orchestrator.pipelines.pipeline_catalog import find
+
+    return find(context, "book").read()
+
+
+def _pages(context: Context, words: Iterable[str]) -> Iterator[str]:
+    """Yield the files, with those of a folder in the order of the numbers in their names.
+
+    Raises:
+        UsageError: For a folder that holds no page.
+    """
+    for word in words:
+        folder = context.cwd / Path(word).expanduser()
+        if not folder.is_dir():
+            yield word
+            continue
+        found = [each for each in folder.iterdir() if each.suffix.lower() in PAGES]
+        if not found:
+            raise UsageError("holds no image and no PDF", where=word, fix="name the files")
+        for each in sorted(found, key=lambda path: natural(path.name)):
+            yield str(Path(word).expanduser() / each.name)
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Return a key by which names sort as people count: page 2 before page 10."""
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return [(int(each), "") if each.isdecimal() else (-1, each) for each in parts]
+
+
+def _listed(path: Path) -> str:
+    """Return what a list of chapters holds."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        fix = "give --chapters auto, pages, or a file with lines such as: 12 The sea"
+        raise UsageError(f"cannot be read ({why})", where=str(path), fix=fix) from error
+
+
+def place_of(word: str, outputs: Iterable[str]) -> tuple[str, str]:
+    """Return the output that a value of `-o` stands for, as its suffix may say, and its place."""
+    name, equals, place = word.partition("=")
+    if equals and name in outputs:
+        return name, place
+    if is_template(word):
+        return "files", word
+    return OUTPUTS.get(Path(word).suffix.lower(), next(iter(outputs))), word
+
+
+def _formats(places: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the settings that make the sound what the suffixes of its places say.
+
+    Raises:
+        UsageError: For a sound that is no book, or for one file and a file for each chapter.
+    """
+    from orchestrator.audiobook.audio_files import BOOKS
+    from orchestrator.steps.audiobook import EPUB
+
+    known = (*BOOKS, EPUB)
+    found: dict[str, list[str]] = {}
+    for name, place in places:
+        suffix = Path(place).suffix[1:].lower()
+        if name not in ("audio", "files") or place == STANDARD_OUTPUT:
+            continue
+        if name == "audio" and suffix not in known:
+            fix = f"end it in {', '.join(f'.{each}' for each in known)}"
+            raise UsageError("is no sound of a book", where=place, fix=fix)
+        found[name] = [f"sound.format={suffix}"] if suffix in known else []
+    if len(found) > 1:
+        fix = "run the command twice: the second time all but the file is kept"
+        raise UsageError("one file and a file for each chapter are two runs", fix=fix)
+    return [
+        *found.get("audio", []),
+        *(["sound.split=true", *found["files"]] if "files" in found else []),
+    ]

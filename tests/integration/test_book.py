@@ -1,0 +1,143 @@
+"""Drawn pages become an audiobook; a text that is corrected changes what hangs on it alone."""
+
+import json
+
+import av
+import pytest
+from PIL import Image
+
+from tests.books.score import error, headings, words
+from tests.books.texts import english
+from tests.books.typeset import BUILT_IN, Layout, draw, typeset
+
+TRUTH = english(2, 2, table=False, section=False)
+LAYOUT = Layout(
+    width=760, height=780, margin=90, size=22, head=("The Harbour|{page}", "{page}|The Harbour"),
+    fonts=BUILT_IN, first=7,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("book") / "harbour"
+    folder.mkdir()
+    for number, sheet in enumerate(typeset(TRUTH, LAYOUT), start=8):  # 10 comes behind 9
+        draw(sheet, LAYOUT).save(folder / f"page{number}.png")
+    assert len(list(folder.iterdir())) == 3
+    return folder
+
+
+def counts(ended):
+    """Return what the summary says of each step."""
+    lines = [line.removeprefix("mm: ").partition(": ") for line in ended.err.splitlines()]
+    return {step: what for step, _, what in lines if "done" in what or "kept" in what}
+
+
+def test_three_pages_become_a_book_and_a_corrected_text_changes_what_hangs_on_it(
+    mm, tmp_path, pages
+):
+    ended = mm("book", pages, "-o", "text.md", "--author", "A. Writer")
+    assert ended.code == 0, ended
+    assert counts(ended) == {"pages": "1 done", "read": "3 done", "book": "1 done"}
+    ended = mm(
+        "book", pages, "-o", "book.m4b", "-o", "book.srt", "-o", "book.md", "--author", "A. Writer"
+    )
+    assert ended.code == 0, ended
+    assert counts(ended)["read"] == "3 kept from before"
+
+    text = (tmp_path / "book.md").read_text()
+    assert text == (tmp_path / "text.md").read_text()
+    said = " ".join(
+        line for line in (tmp_path / "book.srt").read_text().splitlines()
+        if line and "-->" not in line and not line.isdecimal()
+    )  # fmt: skip
+    truth = [each.text for each in TRUTH.elements if each.kind != "footnote"]
+    right = words(" ".join(truth).replace("[^1]", "").replace("[^2]", ""))
+    assert error(words(said), right) <= 0.02
+    with av.open(str(tmp_path / "book.m4b")) as book:
+        titles = [chapter["metadata"]["title"] for chapter in book.chapters()]
+        assert book.metadata["title"] == "harbour"
+        assert book.metadata["artist"] == "A. Writer"
+    assert titles == [title for _, title in headings(TRUTH)]
+
+    (tmp_path / "book.md").write_text(text.replace("On quiet mornings", "On noisy mornings"))
+    ended = mm("book", "book.md", "-o", "again.m4b", "-o", "plan.json")
+    assert ended.code == 0, ended
+    passages = len(json.loads((tmp_path / "plan.json").read_text())["passages"])
+    assert counts(ended)["speak"] == f"1 done, {passages - 1} kept from before"
+
+    ended = mm("book", "book.md", "-o", "out/{number} {title}.wav")
+    assert ended.code == 0, ended
+    found = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert found == [f"{number} {title}.wav" for number, title in enumerate(titles, start=1)]
+
+
+MANIFEST = """\
+name: {name}
+task: {{task}}
+summary: A model of which the name says what it does
+environment: {{python: ">=3.10", dependencies: []}}
+timeouts: {{load: 60, run: 60}}
+inputs:
+  image: {{type: image}}
+  text: {{type: text}}
+outputs:
+  text: {{type: text, primary: true}}
+  audio: {{type: audio}}
+"""
+
+RUNNERS = {
+    "markdown-reader": """
+        def load(context): ...
+        def run(model, job, *, image):
+            return {"text": "The Sea\\n\\n# Chapter 1. On\\n\\nIt was a long arrange-\\nment."}
+        """,
+    "clicker": """
+        import array
+        def load(context): ...
+        def run(model, job, *, text):
+            sound = array.array("h", [9000, -9000] * 50 * len(text))
+            return {"audio": (sound, 16000), "text": text}
+        """,
+}
+
+
+def test_models_that_read_markdown_alone_and_speak_are_chosen_by_options(mm, tmp_path, declare):
+    manifests = [
+        declare({name: RUNNERS[name]}, MANIFEST.replace("{{task}}", task))
+        for name, task in (("markdown-reader", "ocr"), ("clicker", "tts"))
+    ]
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    ended = mm(
+        "book", "a.png", "--manifests", manifests[0],
+        "--manifests", manifests[1], "--read", "markdown-reader",
+        "--speak", "clicker", "-o", "a.opus", "-o", "a.md", "-o", "a.epub.json",
+    )  # fmt: skip
+    assert ended.code == 0, ended
+    assert (
+        (tmp_path / "a.md")
+        .read_text()
+        .endswith("The Sea\n\n# Chapter 1. On\n\nIt was a long arrangement.\n")
+    )
+    with av.open(str(tmp_path / "a.opus")) as book:
+        assert book.duration > 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["gone.md", "-o", "a.m4b"], "gone.md: there is no such file"),
+        (["a.md"], "no place for the book is given; add -o book.m4b"),
+        (["a.md", "-o", "a.xyz"], "a.xyz: is no sound of a book"),
+        (["empty", "-o", "a.md"], "empty: holds no image and no PDF"),
+        (["a.md", "-o", "a.md2.md", "--chapters", "gone.txt"], "gone.txt: cannot be read"),
+        (["blank.md", "-o", "b.md"], "no text was found"),
+    ],
+)
+def test_what_cannot_be_a_book_is_refused_in_a_sentence(mm, tmp_path, arguments, sentence):
+    (tmp_path / "a.md").write_text("Words.\n")
+    (tmp_path / "blank.md").write_text("\n---\n")
+    (tmp_path / "empty").mkdir()
+    ended = mm("book", *arguments)
+    assert ended.code != 0
+    assert sentence in ended.err
