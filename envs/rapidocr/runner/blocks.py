@@ -148,8 +148,11 @@ def is_heading(band, height, letter):
 def goes_on(part, band, free, usual):
     """Whether a band shares columns with the part above it."""
     strips = gutters([*part, *band], free)
-    if not strips or (len(band) == 1 and len(strips) < len(gutters(part))):
-        return False  # what crosses one strip of several stands below them all
+    if not strips or any(
+        not gutters(some) and len(strips) < len(gutters(other))
+        for some, other in ((band, part), (part, band))
+    ):
+        return False  # what crosses one strip of several stands below, or above, them all
     widest = max(x1 - x0 for x0, x1 in strips)
     if any(CAPTION.match(b.text) for b in band):
         return True  # the white above it is a picture
@@ -173,11 +176,11 @@ def side_by_side(boxes, choice):
     """Returns the rows of a part of the page, whose strips of white run from its top to its end."""
     boxes = [b for b in boxes if b.rows != RULE]
     strips = gutters(boxes)
+    level = in_rows(boxes)
     beside = [band for band in bands(boxes) if len(band) > 1]
-    if not strips or (len(beside) < 2 and len(boxes) < 4):
-        return in_rows(boxes)
-    if all(len(row) == 1 for row in in_rows(boxes)) and not overlap(boxes):
-        return in_rows(boxes)
+    lone = len(boxes) < 4 or (len(level) == len(bands(boxes)) == 2)
+    if not strips or not beside or (len(beside) < 2 and lone):
+        return level
     cuts = [(x0 + x1) / 2 for x0, x1 in strips]
     columns = split(boxes, cuts)
     if choice.of_rows(columns):
@@ -185,11 +188,6 @@ def side_by_side(boxes, choice):
     x0, x1 = max(strips, key=lambda strip: strip[1] - strip[0])
     left, right = split(boxes, [(x0 + x1) / 2])
     return [*ordered(left, choice), *ordered(right, choice)]
-
-
-def overlap(boxes):
-    """Whether any two boxes stand beside each other."""
-    return any(len(band) > 1 for band in bands(boxes))
 
 
 def split(boxes, cuts):
