@@ -280,7 +280,7 @@ def test_a_line_above_columns_that_it_crosses_stands_above_them_all():
     rows = [("Name", "Duty", "Days"), ("Ann", "opens the hall", "Monday"),
             ("Ben", "teaches drawing", "Tuesday"), ("Cleo", "cooks", "Friday")]  # fmt: skip
     cells = [
-        box(x, 40 + 28 * i, text)
+        box(x, 28 + 28 * i, text)
         for i, row in enumerate(rows)
         for x, text in zip((0, 150, 480), row, strict=True)
     ]
