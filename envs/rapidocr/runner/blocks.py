@@ -4,6 +4,7 @@ docs/reading.md has the rules, and where they come from.
 """
 
 import math
+import re
 import statistics
 from itertools import pairwise
 
@@ -20,6 +21,9 @@ LARGE = 1.3
 """Its letters, where they are wider than usual by this, make it one too."""
 APART = 2.5
 """Heights of a line: parts with this much white between them do not share columns."""
+FURIGANA = 0.72
+"""Of the width of a vertical line: the width of furigana beside it, at most."""
+KANA = re.compile("[\u3040-\u30ff]+")
 DECIDED = 1.0
 """Evidence for columns or rows that is smaller than this leaves the order open."""
 
@@ -48,7 +52,7 @@ def arrange(boxes, frames=(), rules=(), choice=None):
     """Returns the rows of a page in the order in which a person reads them.
 
     What a frame holds stays together. Columns are read one after the other, a table row by row. A
-    line of vertical text is a row; these follow each other from right to left.
+    line of vertical text is a row; these follow each other from right to left, without furigana.
 
     Args:
         boxes: The lines.
@@ -60,6 +64,8 @@ def arrange(boxes, frames=(), rules=(), choice=None):
         A list of rows, each a list of boxes from left to right, and of tables.
     """
     choice = choice or Choice()
+    upright = [b for b in boxes if b.is_vertical]
+    boxes = [b for b in boxes if not any(is_furigana(b, line) for line in upright)]
     framed = [
         framed_box(cells, choice)
         for cells in grids(frames, boxes)
@@ -99,6 +105,19 @@ def ordered(boxes, choice):
     if upright > sum(b.width for b in boxes if not b.is_vertical and not b.rows):
         return [row for band in bands(boxes) for row in from_right_to_left(band)]
     return [row for run in runs(boxes) for row in side_by_side(run, choice)]
+
+
+def is_furigana(box, line):
+    """Whether a box says in small kana, to the right of a vertical line, how its letters sound."""
+    slack = 0.5 * line.width
+    return (
+        box.width < FURIGANA * line.width
+        and abs(box.x0 - line.x1) < slack
+        and line.y0 - slack < box.y0 and box.y1 < line.y1 + slack
+        and box.height < 0.75 * line.height
+        and bool(KANA.fullmatch(box.text))
+        and not KANA.fullmatch(line.text)
+    )  # fmt: skip
 
 
 def from_right_to_left(band):

@@ -288,6 +288,13 @@ def test_a_line_above_columns_that_it_crosses_stands_above_them_all():
     assert text.split("\n") == ["Staff duties in summer", *("\t".join(row) for row in rows)]
 
 
+def test_furigana_beside_a_vertical_line_are_left_out():
+    line, next_line = (box(x, 0, text, width=30, height=240) for x, text in
+                       ((90, "朝早く起きて海辺"), (40, "まで歩いた波は静")))  # fmt: skip
+    furigana = box(116, 4, "あさ", width=16, height=28), box(118, 110, "お", width=14, height=14)
+    assert read(line, next_line, *furigana) == "朝早く起きて海辺\nまで歩いた波は静"
+
+
 def test_signatures_side_by_side_below_a_line_are_a_row():
     cells = [box(x, 32, text) for x, text in ((0, "Clerk: Lee"), (340, "Check: Wu"), (660, "Ann"))]
     above = box(0, 0, "Total in words: one thousand")
