@@ -28,14 +28,14 @@ def resolve_files(manifest: Takes, values: Mapping[str, Any]) -> dict[str, Any]:
     """
     resolved = {}
     for name, value in values.items():
-        is_file = manifest.inputs[name].type in FILE_TYPES
-        resolved[name] = _resolve(name, value) if is_file else value
+        kind = manifest.inputs[name].type
+        resolved[name] = _resolve(name, value, kind) if kind in FILE_TYPES else value
     return resolved
 
 
-def _resolve(name: str, value: Any) -> Any:
+def _resolve(name: str, value: Any, kind: str) -> Any:
     if isinstance(value, list):
-        return [_resolve(name, item) for item in value]
+        return [_resolve(name, item, kind) for item in value]
     path = Path(value).expanduser()
     given = f"the input {name!r}"  # an option, a keyword, or a key of a line
     try:
@@ -54,9 +54,11 @@ def _resolve(name: str, value: Any) -> Any:
             )
         if found.st_size == 0:
             raise UsageError("the file is empty", where=str(path), fix=f"name another as {given}")
-        with path.open("rb"):
-            pass
+        if is_pdf(path) and kind == "image":
+            raise _pages_wanted(path, given)
     except FileNotFoundError:
+        if file_named(str(path), Path()).exists():
+            raise _pages_wanted(path, given) from None
         raise UsageError("there is no such file", where=str(path), fix=f"check {given}") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -64,6 +66,14 @@ def _resolve(name: str, value: Any) -> Any:
             f"cannot be read ({reason})", where=str(path), fix="check its permissions"
         ) from error
     return path.absolute()
+
+
+def _pages_wanted(path: Path, given: str) -> UsageError:
+    return UsageError(
+        f"is a PDF file, and {given} is one image or file",
+        where=str(path),
+        fix="run `mm run` or `mm batch`, which draw its pages, or a pipeline with split-pages",
+    )
 
 
 def is_pdf(path: Path) -> bool:

@@ -4,6 +4,7 @@ docs/reading.md has the rules, and where they come from.
 """
 
 import math
+import re
 import statistics
 from itertools import pairwise
 
@@ -20,6 +21,9 @@ LARGE = 1.3
 """Its letters, where they are wider than usual by this, make it one too."""
 APART = 2.5
 """Heights of a line: parts with this much white between them do not share columns."""
+FURIGANA = 0.72
+"""Of the width of a vertical line: the width of furigana beside it, at most."""
+KANA = re.compile("[\u3040-\u30ff]+")
 DECIDED = 1.0
 """Evidence for columns or rows that is smaller than this leaves the order open."""
 
@@ -48,7 +52,7 @@ def arrange(boxes, frames=(), rules=(), choice=None):
     """Returns the rows of a page in the order in which a person reads them.
 
     What a frame holds stays together. Columns are read one after the other, a table row by row. A
-    line of vertical text is a row; these follow each other from right to left.
+    line of vertical text is a row; these follow each other from right to left, without furigana.
 
     Args:
         boxes: The lines.
@@ -60,6 +64,8 @@ def arrange(boxes, frames=(), rules=(), choice=None):
         A list of rows, each a list of boxes from left to right, and of tables.
     """
     choice = choice or Choice()
+    upright = [b for b in boxes if b.is_vertical]
+    boxes = [b for b in boxes if not any(is_furigana(b, line) for line in upright)]
     framed = [
         framed_box(cells, choice)
         for cells in grids(frames, boxes)
@@ -99,6 +105,19 @@ def ordered(boxes, choice):
     if upright > sum(b.width for b in boxes if not b.is_vertical and not b.rows):
         return [row for band in bands(boxes) for row in from_right_to_left(band)]
     return [row for run in runs(boxes) for row in side_by_side(run, choice)]
+
+
+def is_furigana(box, line):
+    """Whether a box says in small kana, to the right of a vertical line, how its letters sound."""
+    slack = 0.5 * line.width
+    return (
+        box.width < FURIGANA * line.width
+        and abs(box.x0 - line.x1) < slack
+        and line.y0 - slack < box.y0 and box.y1 < line.y1 + slack
+        and box.height < 0.75 * line.height
+        and bool(KANA.fullmatch(box.text))
+        and not KANA.fullmatch(line.text)
+    )  # fmt: skip
 
 
 def from_right_to_left(band):
@@ -148,8 +167,11 @@ def is_heading(band, height, letter):
 def goes_on(part, band, free, usual):
     """Whether a band shares columns with the part above it."""
     strips = gutters([*part, *band], free)
-    if not strips or (len(band) == 1 and len(strips) < len(gutters(part))):
-        return False  # what crosses one strip of several stands below them all
+    if not strips or any(
+        not gutters(some) and len(strips) < len(gutters(other))
+        for some, other in ((band, part), (part, band))
+    ):
+        return False  # what crosses one strip of several stands below, or above, them all
     widest = max(x1 - x0 for x0, x1 in strips)
     if any(CAPTION.match(b.text) for b in band):
         return True  # the white above it is a picture
@@ -173,11 +195,11 @@ def side_by_side(boxes, choice):
     """Returns the rows of a part of the page, whose strips of white run from its top to its end."""
     boxes = [b for b in boxes if b.rows != RULE]
     strips = gutters(boxes)
+    level = in_rows(boxes)
     beside = [band for band in bands(boxes) if len(band) > 1]
-    if not strips or (len(beside) < 2 and len(boxes) < 4):
-        return in_rows(boxes)
-    if all(len(row) == 1 for row in in_rows(boxes)) and not overlap(boxes):
-        return in_rows(boxes)
+    lone = len(boxes) < 4 or (len(level) == len(bands(boxes)) == 2)
+    if not strips or not beside or (len(beside) < 2 and lone):
+        return level
     cuts = [(x0 + x1) / 2 for x0, x1 in strips]
     columns = split(boxes, cuts)
     if choice.of_rows(columns):
@@ -185,11 +207,6 @@ def side_by_side(boxes, choice):
     x0, x1 = max(strips, key=lambda strip: strip[1] - strip[0])
     left, right = split(boxes, [(x0 + x1) / 2])
     return [*ordered(left, choice), *ordered(right, choice)]
-
-
-def overlap(boxes):
-    """Whether any two boxes stand beside each other."""
-    return any(len(band) > 1 for band in bands(boxes))
 
 
 def split(boxes, cuts):

@@ -22,7 +22,8 @@ def parted(lines, boxes, turn):
     """Returns the lines, those that reach over the white between two columns in parts.
 
     The reader may take what stands close together in two cells for one line. It is cut where its
-    ink has a wide gap, and at least two others begin at, or end with, what stands behind the gap.
+    ink has a wide gap, and at least two others begin at, or end with, what stands behind the gap,
+    unless it is one of a justified column.
 
     Args:
         lines: As `read_lines` returns them.
@@ -31,6 +32,7 @@ def parted(lines, boxes, turn):
     """
     gaps = [gap for line, box in zip(lines, boxes, strict=True) for gap in gaps_of(line, box)]
     edges = [(b.index, b.x0, b.x1) for b in boxes] + [(g.index, g.x1, g.end) for g in gaps]
+    solid = [box for line, box in zip(lines, boxes, strict=True) if not line.get("gaps")]
     cuts = defaultdict(list)
     for gap in gaps:
         slack = 0.4 * boxes[gap.index].height
@@ -39,9 +41,16 @@ def parted(lines, boxes, turn):
             for index, x0, x1 in edges
             if x0 > gap.x0 - slack and min(abs(x0 - gap.x1), abs(x1 - gap.end)) < slack
         }
-        if len(others - {gap.index}) >= ALIGNED:
+        if len(others - {gap.index}) >= ALIGNED and not is_justified(boxes[gap.index], solid):
             cuts[gap.index].append(gap.cut)
     return [part for i, line in enumerate(lines) for part in pieces(line, cuts[i], turn)]
+
+
+def is_justified(box, solid):
+    """Whether lines without gaps begin and end where a line does: its words are set apart."""
+    slack = 0.4 * box.height
+    alike = (abs(b.x0 - box.x0) < slack and abs(b.x1 - box.x1) < slack for b in solid)
+    return sum(alike) >= ALIGNED
 
 
 def gaps_of(line, box):

@@ -16,9 +16,12 @@ NARROWEST = 2000
 def open_image(path, job):
     """Returns the image as a person sees it: H x W x 3, BGR, uint8, turned by its EXIF tag.
 
-    What is transparent lies on white. Of an animation, the first frame.
+    What is transparent lies on white. Of an animation, the first frame; of several
+    pages the first as well, with a warning.
     """
     with opened(path, job) as stored:
+        if stored.format == "TIFF" and stored.n_frames > 1:
+            job.warn(f"image: only the first of {stored.n_frames} pages is read; save them as PDF")
         stored.load()
         picture = to_rgb(ImageOps.exif_transpose(stored))
     return np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])

@@ -127,8 +127,11 @@ class Usual(NamedTuple):
         return cls(size, statistics.median(line.stroke / line.size for line in letters))
 
     def is_bold(self, line):
-        """Whether the strokes of a line are wider than usual."""
-        return line.stroke > BOLD * self.stroke * line.size
+        """Whether the strokes of a line are wider than usual.
+
+        Monospaced capitals are narrower than others: by their width alone, they would seem bold.
+        """
+        return line.stroke > BOLD * self.stroke * max(line.size, self.size)
 
 
 def gather(pieces):

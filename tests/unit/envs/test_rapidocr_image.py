@@ -94,6 +94,13 @@ def test_of_several_frames_the_first_is_read(tmp_path):
     assert is_half_dark(runner.open_image(tmp_path / "x.gif", Job()))
 
 
+def test_pages_of_a_tiff_that_are_not_read_are_warned_of(tmp_path):
+    job = Job()
+    half_dark().save(tmp_path / "x.tif", save_all=True, append_images=[half_dark()])
+    assert is_half_dark(runner.open_image(tmp_path / "x.tif", job))
+    assert job.said == [("warn", "image: only the first of 2 pages is read; save them as PDF")]
+
+
 def test_colours_come_as_blue_green_red(tmp_path):
     Image.new("RGB", (2, 2), (1, 2, 3)).save(tmp_path / "x.png")
     assert runner.open_image(tmp_path / "x.png", Job())[0, 0].tolist() == [3, 2, 1]

@@ -276,6 +276,31 @@ def test_the_cells_of_a_ruled_table_are_read_whole():
     assert runner.compose(runner.arrange(boxes, cells)) == "term\tits meaning, which wraps\nb\t"
 
 
+def test_a_line_above_columns_that_it_crosses_stands_above_them_all():
+    rows = [("Name", "Duty", "Days"), ("Ann", "opens the hall", "Monday"),
+            ("Ben", "teaches drawing", "Tuesday"), ("Cleo", "cooks", "Friday")]  # fmt: skip
+    cells = [
+        box(x, 28 + 28 * i, text)
+        for i, row in enumerate(rows)
+        for x, text in zip((0, 150, 480), row, strict=True)
+    ]
+    text = read(box(0, 0, "Staff duties in summer"), *cells)
+    assert text.split("\n") == ["Staff duties in summer", *("\t".join(row) for row in rows)]
+
+
+def test_furigana_beside_a_vertical_line_are_left_out():
+    line, next_line = (box(x, 0, text, width=30, height=240) for x, text in
+                       ((90, "朝早く起きて海辺"), (40, "まで歩いた波は静")))  # fmt: skip
+    furigana = box(116, 4, "あさ", width=16, height=28), box(118, 110, "お", width=14, height=14)
+    assert read(line, next_line, *furigana) == "朝早く起きて海辺\nまで歩いた波は静"
+
+
+def test_signatures_side_by_side_below_a_line_are_a_row():
+    cells = [box(x, 32, text) for x, text in ((0, "Clerk: Lee"), (340, "Check: Wu"), (660, "Ann"))]
+    above = box(0, 0, "Total in words: one thousand")
+    assert read(above, *cells) == "Total in words: one thousand\nClerk: Lee Check: Wu Ann"
+
+
 def test_lines_at_slightly_uneven_distances_stay_rows():
     tops = (0, 23, 47, 71, 95, 119)
     boxes = [b for y in tops for b in (box(0, y, "some goods"), box(300, y, "1.25"))]

@@ -102,6 +102,13 @@ def test_a_line_with_a_wide_gap_stays_whole_where_no_column_stands():
     assert len(arranged(lines)["boxes"]) == 4
 
 
+def test_justified_lines_are_not_cut_where_their_words_are_set_apart():
+    lines = [line(0, 24 * k, "a line of justified prose", width=300) for k in range(8)]
+    for k in (1, 3, 4):
+        lines[k]["gaps"] = [(0.7, 0.78, 16)]
+    assert len(arranged(lines)["boxes"]) == 8
+
+
 def test_boxes_that_overlap_are_still_cells():
     lines = goods()
     lines[3] = line(0, 30, "Brass cleat", width=210, overshoot=(0, 0.4))

@@ -39,3 +39,13 @@ def test_a_file_that_cannot_be_taken_is_said_with_its_input_and_no_option(tmp_pa
     with pytest.raises(UsageError) as caught:
         resolve_files(takes, {"page": tmp_path / name})
     assert caught.value.fix.endswith("the input 'page'")  # the same in code and in a batch's line
+
+
+@pytest.mark.parametrize("name", ["book.pdf", "book.pdf#page=3"])
+def test_a_pdf_file_is_no_image_and_what_draws_its_pages_is_said(tmp_path, name):
+    (tmp_path / "book.pdf").write_bytes(b"%PDF-1.7\n")
+    takes = SimpleNamespace(inputs={"page": Input(type="image"), "files": Input(type="file")})
+    with pytest.raises(UsageError, match="is a PDF file, and the input") as raised:
+        resolve_files(takes, {"page": str(tmp_path / name)})
+    assert "mm run" in raised.value.fix
+    assert resolve_files(takes, {"files": tmp_path / "book.pdf"})
