@@ -26,8 +26,8 @@ class Device(msgspec.Struct, frozen=True):
     """One device of a machine.
 
     Attributes:
-        name: "cpu", "mps", "mlx", or "cuda:0", "cuda:1" and so on in the order of nvidia-smi; "cuda" where
-            no single one is meant.
+        name: "cpu", "mps", "mlx", or "cuda:0", "cuda:1" and so on in the order of nvidia-smi;
+            "cuda" where no single one is meant.
         label: What messages call it.
         memory: Bytes of its memory in all; None where that is not known, which counts as enough.
         native: The data types that it is fast in; on a CPU, those beside float32.

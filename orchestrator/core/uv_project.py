@@ -16,8 +16,8 @@ import msgspec
 from orchestrator.core.lockfile import normal_name
 from orchestrator.core.markers import simplified_marker
 from orchestrator.core.platforms import (
-    KNOWN_MINORS,
     GLIBC,
+    KNOWN_MINORS,
     PLATFORMS,
     allowed_minors,
     allowed_releases,

@@ -61,10 +61,11 @@ def watched(tts, job, report, keep=None):
         tts: The package's model.
         job: Asked for cancellation before each code, and before the codec begins.
         report: Takes the number of frames so far.
-        keep: Takes the logits of the first code of each frame, shaped tokens × codes.
+        keep: Takes the logits of the first code of each frame, shaped tokens by codes.
     """
     frames = 0
-    sample, decode = tts._sample_token, tts.speech_tokenizer.decode
+    # The package has no other place where something is called at each token.
+    sample, decode = tts._sample_token, tts.speech_tokenizer.decode  # noqa: SLF001
 
     def sampled(logits, **more):
         nonlocal frames
@@ -84,8 +85,8 @@ def watched(tts, job, report, keep=None):
         if job.cancelled:
             raise Stopped
 
-    tts._sample_token, tts.speech_tokenizer.decode = sampled, decoded
+    tts._sample_token, tts.speech_tokenizer.decode = sampled, decoded  # noqa: SLF001
     try:
         yield
     finally:
-        tts._sample_token, tts.speech_tokenizer.decode = sample, decode
+        tts._sample_token, tts.speech_tokenizer.decode = sample, decode  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""Models of one family: listed together, pulled by the family's name, with weights that they share."""
+"""Models of a family: listed together, pulled by its name, with weights that they share."""
 
 import pytest
 

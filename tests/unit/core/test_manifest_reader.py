@@ -170,13 +170,17 @@ WRONG_TYPES = [
     ),
     (
         changed(preference="preference: {macos: 30}"),
-        "m.yaml:11: preference.macos: must be one of default, linux-aarch64, linux-x86_64, "
-        "macos-arm64, macos-x86_64, not the text 'macos'",
+        (
+            "m.yaml:11: preference.macos: must be one of default, linux-aarch64, linux-x86_64, "
+            "macos-arm64, macos-x86_64, not the text 'macos'"
+        ),
     ),
     (
         changed(family="family: A b"),
-        "m.yaml:11: family: 'A b' is not a name: lower-case letters, digits and single hyphens or "
-        "dots between",
+        (
+            "m.yaml:11: family: 'A b' is not a name: lower-case letters, digits and single hyphens "
+            "or dots between"
+        ),
     ),
     (
         changed(timeouts="timeouts: {run: 5m}"),
