@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, cast
 
 import msgspec
 from msgspec import Meta
@@ -243,7 +243,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         """Return the preference on a platform, such as linux-x86_64."""
         if isinstance(self.preference, int):
             return self.preference
-        by_platform: Mapping[str, int] = {**self.preference}
+        by_platform = cast("Mapping[str, int]", self.preference)
         return by_platform.get(platform, by_platform.get("default", 0))
 
     @cached_property

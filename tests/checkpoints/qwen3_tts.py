@@ -2,7 +2,7 @@
 
     mm env exec qwen3-tts -- python -I tests/checkpoints/qwen3_tts.py DIRECTORY [TYPE…]
 
-Runs inside the model's environment. For each type (custom_voice, voice_design, base, wide; all$
+Runs inside the model's environment. For each type (custom_voice, voice_design, base, wide; all
 where none is named) `DIRECTORY/TYPE` gets the very files that a download has, and the same ones
 every time. The sizes are small; everything else is what the package's classes demand:
 

@@ -1,5 +1,6 @@
 """A checkpoint as a model of MLX: the original one or a converted one, at a precision."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class Voice:
     def at(self, precision, job):
         """Returns the package's model at a precision, made from the checkpoint where it is not."""
         if precision != self._precision:
-            if "quantization" in vars(self.tts.config):
+            if is_quantized(self._folder):
                 job.reject("precision: these weights are quantized already; leave it out")
             if self._precision != "full":
                 self.tts = None  # two of them would need twice the memory
@@ -38,6 +39,12 @@ class Voice:
                 quantize(self.tts, BITS[precision])
             self._precision = precision
         return self.tts
+
+
+def is_quantized(folder):
+    """Whether the checkpoint was quantized when it was converted."""
+    described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return not described.keys().isdisjoint(("quantization", "quantization_config"))
 
 
 def loaded(folder, dtype):
@@ -63,7 +70,7 @@ def loaded(folder, dtype):
             raise ValueError(f"the {part} of the checkpoint {folder} cannot be loaded")
     check_codec(tts.speech_tokenizer, folder / "speech_tokenizer")
     tts.talker.set_dtype(getattr(mx, dtype))
-    mx.eval(tts.parameters())
+    mx.eval(tts.talker.parameters())
     whole(tts.speech_tokenizer)
     return tts
 
@@ -110,5 +117,5 @@ def quantize(tts, bits):
         size = next((size for size in GROUPS if width % size == 0), None)
         return size and {"group_size": size, "bits": bits}
 
-    nn.quantize(tts, class_predicate=grouped)
-    mx.eval(tts.parameters())
+    nn.quantize(tts.talker, class_predicate=grouped)
+    mx.eval(tts.talker.parameters())
