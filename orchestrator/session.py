@@ -216,7 +216,7 @@ class Session:
         Args:
             name: A task ("ocr") or a model ("rapidocr").
             model: The model that is to stand for the task.
-            device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+            device: "auto", "cpu", "cuda", "cuda:1", "mps" or "mlx".
             dtype: "auto", "float32", "bfloat16" or "float16".
             timeout: Seconds that the run may take.
             wait: Whether to wait for memory that busy workers hold, instead of refusing the job.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.core.devices import Device, Machine
     from orchestrator.core.languages import Wanted
+    from orchestrator.core.selection import Facts
     from orchestrator.environments import Environments
     from orchestrator.sources.service import Sources
     from orchestrator.system.settings import Settings
@@ -177,8 +178,6 @@ class Workspace:
             ManifestError: When the model's manifest is broken or not trusted.
             SourceError, MemoryRefused: When no model of the task is ready.
         """
-        from orchestrator.core.selection import Facts
-
         if model is not None:
             declared = self.catalog.model(model)
             stamps = self._stamps_of(model, declared)
@@ -193,7 +192,7 @@ class Workspace:
             declared = self.catalog.model(name)
             return ChosenModel(declared, stamps=self._stamps_of(name, declared))
         self._say(self.catalog.problems)
-        facts = Facts(self.sources.has_weights, self.machine.memory)
+        facts = self.facts
         began = time.time_ns()
         used = self.settings.uses.get(name)
         declared, reason = self.catalog.select(name, facts, used, wanted, candidates)
@@ -245,6 +244,14 @@ class Workspace:
         if note:
             self._say([note])
         return chosen, dtype
+
+    @property
+    def facts(self) -> Facts:
+        """What decides here whether a model is ready, and which is preferred."""
+        from orchestrator.core.selection import Facts
+        from orchestrator.system.machine import this_platform
+
+        return Facts(self.sources.has_weights, self.machine.memory, this_platform())
 
     @cached_property
     def machine(self) -> Machine:

@@ -23,6 +23,7 @@ TORCH = (
     "test_environments_conflicting.py",
     "test_patches.py",
     "test_qwen3_tts.py",
+    "test_qwen3_tts_mlx.py",
 )
 """Files of tests that need the environments with torch."""
 

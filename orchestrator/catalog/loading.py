@@ -27,8 +27,10 @@ from orchestrator.catalog.manifest_files import (
 from orchestrator.catalog.trust import belongs_to, inspect_tree
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.manifest_reader import read_manifest
+from orchestrator.core.selection import preference_order
 from orchestrator.core.yaml_document import parse
 from orchestrator.errors import ManifestError
+from orchestrator.system.machine import this_platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
     from orchestrator.system.settings import Settings
 
-SHARED = ("python", "platforms", "dependencies", "overrides", "build")
+SHARED = ("python", "platforms", "glibc", "dependencies", "overrides", "build")
 """What manifests that share an environment's folder must agree on, for they share its lock."""
 
 
@@ -125,12 +127,13 @@ class _Merge(msgspec.Struct):
         self._check_shared_environments()
         self._check_names_and_tasks()
         tasks: dict[str, list[Declared]] = {}
+        order = preference_order(this_platform())
         for declared in self.models.values():
             tasks.setdefault(declared.manifest.task, []).append(declared)
         return Catalog(
             models=dict(sorted(self.models.items())),
             tasks={
-                task: tuple(sorted(many, key=lambda each: (-each.manifest.preference, each.name)))
+                task: tuple(sorted(many, key=lambda each: order(each.manifest)))
                 for task, many in sorted(tasks.items())
             },
             broken=dict(sorted(self.broken.items())),

@@ -30,12 +30,14 @@ def command() -> None:
 @pass_context
 def list_models(context: Context, *, as_json: bool) -> None:
     """List the models of the manifests in use."""
-    models = list(context.catalog.models.values())
+    models = sorted(
+        context.catalog.models.values(), key=lambda each: each.manifest.family or each.name
+    )
     rows = [_row(context, declared) for declared in models]
     if as_json:
         context.out(json.dumps(rows, ensure_ascii=False))
         return
-    names = ("name", "task", "weights", "summary")
+    names = ("name", "family", "task", "weights", "summary")
     context.table([[row[name] for name in names] for row in rows])
     for problem in context.catalog.problems:
         context.say(problem)
@@ -79,11 +81,17 @@ def show(context: Context, model: str) -> None:
 def pull(context: Context, models: tuple[str, ...], *, update: bool, hub: str | None) -> None:
     """Download the weights of each MODEL, from either hub into the cache of Hugging Face.
 
-    Files that are there are not fetched again; an interrupted download continues.
+    MODEL may be a family, of which the model is pulled that suits this machine. Files that are
+    there, for another model of the family too, are not fetched again; an interrupted download
+    continues.
     HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, MODELSCOPE_DOMAIN, MODELSCOPE_API_TOKEN and
     proxies are honoured.
     """
-    for declared in [context.catalog.model(name) for name in models]:
+    for declared in [_meant(context, name) for name in models]:
+        if not update and not hub and (kin := _kin_with_weights(context, declared)):
+            record = context.sources.share(declared, kin)
+            context.say(f"{declared.name}: the weights of {kin.name}, in {record.path}")
+            continue
         record = context.sources.pull(declared, update=update, hub=hub or "")
         of = f" of {record.hub}" if record.hub else ""
         at = f", at {record.commit[:12]}{of}" if record.commit else ""
@@ -152,6 +160,38 @@ def remove(context: Context, model: str, *, download: bool) -> None:
         context.say(f"{model}: forgotten; its files stay in {record.path}")
 
 
+def _meant(context: Context, name: str) -> Declared:
+    """Return the model of a name, or the one of the family of that name that suits this machine.
+
+    Where the name is a model's too, that one is meant, and a line names the one that suits.
+    """
+    from orchestrator.core.selection import suits_best
+
+    catalog = context.catalog
+    family = [each for each in catalog.models.values() if each.manifest.family == name]
+    if not family:
+        return catalog.model(name)
+    best = suits_best([each.manifest for each in family], context.facts)
+    if name not in catalog.models:
+        return catalog.model(best.name if best else family[0].name)
+    if best and best.name != name:
+        context.say(f"on this machine {best.name} suits better: mm model pull {best.name}")
+    return catalog.model(name)
+
+
+def _kin_with_weights(context: Context, declared: Declared) -> Declared | None:
+    """Return another of the family whose weights are there and serve this model too, or None."""
+    own = declared.manifest
+    if own.source is None or context.sources.record(own.name) is not None:
+        return None
+    for other in context.catalog.models.values():
+        kin = other.manifest
+        same = own.family and (kin.family, kin.source) == (own.family, own.source)
+        if same and kin is not own and context.sources.has_weights(kin):
+            return other
+    return None
+
+
 def _with_files(context: Context) -> list[Declared]:
     return [
         declared
@@ -164,6 +204,7 @@ def _row(context: Context, declared: Declared) -> dict[str, str]:
     manifest = declared.manifest
     return {
         "name": manifest.name,
+        "family": manifest.family,
         "task": manifest.task,
         "origin": declared.origin.value,
         "license": manifest.license,

@@ -14,7 +14,7 @@ from orchestrator.jobs.sound_encoder import FORMATS, check_encoder
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object.")
 
 DEVICE = click.Option(
-    ["--device"], default="auto", help="auto, cpu, cuda, cuda:N or mps.  [default: auto]"
+    ["--device"], default="auto", help="auto, cpu, cuda, cuda:N, mps or mlx.  [default: auto]"
 )
 DTYPE = click.Option(
     ["--dtype"], default="auto", help="auto, float32, bfloat16 or float16.  [default: auto]"

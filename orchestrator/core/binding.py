@@ -71,7 +71,7 @@ class _Binder:
             kinds.VarTupleType: self._list,
             kinds.DictType: self._mapping,
             kinds.StructType: self._record,
-            kinds.UnionType: self._optional,
+            kinds.UnionType: self._union,
             kinds.AnyType: self._anything,
         }
 
@@ -149,9 +149,11 @@ class _Binder:
                 whole = False
         return kind.cls(**bound) if whole else MISFIT
 
-    def _optional(self, kind: kinds.UnionType, data: Any, path: Path) -> Any:
-        """Bind the one type beside None; the records have no other unions."""
-        (wanted,) = (each for each in kind.types if not isinstance(each, kinds.NoneType))
+    def _union(self, kind: kinds.UnionType, data: Any, path: Path) -> Any:
+        """Bind the mapping of a union to a mapping, and else the one type beside it and None."""
+        mappings = [each for each in kind.types if isinstance(each, kinds.DictType)]
+        others = [e for e in kind.types if not isinstance(e, (kinds.DictType, kinds.NoneType))]
+        (wanted,) = (mappings if isinstance(data, dict) else others) or others
         return self.value(wanted, data, path)
 
     def _anything(self, _: kinds.Type, data: Any, path: Path) -> Any:

@@ -26,8 +26,8 @@ class Device(msgspec.Struct, frozen=True):
     """One device of a machine.
 
     Attributes:
-        name: "cpu", "mps", or "cuda:0", "cuda:1" and so on in the order of nvidia-smi; "cuda" where
-            no single one is meant.
+        name: "cpu", "mps", "mlx", or "cuda:0", "cuda:1" and so on in the order of nvidia-smi;
+            "cuda" where no single one is meant.
         label: What messages call it.
         memory: Bytes of its memory in all; None where that is not known, which counts as enough.
         native: The data types that it is fast in; on a CPU, those beside float32.
@@ -51,7 +51,7 @@ class Device(msgspec.Struct, frozen=True):
 
     @property
     def kind(self) -> str:
-        """What manifests and runners call it: "cpu", "cuda" or "mps"."""
+        """What manifests and runners call it: "cpu", "cuda", "mps" or "mlx"."""
         return self.name.partition(":")[0]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, cast
 
 import msgspec
 from msgspec import Meta
@@ -23,6 +23,7 @@ from orchestrator.core.names import (
     NAME_PATTERN,
     VARIABLE_PATTERN,
 )
+from orchestrator.core.platforms import GLIBC
 from orchestrator.core.units import parse_duration, parse_size
 
 InputType = Literal[
@@ -38,9 +39,10 @@ FILE_TYPES = frozenset({"image", "file", "audio"})
 PATH_TYPES = FILE_TYPES | {"array"}
 """The types whose input is a path on the command line."""
 
-Device = Literal["cuda", "cpu", "mps"]
+Device = Literal["cuda", "cpu", "mps", "mlx"]
 DType = Literal["float32", "bfloat16", "float16"]
 Platform = Literal["linux-x86_64", "linux-aarch64", "macos-arm64", "macos-x86_64"]
+PreferredOn = Literal["default", "linux-x86_64", "linux-aarch64", "macos-arm64", "macos-x86_64"]
 
 # The bounds are for the JSON Schema; the reader makes these checks in sentences of its own.
 Name = Annotated[str, Meta(pattern=f"^{NAME_PATTERN}$", max_length=MAX_NAME_LENGTH)]
@@ -99,6 +101,8 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """What the model needs, as requirements: torch==2.6.0. No URLs."""
     platforms: tuple[Platform, ...] = ()
     """Where the lock must install. By default all of them."""
+    glibc: Annotated[str, Meta(pattern=r"^2\.[0-9]{1,3}$")] = f"2.{GLIBC}"
+    """The oldest glibc that the lock must install with, on Linux: "2.35"."""
     overrides: tuple[str, ...] = ()
     """Requirements that replace what packages ask of each other."""
     build: tuple[str, ...] = ()
@@ -109,6 +113,11 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Environment variables for the worker. PYTHON* has no effect and is refused."""
     pass_: tuple[str, ...] = msgspec.field(default=(), name="pass")
     """Names of your own environment variables that the worker may see."""
+
+    @property
+    def oldest_glibc(self) -> int:
+        """The second number of `glibc`."""
+        return int(self.glibc.partition(".")[2])
 
 
 class Archive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -195,8 +204,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     speaker."""
     patches: tuple[str, ...] = ()
     """Patch sets for the model's own code, applied in this order."""
-    preference: int = 0
-    """Among the ready models of a task that speak a job's text, the highest wins."""
+    family: Name = ""
+    """What models are named for that run the same weights in other ways: deepseek-ocr-2. By default
+    the model stands alone."""
+    preference: int | dict[PreferredOn, int] = 0
+    """Among the ready models of a task that speak a job's text, the highest wins. A mapping has one
+    for each platform, and a default for the others: {default: 15, macos-arm64: 30}."""
     devices: Annotated[tuple[Device, ...], Meta(min_length=1)] = ("cpu",)
     """Where the model runs, in the order in which --device auto tries."""
     memory: dict[Device, dict[DType, Size]] = {}
@@ -225,6 +238,13 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             if output.primary:
                 return name
         return next(iter(self.outputs))
+
+    def preference_on(self, platform: str) -> int:
+        """Return the preference on a platform, such as linux-x86_64."""
+        if isinstance(self.preference, int):
+            return self.preference
+        by_platform = cast("Mapping[str, int]", self.preference)
+        return by_platform.get(platform, by_platform.get("default", 0))
 
     @cached_property
     def is_embedded(self) -> bool:

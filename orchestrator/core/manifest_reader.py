@@ -57,6 +57,7 @@ _HASH_SIZES = {"sha256": 32, "sha384": 48, "sha512": 64}
 
 _LANGUAGE = re.compile(LANGUAGE_PATTERN, re.ASCII)
 _NPM = re.compile(r"(?:@[a-z0-9][\w.~-]*/)?[a-z0-9][\w.~-]*@[0-9][\w.+-]*", re.ASCII)
+_GLIBC = re.compile(r"2\.[0-9]{1,3}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MODULE = re.compile(rf"{VARIABLE_PATTERN}(?:\.{VARIABLE_PATTERN})*", re.ASCII)
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -91,9 +92,9 @@ def _problems(manifest: Manifest) -> Iterator[Problem]:
 
 
 def _names(manifest: Manifest) -> Iterator[Problem]:
-    for key in ("task", "env"):
+    for key in ("task", "env", "family"):
         name = getattr(manifest, key)
-        if name != manifest.name and (problem := name_problem(name)):
+        if name not in ("", manifest.name) and (problem := name_problem(name)):
             yield Problem((key,), problem)
     if manifest.name == manifest.task:
         what = f"{manifest.name!r} is the model's own name, and a task needs another"
@@ -127,6 +128,9 @@ def _environment(environment: Environment) -> Iterator[Problem]:
     for key, problem_of in _ENVIRONMENT_LISTS.items():
         items = getattr(environment, key)
         yield from nested((key.removesuffix("_"),), item_problems(items, problem_of))
+    if not _GLIBC.fullmatch(environment.glibc):
+        what = f"{environment.glibc!r} is not a version of glibc"
+        yield Problem(("glibc",), what, 'write it as a string: "2.35"')
     for name, value in environment.variables.items():
         if problem := variable_problem(name):
             yield Problem(("variables", name), problem)

@@ -67,8 +67,8 @@ def manifest_schema() -> dict[str, Any]:
     memory = records["Manifest"]["properties"]["memory"]  # msgspec before 0.23 leaves out the keys
     memory["propertyNames"] = {"enum": list(get_args(Device))}
     memory["additionalProperties"]["propertyNames"] = {"enum": list(get_args(DType))}
-    # By default `env` is the model's own name, and the empty text is no name.
-    del records["Manifest"]["properties"]["env"]["default"]
+    for key in ("env", "family"):  # by default the empty text, which is no name
+        del records["Manifest"]["properties"][key]["default"]
     records["Input"].update(_CHOICES)
     return {"$schema": DIALECT, "title": "A model's manifest", **shape}
 

@@ -33,10 +33,12 @@ class Facts(msgspec.Struct, frozen=True):
         has_weights: Says whether the weights of a manifest with a `source` were pulled or added.
         memory: The memory, in bytes, of each kind of device this machine has; None where it is
             not known, which counts as enough.
+        platform: What this machine is to manifests, such as linux-x86_64.
     """
 
     has_weights: Callable[[Manifest], bool]
     memory: Mapping[str, int | None]
+    platform: str = ""
 
 
 def select(
@@ -68,7 +70,7 @@ def select(
     if wanted and wanted.language and not any(LANGUAGE in each.inputs for each in manifests):
         wanted = Wanted(wanted.scripts) if wanted.scripts else None
     covered = {each.name: coverage(each, wanted) if wanted else () for each in manifests}
-    ranked = sorted(manifests, key=lambda each: (-each.preference, each.name))
+    ranked = sorted(manifests, key=preference_order(facts.platform))
     ranked.sort(key=lambda each: covered[each.name], reverse=True)  # stable: preference is next
     speaking = [each for each in ranked if all(covered[each.name][:1])]
     if chosen in {each.name for each in speaking}:
@@ -83,7 +85,7 @@ def select(
         kind = f"{task} that speaks {wanted.main}" if wanted and language else task
         raise _none_ready(kind, [problem for problem in obstacles.values() if problem])
     model = ready[0]
-    why = [_comparison(ready, hosts)]
+    why = [_comparison(ready, hosts, facts.platform)]
     for name, problem in obstacles.items():
         if name == model:
             break
@@ -96,6 +98,18 @@ def select(
         why.append(f"{chosen}, chosen with mm use, is not a model of this task")
     for_language = f" for {language}" if language else ""
     return Selection(model, f"{task}{for_language}: {model} ({'; '.join(why)})")
+
+
+def preference_order(platform: str) -> Callable[[Manifest], tuple[int, str]]:
+    """Return the key that sorts models by their preference on a platform, ties by name."""
+    return lambda each: (-each.preference_on(platform), each.name)
+
+
+def suits_best(family: Sequence[Manifest], facts: Facts) -> Manifest | None:
+    """Return the preferred one of those that run on this machine, weights aside, or None."""
+    able = msgspec.structs.replace(facts, has_weights=lambda _: True)
+    fitting = [each for each in family if obstacle(each, able) is None]
+    return min(fitting, key=preference_order(facts.platform), default=None)
 
 
 def obstacle(manifest: Manifest, facts: Facts) -> MMError | None:
@@ -123,12 +137,14 @@ def _fits(manifest: Manifest, device: str, facts: Facts) -> bool:
     return has is None or manifest.smallest_memory(device) <= has
 
 
-def _comparison(ready: Sequence[str], hosts: Sequence[Manifest]) -> str:
+def _comparison(ready: Sequence[str], hosts: Sequence[Manifest], platform: str) -> str:
     if len(hosts) == 1:
         return "the only one"
     if len(ready) == 1:
         return "the only one that is ready"
-    return f"preferred to {' and '.join(ready[1:])}"
+    compared = [each for each in hosts if each.name in ready]
+    here = f" on {platform}" if any(isinstance(each.preference, dict) for each in compared) else ""
+    return f"preferred{here} to {' and '.join(ready[1:])}"
 
 
 def _none_speaks(task: str, manifests: Sequence[Manifest], wanted: Wanted) -> UsageError:

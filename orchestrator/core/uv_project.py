@@ -16,6 +16,7 @@ import msgspec
 from orchestrator.core.lockfile import normal_name
 from orchestrator.core.markers import simplified_marker
 from orchestrator.core.platforms import (
+    GLIBC,
     KNOWN_MINORS,
     PLATFORMS,
     allowed_minors,
@@ -59,6 +60,7 @@ class Project(msgspec.Struct, frozen=True):
         opaque: Names of packages whose own requirements are not looked at, so that none of them is
             built for those.
         lenient: Whether uv may take versions without a wheel on one of the platforms.
+        glibc: The second number of the oldest glibc that counts on Linux.
     """
 
     python: str
@@ -69,6 +71,7 @@ class Project(msgspec.Struct, frozen=True):
     build: tuple[str, ...] | None = ()
     opaque: tuple[str, ...] = ()
     lenient: bool = False
+    glibc: int = GLIBC
 
     @property
     def places(self) -> list[Place]:
@@ -123,6 +126,7 @@ def environment_project(environment: Environment) -> Project:
         dependencies=environment.dependencies,
         overrides=environment.overrides,
         build=environment.build,
+        glibc=environment.oldest_glibc,
     )
 
 

@@ -59,7 +59,10 @@ class Missing(NamedTuple):
 
 
 def missing_wheels(
-    pins: Iterable[Pin], files: Mapping[tuple[str, str], Files], places: Iterable[Place]
+    pins: Iterable[Pin],
+    files: Mapping[tuple[str, str], Files],
+    places: Iterable[Place],
+    glibc: int = GLIBC,
 ) -> list[Missing]:
     """Return the packages that lack a wheel on some of `places`.
 
@@ -67,6 +70,7 @@ def missing_wheels(
         pins: The pins of a lock that are not built from source.
         files: What the index has, by normalised name and version.
         places: The platforms and Pythons that the manifest names.
+        glibc: The second number of the oldest glibc that counts on Linux.
 
     Raises:
         LockError: When two versions of a package would apply somewhere.
@@ -76,7 +80,7 @@ def missing_wheels(
     for platform, minor in places:
         for pin in applicable(pins, marker_values(platform, minor)):
             known = files.get((pin.name, pin.version), Files())
-            if best_wheel(known.wheels, platform, minor, hashes=pin.hashes) is None:
+            if best_wheel(known.wheels, platform, minor, glibc, hashes=pin.hashes) is None:
                 absent.setdefault(pin, set()).add((platform, minor))
     return [
         Missing(pin, frozenset(absent[pin]), _is_source_only(files, pin))
@@ -116,7 +120,12 @@ def _is_source_only(files: Mapping[tuple[str, str], Files], pin: Pin) -> bool:
 
 
 def best_wheel(
-    wheels: Iterable[PackageFile], platform: Platform, minor: str, *, hashes: Sequence[str] = ()
+    wheels: Iterable[PackageFile],
+    platform: Platform,
+    minor: str,
+    glibc: int = GLIBC,
+    *,
+    hashes: Sequence[str] = (),
 ) -> PackageFile | None:
     """Return the wheel that installs best under CPython `minor` on `platform`, or None.
 
@@ -124,9 +133,10 @@ def best_wheel(
         wheels: The wheels of one version.
         platform: The platform.
         minor: The version of Python.
+        glibc: The second number of the version of glibc, on Linux.
         hashes: `sha256:…` of the only files that may be installed; empty for any.
     """
-    ranks = _ranks(platform, minor)
+    ranks = _ranks(platform, minor, glibc)
     fitting = [
         (min(ranks[tag] for tag in found), wheel)
         for wheel in wheels
@@ -147,7 +157,7 @@ def _tags(name: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=64)
-def _ranks(platform: Platform, minor: str) -> Mapping[str, int]:
+def _ranks(platform: Platform, minor: str, glibc: int) -> Mapping[str, int]:
     """Return the tags of wheels that install, the best first, each with its place."""
     from packaging.tags import compatible_tags, cpython_tags, mac_platforms
 
@@ -155,7 +165,7 @@ def _ranks(platform: Platform, minor: str) -> Mapping[str, int]:
     if facts.sys_platform == "darwin":
         systems = list(mac_platforms(MACOS, facts.machine))
     else:
-        systems = list(_linux_systems(facts.machine))
+        systems = list(_linux_systems(facts.machine, glibc))
     version = (3, int(minor.partition(".")[2]))
     short = f"cp3{version[1]}"
     tags = [
@@ -165,8 +175,8 @@ def _ranks(platform: Platform, minor: str) -> Mapping[str, int]:
     return {str(tag): rank for rank, tag in reversed(list(enumerate(tags)))}
 
 
-def _linux_systems(machine: str) -> Iterable[str]:
-    for glibc in range(GLIBC, 4, -1):
+def _linux_systems(machine: str, newest: int) -> Iterable[str]:
+    for glibc in range(newest, 4, -1):
         yield f"manylinux_2_{glibc}_{machine}"
         if glibc in _LEGACY:
             yield f"{_LEGACY[glibc]}_{machine}"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
 import shlex
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +18,6 @@ from orchestrator.core import patching
 from orchestrator.core.devices import AUTO, choose_device, choose_dtype, named_device
 from orchestrator.core.patching import Conditions
 from orchestrator.core.patching.conditions import problem
-from orchestrator.core.platforms import platform_name
 from orchestrator.doctor.lock_wheels import AskIndex, check_wheels
 from orchestrator.doctor.rules.config import COMPUTED, dtype_named, json_object
 from orchestrator.doctor.rules.findings import Effect, Evidence, Fact, Finding, Layer, rule
@@ -37,6 +34,7 @@ from orchestrator.errors import EnvironmentFailure, ManifestError, MMError, Sour
 from orchestrator.sources.inplace import module_cache
 from orchestrator.sources.patchsets import load_patch_sets
 from orchestrator.system.files import open_file
+from orchestrator.system.machine import this_platform
 from orchestrator.system.removal import modified
 from orchestrator.workspace import Workspace
 
@@ -193,7 +191,7 @@ def _subject(
         load_weights=partial(read_weights, files),
         find_others=partial(_others, workspace, None),
         table=table,
-        platform=platform_name(sys.platform, platform.machine()),
+        platform=this_platform(),
         modules=module_cache(workspace.variables),
         local_models=partial(_local_models, workspace, name),
     )

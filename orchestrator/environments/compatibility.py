@@ -79,7 +79,7 @@ def check_lock(resolver: Resolver, declared: Declared) -> LockFinding | None:
         command = f"mm env lock --check {name}"
         raise tool_failure(error, subject=subject, name=name, command=command) from error
     try:
-        missing = missing_wheels(pins, files, project.places)
+        missing = missing_wheels(pins, files, project.places, project.glibc)
     except LockError as error:
         return LockFinding(name, f"the lock {error.problem}")
     if not missing:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 from orchestrator.core.lockfile import applicable
-from orchestrator.core.platforms import PLATFORMS, allowed_minors, marker_values
+from orchestrator.core.platforms import GLIBC, PLATFORMS, allowed_minors, marker_values
 from orchestrator.core.wheels import best_wheel
 from orchestrator.environments.package_files import wheel_size
 from orchestrator.environments.sizes_file import VERSION, WheelSize, load_sizes
@@ -39,7 +39,8 @@ def sizes_text(
         return ""
     pins = [pin for pin in lock.pins if pin.name not in declared.manifest.environment.build]
     with progress(resolver.reporter, declared.name, "asking for sizes"):
-        platforms = measure_sizes(resolver, pins, files, places)
+        glibc = declared.manifest.environment.oldest_glibc
+        platforms = measure_sizes(resolver, pins, files, places, glibc)
     document = {"version": VERSION, "lock": lock.digest, "platforms": platforms}
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
@@ -51,7 +52,11 @@ def representative(environment: Environment) -> list[Place]:
 
 
 def measure_sizes(
-    resolver: Resolver, pins: Sequence[Pin], files: PackageFiles, places: Iterable[Place]
+    resolver: Resolver,
+    pins: Sequence[Pin],
+    files: PackageFiles,
+    places: Iterable[Place],
+    glibc: int = GLIBC,
 ) -> dict[str, dict[str, WheelSize]]:
     """Return what each package takes, by platform and name.
 
@@ -62,13 +67,15 @@ def measure_sizes(
         pins: The pins that are not built from source.
         files: What the index has.
         places: The platforms, each with the minor version of Python that stands for all.
+        glibc: The second number of the oldest glibc that counts on Linux.
     """
     platforms: dict[str, dict[str, WheelSize]] = {}
     known: dict[str, WheelSize] = {}
     for platform, minor in places:
         applied = applicable(pins, marker_values(platform, minor))
         found = (
-            best_wheel(files[pin.name, pin.version].wheels, platform, minor) for pin in applied
+            best_wheel(files[pin.name, pin.version].wheels, platform, minor, glibc)
+            for pin in applied
         )
         wheels = [wheel for wheel in found if wheel is not None]
         try:

@@ -72,7 +72,7 @@ def resolve_everywhere(
     fixed: set[str] = set()
     while True:
         pins = [pin for pin in read_pins(found.body) if pin.name not in (project.build or ())]
-        missing = missing_wheels(pins, found.files, project.places)
+        missing = missing_wheels(pins, found.files, project.places, project.glibc)
         lacking: dict[Pin, frozenset[Place]] = {one.pin: one.places for one in missing}
         # uv itself gives way on the platform where a package without a source lacks a wheel.
         for pin, places in split_versions(pins, project.places):
@@ -160,7 +160,7 @@ def missing_pins(resolver: Resolver, project: Project, error: ProcessError) -> l
     while named := ELSEWHERE.search(error.detail):
         pin = Pin(named[1], named[2])
         files = resolver.lock(pinned_project(project, [pin])).files
-        found = missing_wheels([pin], files, project.places)
+        found = missing_wheels([pin], files, project.places, project.glibc)
         absent = {place for one in found for place in one.places}
         minors = allowed_minors(project.python)
         kept = narrowed(absent, project.platforms, minors)

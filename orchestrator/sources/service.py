@@ -307,6 +307,16 @@ class Sources:
         save_record(self.home, declared.name, record)
         return record
 
+    def share(self, declared: Declared, kin: Declared) -> SourceRecord:
+        """Use the files of another model, which has the same source.
+
+        Raises:
+            SourceError: When they are not there, or not as they were.
+        """
+        record = self.ready(kin)
+        save_record(self.home, declared.name, record)
+        return record
+
     def verify(self, declared: Declared) -> list[tuple[str, str]]:
         """Compare every file with its recorded hash; return those that differ, and how.
 

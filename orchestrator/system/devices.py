@@ -94,13 +94,16 @@ def find_devices(
             devices.append(Device("cuda", "NVIDIA's GPU", problem=found.problem))
     else:
         absent["cuda"] = "no driver of NVIDIA's is loaded"
-    why = _no_mps(system)
+    why = _no_apple_gpu(system)
     if why is None:
         problem = too_old(system.release)
         fast = ["bfloat16", "float16", "float32"]
-        devices.append(Device("mps", "Apple's GPU", total, fast, problem))
+        devices += [Device(kind, "Apple's GPU", total, fast, problem) for kind in machine.APPLE]
     else:
-        absent["mps"] = why
+        absent["mps"] = absent["mlx"] = why
+    if system.name == "linux":  # its build for the CPU
+        devices.append(Device("mlx", "MLX on the CPU", total, ["float32"]))
+        del absent["mlx"]
     return Machine(devices, absent, cuda=cuda, libraries=libraries)
 
 
@@ -119,8 +122,8 @@ def _of_nvidia(number: int, gpu: Gpu, total: int) -> Device:
     )
 
 
-def _no_mps(system: System) -> str | None:
-    """Return why there is no GPU of Apple's for torch, or None."""
+def _no_apple_gpu(system: System) -> str | None:
+    """Return why there is no GPU of Apple's for torch and MLX, or None."""
     if system.name != "darwin":
         return "it is for macOS on Apple silicon"
     if not system.is_apple_silicon:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Protocol
 
+from orchestrator.core.platforms import platform_name
 from orchestrator.system.control_groups import memory_groups, number, reclaimable, text
 from orchestrator.worker import capabilities
 
 ROOT = Path("/")
+
+APPLE = ("mps", "mlx")
+"""Kinds of device that are Apple's GPU on a Mac; it works in the machine's own memory."""
 
 
 def total_memory(root: Path = ROOT) -> int:
@@ -107,6 +112,11 @@ def resident_memory(pid: int, pool: str = "", root: Path = ROOT) -> int | None:
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def this_platform() -> str:
+    """Return what manifests call the platform of this Python, such as linux-x86_64."""
+    return platform_name(sys.platform, os.uname().machine)
+
+
 class Memory(Protocol):
     """Says how much memory is free."""
 
@@ -129,7 +139,7 @@ class MachineMemory:
 
             return gpus.free_memory(pool)
         free = free_memory()
-        if device == "mps" and free is not None:
+        if device in APPLE and free is not None and not capabilities.PROCESS_FILES:
             from orchestrator.system import darwin
 
             free = min(free, darwin.working_set(total_memory()) or free)

@@ -2,7 +2,7 @@
 
     mm env exec qwen3-tts -- python -I tests/checkpoints/qwen3_tts.py DIRECTORY [TYPE…]
 
-Runs inside the model's environment. For each type (custom_voice, voice_design, base; all of them
+Runs inside the model's environment. For each type (custom_voice, voice_design, base, wide; all
 where none is named) `DIRECTORY/TYPE` gets the very files that a download has, and the same ones
 every time. The sizes are small; everything else is what the package's classes demand:
 
@@ -18,6 +18,7 @@ import pathlib
 import sys
 
 import torch
+from qwen_tts import Qwen3TTSModel
 from qwen_tts.core.models import Qwen3TTSConfig, Qwen3TTSForConditionalGeneration
 from qwen_tts.core.tokenizer_12hz.configuration_qwen3_tts_tokenizer_v2 import (
     Qwen3TTSTokenizerV2Config,
@@ -26,6 +27,14 @@ from qwen_tts.core.tokenizer_12hz.modeling_qwen3_tts_tokenizer_v2 import Qwen3TT
 from safetensors.torch import save_file
 
 TYPES = ("custom_voice", "voice_design", "base")
+WIDE = "wide"
+"""A checkpoint of ready voices that MLX can load too, which tells by their sizes whether weights of
+convolutions lie as torch or as MLX has them; a frame of its codec is 48 samples."""
+FRAMES_OF_HI = 57
+"""The most that runners let "Hi." take."""
+SIZES_OF_WIDE = {"codebook_dim": 160, "decoder_dim": 264, "upsample_rates": [4, 3]}
+THETA = {"rope_theta": 1000000}
+"""Of the published checkpoints. Where it is missing, torch takes 10,000 and MLX 1,000,000."""
 SIZES = {"custom_voice": "0b6", "voice_design": "1b7", "base": "0b6"}
 CODES, CODEBOOKS, WIDTH, HEAD = 16, 3, 32, 16
 """Entries of a codebook, codebooks, numbers in a hidden state, and in a head of attention.
@@ -50,7 +59,7 @@ FILLED = (torch.nn.Conv1d, torch.nn.ConvTranspose1d, torch.nn.Linear, torch.nn.E
 
 def main(directory, *types):
     """Write the checkpoints of `types` (all of them where none is given) below `directory`."""
-    for kind in types or TYPES:
+    for kind in types or (*TYPES, WIDE):
         write(pathlib.Path(directory) / kind, kind)
 
 
@@ -59,16 +68,35 @@ def write(directory, kind):
     codec = directory / "speech_tokenizer"
     codec.mkdir(parents=True)
     # With these seeds short texts end soon, and differ in what is heard.
+    wide, kind = kind == WIDE, "custom_voice" if kind == WIDE else kind
     torch.manual_seed(30 + TYPES.index(kind))
     words = write_tokenizer(directory)
     described = configuration(kind, words)
+    if wide:
+        described["talker_config"] |= THETA
+        described["talker_config"]["code_predictor_config"] |= THETA
     write_json(directory / "config.json", described)
     write_json(directory / "generation_config.json", GENERATION)
     save(Qwen3TTSForConditionalGeneration(Qwen3TTSConfig(**described)), directory)
     described = codec_configuration()
+    if wide:
+        described["decode_upsample_rate"] = 48
+        described["decoder_config"] |= SIZES_OF_WIDE
     write_json(codec / "config.json", described)
     write_json(codec / "preprocessor_config.json", LISTENING)
     save(Qwen3TTSTokenizerV2Model(Qwen3TTSTokenizerV2Config(**described)), codec)
+    if wide:
+        write_spoken(directory)
+
+
+def write_spoken(directory):
+    """Write what the package makes of "Hi." by the likeliest codes, as float32, beside it."""
+    model = Qwen3TTSModel.from_pretrained(str(directory), dtype=torch.float32, device_map="cpu")
+    (wave,), _ = model.generate_custom_voice(
+        text=["Hi."], speaker="vivian", max_new_tokens=FRAMES_OF_HI + 1,
+        do_sample=False, subtalker_dosample=False,
+    )  # fmt: skip
+    directory.with_suffix(".f32").write_bytes(wave.astype("float32").tobytes())
 
 
 def configuration(kind, words):

@@ -26,6 +26,7 @@ BUILT = {
     "test_patches.py": "deepseek-ocr-2",
     "test_pipelines_documented.py": "rapidocr",
     "test_qwen3_tts.py": "qwen3-tts",
+    "test_qwen3_tts_mlx.py": "qwen3-tts-mlx",
     "test_reading_aloud.py": "rapidocr",
 }
 """Tests that build the environments of built-in models, and one whose interpreters they need."""

@@ -51,7 +51,8 @@ source:
   include: ["*.json", "sub/*.py"]
   size: 6.8 GB
 patches: [full, more-patches]
-preference: 20
+family: fulls
+preference: {default: 20, macos-arm64: 30}
 devices: [cuda, cpu]
 memory: {cpu: {float32: 21 GiB, bfloat16: 8 GiB}, cuda: {bfloat16: 9 GiB}}
 options: {beams: 1, nested: {a: [1, 2.5, null, no]}}
@@ -114,6 +115,8 @@ def test_every_key_is_read():
     assert manifest.source is not None
     assert manifest.source.size == "6.8 GB"
     assert manifest.patches == ("full", "more-patches")
+    assert manifest.family == "fulls"
+    assert manifest.preference == {"default": 20, "macos-arm64": 30}
     assert manifest.smallest_memory("cpu") == 8 * 1024**3
     assert manifest.smallest_memory("mps") == 0
     assert manifest.options == {"beams": 1, "nested": {"a": [1, 2.5, None, "no"]}}
@@ -162,6 +165,24 @@ WRONG_TYPES = [
         "m.yaml:11: preference: must be a whole number, not true",
     ),
     (
+        changed(preference="preference: {macos-arm64: 30, default: high}"),
+        "m.yaml:11: preference.default: must be a whole number, not the text 'high'",
+    ),
+    (
+        changed(preference="preference: {macos: 30}"),
+        (
+            "m.yaml:11: preference.macos: must be one of default, linux-aarch64, linux-x86_64, "
+            "macos-arm64, macos-x86_64, not the text 'macos'"
+        ),
+    ),
+    (
+        changed(family="family: A b"),
+        (
+            "m.yaml:11: family: 'A b' is not a name: lower-case letters, digits and single hyphens "
+            "or dots between"
+        ),
+    ),
+    (
         changed(timeouts="timeouts: {run: 5m}"),
         "m.yaml:11: timeouts.run: must be a number, not the text '5m'",
     ),
@@ -173,11 +194,11 @@ WRONG_TYPES = [
     ),
     (
         changed(devices="devices: [cdua]"),
-        "m.yaml:11: devices[0]: must be one of cpu, cuda, mps, not the text 'cdua'",
+        "m.yaml:11: devices[0]: must be one of cpu, cuda, mlx, mps, not the text 'cdua'",
     ),
     (
         changed(memory="memory: {gpu: {}}"),
-        "m.yaml:11: memory.gpu: must be one of cpu, cuda, mps, not the text 'gpu'",
+        "m.yaml:11: memory.gpu: must be one of cpu, cuda, mlx, mps, not the text 'gpu'",
     ),
     (
         changed(inputs="inputs: {page: image}"),

@@ -57,7 +57,7 @@ def test_patterns(record, key, fits, misfits):
 
 def test_memory_is_by_device_and_data_type():
     memory = manifest_schema()["$defs"]["Manifest"]["properties"]["memory"]
-    assert memory["propertyNames"]["enum"] == ["cuda", "cpu", "mps"]
+    assert memory["propertyNames"]["enum"] == ["cuda", "cpu", "mps", "mlx"]
     assert memory["additionalProperties"]["propertyNames"]["enum"][0] == "float32"
 
 

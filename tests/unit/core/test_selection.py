@@ -5,7 +5,7 @@ import pytest
 
 from orchestrator.core.languages import wanted
 from orchestrator.core.manifest import Environment, Input, Manifest, Output, Source
-from orchestrator.core.selection import Facts, Selection, select
+from orchestrator.core.selection import Facts, Selection, select, suits_best
 from orchestrator.errors import MemoryRefused, SourceError, UsageError
 
 GIB = 1024**3
@@ -28,8 +28,8 @@ LARGE = msgspec.structs.replace(
 )
 
 
-def chosen(*manifests, pulled=(), memory=None, **others):
-    facts = Facts(lambda each: each.name in pulled, memory or {"cpu": 16 * GIB})
+def chosen(*manifests, pulled=(), memory=None, platform="linux-x86_64", **others):
+    facts = Facts(lambda each: each.name in pulled, memory or {"cpu": 16 * GIB}, platform)
     return select("ocr", manifests, facts, **others)
 
 
@@ -52,6 +52,44 @@ def test_the_highest_preference_wins_among_the_ready():
     assert chosen(EMBEDDED, LARGE, pulled={"large"}) == Selection(
         "large", "ocr: large (preferred to small)"
     )
+
+
+@pytest.mark.parametrize(
+    ("platform", "winner"),
+    [("macos-arm64", "mac"), ("linux-x86_64", "large"), ("freebsd14-riscv64", "large")],
+)
+def test_the_preference_may_be_another_on_each_platform(platform, winner):
+    mac = renamed(LARGE, "mac", preference={"default": 15, "macos-arm64": 30})
+    loser = "large" if winner == "mac" else "mac"
+    pulled = {"mac", "large"}
+    assert chosen(EMBEDDED, LARGE, mac, pulled=pulled, platform=platform) == Selection(
+        winner, f"ocr: {winner} (preferred on {platform} to {loser} and small)"
+    )
+    # Without its weights it is not taken, and the line says what brings them.
+    selection = chosen(EMBEDDED, mac, platform=platform)
+    assert selection.model == "small"
+    assert "mac needs its weights: mm model pull mac" in selection.reason
+
+
+def test_a_mapping_without_a_default_prefers_elsewhere_as_little_as_one_that_says_nothing():
+    mac = renamed(EMBEDDED, "mac", preference={"macos-arm64": 30})
+    assert (mac.preference_on("macos-arm64"), mac.preference_on("linux-x86_64")) == (30, 0)
+
+
+def test_the_member_of_a_family_that_suits_a_machine_runs_on_it_weights_or_not():
+    mac = renamed(
+        LARGE, "mac", preference={"default": 15, "macos-arm64": 30}, devices=("mlx",), memory={}
+    )
+
+    def suits(platform, *devices):
+        facts = Facts(lambda _: False, dict.fromkeys(devices), platform)
+        best = suits_best([LARGE, mac], facts)
+        return best and best.name
+
+    assert suits("macos-arm64", "cpu", "mlx") == "mac"
+    assert suits("macos-arm64", "cpu") == "large"
+    assert suits("linux-x86_64", "cpu", "mlx") == "large"
+    assert suits("linux-x86_64", "tpu") is None
 
 
 def test_ties_go_by_name():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from orchestrator.core.devices import Device
 from orchestrator.system.devices import System, find_devices
 from orchestrator.system.processor import native_dtypes
 from tests.nvidia import GIB, Card, nvml
@@ -31,8 +32,8 @@ def on_linux(root, *cards):
 
 def test_a_laptop(root):
     found = find_devices({}, root, None, system())
-    assert found.usable == ("cpu",)
-    assert found.memory == {"cpu": 32 * GIB}
+    assert found.usable == ("cpu", "mlx")
+    assert found.of("mlx")[0] == Device("mlx", "MLX on the CPU", 32 * GIB, ["float32"])
     assert found.absent == {
         "cuda": "no driver of NVIDIA's is loaded",
         "mps": "it is for macOS on Apple silicon",
@@ -48,7 +49,7 @@ def test_gpus_are_numbered_and_know_what_they_are_fast_in(root):
     assert "bfloat16" in new.native
     assert "bfloat16" not in old.native
     assert "float16" in old.native
-    assert found.memory == {"cpu": 32 * GIB, "cuda": 12 * GIB}
+    assert found.memory == {"cpu": 32 * GIB, "cuda": 12 * GIB, "mlx": 32 * GIB}
 
 
 def test_a_gpu_that_shares_the_machines_memory_has_all_of_it(root):
@@ -61,7 +62,7 @@ def test_a_hidden_gpu_is_there_and_not_usable(root):
     (root / "dev").mkdir()
     (root / "dev/nvidiactl").touch()
     found = find_devices({"CUDA_VISIBLE_DEVICES": ""}, root, None, system())
-    assert found.usable == ("cpu",)
+    assert found.usable == ("cpu", "mlx")
     assert found.why_not("cuda") == "CUDA_VISIBLE_DEVICES= hides every GPU of NVIDIA's"
 
 
@@ -75,7 +76,7 @@ def test_wsl_has_its_file_whatever_the_graphics_card(root, driver, known):
 
     found = find_devices({}, root, missing, system())
     assert ("cuda" in found.absent) is known
-    assert found.usable == ("cpu",)
+    assert found.usable == ("cpu", "mlx")
     assert "libnvidia-ml.so.1 is not there" in found.why_not("cuda")
 
 
@@ -90,8 +91,10 @@ def test_what_apples_processors_are_fast_in(tmp_path, values, native):
 
 def test_a_mac(tmp_path):
     found = find_devices({}, tmp_path, None, system("darwin", "arm64", "15.1"))
-    assert found.usable == ("cpu", "mps")
+    assert found.usable == ("cpu", "mps", "mlx")
     assert "bfloat16" in found.of("mps")[0].native
+    (mlx,) = found.of("mlx")
+    assert (mlx.label, mlx.pool, mlx.native) == ("Apple's GPU", "", found.of("mps")[0].native)
 
 
 @pytest.mark.parametrize(
@@ -111,4 +114,4 @@ def test_a_mac(tmp_path):
 def test_macs_without_mps_say_why(tmp_path, mac, why):
     found = find_devices({}, tmp_path, None, mac)
     assert found.usable == ("cpu",)
-    assert found.why_not("mps") == why
+    assert found.why_not("mps") == found.why_not("mlx") == why

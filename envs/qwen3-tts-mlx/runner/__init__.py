@@ -1,0 +1,112 @@
+"""Runs Qwen3-TTS by MLX: on Apple's GPU on a Mac, and on the CPU elsewhere.
+
+Runs in the model's own environment and imports nothing of the orchestrator. Inputs and outputs are
+those of `qwen3-tts`, whose way with text this shares file by file; long text is spoken piece by
+piece, and every piece is sent on as soon as it is there.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from .checkpoint import check_files, check_type
+from .loading import Voice
+from .pauses import pause_between
+from .pieces import cut
+from .speaking import Stopped, speak_piece, watched
+from .text import checked, readable
+
+FRAME_RATE = 12.5
+"""Frames of the codec in a second."""
+SMALL = "0b6"
+"""The `tts_model_size` of models that were not trained to follow instructions."""
+TRACED = 8
+"""Frames whose logits are compared between devices."""
+CODES = {
+    "zh": "chinese", "en": "english", "ja": "japanese", "ko": "korean", "de": "german",
+    "fr": "french", "ru": "russian", "pt": "portuguese", "es": "spanish", "it": "italian",
+}  # fmt: skip
+
+
+def load(context):
+    folder = Path(context.model_dir)
+    # Before the package is imported, which takes seconds.
+    check_files(folder)
+    check_type(folder, context.options["type"])
+    return Voice(folder, context.dtype, context.options)
+
+
+def check(job, *, text, **_):
+    """Rejects what could not be spoken, before the model is loaded for it."""
+    checked(text, (), job)
+
+
+def run(
+    model, job, *, text, speaker, language="auto", instruct=None, precision="full", seed=0,
+    temperature=None, top_k=None, top_p=None, repetition_penalty=None,
+):  # fmt: skip
+    import mlx.core as mx
+
+    marks = model.tts.tokenizer.get_added_vocab()
+    language = language.strip().lower()
+    speak = {
+        "language": choose("language", CODES.get(language, language), model, job),
+        "speaker": choose("speaker", speaker, model, job),
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "repetition_penalty": repetition_penalty,
+    }
+    if instruct is not None:
+        speak["instruct"] = directed(model, job, readable(instruct, marks))
+    pieces = cut(checked(text, marks, job), model.longest * FRAME_RATE)
+    tts = model.at(precision, job)
+    mx.random.seed(seed)
+    spoken, pause = [], ""
+    try:
+        for number, piece in enumerate(pieces):
+            wave, rate = speak_piece(tts, job, piece, number, len(pieces), speak)
+            silence = pause_between(spoken[-1], wave, rate, pause) if spoken else wave[:0]
+            pause = piece.pause
+            spoken.append(np.concatenate([silence, wave]))
+            job.emit("audio", (spoken[-1], rate))
+    except Stopped:
+        return {}
+    finally:
+        mx.clear_cache()
+    job.progress(len(pieces), len(pieces), "spoken")
+    return {"audio": (np.concatenate(spoken), rate)}
+
+
+def trace(model, job, **inputs):
+    """Returns the logits of the first frames, of which each takes the likeliest code."""
+    import mlx.core as mx
+
+    vectors = []
+
+    def keep(logits):
+        vectors.append(np.array(logits[-1].astype(mx.float32)))
+        if len(vectors) == TRACED:
+            raise Stopped
+
+    with watched(model.tts, job, lambda _: None, keep):
+        run(model, job, **{**inputs, "temperature": 0})
+    return {"logits": np.stack(vectors)}
+
+
+def choose(what, asked, model, job):
+    """Returns the language or the speaker as the model names it, or rejects the job."""
+    known = getattr(model.tts, f"get_supported_{what}s")()
+    name = re.sub(r"[\s-]+", "_", asked.strip().lower())
+    if name not in known:
+        job.reject(f"{what}: {asked!r} is not one of {', '.join(known) or 'this model'}")
+    return name
+
+
+def directed(model, job, instruct):
+    """Returns the instruction, or rejects a job whose model could not follow it."""
+    if instruct and model.tts.config.tts_model_size == SMALL:
+        # The package would leave it out without a word.
+        job.reject("instruct: this model follows no instructions; qwen3-tts-1.7b does")
+    return instruct

@@ -1,0 +1,105 @@
+"""What the runner of Qwen3-TTS by MLX does by itself, and shares with its twin for torch."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from orchestrator.core.manifest_reader import read_manifest
+from tests.unit.envs.runners import ENVS, Job, Rejection, load_runner
+
+MLX, TORCH = "qwen3-tts-mlx", "qwen3-tts"
+
+
+@pytest.fixture(scope="module")
+def runner():
+    return load_runner(MLX)
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "pauses", "pieces", "text"])
+def test_text_and_checkpoints_are_looked_at_as_the_twin_does(name):
+    mine, twins = (ENVS / each / "runner" / f"{name}.py" for each in (MLX, TORCH))
+    assert mine.read_bytes() == twins.read_bytes()
+
+
+def test_weights_and_inputs_are_those_of_the_twin():
+    mine, twin = (
+        read_manifest((ENVS.parent / "manifests" / f"{name}.yaml").read_bytes(), file="", stem=name)
+        for name in (MLX, TORCH)
+    )
+    assert (mine.source, mine.family) == (twin.source, twin.family)
+    inputs = dict(mine.inputs)
+    assert inputs.pop("precision").choices == ("full", "8bit", "4bit")
+    assert inputs == twin.inputs
+    assert mine.preference_on("macos-arm64") > twin.preference_on("macos-arm64")
+    assert mine.preference_on("linux-x86_64") < twin.preference_on("linux-x86_64")
+
+
+def test_no_frame_is_cut_off_for_a_code_0(runner):
+    def decode(codes):
+        kept = (codes[..., 0] > 0).sum(axis=1) * 48
+        return np.ones((1, codes.shape[1] * 48)), kept
+
+    codec = SimpleNamespace(decode=decode, decode_upsample_rate=48)
+    runner.loading.whole(codec)
+    wave, lengths = codec.decode(np.zeros((1, 5, 3)))
+    assert wave.shape == (1, 240)
+    assert lengths == [240]
+
+
+class Talker:
+    """Stands for the package's model: each piece takes the next of `lengths` frames."""
+
+    sample_rate = 24000
+
+    def __init__(self, *lengths):
+        self.lengths = list(lengths)
+        self.speech_tokenizer = SimpleNamespace(decode=lambda codes: (codes, [len(codes)]))
+
+    def _sample_token(self, logits, **more):
+        return logits
+
+    def generate_custom_voice(self, *, text, max_tokens, **_):
+        count = min(self.lengths.pop(0), max_tokens)
+        for _frame in range(count):
+            self._sample_token([text], suppress_tokens=[1])
+            self._sample_token([text])
+        self.speech_tokenizer.decode([0] * count)
+        if count:
+            yield SimpleNamespace(audio=np.ones(count), token_count=count)
+
+
+def spoken(runner, talker, job, **speak):
+    piece = runner.pieces.Piece("Hi.", 2.0, "sentence")  # 56 frames at most
+    wave, rate = runner.speaking.speak_piece(talker, job, piece, 0, 1, speak)
+    assert rate == 24000
+    return len(wave)
+
+
+def test_what_finds_no_end_is_spoken_again_and_cut_off_at_last(runner):
+    job = Job()
+    assert spoken(runner, Talker(7), job) == 7
+    assert spoken(runner, Talker(1000, 9), job) == 9
+    assert [kind for kind, _ in job.said] == ["log"]
+    assert spoken(runner, Talker(1000, 1000), job) == 56
+    assert job.said[-1] == ("warn", "cut off, as it found no end: piece 1")
+    # The likeliest codes would be the same again.
+    assert spoken(runner, Talker(1000), Job(), temperature=0) == 56
+    assert spoken(runner, Talker(0), Job()) == 0
+
+
+def test_a_job_that_is_cancelled_ends_at_the_next_token(runner):
+    talker = Talker(5)
+    with pytest.raises(runner.speaking.Stopped):
+        spoken(runner, talker, Job(cancelled=True))
+    assert spoken(runner, Talker(5), Job()) == 5
+    assert talker._sample_token("as before") == "as before"
+
+
+def test_weights_that_come_quantized_have_one_precision(runner, monkeypatch, tmp_path):
+    (tmp_path / "config.json").write_text('{"quantization": {"bits": 4}}')
+    monkeypatch.setattr(runner.loading, "loaded", lambda *_: "model")
+    voice = runner.loading.Voice(tmp_path, "bfloat16", {"piece": 12})
+    assert voice.at("full", Job()) == "model"
+    with pytest.raises(Rejection, match="quantized already"):
+        voice.at("8bit", Job())
