@@ -15,7 +15,7 @@ Kind = Literal["heading", "paragraph", "list", "table", "caption", "formula", "c
 _SPECIAL = re.compile(
     r"[\\`*$]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?|])|&(?=#?\w+;)|\](?=[(\[:])|\[(?=\^)|~(?=~)|#(?=#*$)"
 )
-_BEGIN = re.compile(r"^(\d{0,9})([#>+|=-]|(?<=\d)[.)])(?!\w)")
+_BEGIN = re.compile(r"^(\d{0,9})([>|]|(?:[#+=-]|(?<=\d)[.)])(?!\w))")
 
 
 class Element(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from .tables import has_head
 from .text import cell_text
 
 SPECIAL = re.compile(r"[\\`*]|(?<!\w)_|_(?!\w)|<(?=[A-Za-z/!?])|&(?=#?\w+;)|\](?=[(\[:])|~(?=~)")
-BEGIN = re.compile(r"^(\d{0,9})([#>+=-]|(?<=\d)[.)])(?!\w)")
+BEGIN = re.compile(r"^(\d{0,9})(>|(?:[#+=-]|(?<=\d)[.)])(?!\w))")
 POINT = re.compile(r"[•·●○◦▪■□◆※*–—-]\s*")
 NUMBER = re.compile(r"(\d{1,2})([.)])\s*")
 

@@ -27,6 +27,7 @@ def elements():
 
 @given(elements())
 @example([Element("paragraph", escaped("1. not an item"))])
+@example([Element("paragraph", escaped("0\n>0"))])
 @example([Element("paragraph", escaped("a\n- b\n[^1]: c"))])
 @example([Element("paragraph", escaped("==="), page=1), Element("paragraph", "b", page=2)])
 @example([Element("heading", escaped("C #"), 1)])
