@@ -155,18 +155,16 @@ class StepExecutor:
                 raise KeptResult(kept, recipe)
 
     def preload(self) -> None:
-        """Have the model loaded that runs the items: the likeliest one, where each has its own.
+        """Have the model loaded that runs the items; none where each item's own text chooses it.
 
         Raises:
             ModelUnusable: When it cannot be loaded, and no item can be run.
         """
-        try:
-            runner = self._runners.of({})
-            runner.produced_by()
-            runner.load()
-        except (ModelUnusable, MMError):
-            if not self.node.signature.candidates:
-                raise
+        if self.node.signature.candidates:
+            return  # the likeliest one may be built and loaded for nothing
+        runner = self._runners.of({})
+        runner.produced_by()
+        runner.load()
 
     def model(self, look_up: Callable[[Reference], Any]) -> str:
         """Return the model that runs one item; empty where none does.
