@@ -19,7 +19,6 @@ from orchestrator.core.languages import LANGUAGE, TEXT
 from orchestrator.core.pipelines.cache_key import Recipe
 from orchestrator.core.pipelines.graph import Graph, Node
 from orchestrator.core.pipelines.references import Reference
-from orchestrator.errors import MMError
 from orchestrator.jobs.job import Job, ignore_event
 from orchestrator.pipelines.growing_lists import Flow, GrowingLists, KeptResult
 from orchestrator.pipelines.job_runner import JobRunner, JobRunners, ModelUnusable
