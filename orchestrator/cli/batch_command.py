@@ -265,7 +265,7 @@ def _lines(
 def _run_batch(
     context: Context, batch: Batch, items: Iterable[Item], lines: JsonLines, progress: Progress
 ) -> None:
-    key = batch.manifest.name
+    key = batch.job.name  # the task, where each item has a model of its own
     try:
         batch.run(items, lines, progress, ItemReport(context, key, progress))
     finally:

@@ -156,8 +156,8 @@ class SoundFile(Stream):
             self._file.close()
 
     def drop(self) -> None:
-        """Remove the file, unless it is in its place."""
-        with suppress(_Dropped), self._file:
+        """Remove the file, unless it is in its place; what cannot be closed has failed before."""
+        with suppress(_Dropped, OSError), self._file:
             raise _Dropped
 
     def _begin(self, audio: Audio) -> None:

@@ -19,7 +19,6 @@ from orchestrator.core.languages import LANGUAGE, TEXT
 from orchestrator.core.pipelines.cache_key import Recipe
 from orchestrator.core.pipelines.graph import Graph, Node
 from orchestrator.core.pipelines.references import Reference
-from orchestrator.errors import MMError
 from orchestrator.jobs.job import Job, ignore_event
 from orchestrator.pipelines.growing_lists import Flow, GrowingLists, KeptResult
 from orchestrator.pipelines.job_runner import JobRunner, JobRunners, ModelUnusable
@@ -155,18 +154,16 @@ class StepExecutor:
                 raise KeptResult(kept, recipe)
 
     def preload(self) -> None:
-        """Have the model loaded that runs the items: the likeliest one, where each has its own.
+        """Have the model loaded that runs the items; none where each item's own text chooses it.
 
         Raises:
             ModelUnusable: When it cannot be loaded, and no item can be run.
         """
-        try:
-            runner = self._runners.of({})
-            runner.produced_by()
-            runner.load()
-        except (ModelUnusable, MMError):
-            if not self.node.signature.candidates:
-                raise
+        if self.node.signature.candidates:
+            return  # the likeliest one may be built and loaded for nothing
+        runner = self._runners.of({})
+        runner.produced_by()
+        runner.load()
 
     def model(self, look_up: Callable[[Reference], Any]) -> str:
         """Return the model that runs one item; empty where none does.

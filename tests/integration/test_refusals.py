@@ -108,6 +108,21 @@ def test_an_output_without_room_is_named(variables, words):
     assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_an_output_that_takes_only_a_part_is_named(variables, tmp_path, unbuffered):
+    with open(tmp_path / "out", "wb") as out:
+        ended = subprocess.run(
+            [MM[0], "-c", LIMITED, "RLIMIT_FSIZE", "1000", *MM, "--help"],
+            env={**variables, "PYTHONUNBUFFERED": unbuffered},
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("mm: standard output: cannot be written (File too large)")
+
+
 @only_where(has_full_device())
 def test_what_cannot_be_said_fails_no_job(variables):
     with open("/dev/full", "wb") as full:

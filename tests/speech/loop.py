@@ -15,7 +15,7 @@ class Voice(NamedTuple):
     language: str
 
 
-VOICES = (Voice("hibari", "en"),)
+VOICES = (Voice("hibari", "en"), Voice("kokoro", "zh"), Voice("kokoro", "en"))
 """The embedded voices."""
 
 

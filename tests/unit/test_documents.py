@@ -36,6 +36,14 @@ def test_both_readmes_have_the_same_models():
     assert "deepseek-ocr-2" in english
 
 
+def test_the_chinese_readme_leads_wherever_the_english_one_does():
+    english, chinese = (
+        {link.partition("#")[0] for link in LINK.findall((ROOT / name).read_text("utf-8"))}
+        for name in ("README.md", "README.zh-CN.md")
+    )
+    assert english - {"README.zh-CN.md"} - chinese == set()
+
+
 def test_every_message_that_the_guide_quotes_is_one_that_the_doctor_knows():
     table = yaml.safe_load((ROOT / "manifests" / "doctor" / "known-failures.yaml").read_text())
     patterns = [re.compile(each["pattern"], re.MULTILINE) for each in table["failures"]]

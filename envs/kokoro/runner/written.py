@@ -1,6 +1,7 @@
 """What of a text can be spoken, as plain text: marks of Markdown, addresses, code, other scripts.
 
-Pure functions. Line breaks stay: they say where headings, items and rows of tables end.
+Pure functions. Line breaks stay: they say where headings, items and rows of tables end. No pattern
+looks ahead without a bound from every place: the time must grow with the text, not its square.
 """
 # ruff: noqa: RUF001 - full-width marks are what this is about
 
@@ -13,14 +14,14 @@ HAN_CHARACTER = re.compile(f"[{HAN}]")
 HOST = r"(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
 CODE = re.compile(r"^(```|~~~).*?(?:^\1 *$|\Z)", re.DOTALL | re.MULTILINE)
 ADDRESS = re.compile(
-    rf"[A-Za-z][A-Za-z0-9+.-]*://(?:www\.)?({HOST}|[\w.-]+)[^\s{HAN}，。；！？）]*"
+    rf"(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://(?:www\.)?({HOST}|[\w.-]+)[^\s{HAN}，。；！？）]*"
 )
 WWW = re.compile(rf"\bwww\.({HOST})(?:[/?][^\s{HAN}，。；！？）]*)?", re.ASCII)
-BLOB = re.compile(r"(?=\S*\d)[A-Za-z0-9+/=_-]{40,}")
+BLOB = re.compile(r"(?<![A-Za-z0-9+/=_-])(?=[A-Za-z+/=_-]*\d)[A-Za-z0-9+/=_-]{40,}")
 """A hash, a key or an encoded file: no one reads it aloud."""
 TAGS = "p|br|hr|div|span|b|i|u|em|strong|a|img|table|thead|tbody|t[rdh]|[uo]l|li|h[1-6]|su[bp]|pre"
 MARKDOWN = [
-    (re.compile(r"!?\[([^\]\n]*)\]\([^)\n]*\)"), r"\1"),  # links and images
+    (re.compile(r"!?\[([^\]\n]{0,500})\]\([^)\n]{0,2000}\)"), r"\1"),  # links and images
     (
         re.compile(
             rf"</?(?:{TAGS})(?:\s+[\w-]+=[^<>\n]*)?\s*/?>|<!--.*?-->", re.DOTALL | re.IGNORECASE
@@ -33,8 +34,8 @@ MARKDOWN = [
     (re.compile(r"^ *#{1,6} +(.*?)[# ]*$", re.MULTILINE), r"\n\1\n"),
     (re.compile(r"^ *[-*+•·] +", re.MULTILINE), ""),
     (re.compile(r"`+([^`\n]*)`+"), r"\1"),
-    (re.compile(r"(\*\*\*|\*\*|~~)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
-    (re.compile(r"(?<![A-Za-z0-9_*])(__|[*_])(?=\S)(.+?)(?<=\S)\1(?![A-Za-z0-9_*])"), r"\2"),
+    (re.compile(r"(\*\*\*|\*\*|~~)(?=\S)(.{1,500}?)(?<=\S)\1"), r"\2"),
+    (re.compile(r"(?<![A-Za-z0-9_*])(__|[*_])(?=\S)(.{1,500}?)(?<=\S)\1(?![A-Za-z0-9_*])"), r"\2"),
 ]
 ROW = re.compile(r"^ *\|(.*)\| *$", re.MULTILINE)
 WIDE = re.compile("[０-９Ａ-Ｚａ-ｚ％＋＝＆＠＃＄￥￡～]|(?<=[0-9０-９])[：．／－](?=[0-9０-９])")

@@ -64,6 +64,8 @@ def differences(before: Recipe, now: Recipe) -> list[str]:
     """
     then, later = before.producer, now.producer
     changed = [name for name in sorted({*then, *later}) if then.get(name) != later.get(name)]
+    if "model" in changed:
+        changed = ["model"]  # all else is that model's
     clauses = [
         words + _values(then.get(name), later.get(name))
         for name, words in _WORDS.items()

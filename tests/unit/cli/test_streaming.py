@@ -1,6 +1,7 @@
 """What `-o -` writes: chunks as they come, then the rest."""
 
 import io
+import resource
 import struct
 import wave
 
@@ -105,6 +106,25 @@ def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path):
     file = SoundFile("audio", tmp_path / "gone" / "it.mp3")
     with pytest.raises(UsageError, match="cannot be written"):
         file.chunk(tone())
+
+
+@pytest.fixture
+def small_files():
+    """Let no file grow beyond 1000 bytes."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, usual[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+
+
+def test_a_file_that_has_no_room_is_one_sentence_and_dropping_it_raises_nothing(
+    tmp_path, small_files
+):
+    file = SoundFile("audio", tmp_path / "it.mp3")
+    with pytest.raises(UsageError, match="cannot be written"):
+        file.chunk(tone(5.0))
+    file.drop()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_formats_that_are_encoded_are_encoded_while_they_come(tmp_path):

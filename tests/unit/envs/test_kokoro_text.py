@@ -212,3 +212,9 @@ def test_convolutions_of_whole_numbers_become_plain_ones():
         ("Conv", ["x", "w_quantized_as_float", "bias"], ["y"]),
         ("Conv", ["y", "v_quantized_as_float"], ["z"]),
     ]
+
+
+@pytest.mark.parametrize("part", ["这是一句话。", "很长没有标点", "a", "[", " *a", "**a ", "a.b."])
+def test_the_longest_text_is_read_in_a_time_that_grows_with_it(part):
+    text = (part * 100_000)[:100_000]  # by its square it would take minutes
+    assert len(readable(text)) > 60_000

@@ -133,6 +133,7 @@ def test_results_are_their_owners_alone(home, tmp_path):
     [
         ({"runner": "2"}, {}, ["the runner changed (1, now 2)"]),
         ({"device": "cuda"}, {}, ["the device is another"]),
+        ({"model": "m", "runner": "2", "lock": "l"}, {}, ["the model is another (a, now m)"]),
         ({"lock": "l", "versions": {"numpy": "2"}}, {}, ["the lock changed (numpy 1, now 2)"]),
         ({}, {"text": "y"}, ["the input text changed (x, now y)"]),
         ({}, {"text": {"sha256": "1"}}, ["the input text changed"]),

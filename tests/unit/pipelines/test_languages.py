@@ -78,7 +78,7 @@ def test_a_model_that_does_not_load_fails_its_own_items_alone(tmp_path):
         Run(ONE, models, tmp_path, word="今天")
 
 
-def test_a_likely_model_that_does_not_load_ends_no_run_that_does_not_need_it(tmp_path):
+def test_no_model_is_prepared_before_the_text_that_chooses_it_is_known(tmp_path):
     yaml = ONE.replace(
         "steps: [", 'steps: [{id: a, run: wide, with: {text: "${{ inputs.word }}"}},'
     )
@@ -87,8 +87,8 @@ def test_a_likely_model_that_does_not_load_ends_no_run_that_does_not_need_it(tmp
         'run: voice, with: {text: "${{ steps.a.text }}',
     )
     models = voices()
-    models.broken = {"plain"}
     assert Run(yaml, models, tmp_path, word="今天").output("text") == "wide wide 今天"
+    assert set(models.prepared) == {"wide"}
 
 
 def test_a_plan_says_which_models_are_not_built_and_what_would_fail(tmp_path):
