@@ -60,7 +60,9 @@ async def ocr(request: Request) -> Response:
     request.app.state.lanes.check(model.name)
     directory = jobs.new_directory()
     try:
-        path = _document(wanted.document, request.app.state.files, directory)
+        path = await asyncio.to_thread(
+            _document, wanted.document, request.app.state.files, directory
+        )
         reading = _Reading(jobs, model, path, directory)
         pages = await watched(request, reading.pages(wanted.pages))
     finally:

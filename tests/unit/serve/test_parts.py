@@ -241,8 +241,12 @@ def test_a_tools_name_is_one_that_every_client_takes():
 
 def test_counters_are_printed_for_prometheus():
     metrics = Metrics()
-    metrics.count("m", "done", 2.0, None)
-    text = metrics.text({"m": 1}, [("m", 7, 1024)])
+    metrics.count("m", "done", {"wait": 1.5, "all": 2.0})
+    metrics.bytes["in"] += 7
+    text = metrics.text({"m": 3}, {"m": 1}, [("m", 7, 1024)])
     assert 'mm_jobs_total{model="m",outcome="done"} 1' in text
-    assert 'mm_jobs_in_flight{model="m"} 1' in text
+    assert 'mm_job_seconds_total{model="m",part="wait"} 1.500000' in text
+    assert 'mm_jobs_in_flight{model="m"} 3' in text
+    assert 'mm_jobs_queued{model="m"} 1' in text
+    assert 'mm_bytes_total{direction="in"} 7' in text
     assert 'mm_worker_memory_bytes{model="m",pid="7"} 1024' in text
