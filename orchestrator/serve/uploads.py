@@ -13,6 +13,7 @@ from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
+import msgspec
 from starlette.datastructures import FormData, UploadFile
 
 from orchestrator.core.json_text import parse_json
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 MAX_FILES, MAX_FIELDS = 64, 256
 """Parts of a form."""
 
+MAX_VALUES = 1_000_000
+"""Values of a JSON body, counted by their commas."""
+
 DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.ASCII)
 
 SUFFIXES = {kind: suffix for suffix, kind in reversed(MEDIA_TYPES.items())}
@@ -46,15 +50,21 @@ async def parsed(request: Request) -> Any:
     Raises:
         Refused: When it is none.
     """
-    data = await request.body()
+    data = bytearray()
+    async for part in request.stream():
+        data += part
 
     def parse() -> Any:
-        return parse_json(data.decode("utf-8"))
+        if data.count(b",") > MAX_VALUES:  # its objects would be made without a break for others
+            raise Refused(413, f"a body may have {MAX_VALUES:,} values", "too_large")
+        return msgspec.json.decode(data)  # many times faster than Python's own
 
     try:
         return parse() if len(data) < BLOCK else await asyncio.to_thread(parse)
-    except ValueError as error:
+    except msgspec.DecodeError as error:
         raise Refused(400, f"the body is not JSON ({error})", "malformed") from error
+    except RecursionError as error:
+        raise Refused(400, "the body is not JSON (nested too deeply)", "malformed") from error
 
 
 async def json_object(request: Request) -> dict[str, Any]:
