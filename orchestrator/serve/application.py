@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import time
@@ -12,10 +13,10 @@ from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from orchestrator.async_session import AsyncSession
-from orchestrator.core.refusals import refusal
 from orchestrator.errors import MMError
 from orchestrator.serve import any_model, files, listings
 from orchestrator.serve.chat import chat, respond
@@ -28,7 +29,7 @@ from orchestrator.serve.metrics import Metrics
 from orchestrator.serve.ocr import ocr
 from orchestrator.serve.openapi import openapi
 from orchestrator.serve.page import page
-from orchestrator.serve.refusals import CLIENT_CLOSED, Refused, refused
+from orchestrator.serve.refusals import CLIENT_CLOSED, Refused, machine_refused, refused
 from orchestrator.serve.security import Guard
 from orchestrator.serve.served_models import ASKED_FOR, ServedModels
 from orchestrator.serve.speech import speech
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from orchestrator.system.home import Home
     from orchestrator.workspace import Workspace
 
-SWEEP_SECONDS = 30.0
+SWEEP_SECONDS = 10.0
 
 UNLOGGED = ("/healthz", "/metrics", "/workers")
 """What is asked for again and again."""
@@ -116,6 +117,7 @@ class Application:
             Refused: _refused,
             MMError: _failed,
             OSError: _machine_refused,
+            ClientDisconnect: _left,
             HTTPException: _unknown,
             Exception: _fault,
         }
@@ -233,6 +235,7 @@ async def _sweep(jobs: Jobs, files: Files) -> None:
     """Forget, now and then, the jobs whose outputs have expired, and old files."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
+        gc.collect()  # PyAV's encoders are cycles that hold two threads each
         jobs.sweep()
         files.sweep()
 
@@ -246,8 +249,12 @@ async def _failed(_: Request, error: MMError) -> Response:
 
 
 async def _machine_refused(request: Request, error: OSError) -> Response:
-    said = refusal(error)
-    return refused(said).response() if said is not None else await _fault(request, error)
+    said = machine_refused(error)
+    return said.response() if said is not None else await _fault(request, error)
+
+
+async def _left(_: Request, error: ClientDisconnect) -> Response:
+    return Refused(CLIENT_CLOSED, "the client has left", "client_closed").response()
 
 
 async def _unknown(_: Request, error: HTTPException) -> Response:

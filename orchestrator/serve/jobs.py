@@ -15,14 +15,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.refusals import refusal
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.output_files import is_binary, media_type, pieces
 from orchestrator.jobs.results import Audio
 from orchestrator.serve import kept_jobs
 from orchestrator.serve.answers import event
-from orchestrator.serve.refusals import CLIENT_CLOSED, Refused, refused, without_paths
+from orchestrator.serve.refusals import (
+    CLIENT_CLOSED,
+    Refused,
+    machine_refused,
+    refused,
+    without_paths,
+)
 from orchestrator.serve.spool import Spool
 from orchestrator.serve.uploads import remove_uploads
 from orchestrator.system.waiting import Deadline
@@ -315,9 +320,9 @@ class Jobs:
                 state = "cancelled" if isinstance(error, Cancelled) else "failed"
                 self._fail(job, state, refused(error, _names(job)))
             except OSError as error:
-                if (said := refusal(error)) is None:
+                if (said := machine_refused(error)) is None:
                     raise
-                self._fail(job, "failed", refused(said))
+                self._fail(job, "failed", said)
             finally:
                 if job.state not in ENDED:
                     self._fail(job, "failed", Refused(500, "a fault in mm", "fault"))
@@ -341,8 +346,12 @@ class Jobs:
         call = Job(job.model.name, job.inputs, on_event=on_event, wait=True, deadline=limit)
         job.result = result = await self._session.execute(call)
         if job.lasting:
-            job.result = await asyncio.to_thread(kept_jobs.save_outcome, job)
-            result.discard()
+            saving = asyncio.ensure_future(asyncio.to_thread(kept_jobs.save_outcome, job))
+            try:
+                job.result = await asyncio.shield(saving)
+            finally:  # who cancels the job removes its files then
+                await asyncio.wait({saving})
+                result.discard()
         if job.events is not None:
             outcome = await self.outcome(job)
             job.events.write(await asyncio.to_thread(event, outcome, "done"))
