@@ -253,7 +253,7 @@ async def _machine_refused(request: Request, error: OSError) -> Response:
     return said.response() if said is not None else await _fault(request, error)
 
 
-async def _left(_: Request, error: ClientDisconnect) -> Response:
+async def _left(_: Request, __: Exception) -> Response:
     return Refused(CLIENT_CLOSED, "the client has left", "client_closed").response()
 
 

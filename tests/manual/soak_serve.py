@@ -167,7 +167,13 @@ class Soak:
         """Measure how long `/healthz` takes, in a process that does nothing else."""
         while (left := self.end - time.monotonic()) > 0:
             watching = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", WATCH, self.server.url, str(min(left, 10)), stdout=-1
+                sys.executable,
+                "-c",
+                WATCH,
+                self.server.url,
+                str(min(left, 10)),
+                stdout=-1,
+                stderr=-3,
             )
             said, _ = await watching.communicate()
             if not self.expected_down:
