@@ -204,4 +204,4 @@ async def sign_file(request: Request) -> Response:
 async def file_content(request: Request) -> Response:
     """Return the bytes of a file."""
     kept = request.app.state.files.get(request.path_params["id"])
-    return FileResponse(kept.path, media_type="application/octet-stream")
+    return FileResponse(kept.path, media_type="application/octet-stream", filename=kept.name)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
     from orchestrator.serve.served_models import Served, ServedModels
 
+JSON = "application/json"
+
 ERROR = {
     "type": "object",
     "required": ["error"],
@@ -62,7 +64,12 @@ async def openapi(request: Request) -> Response:
     models: ServedModels = request.app.state.models
     everything = [each for each in await models.all() if each.ready]
     paths: dict[str, Any] = {
-        path: {method: {"summary": summary, "responses": _responses("application/json", {})}}
+        path: {
+            method: {
+                "summary": summary,
+                "responses": _responses("text/plain" if path == "/metrics" else JSON, {}),
+            }
+        }
         for path, (method, summary) in OTHERS.items()
     }
     for served in everything:
@@ -91,13 +98,13 @@ def _operation(served: Served) -> dict[str, Any]:
         "tags": [manifest.task],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": body}, "multipart/form-data": form},
+            "content": {JSON: {"schema": body}, "multipart/form-data": form},
         },
         "parameters": [
             {"name": "Prefer", "in": "header", "schema": {"enum": ["respond-async"]}},
         ],
         "responses": {
-            **_responses("application/json", _result(manifest)),
+            **_responses(JSON, _result(manifest)),
             "202": {"description": "accepted; Location has the address of the job"},
         },
     }
@@ -139,7 +146,7 @@ def _job_paths() -> dict[str, Any]:
     return {
         "/jobs/{id}": {
             "parameters": [key],
-            "get": {"summary": "Show a job", "responses": _responses("application/json", {})},
+            "get": {"summary": "Show a job", "responses": _responses(JSON, {})},
             "delete": {
                 "summary": "Cancel a job and forget it",
                 "responses": {"204": {"description": "gone"}, "default": _error()},
@@ -163,4 +170,4 @@ def _responses(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _error() -> dict[str, Any]:
     reference = {"$ref": "#/components/schemas/Error"}
-    return {"description": "refused", "content": {"application/json": {"schema": reference}}}
+    return {"description": "refused", "content": {JSON: {"schema": reference}}}

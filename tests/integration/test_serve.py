@@ -266,6 +266,9 @@ def test_documents_by_mistrals_client(mistral, tmp_path):
         file={"file_name": "../../a.pdf", "content": content}, purpose="ocr"
     )
     signed = mistral.files.get_signed_url(file_id=file.id).url
+    fetched = httpx.get(signed)
+    assert fetched.content == content
+    assert fetched.headers["content-disposition"].startswith("attachment; ")
     for document in (
         {"type": "document_url", "document_url": signed},
         {"type": "file", "file_id": file.id},
