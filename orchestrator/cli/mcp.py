@@ -29,4 +29,4 @@ def command(context: Context, models: tuple[str, ...]) -> None:
         sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
 
-    serve_streams(context, models, sys.stdin.buffer, write)
+    serve_streams(context, models, sys.stdin.fileno(), write)

@@ -6,7 +6,9 @@ import contextlib
 import ipaddress
 import stat
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -17,7 +19,6 @@ from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SECRET_BITS = stat.S_IRWXG | stat.S_IRWXO
 """Permissions that a file with a token must not have."""
@@ -51,7 +52,8 @@ def command(context: Context, /, **given: Any) -> None:
     from orchestrator.core.units import parse_size
     from orchestrator.serve.settings import ServeSettings
 
-    token = _token(context.cwd / given["token_file"]) if given["token_file"] else ""
+    token_file = str(context.cwd / given["token_file"]) if given["token_file"] else ""
+    token = _token(Path(token_file)) if token_file else ""
     if not (token or _is_loopback(given["host"])):
         raise UsageError(
             f"--host {given['host']} is open to others",
@@ -68,10 +70,11 @@ def command(context: Context, /, **given: Any) -> None:
         port=given["port"],
         models=given["models"],
         token=token,
+        token_file=token_file,
         workers=given["workers"],
         queue=given["queue"],
         allow_hosts=tuple(name.lower() for name in given["allow_host"]),
-        allow_origins=given["allow_origin"],
+        allow_origins=tuple(map(_origin, given["allow_origin"])),
         max_body=max_body,
         log=given["log"],
     )
@@ -105,12 +108,36 @@ def _token(path: Path) -> str:
 
     with naming(path):
         mode = path.stat().st_mode
-        token = path.read_text(encoding="utf-8").strip()
+        token = path.read_text(encoding="latin-1").strip()
     if mode & SECRET_BITS:
         raise UsageError("others may read this file", where=str(path), fix=f"run: chmod 600 {path}")
     if not token:
         raise UsageError("there is no token in this file", where=str(path))
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise UsageError(
+            "the token in this file is not one word of ASCII letters, digits and signs",
+            where=str(path),
+            fix=f"make one: openssl rand -hex 32 > {path}",
+        )
     return token
+
+
+def _origin(given: str) -> str:
+    """Return the origin of a web page as browsers send it.
+
+    Raises:
+        UsageError: When it is none.
+    """
+    origin = given.lower().rstrip("/")
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        parts = urlsplit("")
+    if not (parts.scheme and parts.netloc) or parts.path or parts.query or parts.fragment:
+        raise UsageError(
+            f"{given!r} is no origin", where="--allow-origin", fix="write https://a.example"
+        )
+    return origin
 
 
 def _is_loopback(host: str) -> bool:

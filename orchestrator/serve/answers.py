@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import FileResponse, Response
@@ -101,9 +101,16 @@ class JobStream:
         self._failed = failed
         self._output = job.model.manifest.primary_output
         self._streamed = False
-        self.spool = Spool(job.directory / "stream")
+        self._broken = False
         job.on_chunk = self._on_chunk
-        jobs.start(job)
+        try:
+            with ExitStack() as stack:
+                self.spool = stack.enter_context(Spool(job.directory / "stream"))
+                jobs.start(job)
+                stack.pop_all()
+        except BaseException:
+            jobs.forget(job)
+            raise
         self._task = asyncio.create_task(self._finish())
 
     def _on_chunk(self, output: str, value: Any) -> None:
@@ -115,11 +122,14 @@ class JobStream:
         try:
             result = await self._job.wait()
             if not self._streamed:
-                self.spool.write(self._part(result[self._output]))
+                whole = await asyncio.to_thread(self._part, result[self._output])
+                self.spool.write(whole)
             self.spool.write(self._last(result))
-        except Refused as refused:
-            if self._failed is not None and self.spool.size:
-                self.spool.write(self._failed(refused))
+        except BaseException as error:
+            self._broken = True
+            if isinstance(error, Refused) and self._failed is not None and self.spool.size:
+                self.spool.write(self._failed(error))
+                self._broken = False
             raise
         finally:
             self.spool.end()
@@ -160,8 +170,7 @@ class JobStream:
         except BaseException:
             await self.close()
             raise
-        broken = (lambda: False) if self._failed else (lambda: self._job.error is not None)
-        return Streamed(self.spool.read(), self.close, broken, media_type)
+        return Streamed(self.spool.read(), self.close, lambda: self._broken, media_type)
 
 
 class Streamed(Response):

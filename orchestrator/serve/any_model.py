@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -59,8 +60,9 @@ async def run_model(request: Request) -> Response:
         return Streamed(_events(job), end, media_type=EVENTS)
     async with finished(request, jobs, job) as result:
         if _accepts(request, "application/json", "*/*"):
-            return JSONResponse(await jobs.outcome(job))
-        return _output(result[result.primary], {"MM-Model": model.name})
+            return await asyncio.to_thread(JSONResponse, await jobs.outcome(job))
+        headers = {"MM-Model": model.name}
+        return await asyncio.to_thread(_output, result[result.primary], headers)
 
 
 async def list_jobs(request: Request) -> Response:
@@ -102,7 +104,7 @@ async def job_output(request: Request) -> Response:
         raise Refused(409, f"the job is {job.state}", "not_done", retry_after=1)
     if name not in job.result:
         raise Refused(404, f"the job has no output {name!r}", "no_output")
-    return _output(job.result[name], {})
+    return await asyncio.to_thread(_output, job.result[name], {})
 
 
 def _output(value: Any, headers: dict[str, str]) -> Response:

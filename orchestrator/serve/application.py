@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import time
@@ -12,6 +13,7 @@ from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from orchestrator.async_session import AsyncSession
@@ -27,16 +29,17 @@ from orchestrator.serve.metrics import Metrics
 from orchestrator.serve.ocr import ocr
 from orchestrator.serve.openapi import openapi
 from orchestrator.serve.page import page
-from orchestrator.serve.refusals import CLIENT_CLOSED, Refused, refused
+from orchestrator.serve.refusals import CLIENT_CLOSED, Refused, machine_refused, refused
 from orchestrator.serve.security import Guard
 from orchestrator.serve.served_models import ASKED_FOR, ServedModels
 from orchestrator.serve.speech import speech
 from orchestrator.serve.transcription import transcribe
+from orchestrator.system.flock import try_lock
 from orchestrator.system.home import make_private
 from orchestrator.system.scratch import Scratch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from starlette.requests import Request
@@ -47,7 +50,7 @@ if TYPE_CHECKING:
     from orchestrator.system.home import Home
     from orchestrator.workspace import Workspace
 
-SWEEP_SECONDS = 30.0
+SWEEP_SECONDS = 10.0
 
 UNLOGGED = ("/healthz", "/metrics", "/workers")
 """What is asked for again and again."""
@@ -109,9 +112,12 @@ class Application:
         self._write_log = write_log
         self._open = open_session or (lambda: AsyncSession(kept=True, workers=settings.workers))
         self._jobs: Jobs | None = None
+        self._metrics = Metrics()
         handlers: Any = {
             Refused: _refused,
             MMError: _failed,
+            OSError: _machine_refused,
+            ClientDisconnect: _left,
             HTTPException: _unknown,
             Exception: _fault,
         }
@@ -132,9 +138,15 @@ class Application:
             size += len(message.get("body", b""))
             await send(message)
 
+        async def counted() -> Message:
+            message = await receive()
+            self._metrics.bytes["in"] += len(message.get("body", b""))
+            return message
+
         try:
-            await self._app(scope, receive, counting)
+            await self._app(scope, counted, counting)
         finally:
+            self._metrics.bytes["out"] += size
             if scope["path"] not in UNLOGGED:
                 seconds = time.perf_counter() - began
                 self._log(scope["method"], scope["path"], status, seconds, size)
@@ -173,8 +185,9 @@ class Application:
         settings, workspace, state = self._settings, self._workspace, app.state
         scratch = Scratch(workspace.home)
         try:
-            async with self._open() as session:
-                state.workspace, state.metrics = workspace, Metrics()
+            async with contextlib.AsyncExitStack() as stack:
+                session = await stack.enter_async_context(self._open())
+                state.workspace, state.metrics = workspace, self._metrics
                 state.lanes = Lanes(settings.workers + settings.queue, settings.jobs)
                 state.models = ServedModels(workspace, settings.models)
                 state.jobs = self._jobs = Jobs(
@@ -183,12 +196,12 @@ class Application:
                     scratch.path,
                     settings.keep,
                     state.metrics,
-                    lasting_directory(workspace.home, settings.port),
+                    stack.enter_context(_lasting(workspace.home, settings.port)),
                 )
                 await state.jobs.restore(state.models)
                 state.tools = Tools(state.models, state.jobs)
                 state.files = Files(scratch.new_job())
-                sweeping = asyncio.create_task(_sweep(state.jobs))
+                sweeping = asyncio.create_task(_sweep(state.jobs, state.files))
                 try:
                     yield
                 finally:
@@ -198,21 +211,33 @@ class Application:
             scratch.close()
 
 
-def lasting_directory(home: Home, port: int) -> Path | None:
-    """Return where the jobs of the server on a port outlive it; None where the port is any."""
-    if not port:
-        return None
-    make_private(home.serve)
-    path = home.serve / str(port)
-    path.mkdir(mode=0o700, exist_ok=True)
-    return path
+@contextlib.contextmanager
+def _lasting(home: Home, port: int) -> Iterator[Path | None]:
+    """Yield where the jobs of the server on a port outlive it.
+
+    None where the port is any, or another server has it: one on another address, or in another
+    container with the same home.
+    """
+    held = try_lock(home.locks / f"serve-{port}.lock") if port else None
+    if held is None:
+        if port:
+            log.warning("another mm serve of port %s keeps its jobs here: none outlives this", port)
+        yield None
+        return
+    with held:
+        make_private(home.serve)
+        path = home.serve / str(port)
+        path.mkdir(mode=0o700, exist_ok=True)
+        yield path
 
 
-async def _sweep(jobs: Jobs) -> None:
-    """Forget, now and then, the jobs whose outputs have expired."""
+async def _sweep(jobs: Jobs, files: Files) -> None:
+    """Forget, now and then, the jobs whose outputs have expired, and old files."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
+        gc.collect()  # PyAV's encoders are cycles that hold two threads each
         jobs.sweep()
+        files.sweep()
 
 
 async def _refused(_: Request, error: Refused) -> Response:
@@ -221,6 +246,15 @@ async def _refused(_: Request, error: Refused) -> Response:
 
 async def _failed(_: Request, error: MMError) -> Response:
     return refused(error).response()
+
+
+async def _machine_refused(request: Request, error: OSError) -> Response:
+    said = machine_refused(error)
+    return said.response() if said is not None else await _fault(request, error)
+
+
+async def _left(_: Request, __: Exception) -> Response:
+    return Refused(CLIENT_CLOSED, "the client has left", "client_closed").response()
 
 
 async def _unknown(_: Request, error: HTTPException) -> Response:

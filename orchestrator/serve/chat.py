@@ -5,6 +5,7 @@ A model here holds no conversation: the last message of the user is what it gets
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
@@ -104,7 +105,7 @@ async def _job(request: Request, body: dict[str, Any], messages: Any) -> tuple[J
     request.app.state.lanes.check(model.name)
     job = ServedJob(model, {}, jobs.new_directory())
     try:
-        job.inputs = _inputs(manifest, words, images, job.directory)
+        job.inputs = await asyncio.to_thread(_inputs, manifest, words, images, job.directory)
     except BaseException:
         jobs.forget(job)
         raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import shutil
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -90,7 +91,11 @@ class Files:
         key = f"file-{secrets.token_hex(12)}"
         directory = self._directory / key
         directory.mkdir(mode=0o700)
-        path = await save_upload(upload, directory)
+        try:
+            path = await save_upload(upload, directory)
+        except BaseException:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
         # A name is shown and is never a path.
         name = (upload.filename or "file")[:255]
         kept = StoredFile(key, path, name, purpose, path.stat().st_size)
@@ -115,16 +120,15 @@ class Files:
 
     def remove(self, key: str) -> None:
         """Remove a file."""
-        kept = self.get(key)
+        shutil.rmtree(self.get(key).path.parent, ignore_errors=True)
         del self._files[key]
-        kept.path.unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Remove what is older than a day."""
         limit = time.time() - KEEP_SECONDS
         for old in [each for each in self._files.values() if each.created < limit]:
+            shutil.rmtree(old.path.parent, ignore_errors=True)
             del self._files[old.id]
-            old.path.unlink(missing_ok=True)
 
     def sign(self, key: str, hours: float) -> str:
         """Return the path and query of an address of a file that works for so many hours."""
@@ -200,4 +204,4 @@ async def sign_file(request: Request) -> Response:
 async def file_content(request: Request) -> Response:
     """Return the bytes of a file."""
     kept = request.app.state.files.get(request.path_params["id"])
-    return FileResponse(kept.path, media_type="application/octet-stream")
+    return FileResponse(kept.path, media_type="application/octet-stream", filename=kept.name)

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import math
 import secrets
 import shutil
 import time
 from base64 import b64encode
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.core.refusals import refusal
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.jobs.job import Job
 from orchestrator.jobs.output_files import is_binary, media_type, pieces
 from orchestrator.jobs.results import Audio
 from orchestrator.serve import kept_jobs
 from orchestrator.serve.answers import event
-from orchestrator.serve.refusals import CLIENT_CLOSED, Refused, refused
+from orchestrator.serve.refusals import (
+    CLIENT_CLOSED,
+    Refused,
+    machine_refused,
+    refused,
+    without_paths,
+)
 from orchestrator.serve.spool import Spool
+from orchestrator.serve.uploads import remove_uploads
+from orchestrator.system.waiting import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +45,14 @@ if TYPE_CHECKING:
 
 ENDED = ("done", "failed", "cancelled")
 
+MAX_KEPT = 256
+"""Jobs that stay, those that have ended included."""
+
+WAIT_SECONDS = 300.0
+"""Seconds that a job which has left the queue waits for memory that busy workers hold."""
+
+log = logging.getLogger("mm.serve")
+
 
 @dataclass(eq=False)
 class ServedJob:
@@ -47,7 +65,7 @@ class ServedJob:
         directory: The job's own.
         state: queued, running, done, failed or cancelled.
         place: How many were before it when it came.
-        begun: Whether it has left the queue.
+        begun_at: When it left the queue, by `time.monotonic`; 0 before.
         progress: The last progress that the runner reported.
         result: Its outputs, once it is done.
         error: How it ended, where it did not succeed.
@@ -69,7 +87,7 @@ class ServedJob:
     events: Spool | None = None
     on_chunk: Callable[[str, Any], None] | None = None
     on_progress: Callable[[Mapping[str, Any]], None] | None = None
-    begun: bool = False
+    begun_at: float = 0.0
     lasting: bool = False
     created: float = field(default_factory=time.time)
     ended_at: float = 0.0
@@ -139,7 +157,7 @@ class Jobs:
         self._keep = keep
         self._metrics = metrics
         self._jobs: dict[str, ServedJob] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._live: dict[asyncio.Task[None], ServedJob] = {}
         self.draining = False
 
     def new_directory(self, *, lasting: bool = False) -> Path:
@@ -157,44 +175,64 @@ class Jobs:
 
         Raises:
             Refused: When there is no place for it, or the server is being stopped.
+            OSError: When it cannot be written down. Nothing of the job is left in both cases.
         """
-        if self.draining:
-            raise Refused(503, "the server is being stopped", "stopping", retry_after=1)
-        stack = contextlib.ExitStack()
-        stack.enter_context(self._lanes.place(job.model.name))
-        if events or job.lasting:
-            job.events = Spool(job.directory / "events")
-        self._save(job)
-        job.emit("queued", {"id": job.id})
-        job.task = asyncio.create_task(self._run(job, stack))
-        self._tasks.add(job.task)
-        job.task.add_done_callback(self._tasks.discard)
+        try:
+            self._check_place(job)
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(self._lanes.place(job.model.name))
+                if events or job.lasting:
+                    job.events = stack.enter_context(Spool(job.directory / "events"))
+                self._save(job)
+                job.emit("queued", {"id": job.id})
+                job.task = asyncio.create_task(self._run(job, stack.pop_all()))
+        except BaseException:
+            self.forget(job)
+            raise
+        self._live[job.task] = job
+        job.task.add_done_callback(self._live.pop)
         if job.lasting:
             self._jobs[job.id] = job
         return job
 
+    def _check_place(self, job: ServedJob) -> None:
+        if self.draining:
+            raise Refused(503, "the server is being stopped", "stopping", retry_after=1)
+        if job.lasting and len(self._jobs) >= MAX_KEPT:
+            raise Refused(
+                429,
+                f"{MAX_KEPT} jobs are kept; delete those whose outputs you have",
+                "too_many_jobs",
+                retry_after=self._keep,
+            )
+
     async def restore(self, models: ServedModels) -> None:
         """Take up the jobs of an earlier server: run what had not begun, keep what is done."""
+        served = {each.name: each for each in await models.all()}
         for directory, record in kept_jobs.records(self._lasting_root):
-            try:
-                model = await models.find(str(record["model"]))
-            except Refused:
+            if record.model not in served:
                 shutil.rmtree(directory, ignore_errors=True)
                 continue
+            one = served[record.model]
             inputs = kept_jobs.restored_inputs(record, directory)
-            job = ServedJob(model, inputs or {}, directory, id=str(record["id"]), lasting=True)
-            job.created = float(record["created"])
-            if record["state"] == "queued" and inputs is not None:
+            job = ServedJob(one.declared, inputs or {}, directory, id=record.id, lasting=True)
+            job.created = record.created
+            error = kept_jobs.restored_error(record)
+            if record.state == "queued" and inputs is not None:
                 (directory / "events").unlink(missing_ok=True)
-                with contextlib.suppress(Refused):
+                try:
+                    one.check()
                     self.start(job)
-                continue
+                    continue
+                except Refused as refused:  # it was asked for: its client is to see why it ended
+                    error = refused
+                    directory.mkdir(mode=0o700, exist_ok=True)
             job.result = kept_jobs.restored_result(directory)
             job.state = "done" if job.result is not None else "cancelled"
             if job.result is None:
-                job.error = kept_jobs.restored_error(record)
-                job.state = "failed" if record["state"] == "failed" else "cancelled"
-            since = max(0.0, time.time() - float(record.get("ended") or time.time()))
+                job.error = error
+                job.state = "cancelled" if error.code == "cancelled" else "failed"
+            since = max(0.0, time.time() - (record.ended or time.time()))
             job.ended_at = time.monotonic() - since
             job.events = Spool(directory / "events", ended=True)
             self._jobs[job.id] = job
@@ -202,6 +240,19 @@ class Jobs:
     def _save(self, job: ServedJob) -> None:
         if job.lasting:
             kept_jobs.save(job)
+
+    def _end(self, job: ServedJob) -> None:
+        """Write down how a job ended; where that fails, this server knows it all the same."""
+        try:
+            if job.events is not None:
+                job.events.end()
+            # What had not begun when the server was stopped, the next one runs.
+            if job.begun_at or not self.draining:
+                self._save(job)
+                if job.lasting:
+                    remove_uploads(job.directory)
+        except OSError as error:
+            log.warning("the end of a job of %s was not written: %s", job.model.name, error)
 
     def find(self, key: str) -> ServedJob:
         """Return a job that stays.
@@ -218,6 +269,10 @@ class Jobs:
         """Return the jobs that stay, the newest first."""
         self.sweep()
         return sorted(self._jobs.values(), key=lambda job: -job.created)
+
+    def queued(self) -> Counter[str]:
+        """Return how many jobs of each model wait."""
+        return Counter(job.model.name for job in self._live.values() if job.state == "queued")
 
     async def cancel(self, job: ServedJob) -> None:
         """End a job, wherever it stands."""
@@ -245,15 +300,15 @@ class Jobs:
         for job in self._jobs.values():
             if job.state == "queued" and job.task is not None:
                 job.task.cancel()  # the next server runs it
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=seconds)
-        for task in self._tasks:
+        if self._live:
+            await asyncio.wait(self._live, timeout=seconds)
+        for task in self._live:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._live:
+            await asyncio.wait(self._live)
 
     async def _run(self, job: ServedJob, stack: contextlib.ExitStack) -> None:
-        began = time.monotonic()
+        came = time.monotonic()
         with stack:
             try:
                 await self._execute(job)
@@ -265,38 +320,46 @@ class Jobs:
                 state = "cancelled" if isinstance(error, Cancelled) else "failed"
                 self._fail(job, state, refused(error, _names(job)))
             except OSError as error:
-                if (said := refusal(error)) is None:
+                if (said := machine_refused(error)) is None:
                     raise
-                self._fail(job, "failed", refused(said))
+                self._fail(job, "failed", said)
             finally:
                 if job.state not in ENDED:
                     self._fail(job, "failed", Refused(500, "a fault in mm", "fault"))
-                if job.events is not None:
-                    job.events.end()
                 job.ended_at = time.monotonic()
-                seconds = job.ended_at - began
-                self._metrics.count(job.model.name, job.state, seconds, job.result)
-                # What had not begun when the server was stopped, the next one runs.
-                if job.begun or not self.draining:
-                    self._save(job)
+                seconds = dict(job.result.timings) if job.result is not None else {}
+                seconds["wait"] = (job.begun_at or job.ended_at) - came
+                seconds["all"] = job.ended_at - came
+                self._metrics.count(job.model.name, job.state, seconds)
+                self._end(job)
 
     async def _execute(self, job: ServedJob) -> None:
-        call = Job(
-            job.model.name,
-            job.inputs,
-            on_event=lambda sent: self._on_event(job, sent),
-            wait=True,
-        )
+        times = job.model.manifest.timeouts
+        limit = Deadline(WAIT_SECONDS + times.load + times.run, "try again later")
+        limit.at = math.inf  # until it has left the queue, whose length is bounded
+
+        def on_event(sent: Event) -> None:
+            if sent.kind == "started":
+                limit.at = time.monotonic() + limit.seconds
+            self._on_event(job, sent)
+
+        call = Job(job.model.name, job.inputs, on_event=on_event, wait=True, deadline=limit)
         job.result = result = await self._session.execute(call)
         if job.lasting:
-            job.result = await asyncio.to_thread(kept_jobs.save_outcome, job)
-            result.discard()
+            saving = asyncio.ensure_future(asyncio.to_thread(kept_jobs.save_outcome, job))
+            try:
+                job.result = await asyncio.shield(saving)
+            finally:  # who cancels the job removes its files then
+                await asyncio.wait({saving})
+                result.discard()
         if job.events is not None:
-            job.emit("done", await self.outcome(job))
+            outcome = await self.outcome(job)
+            job.events.write(await asyncio.to_thread(event, outcome, "done"))
 
     def _fail(self, job: ServedJob, state: str, error: Refused) -> None:
         job.state, job.error = state, error
-        job.emit("error", error.body)
+        with contextlib.suppress(OSError):  # a full disk, which may be what it failed for
+            job.emit("error", error.body)
 
     def _on_event(self, job: ServedJob, sent: Event) -> None:
         params = {key: value for key, value in sent.params.items() if key != "id"}
@@ -304,7 +367,7 @@ class Jobs:
             job.place = int(params.get("place") or 0)
             job.emit("queued", {"place": job.place})
         elif sent.kind == "started":
-            job.state, job.place, job.begun = "running", 0, True
+            job.state, job.place, job.begun_at = "running", 0, time.monotonic()
             self._save(job)
             job.emit("started", {})
         elif sent.kind == "chunk":
@@ -313,6 +376,8 @@ class Jobs:
                 job.on_chunk(name, value)
             job.emit("chunk", {"output": name, "value": in_json(value)})
         else:
+            if isinstance(params.get("text"), str):
+                params["text"] = without_paths(params["text"])
             if sent.kind == "progress":
                 job.progress = params
                 if job.on_progress is not None:

@@ -10,7 +10,9 @@ import json
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
 
 from orchestrator.jobs.output_files import is_binary, suffix_of, write_output
 from orchestrator.jobs.results import Artifact, Result
@@ -76,20 +78,39 @@ def save_outcome(job: ServedJob) -> Result:
     return _result(outcome, directory)
 
 
-def records(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+class Record(msgspec.Struct):
+    """What is written down of a job; `kept` names what is in its directory."""
+
+    version: Literal[1]
+    id: str
+    model: str
+    created: float
+    state: str
+    inputs: dict[str, Any] | None = None
+    ended: float | None = None
+    error: tuple[int, str, str] | None = None
+
+
+def records(root: Path) -> Iterator[tuple[Path, Record]]:
     """Yield the directory and the record of each job; what is none is removed."""
-    for directory in sorted(root.iterdir()) if root.is_dir() else []:
-        record = read_json(directory / JOB)
-        if isinstance(record, dict) and record.get("version") == VERSION:
+    for directory in [each for each in sorted(root.iterdir()) if each.is_dir()]:
+        if (record := _record(directory)) is not None:
             yield directory, record
-        elif directory.is_dir():
+        else:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def restored_inputs(record: Mapping[str, Any], directory: Path) -> dict[str, Any] | None:
+def _record(directory: Path) -> Record | None:
+    try:
+        return msgspec.convert(read_json(directory / JOB), Record)
+    except msgspec.ValidationError:
+        return None
+
+
+def restored_inputs(record: Record, directory: Path) -> dict[str, Any] | None:
     """Return the inputs of a job as it takes them; None where they could not be written down."""
-    found = record.get("inputs")
-    if not isinstance(found, dict):
+    found = record.inputs
+    if found is None:
         return None
 
     def value(one: Any) -> Any:
@@ -109,12 +130,9 @@ def restored_result(directory: Path) -> Result | None:
     return _result(outcome, directory / OUTPUTS) if isinstance(outcome, dict) else None
 
 
-def restored_error(record: Mapping[str, Any]) -> Refused:
+def restored_error(record: Record) -> Refused:
     """Return how a job ended that has no outputs."""
-    error = record.get("error")
-    if isinstance(error, list) and len(error) == 3:
-        return Refused(int(error[0]), str(error[1]), str(error[2]))
-    return Refused(499, RESTARTED, "cancelled")
+    return Refused(*record.error) if record.error else Refused(499, RESTARTED, "cancelled")
 
 
 def _inputs(inputs: Mapping[str, Any], directory: Path) -> dict[str, Any] | None:

@@ -107,20 +107,26 @@ async def list_voices(request: Request) -> Response:
 
 async def list_workers(request: Request) -> Response:
     """List the live workers, those of other commands included."""
+    return JSONResponse({"workers": await asyncio.to_thread(_workers, request)})
+
+
+def _workers(request: Request) -> list[dict[str, Any]]:
+    workspace = request.app.state.workspace
     rows = []
-    for record in request.app.state.workspace.own_workers():
-        status = request.app.state.workspace.runtime.status(record.id)
+    for record in workspace.own_workers():
+        status = workspace.runtime.status(record.id)
         rows.append(
             {
                 "id": record.id,
                 "model": record.model,
                 "device": record.device,
+                "pid": status.pid,
                 "state": status.state.label,
                 "jobs": status.jobs,
                 "memory": resident_memory(status.pid) if status.pid else None,
             }
         )
-    return JSONResponse({"workers": rows})
+    return rows
 
 
 async def stop_worker(request: Request) -> Response:
@@ -139,9 +145,9 @@ async def stop_worker(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Print the counters."""
     state = request.app.state
-    workers = []
-    for record in state.workspace.own_workers():
-        pid = state.workspace.runtime.status(record.id).pid
-        workers.append((record.model, pid, resident_memory(pid) or 0 if pid else 0))
-    text = state.metrics.text(state.lanes.jobs, workers)
+    workers = [
+        (each["model"], each["pid"], each["memory"] or 0)
+        for each in await asyncio.to_thread(_workers, request)
+    ]
+    text = state.metrics.text(state.lanes.jobs, state.jobs.queued(), workers)
     return PlainTextResponse(text, media_type=MEDIA_TYPE)

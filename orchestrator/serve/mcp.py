@@ -6,6 +6,7 @@ itself, and those before it, which begin with a handshake. Messages are JSON-RPC
 
 from __future__ import annotations
 
+import asyncio
 import json
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from orchestrator.jobs.results import Audio
 from orchestrator.serve.jobs import ServedJob
 from orchestrator.serve.refusals import Refused
 from orchestrator.serve.schemas import input_schema
-from orchestrator.serve.uploads import from_json
+from orchestrator.serve.uploads import inputs_of
 from orchestrator.version import __version__
 
 if TYPE_CHECKING:
@@ -176,24 +177,19 @@ class Tools:
         if token is not None and on_progress is not None:
             job.on_progress = lambda progress: on_progress(progress_of(token, progress))
         try:
-            job.inputs = self._inputs(model, arguments, job.directory)
+            job.inputs = await self._inputs(model, arguments, job.directory)
             self._jobs.start(job)
-            return _content(await job.wait())
+            return await asyncio.to_thread(_content, await job.wait())
         except Refused as refused:
             return {"content": [{"type": "text", "text": refused.message}], "isError": True}
         finally:
             await self._jobs.cancel(job)
             self._jobs.forget(job)
 
-    def _inputs(
+    async def _inputs(
         self, model: Declared, arguments: dict[str, Any], directory: Path
     ) -> dict[str, Any]:
-        if self._paths:
-            return arguments
-        return {
-            name: from_json(model.manifest, name, value, directory)
-            for name, value in arguments.items()
-        }
+        return arguments if self._paths else await inputs_of(arguments, model.manifest, directory)
 
 
 def tool_name(model: str) -> str:

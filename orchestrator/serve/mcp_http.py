@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from orchestrator.core.json_text import parse_json
 from orchestrator.serve.answers import EVENTS, Streamed, event, watched
 from orchestrator.serve.mcp import PARSE_ERROR, STATUSES, ProtocolError, is_modern
+from orchestrator.serve.refusals import Refused
+from orchestrator.serve.uploads import parsed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -27,10 +28,9 @@ async def mcp(request: Request) -> Response:
     tools: Tools = request.app.state.tools
     headers = dict(request.headers)
     try:
-        message = parse_json((await request.body()).decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        broken = ProtocolError(PARSE_ERROR, f"the body is not JSON ({error})")
-        return JSONResponse(broken.body(None), 400)
+        message = await parsed(request)
+    except Refused as refused:
+        return JSONResponse(ProtocolError(PARSE_ERROR, refused.message).body(None), 400)
     if _wants_progress(message) and EVENTS in headers.get("accept", ""):
         return _with_progress(tools, message, headers)
     answer = await watched(request, tools.answer(message, headers))

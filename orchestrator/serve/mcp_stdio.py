@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.async_session import AsyncSession
@@ -19,29 +21,30 @@ from orchestrator.system.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import BinaryIO
 
     from orchestrator.workspace import Workspace
 
 LONGEST_LINE = 256 << 20
 
+BLOCK = 1 << 16
+
 
 def serve_streams(
-    workspace: Workspace, names: tuple[str, ...], given: BinaryIO, write: Callable[[bytes], None]
+    workspace: Workspace, names: tuple[str, ...], given: int, write: Callable[[bytes], None]
 ) -> None:
-    """Answer the messages on `given`, a line each, until its end.
+    """Answer the messages on `given`, a line each, until its end; then end what still runs.
 
     Args:
         workspace: The user's world, for the server alone.
         names: The names of the only models; empty for all.
-        given: The lines; read in a thread.
+        given: The descriptor of the lines.
         write: Writes a line.
     """
     asyncio.run(_serve(workspace, names, given, write))
 
 
 async def _serve(
-    workspace: Workspace, names: tuple[str, ...], given: BinaryIO, write: Callable[[bytes], None]
+    workspace: Workspace, names: tuple[str, ...], given: int, write: Callable[[bytes], None]
 ) -> None:
     settings = ServeSettings(models=names)
     scratch = Scratch(workspace.home)
@@ -65,10 +68,13 @@ async def _serve(
                 if answer is not None:
                     send(answer)
 
-            while line := await asyncio.to_thread(given.readline, LONGEST_LINE):
+            lines = _lines(given)
+            while True:
                 try:
+                    if not (line := await lines.readline()):
+                        break
                     message = parse_json(line.decode("utf-8"))
-                except (ValueError, RecursionError) as error:
+                except ValueError as error:
                     send(ProtocolError(PARSE_ERROR, f"not JSON ({error})").body(None))
                     continue
                 _cancel(message, running)
@@ -78,10 +84,30 @@ async def _serve(
                 running[key] = task
                 task.add_done_callback(lambda _, key=key: running.pop(key, None))  # type: ignore[misc]
             if running:
-                await asyncio.wait(running.values())
+                await asyncio.wait(running.values(), timeout=settings.drain)
+            for task in running.values():
+                task.cancel()
             await jobs.drain(settings.drain)
     finally:
         scratch.close()
+
+
+def _lines(given: int) -> asyncio.StreamReader:
+    """Return what comes on a descriptor: a file, a pipe or a terminal.
+
+    A thread reads it that no one waits for: an interrupt ends the command while nothing comes. It
+    holds no lock of Python's buffered streams, which the interpreter needs when it ends.
+    """
+    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(LONGEST_LINE)
+
+    def read() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            while data := os.read(given, BLOCK):
+                loop.call_soon_threadsafe(reader.feed_data, data)
+            loop.call_soon_threadsafe(reader.feed_eof)
+
+    threading.Thread(target=read, daemon=True).start()
+    return reader
 
 
 def _cancel(message: Any, running: Mapping[Any, asyncio.Task[None]]) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 DPI = 200
 PDF = b"%PDF-"
+MAX_URL = 4096
 MAX_PAGES = 1000
 """Pages of one request."""
 
@@ -60,7 +61,9 @@ async def ocr(request: Request) -> Response:
     request.app.state.lanes.check(model.name)
     directory = jobs.new_directory()
     try:
-        path = _document(wanted.document, request.app.state.files, directory)
+        path = await asyncio.to_thread(
+            _document, wanted.document, request.app.state.files, directory
+        )
         reading = _Reading(jobs, model, path, directory)
         pages = await watched(request, reading.pages(wanted.pages))
     finally:
@@ -79,7 +82,8 @@ def _document(document: Document, files: Files, directory: Path) -> Path:
         return files.get(document.file_id).path
     image = document.image_url
     url = image.get("url") if isinstance(image, dict) else image or document.document_url
-    if isinstance(url, str) and (kept := files.signed(url)) is not None:
+    named = url if isinstance(url, str) and len(url) < MAX_URL else ""
+    if (kept := files.signed(named)) is not None:
         return kept.path
     return save_data_url(url, "document", directory)
 

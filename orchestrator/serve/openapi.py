@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, Response
 
 from orchestrator.core.manifest import PATH_TYPES
+from orchestrator.serve.answers import EVENTS
 from orchestrator.serve.schemas import input_schema
 from orchestrator.version import __version__
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from orchestrator.core.manifest import Manifest
     from orchestrator.serve.served_models import Served, ServedModels
+
+JSON = "application/json"
 
 ERROR = {
     "type": "object",
@@ -47,6 +50,8 @@ OTHERS: dict[str, tuple[str, str]] = {
     "/v1/audio/models": ("get", "List the models that speak"),
     "/v1/audio/voices": ("get", "List the voices"),
     "/mcp": ("post", "The Model Context Protocol"),
+    "/models": ("get", "List every model with its inputs and outputs"),
+    "/workers": ("get", "List the live workers"),
     "/jobs": ("get", "List the jobs that stay"),
     "/healthz": ("get", "Say that the server lives"),
     "/metrics": ("get", "Print counters for Prometheus"),
@@ -59,12 +64,17 @@ async def openapi(request: Request) -> Response:
     models: ServedModels = request.app.state.models
     everything = [each for each in await models.all() if each.ready]
     paths: dict[str, Any] = {
-        path: {method: {"summary": summary, "responses": _responses("application/json", {})}}
+        path: {
+            method: {
+                "summary": summary,
+                "responses": _responses("text/plain" if path == "/metrics" else JSON, {}),
+            }
+        }
         for path, (method, summary) in OTHERS.items()
     }
     for served in everything:
         paths[f"/models/{served.name}"] = {"post": _operation(served)}
-    paths["/jobs/{id}"] = _job_paths()
+    paths.update(_job_paths())
     document = {
         "openapi": "3.1.0",
         "info": {"title": "mm", "version": __version__},
@@ -88,9 +98,15 @@ def _operation(served: Served) -> dict[str, Any]:
         "tags": [manifest.task],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": body}, "multipart/form-data": form},
+            "content": {JSON: {"schema": body}, "multipart/form-data": form},
         },
-        "responses": _responses("application/json", _result(manifest)),
+        "parameters": [
+            {"name": "Prefer", "in": "header", "schema": {"enum": ["respond-async"]}},
+        ],
+        "responses": {
+            **_responses(JSON, _result(manifest)),
+            "202": {"description": "accepted; Location has the address of the job"},
+        },
     }
 
 
@@ -123,13 +139,26 @@ def _result(manifest: Manifest) -> dict[str, Any]:
 
 
 def _job_paths() -> dict[str, Any]:
-    key = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+    key, name = (
+        {"name": one, "in": "path", "required": True, "schema": {"type": "string"}}
+        for one in ("id", "name")
+    )
     return {
-        "parameters": [key],
-        "get": {"summary": "Show a job", "responses": _responses("application/json", {})},
-        "delete": {
-            "summary": "Cancel a job and forget it",
-            "responses": {"204": {"description": "gone"}, "default": _error()},
+        "/jobs/{id}": {
+            "parameters": [key],
+            "get": {"summary": "Show a job", "responses": _responses(JSON, {})},
+            "delete": {
+                "summary": "Cancel a job and forget it",
+                "responses": {"204": {"description": "gone"}, "default": _error()},
+            },
+        },
+        "/jobs/{id}/events": {
+            "parameters": [key],
+            "get": {"summary": "Stream its events", "responses": _responses(EVENTS, {})},
+        },
+        "/jobs/{id}/outputs/{name}": {
+            "parameters": [key, name],
+            "get": {"summary": "Return one of its outputs", "responses": _responses("*/*", {})},
         },
     }
 
@@ -141,4 +170,4 @@ def _responses(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _error() -> dict[str, Any]:
     reference = {"$ref": "#/components/schemas/Error"}
-    return {"description": "refused", "content": {"application/json": {"schema": reference}}}
+    return {"description": "refused", "content": {JSON: {"schema": reference}}}

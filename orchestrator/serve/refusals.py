@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
 
+from orchestrator.core.refusals import refusal
 from orchestrator.errors import (
     Cancelled,
     Crashed,
@@ -121,6 +122,14 @@ def refused(error: MMError, names: Iterable[tuple[str, str]] = ()) -> Refused:
         retry_after = RETRY_SECONDS
     code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
     return Refused(status, without_paths(message), code, retry_after=retry_after)
+
+
+def machine_refused(error: OSError) -> Refused | None:
+    """Return what the machine refuses the server, such as space; None where that is not known."""
+    said = refusal(error, "its own files")
+    if said is None:
+        return None
+    return Refused(503, f"on the server, {said.what}", "machine_refused", retry_after=RETRY_SECONDS)
 
 
 def without_paths(text: str) -> str:

@@ -61,6 +61,16 @@ class Served(msgspec.Struct, frozen=True):
         """Whether its weights and its environment are there."""
         return not self.lacks
 
+    def check(self) -> None:
+        """Check that it can run.
+
+        Raises:
+            Refused: When it cannot.
+        """
+        if self.lacks:
+            message = f"{self.name} {self.lacks}; on the server, run: {self.fix}"
+            raise Refused(503, message, "not_ready")
+
 
 class ServedModels:
     """The models of one server, looked at again now and then.
@@ -110,10 +120,7 @@ class ServedModels:
         if task and found.declared.manifest.task != task:
             does = found.declared.manifest.task
             raise Refused(400, f"{found.name} does {does}, not {task}", "wrong_model")
-        if found.lacks:
-            raise Refused(
-                503, f"{found.name} {found.lacks}; on the server, run: {found.fix}", "not_ready"
-            )
+        found.check()
         ASKED_FOR.set(found.name)
         return found.declared
 

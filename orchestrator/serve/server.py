@@ -11,7 +11,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from orchestrator.errors import UsageError
 from orchestrator.serve.application import Application
@@ -27,7 +27,7 @@ CONNECTIONS = 1024
 """Connections that are open at once; beyond them 503."""
 
 HEADER_SECONDS = 20.0
-"""Seconds in which the header of a connection's first request is complete."""
+"""Seconds in which the header of a request is complete."""
 
 BACKLOG = 512
 
@@ -36,19 +36,40 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _Protocol(H11Protocol):
-    """HTTP that does not wait for ever for a header."""
+    """HTTP that does not wait for ever for a header, the first or a later one."""
+
+    _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._first = self.loop.call_later(HEADER_SECONDS, self._check)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def _watch(self) -> None:
+        """Let the clock run from the first byte of a request until its header is complete."""
+        if not self._waits():
+            self._stop_clock()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(HEADER_SECONDS, self._check)
+
+    def _waits(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
 
     def _check(self) -> None:
-        cycle: object | None = self.cycle
-        if cycle is None:
+        if self._waits():
             self.transport.abort()
 
+    def _stop_clock(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def connection_lost(self, exc: Exception | None) -> None:
-        self._first.cancel()
+        self._stop_clock()
         super().connection_lost(exc)
 
 
@@ -163,8 +184,11 @@ async def screen(settings: ServeSettings, workspace: Workspace, host: str, port:
         for each in everything
         if not each.ready
     ]
-    token = " -H 'Authorization: Bearer TOKEN'" if settings.token else ""
+    token = f' -H "Authorization: Bearer $(cat {shlex.quote(settings.token_file)})"'
+    curl = f"curl{token if settings.token else ''} {address}"
     if "tts" in models.tasks and models.tasks["tts"].ready:
-        body = shlex.quote('{"model": "tts", "input": "Hello."}')
-        lines.append(f"try: curl{token} {address}/v1/audio/speech --json {body} -o hello.mp3")
+        body = shlex.quote('{"input": "Hello."}')
+        lines.append(f"try: {curl}/v1/audio/speech -d {body} -o hello.mp3")
+    else:
+        lines.append(f"try: {curl}/v1/models")
     return lines

@@ -16,11 +16,12 @@ class ServeSettings:
         port: The port; 0 for a free one.
         models: The names of the models that it serves; empty for every one that is ready.
         token: What clients send as `Authorization: Bearer`; empty for none.
+        token_file: Where the token is, for the line that is shown.
         workers: How many workers of one model may live at once.
         queue: How many jobs of one model may wait.
         jobs: How many jobs may be queued or running in all.
         allow_hosts: Names that clients may call the server by, beside addresses and localhost.
-        allow_origins: Web pages that may call it: https://example.org.
+        allow_origins: Web pages that may call it, in lower case: https://example.org.
         max_body: Bytes that the body of a request may have.
         keep: Seconds that the outputs of a job stay after its end.
         log: How a request is logged: "text" or "json".
@@ -31,6 +32,7 @@ class ServeSettings:
     port: int = DEFAULT_PORT
     models: tuple[str, ...] = ()
     token: str = ""
+    token_file: str = ""
     workers: int = 1
     queue: int = 32
     jobs: int = 128

@@ -61,6 +61,7 @@ class SpeechRequest(msgspec.Struct):
     instructions: str | None = None
     language: str | None = None
     voice_id: str | None = None
+    ref_audio: str | None = None
     stream: bool | None = False
 
 
@@ -69,6 +70,10 @@ async def speech(request: Request) -> Response:
     models: ServedModels = request.app.state.models
     jobs: Jobs = request.app.state.jobs
     wanted = converted(await json_object(request), SpeechRequest)
+    if wanted.ref_audio is not None:
+        raise Refused(
+            400, "no voice is cloned here; use POST /models/NAME of a model that does", "bad_voice"
+        )
     given = {"text": wanted.input, "language": wanted.language}
     model = await models.find(wanted.model, "tts", given)
     inputs = speech_inputs(model.manifest, wanted)

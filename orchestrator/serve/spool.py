@@ -33,6 +33,12 @@ class Spool:
         if ended:
             self._file.close()
 
+    def __enter__(self) -> Spool:  # noqa: PYI034 - Self is typing's from Python 3.11 on
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
     def write(self, data: bytes) -> None:
         """Append to it.
 

@@ -105,7 +105,11 @@ def answer(kind: str, result: Mapping[str, Any]) -> Response:
         {"id": number, "start": each["start"], "end": each["end"], "text": each["text"]}
         for number, each in enumerate(segments)
     ]
-    words = [word for each in segments for word in each.get("words") or ()]
+    words = [
+        {"word": one["text"].strip(), "start": one["start"], "end": one["end"]}
+        for each in segments
+        for one in each.get("words") or ()
+    ]
     return JSONResponse(
         {
             "task": "transcribe",

@@ -389,4 +389,5 @@ def test_what_few_commands_need_is_imported_by_them(arguments, workplace):
     assert "orchestrator.cli.main" in modules
     assert not modules & {
         "PIL", "asyncio", "jinja2", "markdown_it", "pypdfium2", "rich", "huggingface_hub",
+        "starlette", "uvicorn", "orchestrator.serve",
     }  # fmt: skip

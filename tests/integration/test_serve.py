@@ -6,12 +6,15 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import wave
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import av
 import httpx
@@ -263,6 +266,9 @@ def test_documents_by_mistrals_client(mistral, tmp_path):
         file={"file_name": "../../a.pdf", "content": content}, purpose="ocr"
     )
     signed = mistral.files.get_signed_url(file_id=file.id).url
+    fetched = httpx.get(signed)
+    assert fetched.content == content
+    assert fetched.headers["content-disposition"].startswith("attachment; ")
     for document in (
         {"type": "document_url", "document_url": signed},
         {"type": "file", "file_id": file.id},
@@ -450,6 +456,73 @@ def test_agents_use_models_as_tools(server, world):
     assert found == [(True, "audio", True, "read so", True)] * 4
 
 
+def test_edits_are_seen_without_a_restart(http, world):
+    manifests = Path(world["MM_MANIFESTS"])
+    runner = manifests.parent / "envs" / "chinese" / "runner.py"
+    before = runner.read_text()
+    ask = {"json": {"text": "\u4f60\u597d"}}
+
+    def names():
+        return {
+            each["id"]: each.get("stands_for") for each in http.get("/v1/models").json()["data"]
+        }
+
+    def use(*arguments):
+        subprocess.run([*MM, "use", "tts", *arguments], env={**os.environ, **world}, check=True)
+
+    try:
+        # A load that fails is not tried again by each request.
+        runner.write_text(before.replace("def load(context): ...", "def load(context): 1 / 0"))
+        failed = [http.post("/models/chinese", **ask) for _ in range(2)]
+        assert [each.status_code for each in failed] == [503, 503]
+        assert all(int(each.headers["retry-after"]) >= 1 for each in failed)
+        assert "division" in failed[1].json()["error"]["message"]
+    finally:
+        runner.write_text(before)
+    assert http.post("/models/chinese", **ask).is_success
+    # A new model, of an environment that is there.
+    added = manifests / "another.yaml"
+    try:
+        text = (manifests / "chinese.yaml").read_text().replace("name: chinese", "name: another")
+        shutil.copytree(runner.parent, runner.parent.with_name("another"))
+        added.write_text(text)
+        until(lambda: "another" in names())
+        assert http.post("/models/another", **ask).is_success
+    finally:
+        added.unlink()
+        shutil.rmtree(runner.parent.with_name("another"))
+    until(lambda: "another" not in names())
+    use("chinese")
+    try:
+        until(lambda: names()["tts-1"] == "chinese")
+    finally:
+        use("--clear")
+    until(lambda: names()["tts-1"] == "speaker")
+
+
+def test_an_agent_that_is_interrupted_or_leaves_ends_the_server(world):
+    restored = (  # jobs in the background of a shell ignore it
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL);"
+        "os.execvp(sys.argv[1], sys.argv[1:])"
+    )
+    for end in ("leaves", "is interrupted"):
+        with subprocess.Popen(
+            [sys.executable, "-c", restored, *MM, "mcp"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **world},
+        ) as server:  # fmt: skip
+            ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+            server.stdin.write(json.dumps(ping).encode() + b"\nno json\n")
+            server.stdin.flush()
+            answers = [json.loads(server.stdout.readline()) for _ in range(2)]
+            assert {each.get("id") for each in answers} == {1, None}
+            if end == "leaves":
+                server.stdin.close()
+            else:
+                server.send_signal(signal.SIGINT)
+            assert server.wait(PATIENCE) == (0 if end == "leaves" else 130)
+            assert server.stdout.read() == b""
+
+
 def test_a_stranger_is_refused(http):
     assert http.get("/v1/models", headers={"Host": "evil.example"}).status_code == 421
     foreign = {"Origin": "http://evil.example"}
@@ -483,6 +556,11 @@ def test_a_token_is_needed_for_everything_but_the_page_and_the_health(world, tmp
             assert http.get("/v1/models").status_code == 401
             for given in ("Bearer wrong", "Basic a-long-word", "a-long-word"):
                 assert http.get("/v1/models", headers={"Authorization": given}).status_code == 401
+        line = next(line for line in server.said().splitlines() if "curl" in line)
+        command = line.split("try: ")[1].replace(
+            "-o hello.mp3", "-s -w '%{http_code}' -o /dev/null"
+        )
+        assert subprocess.check_output(command, shell=True) == b"200"
         client = OpenAI(base_url=f"{server.url}/v1", api_key="a-long-word")
         assert any(each.id == "speaker" for each in client.models.list())
 

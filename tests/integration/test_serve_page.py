@@ -16,8 +16,14 @@ CONTROL = 2
 
 
 @pytest.fixture(scope="module")
-def server():
-    with home_with_models() as variables, contextlib.closing(Server(variables)) as one:
+def world():
+    with home_with_models() as variables:
+        yield variables
+
+
+@pytest.fixture(scope="module")
+def server(world):
+    with contextlib.closing(Server(world)) as one:
         yield one
 
 
@@ -31,9 +37,10 @@ def opened(server, tmp_path, language):
 class Person:
     """What somebody does on the page, and sees."""
 
-    def __init__(self, browser, url):
+    def __init__(self, browser, url=None):
         self.browser = browser
-        browser.go(url)
+        if url is not None:
+            browser.go(url)
         self.sees("document.querySelectorAll('#model option').length > 2")
 
     def sees(self, condition):
@@ -148,6 +155,47 @@ def test_what_a_model_answers_runs_nothing_in_the_page(server, tmp_path):
         person.clicks("#run")
         person.sees("document.querySelector('.lines span')")
         assert browser.value("document.title") == "mm"
+
+
+@only_where(CHROMIUM)
+def test_a_person_gives_the_token_and_sees_that_the_server_has_gone(world, tmp_path):
+    secret = tmp_path / "token"
+    secret.write_text("a-long-word")
+    secret.chmod(0o600)
+    with (
+        contextlib.closing(Server(world, "--token-file", secret)) as server,
+        contextlib.closing(opened(server, tmp_path / "profile", "en-US")) as browser,
+    ):
+        browser.go(server.url)
+        for given in ("wrong", "a-long-word"):
+            while browser.value("document.getElementById('token-form').hidden"):
+                time.sleep(0.02)
+            browser.value(f"document.getElementById('token').value = {given!r}")
+            browser.value("document.getElementById('token-form').requestSubmit()")
+        person = Person(browser)
+        person.chooses("speaker")
+        person.types("text", "one " * 25_000)
+        server.stop()
+        person.clicks("#run")
+        person.sees("document.querySelector('#status.bad')")
+        assert person.status() == "The connection was lost"
+
+
+@only_where(CHROMIUM)
+def test_markdown_and_tables_are_shown(server, tmp_path):
+    with contextlib.closing(opened(server, tmp_path / "profile", "en-US")) as browser:
+        Person(browser, server.url)
+        browser.value(
+            r"""show({name: "m", primary: "text"}, {outputs: {text: "so",
+            markdown: "# Head\n\none\\\ntwo **three**\n\n| a | b |\n| --- | --- |\n| c | d |",
+            tables: [{head: true, rows: [[{text: "x"}], [{text: "y", colspan: 2}]]}]}}, null)"""
+        )
+        assert browser.texts("#output-markdown h1") == ["Head"]
+        assert browser.texts("#output-markdown p") == ["onetwo three"]
+        assert len(browser.texts("#output-markdown br")) == 1
+        assert browser.texts("#output-markdown td") == ["c", "d"]
+        assert browser.texts("#output-tables th") == ["x"]
+        assert browser.attributes("#output-tables td", "colspan") == ["2"]
 
 
 def test_the_page_asks_for_nothing_from_elsewhere():

@@ -94,8 +94,13 @@ def test_a_host_is_named_without_its_port(host, name):
     assert host_name(host) == name
 
 
-def answered(headers, *, path="/v1/models", messages=(), **settings):
+def answered(headers, **given):
     """Return the status that a guard answers with; 200 where the request went through."""
+    return first_message(headers, **given)["status"]
+
+
+def first_message(headers, *, path="/v1/models", method="POST", messages=(), **settings):
+    """Return what a guard sends first."""
     sent = []
     given = iter(messages or [{"type": "http.request", "body": b"", "more_body": False}])
 
@@ -118,9 +123,9 @@ def answered(headers, *, path="/v1/models", messages=(), **settings):
         sent.append(message)
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "method": "POST", "path": path, "headers": raw}
+    scope = {"type": "http", "method": method, "path": path, "headers": raw}
     asyncio.run(Guard(app, ServeSettings(**settings))(scope, receive, send))
-    return sent[0]["status"]
+    return sent[0]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +144,8 @@ def answered(headers, *, path="/v1/models", messages=(), **settings):
         ({"host": "localhost", "authorization": "Bearer t"}, {"token": "t"}, 200),
         ({"host": "localhost", "authorization": "bearer  t "}, {"token": "t"}, 200),
         ({"host": "localhost", "authorization": "Bearer tt"}, {"token": "t"}, 401),
+        ({"host": "localhost", "authorization": "Bearer t\u00fc"}, {"token": "t"}, 401),
+        ({"host": "localhost", "origin": "http://[a"}, {}, 403),
         ({"host": "localhost", "content-length": "11"}, {"max_body": 10}, 413),
     ],
 )
@@ -149,6 +156,31 @@ def test_who_may_ask(headers, settings, status):
 @pytest.mark.parametrize("path", security.OPEN_PATHS)
 def test_the_page_and_the_health_need_no_token(path):
     assert answered({"host": "localhost"}, path=path, token="t") == 200
+
+
+def test_an_allowed_page_may_ask_before_it_has_a_token():
+    given = {
+        "host": "localhost", "origin": "https://A.example",
+        "access-control-request-method": "POST", "access-control-request-headers": "authorization",
+    }  # fmt: skip
+    settings = {"allow_origins": ("https://a.example",), "token": "t"}
+    asked = first_message(given, method="OPTIONS", **settings)
+    headers = dict(asked["headers"])
+    assert asked["status"] == 204
+    assert headers[b"access-control-allow-origin"] == b"https://A.example"
+    assert headers[b"access-control-allow-headers"] == b"authorization"
+    refused = first_message(given, **settings)
+    assert refused["status"] == 401
+    assert (b"access-control-allow-origin", b"https://A.example") in refused["headers"]
+    foreign = first_message({**given, "origin": "https://b.example"}, method="OPTIONS", **settings)
+    assert foreign["status"] == 403
+    assert b"access-control-allow-origin" not in dict(foreign["headers"])
+
+
+def test_nothing_that_is_answered_runs_in_a_browser():
+    headers = dict(first_message({"host": "evil.example"})["headers"])
+    assert headers[b"x-content-type-options"] == b"nosniff"
+    assert b"sandbox" in headers[b"content-security-policy"]
 
 
 def test_a_body_is_counted_whatever_its_header_says():
@@ -165,7 +197,8 @@ def test_a_body_that_does_not_come_is_given_up(monkeypatch):
     ("url", "data", "suffix"),
     [
         ("data:image/png;base64,QUI=", b"AB", ".png"),
-        ("data:text/plain;charset=utf-8,AB", b"AB", ".txt"),
+        ("data:text/plain;charset=utf-8,A%20B", b"A B", ".txt"),
+        ("data:image/png;base64," + "QUJD" * 700_000, b"ABC" * 700_000, ".png"),
         ("data:;base64,QUI=", b"AB", ""),
         ("data:application/x-unknown;base64,QUI=", b"AB", ""),
     ],
@@ -241,8 +274,12 @@ def test_a_tools_name_is_one_that_every_client_takes():
 
 def test_counters_are_printed_for_prometheus():
     metrics = Metrics()
-    metrics.count("m", "done", 2.0, None)
-    text = metrics.text({"m": 1}, [("m", 7, 1024)])
+    metrics.count("m", "done", {"wait": 1.5, "all": 2.0})
+    metrics.bytes["in"] += 7
+    text = metrics.text({"m": 3}, {"m": 1}, [("m", 7, 1024)])
     assert 'mm_jobs_total{model="m",outcome="done"} 1' in text
-    assert 'mm_jobs_in_flight{model="m"} 1' in text
+    assert 'mm_job_seconds_total{model="m",part="wait"} 1.500000' in text
+    assert 'mm_jobs_in_flight{model="m"} 3' in text
+    assert 'mm_jobs_queued{model="m"} 1' in text
+    assert 'mm_bytes_total{direction="in"} 7' in text
     assert 'mm_worker_memory_bytes{model="m",pid="7"} 1024' in text

@@ -1,9 +1,11 @@
 """Errors as answers to clients: statuses, OpenAI's object, and no path of the server."""
 
+import errno
 import json
 
 import pytest
 
+from orchestrator.cli.serve import _origin, _token, needing_extra
 from orchestrator.errors import (
     Cancelled,
     Crashed,
@@ -15,7 +17,7 @@ from orchestrator.errors import (
     TimedOut,
     UsageError,
 )
-from orchestrator.serve.refusals import Refused, refused, without_paths
+from orchestrator.serve.refusals import Refused, machine_refused, refused, without_paths
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,35 @@ def test_inputs_are_named_and_paths_are_not():
 )
 def test_the_last_part_of_a_path_stands_for_it(text, shown):
     assert without_paths(text) == shown
+
+
+def test_what_the_machine_refuses_is_said_without_its_path():
+    said = machine_refused(OSError(errno.ENOSPC, "no space", "/home/me/jobs/1/stream"))
+    assert (said.status, said.message) == (503, "on the server, the disk is full")
+    assert machine_refused(OSError("something else")) is None
+
+
+def test_a_command_without_its_extra_says_how_to_get_it():
+    needed = "mm serve needs the package 'nosuch'"
+    with pytest.raises(UsageError, match=needed) as error, needing_extra("mm serve"):
+        import nosuch  # noqa: F401
+    assert "mm-orchestrator[serve]" in error.value.fix
+
+
+@pytest.mark.parametrize("text", ["", "two words", "t\u00f6ken", "a\nb"])
+def test_a_token_that_no_header_holds_is_refused(tmp_path, text):
+    path = tmp_path / "token"
+    path.write_text(text)
+    path.chmod(0o600)
+    with pytest.raises(UsageError):
+        _token(path)
+
+
+def test_an_origin_is_written_as_browsers_send_it():
+    assert _origin("https://A.example:8080/") == "https://a.example:8080"
+    for given in ("a.example", "*", "https://a.example/page", "http://[a"):
+        with pytest.raises(UsageError):
+            _origin(given)
 
 
 def test_the_object_is_openais():

@@ -1,0 +1,168 @@
+"""The jobs of a server: their places, their files, and what outlives it."""
+
+import asyncio
+import json
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from orchestrator.errors import TimedOut
+from orchestrator.jobs.job import Event
+from orchestrator.jobs.results import Result
+from orchestrator.serve import jobs as jobs_module
+from orchestrator.serve.answers import JobStream
+from orchestrator.serve.jobs import Jobs, ServedJob
+from orchestrator.serve.lanes import Lanes
+from orchestrator.serve.metrics import Metrics
+from orchestrator.serve.refusals import Refused
+from orchestrator.serve.served_models import Served
+from tests.models import model
+
+
+class Session:
+    """Runs each job at once; its outputs are what it is given."""
+
+    def __init__(self, outputs=None):
+        self.outputs = outputs or {"text": "so"}
+        self.jobs = []
+
+    async def execute(self, job):
+        self.jobs.append(job)
+        job.on_event(Event("started", {}, []))
+        if self.outputs == "late":
+            raise TimedOut("too late")
+        return Result(self.outputs, "m", "text", dict, {}, ())
+
+
+@pytest.fixture
+def declared(tmp_path):
+    return model(tmp_path, "m")
+
+
+def make_jobs(tmp_path, session=None, **places):
+    root = tmp_path / "jobs"
+    root.mkdir(exist_ok=True)
+    lanes = Lanes(**{"each": 2, "total": 4, **places})
+    return Jobs(session or Session(), lanes, root, 600.0, Metrics()), lanes, root
+
+
+def test_a_job_without_a_place_leaves_nothing(tmp_path, declared):
+    async def main():
+        jobs, lanes, root = make_jobs(tmp_path, each=0)
+        for begin in (
+            jobs.start,
+            lambda job: JobStream(jobs, job, lambda _: b"", lambda _: b""),
+        ):
+            with pytest.raises(Refused):
+                begin(ServedJob(declared, {}, jobs.new_directory()))
+        assert not list(root.iterdir())
+        assert not lanes.jobs
+
+    asyncio.run(main())
+
+
+def test_a_job_that_cannot_be_written_down_gives_its_place_back(tmp_path, declared):
+    async def main():
+        jobs, lanes, root = make_jobs(tmp_path)
+        job = ServedJob(declared, {}, root / "is-not-there", lasting=True)
+        with pytest.raises(OSError, match="is-not-there"):
+            jobs.start(job)
+        assert not lanes.jobs
+        assert not jobs.recent()
+
+    asyncio.run(main())
+
+
+def test_the_end_of_a_job_counts_even_where_it_cannot_be_written(tmp_path, declared):
+    async def main():
+        jobs, _, root = make_jobs(tmp_path)
+        job = jobs.start(ServedJob(declared, {}, jobs.new_directory(), lasting=True))
+        job.directory.rename(root / "elsewhere")
+        job.directory.touch()
+        with pytest.raises(Refused, match="on the server, "):
+            await job.wait()
+        assert jobs.find(job.id).state == "failed"
+
+    asyncio.run(main())
+
+
+def test_so_many_jobs_are_kept(tmp_path, declared, monkeypatch):
+    monkeypatch.setattr(jobs_module, "MAX_KEPT", 1)
+
+    async def main():
+        jobs, _, root = make_jobs(tmp_path)
+        one = jobs.start(ServedJob(declared, {}, jobs.new_directory(), lasting=True))
+        (one.directory / "upload-0.png").touch()
+        await one.wait()
+        assert "upload-0.png" not in {each.name for each in one.directory.iterdir()}
+        with pytest.raises(Refused) as full:
+            jobs.start(ServedJob(declared, {}, jobs.new_directory(), lasting=True))
+        assert (full.value.status, full.value.retry_after) == (429, 600)
+        jobs.forget(one)
+        await jobs.start(ServedJob(declared, {}, jobs.new_directory(), lasting=True)).wait()
+        assert len(list(root.iterdir())) == 1
+
+    asyncio.run(main())
+
+
+def test_the_wait_for_memory_has_a_limit_that_begins_after_the_queue(tmp_path, declared):
+    async def main():
+        session = Session("late")
+        jobs, _, _ = make_jobs(tmp_path, session)
+        job = jobs.start(ServedJob(declared, {}, jobs.new_directory()))
+        with pytest.raises(Refused) as late:
+            await job.wait()
+        assert late.value.status == 504
+        assert session.jobs[0].deadline.at < math.inf
+
+    asyncio.run(main())
+
+
+def test_a_record_that_is_damaged_is_removed_and_the_others_are_taken_up(tmp_path, declared):
+    async def main():
+        jobs, _, root = make_jobs(tmp_path)
+        record = {"version": 1, "id": "a", "model": "m", "created": 1.0, "state": "queued"}
+        broken = ("", "{}", json.dumps({**record, "created": "soon"}))
+        for number, text in enumerate(broken):
+            (root / str(number)).mkdir()
+            (root / str(number) / "job.json").write_text(text)
+        for name, inputs in (("good", {}), ("none", None)):
+            (root / name).mkdir()
+            (root / name / "job.json").write_text(
+                json.dumps({**record, "id": name, "inputs": inputs})
+            )
+
+        async def every():
+            return [Served(declared)]
+
+        await jobs.restore(SimpleNamespace(all=every))
+        await jobs.find("good").wait()
+        assert jobs.find("none").state == "cancelled"
+        assert {each.name for each in root.iterdir()} == {"good", "none"}
+
+    asyncio.run(main())
+
+
+def test_a_job_whose_model_can_no_longer_run_says_so(tmp_path, declared):
+    async def main():
+        jobs, _, root = make_jobs(tmp_path)
+        (root / "one").mkdir()
+        (root / "one" / "job.json").write_text(
+            json.dumps(
+                {
+                    "version": 1, "id": "a", "model": "m", "created": 1.0, "state": "queued",
+                    "inputs": {},
+                }
+            )
+        )  # fmt: skip
+
+        async def every():
+            return [Served(declared, "has no environment yet", "mm env sync m")]
+
+        await jobs.restore(SimpleNamespace(all=every))
+        job = jobs.find("a")
+        assert (job.state, job.error.status) == ("failed", 503)
+        assert "mm env sync m" in job.error.message
+
+    asyncio.run(main())
