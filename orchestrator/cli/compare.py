@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.options import JSON
+from orchestrator.cli.options import FORCE, JSON
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.cli.run import file_input
 from orchestrator.cli.task_group import TaskGroup
@@ -61,6 +61,7 @@ class CompareGroup(TaskGroup):
             mm_words: tuple[str, ...],
             device: tuple[str, ...],
             dtype: tuple[str, ...],
+            force: bool,
             as_json: bool,
             **given: Any,
         ) -> int:
@@ -79,11 +80,11 @@ class CompareGroup(TaskGroup):
             if mm_words:
                 given[filled] = mm_words[0]
             sides = _sides(choice.declared, other, device, dtype)
-            return _compare(context, sides, given, as_json=as_json)
+            return _compare(context, sides, given, force=force, as_json=as_json)
 
         return click.Command(
             name,
-            params=[WORDS, *options, *TWICE, JSON],
+            params=[WORDS, *options, *TWICE, FORCE, JSON],
             callback=callback,
             help=f"{manifest.summary} ({manifest.name}), and the same by a second MODEL.",
         )
@@ -121,7 +122,12 @@ def _sides(
 
 
 def _compare(
-    context: Context, sides: tuple[Side, Side], given: dict[str, Any], *, as_json: bool
+    context: Context,
+    sides: tuple[Side, Side],
+    given: dict[str, Any],
+    *,
+    force: bool,
+    as_json: bool,
 ) -> int:
     from msgspec import to_builtins
 
@@ -139,7 +145,7 @@ def _compare(
     try:
         inputs = collect(context, sides[0].declared.manifest, given, scratch.new_job())
         with interrupts() as cancellation:
-            found = compare(context, sides, inputs, cancellation, on_event)
+            found = compare(context, sides, inputs, cancellation, on_event, force=force)
     finally:
         scratch.close()
         for side in sides:

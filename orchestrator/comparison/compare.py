@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import structs
 
 from orchestrator.comparison.arrays import ALLOWED, ArrayDifference, compare_arrays
 from orchestrator.comparison.outputs import OutputDifference, compare_outputs
@@ -17,6 +18,7 @@ from orchestrator.core.manifest import option_name
 from orchestrator.engines.preparing import LocalPreparer
 from orchestrator.errors import UsageError
 from orchestrator.jobs.job import Event, Job
+from orchestrator.jobs.results import Artifact
 from orchestrator.session import Session
 
 if TYPE_CHECKING:
@@ -111,6 +113,8 @@ def compare(
     given: Mapping[str, Any],
     cancellation: Cancellation | None = None,
     on_event: Callable[[Side, Event], None] = lambda _side, _event: None,
+    *,
+    force: bool = False,
 ) -> Comparison:
     """Run one job by two sides, one after the other, and compare what they give.
 
@@ -120,6 +124,7 @@ def compare(
         given: The inputs of both, by name.
         cancellation: Asks the job that runs to stop.
         on_event: Called with the side and each event of its job.
+        force: Whether to load the models without asking whether the memory suffices.
 
     Raises:
         MMError: As a job ends.
@@ -136,32 +141,27 @@ def compare(
         directory = files.spool()
         manifests = (one.declared.manifest, other.declared.manifest)
         inputs = inputs_for(manifests, given, directory)
-        jobs = [
-            _run(workspace, side, inputs, cancellation, on_event, directory / str(index))
+        job = Job("", inputs, cancellation=cancellation, force=force)
+        first, second = (
+            _run(workspace, side, job, on_event, directory / str(index))
             for index, side in enumerate(chosen)
-        ]
-        return _compared((one, other), (jobs[0], jobs[1]))
+        )
+        return _compared((one, other), (first, second))
 
 
 def _run(
     workspace: Workspace,
     side: Side,
-    inputs: Mapping[str, Any],
-    cancellation: Cancellation | None,
+    job: Job,
     on_event: Callable[[Side, Event], None],
     directory: Path,
 ) -> TracedJob:
     """Run the job in a session of its own, so that both models are never in memory at once."""
-    from dataclasses import replace
-
-    from orchestrator.jobs.results import Artifact
-
-    job = Job(
-        side.declared.name,
-        inputs,
+    job = structs.replace(
+        job,
+        name=side.declared.name,
         device=side.device,
         dtype=side.dtype,
-        cancellation=cancellation,
         on_event=lambda event: on_event(side, event),
     )
     directory.mkdir()
