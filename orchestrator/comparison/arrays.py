@@ -77,7 +77,7 @@ def compare_arrays(name: str, one: Array, other: Array, allowed: float) -> Array
                 finding = f"another most likely token at step {step + 1} of {one.steps}"
                 return ArrayDifference(name, equal=False, finding=finding, largest=largest)
     limit = allowed * scale
-    finding = f"largest difference {largest:.2g} over {one.steps} steps, allowed {limit:.2g}"
+    finding = f"largest difference {largest:.2g} over {one.steps} vectors, allowed {limit:.2g}"
     return ArrayDifference(name, equal=largest <= limit, finding=finding, largest=largest)
 
 

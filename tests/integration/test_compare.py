@@ -105,7 +105,7 @@ def test_it_is_said_in_lines(compared):
     said = mm_compare(compared, "plain", "shifted", "--text", "see", "--dtype", "float32").stdout
     assert said.startswith("plain on cpu in float32: done in ")
     assert "text: 1 of 5 words differ; character error rate 17.4%\n  'brown'  ->  'red'\n" in said
-    assert "trace logits: largest difference 0.25 over 2 steps, allowed 0.001" in said
+    assert "trace logits: largest difference 0.25 over 2 vectors, allowed 0.001" in said
     assert said.endswith("they part at logits\n")
 
 

@@ -24,7 +24,7 @@ def made(vectors):
 @pytest.mark.parametrize(
     ("ours", "passed", "said"),
     [
-        (CPU, True, "largest difference 0 over 2 steps, allowed 0.001"),
+        (CPU, True, "largest difference 0 over 2 vectors, allowed 0.001"),
         (moved(0, 1, 0.0005), True, "0.0005"),
         (moved(0, 1, 0.002), False, "0.002"),
         (moved(1, 1, 5.0), False, "another most likely token at step 2 of 2"),
