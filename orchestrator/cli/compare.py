@@ -15,7 +15,7 @@ from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
-    from orchestrator.comparison import Comparison, Side
+    from orchestrator.comparison import ModelComparison, Side
     from orchestrator.jobs.job import Event
     from orchestrator.workspace import ChosenModel
 
@@ -159,7 +159,7 @@ def _compare(
     return 0 if found.equal else DIFFER
 
 
-def _show(context: Context, found: Comparison) -> None:
+def _show(context: Context, found: ModelComparison) -> None:
     for side, seconds in zip(found.sides, found.seconds, strict=True):
         context.out(f"{side}: done in {seconds:.1f} s")
     for each in found.outputs:

@@ -4,7 +4,7 @@
 """
 
 from orchestrator.comparison.arrays import ALLOWED, LOGITS, Array, ArrayDifference, compare_arrays
-from orchestrator.comparison.compare import Comparison, Side, compare, inputs_for
+from orchestrator.comparison.compare import ModelComparison, Side, compare, inputs_for
 from orchestrator.comparison.outputs import OutputDifference
 from orchestrator.comparison.smallest_inputs import smallest_inputs
 from orchestrator.comparison.traced import TracedJob, has_trace, run_traced
@@ -14,7 +14,7 @@ __all__ = [
     "LOGITS",
     "Array",
     "ArrayDifference",
-    "Comparison",
+    "ModelComparison",
     "OutputDifference",
     "Side",
     "TracedJob",

@@ -42,7 +42,7 @@ class Side:
         return f"{self.declared.name} on {self.device} in {self.dtype}"
 
 
-class Comparison(msgspec.Struct, frozen=True):
+class ModelComparison(msgspec.Struct, frozen=True):
     """How two sides differ.
 
     Attributes:
@@ -115,7 +115,7 @@ def compare(
     on_event: Callable[[Side, Event], None] = lambda _side, _event: None,
     *,
     force: bool = False,
-) -> Comparison:
+) -> ModelComparison:
     """Run one job by two sides, one after the other, and compare what they give.
 
     Args:
@@ -176,7 +176,7 @@ def _run(
     return replace(done, outputs=kept)
 
 
-def _compared(sides: tuple[Side, Side], jobs: tuple[TracedJob, TracedJob]) -> Comparison:
+def _compared(sides: tuple[Side, Side], jobs: tuple[TracedJob, TracedJob]) -> ModelComparison:
     one, other = jobs
     kinds = {name: output.type for name, output in sides[0].declared.manifest.outputs.items()}
     same = sides[1].declared.manifest.outputs
@@ -188,7 +188,7 @@ def _compared(sides: tuple[Side, Side], jobs: tuple[TracedJob, TracedJob]) -> Co
         untraced = f"the runner of {' and of '.join(dict.fromkeys(without))} has no trace()"
     elif not shared:
         untraced = "the runners trace no array of the same name"
-    return Comparison(
+    return ModelComparison(
         sides=(sides[0].name, sides[1].name),
         seconds=(one.seconds, other.seconds),
         outputs=tuple(
