@@ -30,6 +30,9 @@ OTHER_MARKS = re.compile(r"<\|/?(?:ref|det|grounding)\|>")
 CONTEXT = 8192
 """Tokens of image, prompt and text together that the model was made for."""
 
+TRACED = 8
+"""Steps of which `trace` returns the logits."""
+
 HEAD = 8
 """Bytes of a safetensors file that say how long its header is."""
 
@@ -123,6 +126,38 @@ def run(reader, job, *, image, mode, image_size, crop, max_tokens, prompt=None, 
     if found or "<|grounding|>" in (prompt or PROMPTS[mode]) or mode == "locate":
         outputs["drawing"] = drawing(picture, found, Path(job.directory, "drawing.png"))
     return outputs
+
+
+def trace(reader, job, **inputs):
+    """Return what the parts of the model compute of an image, and the logits of the first steps."""
+    import numpy as np
+
+    model = reader.model.model
+    parts = {
+        "sam": model.sam_model,
+        "vision": model.qwen2_model,
+        "projector": model.projector,
+        "logits": reader.model.lm_head,
+    }
+    kept = {name: [] for name in parts}
+
+    def keep(name):
+        return lambda _module, _inputs, output: kept[name].append(output.float().cpu().numpy())
+
+    hooks = [part.register_forward_hook(keep(name)) for name, part in parts.items()]
+    try:
+        run(reader, job, **{**inputs, "max_tokens": min(TRACED, inputs["max_tokens"])})
+    finally:
+        for hook in hooks:
+            hook.remove()
+    logits = np.stack([each[0, -1] for each in kept.pop("logits")])
+    # The model looks at the tiles of an image first, where there are any, and then at the whole.
+    views = {
+        f"{name}_{view}": value
+        for name, values in kept.items()
+        for view, value in zip(("whole", "tiles"), reversed(values), strict=False)
+    }
+    return {**views, "logits": logits}
 
 
 def prompt_for(job, mode, locate, prompt):

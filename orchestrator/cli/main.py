@@ -34,6 +34,7 @@ COMMANDS = {
     "model": ("Show the models, and fetch, check and forget their weights", "model:command"),
     "patch": ("Show, check and apply the edits that a model's code needs", "patch:command"),
     "doctor": ("Say what is wrong, why, and how to fix it", "doctor:command"),
+    "compare": ("Run one input through two models and show where they differ", "compare:command"),
     "use": ("Choose the model that stands for a task", "use:command"),
     "manifest": (
         "Check manifests, print their schema, trust a directory of them",

@@ -6,56 +6,26 @@ What was found is kept under `MM_HOME`: `--device auto` takes Apple's GPU only a
 
 from __future__ import annotations
 
-import ast
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from orchestrator.catalog import Declared
+from orchestrator.comparison import (
+    ALLOWED,
+    LOGITS,
+    Array,
+    compare_arrays,
+    has_trace,
+    run_traced,
+    smallest_inputs,
+)
 from orchestrator.core.devices import AUTO, DEFAULT, choose_dtype
-from orchestrator.core.manifest import Output
-from orchestrator.core.runner_check import names_bound
-from orchestrator.doctor.smallest import smallest_inputs
 from orchestrator.errors import UsageError
 from orchestrator.jobs.job import Job
 from orchestrator.session import Session
-from orchestrator.session_models import choice_key
 from orchestrator.system.self_tests import SelfTest, save_self_test
 from orchestrator.workspace import Workspace
-
-LOGITS = "logits"
-LARGEST = {"float32": 1e-3, "bfloat16": 2e-2, "float16": 2e-2}
-"""How far two logits may differ, by data type."""
-
-TRACED = """\
-from . import {name} as runner
-
-load, check = runner.load, getattr(runner, "check", None)
-
-
-def run(model, job, **inputs):
-    return {{"logits": runner.trace(model, job, **inputs)["logits"]}}
-"""
-"""A runner around a model's own, which becomes a module of it."""
-
-
-class _Traced(Declared, frozen=True):
-    """A model whose jobs return logits instead of its outputs."""
-
-    def read_runner(self) -> dict[str, str]:
-        files = super().read_runner()
-        first = Path(next(iter(files)))
-        module = first.parent if first.name == "__init__.py" else first
-        around = {str(module.parent / "__init__.py"): TRACED.format(name=module.stem)}
-        return {**around, **files}
-
-
-def has_trace(files: Mapping[str, str]) -> bool:
-    """Return whether a runner has a function `trace`, from its texts by path, the first first."""
-    return "trace" in names_bound(ast.parse(next(iter(files.values()))))
 
 
 def compare_with_cpu(workspace: Workspace, declared: Declared, device: str, dtype: str) -> SelfTest:
@@ -79,47 +49,19 @@ def compare_with_cpu(workspace: Workspace, declared: Declared, device: str, dtyp
     reference = _reference(workspace, declared)
     ours = _logits(workspace, declared, device, dtype)
     cpus = _logits(workspace, declared, "cpu", reference)
-    passed, finding, difference = compare(ours, cpus, LARGEST[dtype])
+    found = compare_arrays(LOGITS, ours, cpus, ALLOWED[dtype])
     test = SelfTest(
         model=declared.name,
         device=device,
         dtype=dtype,
         basis=basis,
-        passed=passed,
-        finding=f"{finding}, against cpu in {reference}",
-        steps=len(ours),
-        difference=difference,
+        passed=found.equal,
+        finding=f"{found.finding}, against cpu in {reference}",
+        steps=ours.steps,
+        difference=math.inf if found.largest is None else found.largest,
     )
     save_self_test(workspace.home, test)
     return test
-
-
-def compare(
-    ours: Sequence[Sequence[float]], cpus: Sequence[Sequence[float]], largest: float
-) -> tuple[bool, str, float]:
-    """Compare two sequences of logits, a vector for each step.
-
-    Returns:
-        Whether they are equal within `largest` and name the same most likely token at each step,
-        how they differ in words, and the largest difference.
-    """
-    shapes = [[len(vector) for vector in each] for each in (ours, cpus)]
-    if shapes[0] != shapes[1] or not ours:
-        return False, f"{len(ours)} and {len(cpus)} vectors of logits, which do not match", math.inf
-    difference = 0.0
-    for step, (one, other) in enumerate(zip(ours, cpus, strict=True), 1):
-        for a, b in zip(one, other, strict=True):
-            if not (math.isfinite(a) and math.isfinite(b)):
-                return False, f"a logit of step {step} is {a}, and {b} on the CPU", math.inf
-            difference = max(difference, abs(a - b))
-        if _likeliest(one) != _likeliest(other):
-            return False, f"another most likely token at step {step} of {len(ours)}", difference
-    words = f"largest difference of logits {difference:.2g} over {len(ours)} steps"
-    return difference <= largest, f"{words}, allowed {largest:g}", difference
-
-
-def _likeliest(vector: Sequence[float]) -> int:
-    return max(range(len(vector)), key=vector.__getitem__)
 
 
 def _reference(workspace: Workspace, declared: Declared) -> str:
@@ -128,13 +70,12 @@ def _reference(workspace: Workspace, declared: Declared) -> str:
     return choose_dtype(declared.manifest, cpu, AUTO)
 
 
-def _logits(workspace: Workspace, declared: Declared, device: str, dtype: str) -> list[list[float]]:
+def _logits(workspace: Workspace, declared: Declared, device: str, dtype: str) -> Array:
     """Run the smallest job in a worker of its own, and return its logits."""
-    manifest = replace(declared.manifest, outputs={LOGITS: Output(type="array", primary=True)})
-    traced = _Traced(**{**asdict(declared), "manifest": manifest})
     with Session(workspace=workspace) as session:
-        inputs: dict[str, Any] = smallest_inputs(manifest, session.spool())
+        inputs = smallest_inputs(declared.manifest, session.spool())
         job = Job(declared.name, inputs, device=device, dtype=dtype)
-        job = replace(job, models={choice_key(job): traced})
-        logits: list[Any] = memoryview(session.execute(job)[LOGITS]).tolist()
-    return logits if logits and isinstance(logits[0], list) else [logits]
+        arrays = run_traced(session, declared, job, runs=False).arrays
+    if LOGITS not in arrays:
+        raise UsageError(f"the trace() of {declared.name} returns no {LOGITS}")
+    return arrays[LOGITS]

@@ -70,7 +70,7 @@ def test_a_device_that_is_not_there(tiny):
     found = compare_with_cpu(workspace, declared, "mps", "float16")
     assert not found.passed
     assert found.finding == (
-        "largest difference of logits 0.5 over 2 steps, allowed 0.02, against cpu in float32"
+        "largest difference 0.5 over 2 vectors, allowed 0.02, against cpu in float32"
     )
     (path,) = declared.runner_places
     path.write_text(RUNNER.replace("0.5", "0.015"))

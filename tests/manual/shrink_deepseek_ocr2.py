@@ -9,6 +9,7 @@ the code with fewer layers in it, random weights, and a language head rigged to 
 whatever it is shown, so that the whole of `infer` runs and its output can be asserted.
 
 With --full the code is left as it is and the weights have their full size and number (6.8 GB).
+With --random the language head is not rigged, so that every weight counts: for `mm compare`.
 """
 
 import argparse
@@ -49,7 +50,7 @@ CONFIG = {
 }
 
 
-def main(code: Path, tiny: Path, *, full: bool) -> None:
+def main(code: Path, tiny: Path, *, full: bool, rigged: bool) -> None:
     """Write the tiny model."""
     tiny.mkdir(parents=True)
     for path in code.iterdir():
@@ -58,7 +59,7 @@ def main(code: Path, tiny: Path, *, full: bool) -> None:
     if not full:
         shrink(tiny)
     tokens = write_tokenizer(tiny)
-    write_weights(tiny, tokens)
+    write_weights(tiny, tokens, rigged=rigged)
 
 
 def shrink(directory: Path) -> None:
@@ -107,8 +108,8 @@ def write_tokenizer(directory: Path) -> list[int]:
     return ids
 
 
-def write_weights(directory: Path, answer: list[int]) -> None:
-    """Write random weights in bfloat16 that lead from the last token to the next of the answer."""
+def write_weights(directory: Path, answer: list[int], *, rigged: bool) -> None:
+    """Write random weights in bfloat16; rigged ones lead from token to token of the answer."""
     import torch
     from safetensors.torch import save_file
     from transformers import AutoConfig, AutoModel, AutoTokenizer
@@ -122,17 +123,22 @@ def write_weights(directory: Path, answer: list[int]) -> None:
         )
     state = model.state_dict()
     for name, value in state.items():
-        if name.startswith("model.layers") and name.endswith(("o_proj.weight", "down_proj.weight")):
+        if (
+            rigged
+            and name.startswith("model.layers")
+            and name.endswith(("o_proj.weight", "down_proj.weight"))
+        ):
             value.zero_()  # so that the last token alone decides what is written next
         elif "norm" in name and name.endswith("weight"):
             value.fill_(1)
         else:
             value.normal_(std=0.02)
-    end = AutoTokenizer.from_pretrained(directory).encode(".", add_special_tokens=False)[-1]
-    words, head = state["model.embed_tokens.weight"], state["lm_head.weight"]
-    head.mul_(0.1)
-    for before, after in zip([end, *answer], [*answer, SPECIAL[END]], strict=True):
-        head[after] = words[before]
+    if rigged:
+        end = AutoTokenizer.from_pretrained(directory).encode(".", add_special_tokens=False)[-1]
+        words, head = state["model.embed_tokens.weight"], state["lm_head.weight"]
+        head.mul_(0.1)
+        for before, after in zip([end, *answer], [*answer, SPECIAL[END]], strict=True):
+            head[after] = words[before]
     name = "model-00001-of-000001.safetensors"
     save_file({key: value.contiguous() for key, value in state.items()}, directory / name,
               metadata={"format": "pt"})  # fmt: skip
@@ -145,5 +151,6 @@ if __name__ == "__main__":
     parser.add_argument("code", type=Path)
     parser.add_argument("tiny", type=Path)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--random", action="store_true")
     given = parser.parse_args()
-    main(given.code, given.tiny, full=given.full)
+    main(given.code, given.tiny, full=given.full, rigged=not given.random)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any
 
@@ -131,9 +132,17 @@ def _check_reference(
         found = partial(_found, "other-repository", config, path, subject, key=path[-1])
         effect = Effect.RISK if subject.manifest is None else Effect.STOPS
         yield found(reference.target if here and len(path) > 1 else "", effect, named=reference)
-    elif not here:
+    elif not here and not _left_out(reference.file, subject):
         key, what = (path[-1], path[-1]) if len(path) > 1 else (config.name, "a class")
         yield _found("no-code", config, path, subject, key=key, what=what, named=reference)
+
+
+def _left_out(file: str, subject: Subject) -> bool:
+    """Return whether a model is meant to do without a file of the download's code."""
+    source = subject.manifest.source if subject.manifest else None
+    include = source.include if source else ()
+    wanted = not include or any(fnmatchcase(file, pattern) for pattern in include)
+    return not wanted and not any("trust_remote_code" in text for text in subject.runner.values())
 
 
 def _found(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 
 import pytest
+from msgspec.structs import replace
 
-from orchestrator.doctor import Effect, Layer, examine
+from orchestrator.core.manifest import Source
+from orchestrator.doctor import Effect, Finding, Layer, examine
+from orchestrator.doctor.rules.config_rules import check_configuration
+from tests import models
 from tests.unit.doctor.conftest import TRANSFORMERS, packages, safetensors, write
 
 
@@ -655,6 +660,23 @@ def test_two_classes_from_one_other_repository_keep_their_own_modules(mini):
 def test_code_that_is_not_there(mini):
     mini.configure(auto_map={"AutoModel": "modeling_y.YModel"})
     assert "modeling_y.py, which is not there" in mini.only("configuration").finding
+
+
+@pytest.mark.parametrize(
+    ("include", "runner", "found"),
+    [
+        (("*.json",), "load(directory)", 0),
+        (("*.json",), "load(directory, trust_remote_code=True)", 1),
+        (("*.json", "*.py"), "load(directory)", 1),
+    ],
+)
+def test_code_that_a_model_does_without(mini, tmp_path, include, runner, found):
+    mini.configure(auto_map={"AutoModel": "modeling_y.YModel"})
+    manifest = models.model(tmp_path, "port").manifest
+    manifest = replace(manifest, source=Source(repo="a/b", revision="main", include=include))
+    subject = dataclasses.replace(mini.subject(), manifest=manifest, runner={"runner.py": runner})
+    results = [each for each in check_configuration(subject) if isinstance(each, Finding)]
+    assert len(results) == found
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "\xff", '{"a": 1} x'])

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import pytest
 
 from orchestrator.backends.installed import installed, record_digest
+from orchestrator.comparison.smallest_inputs import smallest_inputs, write_image, write_silence
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.lockfile import render_lock, shape_digest
 from orchestrator.doctor import CheckOptions, Layer, draft, examine, explain, hint
 from orchestrator.doctor.gather import model_subject
 from orchestrator.doctor.rules.module_rules import may_be_brought
-from orchestrator.doctor.smallest import smallest_inputs, write_image, write_silence
 from orchestrator.environments import Environments
 from orchestrator.environments.compatibility import LockFinding
 from orchestrator.environments.interpreters import Interpreters

@@ -1,22 +1,17 @@
-"""What the runner of DeepSeek-OCR-2 does without the model: prompts, marks, boxes, streaming."""
+"""What the runners of DeepSeek-OCR-2 do without the model: prompts, marks, boxes, streaming."""
 
 from __future__ import annotations
-
-import importlib.util
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
-RUNNER = Path(__file__).parents[3] / "envs" / "deepseek-ocr-2" / "runner.py"
+from tests.unit.envs.runners import load_runner
 
 
-@pytest.fixture(scope="module")
-def runner():
-    spec = importlib.util.spec_from_file_location("deepseek_ocr_2_runner", RUNNER)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture(scope="module", params=["deepseek-ocr-2", "deepseek-ocr-2-native"])
+def runner(request):
+    """Both runners do the same before and after the model."""
+    return load_runner(request.param)
 
 
 class Rejected(Exception):
@@ -175,3 +170,31 @@ def test_a_cancelled_job_stops_at_the_next_layer(runner):
     for stop in (watch.step, watch.check, watch.token):
         with pytest.raises(runner.Stopped):
             stop()
+
+
+@pytest.mark.parametrize(
+    ("size", "grid"),
+    [
+        ((1000, 500), (2, 1)),
+        ((800, 3000), (1, 4)),
+        ((1000, 1000), (2, 2)),
+        ((5000, 700), (6, 1)),
+        ((1000, 1400), (2, 3)),
+    ],
+)
+def test_an_image_is_cut_into_the_tiles_of_the_nearest_grid(size, grid):
+    native = load_runner("deepseek-ocr-2-native")
+    whole, tiles = native.views(Image.new("RGB", size, "white"), 1024, crop=True)
+    assert whole.size == (1024, 1024)
+    assert whole.getpixel((0, 0)) == ((255,) * 3 if size[0] == size[1] else (127,) * 3)
+    assert [tile.size for tile in tiles] == [(768, 768)] * (grid[0] * grid[1])
+
+
+def test_without_tiles_the_whole_is_squeezed_or_padded():
+    native = load_runner("deepseek-ocr-2-native")
+    wide = Image.new("RGB", (1000, 500), "white")
+    for size, corner in ((768, 255), (1024, 127)):
+        whole, tiles = native.views(wide, size, crop=False)
+        assert (whole.size, tiles) == ((size, size), [])
+        assert whole.getpixel((0, 0)) == (corner,) * 3
+    assert native.views(Image.new("RGB", (700, 768)), 1024, crop=True)[1] == []

@@ -1,0 +1,27 @@
+"""One job by two models, or by one in two data types or on two devices, and how the two differ.
+
+`mm compare` and the self-test of a device stand on it. It prints nothing and keeps nothing.
+"""
+
+from orchestrator.comparison.arrays import ALLOWED, LOGITS, Array, ArrayDifference, compare_arrays
+from orchestrator.comparison.compare import ModelComparison, Side, compare, inputs_for
+from orchestrator.comparison.outputs import OutputDifference
+from orchestrator.comparison.smallest_inputs import smallest_inputs
+from orchestrator.comparison.traced import TracedJob, has_trace, run_traced
+
+__all__ = [
+    "ALLOWED",
+    "LOGITS",
+    "Array",
+    "ArrayDifference",
+    "ModelComparison",
+    "OutputDifference",
+    "Side",
+    "TracedJob",
+    "compare",
+    "compare_arrays",
+    "has_trace",
+    "inputs_for",
+    "run_traced",
+    "smallest_inputs",
+]

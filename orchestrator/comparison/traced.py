@@ -1,0 +1,110 @@
+"""A job whose model also gives the arrays on the way to its outputs, by its runner's `trace`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import asdict, replace
+
+from orchestrator.catalog import Declared
+from orchestrator.comparison.arrays import Array
+from orchestrator.core.manifest import Output
+from orchestrator.core.runner_check import names_bound
+from orchestrator.jobs.job import Event, Job
+from orchestrator.session_models import choice_key
+
+if TYPE_CHECKING:
+    from orchestrator.session import Session
+
+NAMES, ARRAYS = "traced_names", "traced_arrays"
+
+RUNNER = """\
+from . import {name} as runner
+
+load, check = runner.load, getattr(runner, "check", None)
+
+
+def run(model, job, **inputs):
+    outputs, names = {outputs}, []
+    for name, array in runner.trace(model, job, **inputs).items():
+        if array is not None:
+            names.append(name)
+            job.emit("{arrays}", array)
+    return {{**outputs, "{names}": names}}
+"""
+"""A runner around a model's own, which becomes a module of it."""
+
+OWN_RUN = "runner.run(model, job, **inputs)"
+
+
+@dataclass(frozen=True)
+class TracedJob:
+    """What a job gave.
+
+    Attributes:
+        outputs: The model's own outputs.
+        arrays: What its `trace` returned, in that order; empty where it has none.
+        seconds: How long the job took, load included.
+    """
+
+    outputs: Mapping[str, Any]
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class _Traced(Declared, frozen=True):
+    """A model whose jobs trace it as well."""
+
+    runs: bool = True
+
+    def read_runner(self) -> dict[str, str]:
+        files = super().read_runner()
+        first = Path(next(iter(files)))
+        module = first.parent if first.name == "__init__.py" else first
+        outputs = OWN_RUN if self.runs else "{}"
+        text = RUNNER.format(name=module.stem, outputs=outputs, names=NAMES, arrays=ARRAYS)
+        return {str(module.parent / "__init__.py"): text, **files}
+
+
+def has_trace(files: Mapping[str, str]) -> bool:
+    """Return whether a runner has a function `trace`, from its texts by path, the first first."""
+    return "trace" in names_bound(ast.parse(next(iter(files.values()))))
+
+
+def run_traced(session: Session, declared: Declared, job: Job, *, runs: bool = True) -> TracedJob:
+    """Run a job, and trace it where the model's runner can.
+
+    Args:
+        session: The session; a worker of the job's own stays as long as it does.
+        declared: The model.
+        job: The job, which names the model.
+        runs: Whether the outputs are wanted, beside the arrays.
+
+    Raises:
+        MMError: As the job ends.
+    """
+    manifest, traces = declared.manifest, has_trace(declared.read_runner())
+    if traces:
+        own = {name: replace(output, primary=False) for name, output in manifest.outputs.items()}
+        added = {NAMES: Output(type="json", primary=True), ARRAYS: Output(type="array")}
+        manifest = replace(manifest, outputs={**added, **own})
+        declared = _Traced(**{**asdict(declared), "manifest": manifest}, runs=runs)
+    arrays: list[Array] = []
+
+    def on_event(event: Event) -> None:
+        if event.kind == "chunk" and event.params.get("output") == ARRAYS:
+            arrays.append(Array.of(session.chunk(declared, event)))
+        else:
+            show(event)
+
+    show: Callable[[Event], None] = job.on_event
+    job = replace(job, models={choice_key(job): declared}, on_event=on_event)
+    result = session.execute(job)
+    outputs = {name: value for name, value in result.items() if name != NAMES}
+    names = result[NAMES] if traces else ()
+    seconds = sum(result.timings.values())
+    return TracedJob(outputs, dict(zip(names, arrays, strict=True)), seconds)
