@@ -73,6 +73,7 @@ def _pages_wanted(path: Path, given: str) -> UsageError:
         f"is a PDF file, and {given} is one image or file",
         where=str(path),
         fix="run `mm run` or `mm batch`, which draw its pages, or a pipeline with split-pages",
+        fix_in_code="use orchestrator.Pipeline, with a step split-pages",
     )
 
 

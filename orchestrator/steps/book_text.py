@@ -44,6 +44,7 @@ def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
             "no text was found",
             where=str(document["name"]),
             fix="if its pages have letters, look at one: mm run ocr --image PAGE",
+            fix_in_code="if its pages have letters, look at what ocr makes of one",
         )
     yield Emit("markdown", book_file.written(book))
     yield Emit("plan", msgspec.to_builtins(plan))
