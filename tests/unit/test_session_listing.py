@@ -181,6 +181,7 @@ def test_an_error_without_words_for_programs_keeps_its_advice():
 ROOT = Path(orchestrator.__file__).parent
 OF_COMMANDS = (
     "cli/",
+    "comparison/",
     "doctor/",
     "serve/server.py",
     "pipelines/batch_",
