@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.core.languages import TEXT
 from orchestrator.errors import EnvironmentFailure, UsageError
 from orchestrator.system.file_stamps import FileStamps
 from orchestrator.system.home import Home, home_directory
@@ -209,6 +208,8 @@ class Workspace:
             name: A task or a model.
             model: The model that is to stand for the task.
         """
+        from orchestrator.core.languages import TEXT
+
         catalog = self.catalog
         many = () if model or name in catalog.models else catalog.tasks.get(name, ())
         listed = any(each.manifest.languages and TEXT in each.manifest.inputs for each in many)
