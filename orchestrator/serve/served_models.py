@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -136,20 +137,16 @@ class ServedModels:
             Refused: When none does, ready or not.
         """
         ready = [each.name for each in self._models.values() if each.ready]
+        if ready:
+            with suppress(MMError):  # the refusal among all names what one that is not ready lacks
+                return self._chosen(task, spoken, ready)
         try:
-            return self._models[self._workspace.choose(task, None, spoken, ready).declared.name]
-        except MMError as error:
-            # It names the model that would speak it, and what that lacks.
-            if not ready:
-                raise refused(error) from error
-        return self._choose_among_all(task, spoken)
-
-    def _choose_among_all(self, task: str, spoken: Wanted) -> Served:
-        try:
-            chosen = self._workspace.choose(task, None, spoken, list(self._models)).declared
+            return self._chosen(task, spoken, list(self._models))
         except MMError as error:
             raise refused(error) from error
-        return self._models[chosen.name]
+
+    def _chosen(self, task: str, spoken: Wanted, candidates: list[str]) -> Served:
+        return self._models[self._workspace.choose(task, None, spoken, candidates).declared.name]
 
     def _look(self) -> tuple[dict[str, Served], dict[str, Served]]:
         self._workspace.refresh()

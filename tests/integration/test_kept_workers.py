@@ -400,5 +400,5 @@ def test_nothing_is_left_when_client_and_worker_are_killed(run, workplace, manif
     with pytest.raises(ProcessLookupError):
         os.kill(worker["pid"], 0)
     assert set(os.listdir(shared)) - before == set()
-    run("run", "keeps", "--text", "a", "--keep-alive", "0")  # whoever comes next sweeps
+    run("run", "keeps", "--text", "a", "--keep-alive", "0")  # the next command sweeps
     assert os.listdir(os.path.join(workplace["MM_HOME"], "jobs")) == []

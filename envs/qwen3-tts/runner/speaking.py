@@ -37,7 +37,7 @@ def speak_batch(model, job, batch, done, total, speak):
 
     Args:
         model: A `Voice`.
-        job: Asked for cancellation between two steps, and told of the progress.
+        job: Asked for cancellation between two steps; receives the progress.
         batch: Pieces.
         done: How many pieces were spoken before.
         total: How many there are.

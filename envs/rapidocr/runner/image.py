@@ -68,7 +68,7 @@ def to_rgb(picture):
         picture = picture.convert("RGBA")
         flat = Image.new("RGBA", picture.size, "white")
         flat.alpha_composite(picture)
-        if flat.convert("L").getextrema()[0] > 200:  # light on nothing: on white, nobody sees it
+        if flat.convert("L").getextrema()[0] > 200:  # light on nothing: on white, it is not seen
             flat.paste("black", (0, 0, *picture.size))
             flat.alpha_composite(picture)
         picture = flat

@@ -78,7 +78,7 @@ def warnings(sound, recogniser, segments):
     if recogniser.left_out:
         first, *more = recogniser.left_out
         places = clock(first) + (" and later" if more else "")
-        yield f"at {places} the model wrote what nobody said; that is left out"
+        yield f"at {places} the model wrote what no one said; that is left out"
     if not segments:
         yield "there is no speech in this sound"
 

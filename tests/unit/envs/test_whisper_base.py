@@ -176,7 +176,7 @@ def test_what_is_wrong_with_a_sound_is_warned_of():
     assert warnings == [
         "2 pieces of the sound are damaged and were left out",
         "the file announces 36000 seconds of sound and holds 3: it may be cut off",
-        "at 1:02:05 and later the model wrote what nobody said; that is left out",
+        "at 1:02:05 and later the model wrote what no one said; that is left out",
         "there is no speech in this sound",
     ]
 
