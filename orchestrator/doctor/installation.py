@@ -56,8 +56,8 @@ def ask_index(workspace: Workspace) -> str | None:
     uv asks it, as it does for a build, so that mirrors, proxies and credentials are the user's own.
     """
     from orchestrator.backends.indexes import read_settings
-    from orchestrator.environments.resolver import Resolver
-    from orchestrator.environments.tool_failures import tool_failure
+    from orchestrator.backends.resolver import Resolver
+    from orchestrator.backends.tool_failures import tool_failure
 
     variables = {**workspace.variables, "UV_HTTP_TIMEOUT": "4", "UV_HTTP_RETRIES": "0"}
     try:

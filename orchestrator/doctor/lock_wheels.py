@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from orchestrator.catalog import Declared
 from orchestrator.doctor.rules.findings import Fact, Finding, Layer, listed, rule
-from orchestrator.environments.compatibility import LockFinding
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.locking.compatibility import LockFinding
 from orchestrator.workspace import Workspace
 
 AskIndex = Callable[[Workspace, Declared], LockFinding | None]
@@ -21,8 +21,8 @@ Raises:
 def ask_for_wheels(workspace: Workspace, declared: Declared) -> LockFinding | None:
     """Ask the index as `mm env lock --check` does; see `AskIndex`."""
     from orchestrator.backends.indexes import read_settings
-    from orchestrator.environments.compatibility import check_lock
-    from orchestrator.environments.resolver import Resolver
+    from orchestrator.backends.resolver import Resolver
+    from orchestrator.locking.compatibility import check_lock
 
     indexes = read_settings(workspace.variables)
     return check_lock(Resolver(workspace.variables, indexes, workspace.reporter), declared)

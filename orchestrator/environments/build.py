@@ -17,13 +17,13 @@ from msgspec.structs import replace
 from orchestrator.backends import Backend, Request, Tooling
 from orchestrator.backends.indexes import IndexSettings
 from orchestrator.backends.installed import installed, record_digest
+from orchestrator.backends.tool_failures import system_failure, tool_failure
 from orchestrator.catalog.own_wheels import lost_wheels
 from orchestrator.core.lockfile import requirements_text
 from orchestrator.core.worker_variables import worker_variables
 from orchestrator.environments.plan import BuildStep
 from orchestrator.environments.store import Marker, Store, Stored, python_of
 from orchestrator.environments.targets import Target
-from orchestrator.environments.tool_failures import system_failure, tool_failure
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.system.flock import Held
 from orchestrator.system.home import Home, make_private, write_atomically

@@ -24,7 +24,7 @@ from orchestrator.system.processes import ProcessError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from orchestrator.environments.resolver import Resolver
+    from orchestrator.backends.resolver import Resolver
     from orchestrator.environments.sizes_file import WheelSize
     from orchestrator.environments.targets import Target
     from orchestrator.system.home import Home

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
-from orchestrator.environments.tool_failures import system_failure
+from orchestrator.backends.tool_failures import system_failure
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.worker import capabilities
 

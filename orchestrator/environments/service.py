@@ -305,8 +305,8 @@ class Environments:
         self, new: Sequence[Target], indexes: IndexSettings, children: Children
     ) -> None:
         """Say what is going to be fetched and taken, and refuse what the disk cannot hold."""
+        from orchestrator.backends.resolver import Resolver
         from orchestrator.environments.disk import announce, check_room, note_full_copies, uncached
-        from orchestrator.environments.resolver import Resolver
 
         variables = {**indexes.environment, **self.variables}
         copied = self._backend != "uv" or note_full_copies(self.home, variables, self.reporter)

@@ -209,7 +209,7 @@ class Targets:
         Raises:
             EnvironmentFailure: When it cannot be had.
         """
-        from orchestrator.environments.resolver import install_python
+        from orchestrator.backends.resolver import install_python
 
         wanted = declared.manifest.environment.python
         if self._python is None and not self.interpreters.fitting(wanted):

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from orchestrator.jobs.results import Result
-    from orchestrator.serve.jobs import Jobs, ServedJob
+    from orchestrator.serve.jobs import Jobs
+    from orchestrator.serve.served_job import ServedJob
 
 
 EVENTS = "text/event-stream"

@@ -12,8 +12,8 @@ from orchestrator.errors import UsageError
 from orchestrator.jobs.output_files import is_binary, media_type, pieces
 from orchestrator.jobs.results import Artifact, Audio
 from orchestrator.serve.answers import EVENTS, Streamed, finished
-from orchestrator.serve.jobs import ServedJob
 from orchestrator.serve.refusals import Refused, refused
+from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.uploads import given_by, inputs_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ async def run_model(request: Request) -> Response:
         return Streamed(_events(job), end, media_type=EVENTS)
     async with finished(request, jobs, job) as result:
         if _accepts(request, "application/json", "*/*"):
-            return await asyncio.to_thread(JSONResponse, await jobs.outcome(job))
+            return await asyncio.to_thread(lambda: JSONResponse(job.outcome()))
         headers = {"MM-Model": model.name}
         return await asyncio.to_thread(_output, result[result.primary], headers)
 

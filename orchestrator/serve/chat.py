@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, Response
 
 from orchestrator.serve.answers import EVENTS, JobStream, event, finished
-from orchestrator.serve.jobs import ServedJob
 from orchestrator.serve.refusals import Refused
+from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.uploads import json_object, save_data_url
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The jobs of a server: each from its request to its outputs, or to its end before that."""
+"""The jobs of a server: each run from its request to its end, and kept for a while."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ import math
 import secrets
 import shutil
 import time
-from base64 import b64encode
 from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.jobs.job import Job
-from orchestrator.jobs.output_files import is_binary, media_type, pieces
-from orchestrator.jobs.results import Audio
 from orchestrator.serve import kept_jobs
 from orchestrator.serve.answers import event
 from orchestrator.serve.refusals import (
@@ -28,22 +23,19 @@ from orchestrator.serve.refusals import (
     refused,
     without_paths,
 )
+from orchestrator.serve.served_job import ENDED, ServedJob, in_json
 from orchestrator.serve.spool import Spool
 from orchestrator.serve.uploads import remove_uploads
 from orchestrator.system.waiting import Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from orchestrator.async_session import AsyncSession
-    from orchestrator.catalog import Declared
     from orchestrator.jobs.job import Event
-    from orchestrator.jobs.results import Result
     from orchestrator.serve.lanes import Lanes
     from orchestrator.serve.metrics import Metrics
     from orchestrator.serve.served_models import ServedModels
-
-ENDED = ("done", "failed", "cancelled")
 
 MAX_KEPT = 256
 """Jobs that stay, those that have ended included."""
@@ -52,81 +44,6 @@ WAIT_SECONDS = 300.0
 """Seconds that a job which has left the queue waits for memory that busy workers hold."""
 
 log = logging.getLogger("mm.serve")
-
-
-@dataclass(eq=False)
-class ServedJob:
-    """One job.
-
-    Attributes:
-        id: What a client calls it; no one can guess it.
-        model: The model.
-        inputs: Its inputs; files as paths below `directory`.
-        directory: The job's own.
-        state: queued, running, done, failed or cancelled.
-        place: How many were before it when it came.
-        begun_at: When it left the queue, by `time.monotonic`; 0 before.
-        progress: The last progress that the runner reported.
-        result: Its outputs, once it is done.
-        error: How it ended, where it did not succeed.
-        events: What it reports, as server-sent events.
-        on_chunk: Called with the name and the value of each chunk.
-        lasting: Whether it stays after its end, and outlives the server.
-        on_progress: Called with what the runner reports of its progress.
-    """
-
-    model: Declared
-    inputs: Mapping[str, Any]
-    directory: Path
-    id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
-    state: str = "queued"
-    place: int = 0
-    progress: dict[str, Any] = field(default_factory=dict)
-    result: Result | None = None
-    error: Refused | None = None
-    events: Spool | None = None
-    on_chunk: Callable[[str, Any], None] | None = None
-    on_progress: Callable[[Mapping[str, Any]], None] | None = None
-    begun_at: float = 0.0
-    lasting: bool = False
-    created: float = field(default_factory=time.time)
-    ended_at: float = 0.0
-    task: asyncio.Task[None] | None = None
-
-    def shown(self) -> dict[str, Any]:
-        """Return what `/jobs/ID` says of it."""
-        shown: dict[str, Any] = {
-            "id": self.id,
-            "model": self.model.name,
-            "task": self.model.manifest.task,
-            "state": self.state,
-            "place": self.place,
-            "created": round(self.created, 3),
-            "progress": self.progress,
-        }
-        if self.error is not None:
-            shown.update(self.error.body)
-        if self.result is not None:
-            names = self.result.keys()
-            shown["outputs"] = {name: f"/jobs/{self.id}/outputs/{name}" for name in names}
-        return shown
-
-    async def wait(self) -> Result:
-        """Return the outputs, once it has ended.
-
-        Raises:
-            Refused: When it ended otherwise.
-        """
-        assert self.task is not None
-        await asyncio.shield(self.task)
-        if self.result is None:
-            raise self.error or Refused(499, "the job was cancelled", "cancelled")
-        return self.result
-
-    def emit(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Add an event to those that clients read."""
-        if self.events is not None and not self.events.ended:
-            self.events.write(event(data, kind))
 
 
 class Jobs:
@@ -315,17 +232,17 @@ class Jobs:
                 job.state = "done"
             except asyncio.CancelledError:
                 cancelled = Refused(CLIENT_CLOSED, "the job was cancelled", "cancelled")
-                self._fail(job, "cancelled", cancelled)
+                job.fail("cancelled", cancelled)
             except MMError as error:
                 state = "cancelled" if isinstance(error, Cancelled) else "failed"
-                self._fail(job, state, refused(error, _names(job)))
+                job.fail(state, refused(error, job.file_names()))
             except OSError as error:
                 if (said := machine_refused(error)) is None:
                     raise
-                self._fail(job, "failed", said)
+                job.fail("failed", said)
             finally:
                 if job.state not in ENDED:
-                    self._fail(job, "failed", Refused(500, "a fault in mm", "fault"))
+                    job.fail("failed", Refused(500, "a fault in mm", "fault"))
                 job.ended_at = time.monotonic()
                 seconds = dict(job.result.timings) if job.result is not None else {}
                 seconds["wait"] = (job.begun_at or job.ended_at) - came
@@ -353,13 +270,8 @@ class Jobs:
                 await asyncio.wait({saving})
                 result.discard()
         if job.events is not None:
-            outcome = await self.outcome(job)
+            outcome = await asyncio.to_thread(job.outcome)
             job.events.write(await asyncio.to_thread(event, outcome, "done"))
-
-    def _fail(self, job: ServedJob, state: str, error: Refused) -> None:
-        job.state, job.error = state, error
-        with contextlib.suppress(OSError):  # a full disk, which may be what it failed for
-            job.emit("error", error.body)
 
     def _on_event(self, job: ServedJob, sent: Event) -> None:
         params = {key: value for key, value in sent.params.items() if key != "id"}
@@ -383,41 +295,3 @@ class Jobs:
                 if job.on_progress is not None:
                     job.on_progress(params)
             job.emit(sent.kind, params)
-
-    async def outcome(self, job: ServedJob) -> dict[str, Any]:
-        """Return the outputs of a job as JSON: those of one that stays by their addresses."""
-        result, lasting = job.result, job.id in self._jobs
-        assert result is not None
-
-        def read() -> dict[str, Any]:
-            return {
-                "model": job.model.name,
-                "outputs": {
-                    name: f"/jobs/{job.id}/outputs/{name}"
-                    if lasting and is_binary(value)
-                    else in_json(value)
-                    for name, value in result.items()
-                },
-                "warnings": list(result.warnings),
-                "receipt": result.receipt,
-            }
-
-        return await asyncio.to_thread(read)
-
-
-def _names(job: ServedJob) -> list[tuple[str, str]]:
-    """Return the paths of a job's files, with the names of their inputs."""
-    return [
-        (str(path), name)
-        for name, value in job.inputs.items()
-        for path in (value if isinstance(value, list) else [value])
-        if isinstance(path, Path)
-    ]
-
-
-def in_json(value: Any) -> Any:
-    """Return an output as JSON holds it; the bytes of a file as a data: URL."""
-    if not is_binary(value):
-        return value
-    kind = value.media_type if isinstance(value, Audio) else media_type(value)
-    return f"data:{kind};base64,{b64encode(b''.join(pieces(value))).decode()}"

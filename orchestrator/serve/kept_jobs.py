@@ -22,7 +22,7 @@ from orchestrator.system.home import read_json, write_json
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orchestrator.serve.jobs import ServedJob
+    from orchestrator.serve.served_job import ServedJob
 
 VERSION = 1
 

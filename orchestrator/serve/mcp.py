@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.jobs.output_files import is_binary, media_type, pieces
 from orchestrator.jobs.results import Audio
-from orchestrator.serve.jobs import ServedJob
 from orchestrator.serve.refusals import Refused
 from orchestrator.serve.schemas import input_schema
+from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.uploads import inputs_of
 from orchestrator.version import __version__
 

@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 from orchestrator.errors import MMError
 from orchestrator.serve.answers import watched
 from orchestrator.serve.bodies import converted
-from orchestrator.serve.jobs import ServedJob
 from orchestrator.serve.refusals import Refused, refused
+from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.uploads import json_object, save_data_url
 from orchestrator.steps.pdf_renderer import PdfRenderer
 

@@ -16,8 +16,8 @@ from orchestrator.core.languages import voices_for
 from orchestrator.core.manifest import VOICE_INPUTS
 from orchestrator.serve.answers import EVENTS, JobStream, Sent, event, watched
 from orchestrator.serve.bodies import converted
-from orchestrator.serve.jobs import ServedJob
 from orchestrator.serve.refusals import Refused
+from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.sound import MEDIA_TYPES, complete_wav, encoder
 from orchestrator.serve.uploads import json_object
 

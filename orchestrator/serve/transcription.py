@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from orchestrator.core.subtitle_format import subtitles
 from orchestrator.serve.answers import EVENTS, JobStream, event, finished
-from orchestrator.serve.jobs import ServedJob
 from orchestrator.serve.refusals import Refused
+from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.uploads import TRUE, form_of, is_form, save_upload
 
 if TYPE_CHECKING:

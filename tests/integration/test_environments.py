@@ -11,10 +11,10 @@ import pytest
 
 from orchestrator import Session
 from orchestrator.backends.indexes import read_settings
+from orchestrator.backends.resolver import Resolver
 from orchestrator.core.identity import Interpreter
 from orchestrator.core.lockfile import parse_lock, render_lock
 from orchestrator.environments.disk import uncached
-from orchestrator.environments.resolver import Resolver
 from orchestrator.environments.targets import Target
 from orchestrator.system.reporter import Silent
 from tests.integration.conftest import drop_privileges

@@ -4,8 +4,8 @@ import zipfile
 
 import pytest
 
-from orchestrator.environments.package_files import wheel_size
 from orchestrator.environments.sizes_file import WheelSize
+from orchestrator.locking.package_files import wheel_size
 from tests.packages import Index, make_wheel, serving
 
 

@@ -14,15 +14,15 @@ from orchestrator.errors import EnvironmentFailure, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.backends.resolver import Resolver
     from orchestrator.catalog import Declared
-    from orchestrator.environments.compatibility import LockFinding
-    from orchestrator.environments.locking import LockOptions, Written
-    from orchestrator.environments.resolver import Resolver
+    from orchestrator.locking.compatibility import LockFinding
+    from orchestrator.locking.lock_writer import LockOptions, Written
 
 
 def _resolver(context: Context) -> Resolver:
     from orchestrator.backends.indexes import read_settings
-    from orchestrator.environments.resolver import Resolver
+    from orchestrator.backends.resolver import Resolver
 
     return Resolver(context.variables, read_settings(context.variables), context.reporter)
 
@@ -65,7 +65,7 @@ def lock(context: Context, /, models: tuple[str, ...], **options: Any) -> None:
     A lock of your own (--mine) lies in MM_HOME; sync and run use it until it is dropped.
     """
     from orchestrator.cli.env.choosing import lockable, named, one_per_lock
-    from orchestrator.environments.locking import LockOptions, write_lock
+    from orchestrator.locking.lock_writer import LockOptions, write_lock
 
     _refuse_strays(options)
     resolver = _resolver(context)
@@ -116,9 +116,9 @@ def _mine(
 ) -> None:
     from dataclasses import replace
 
-    from orchestrator.environments.locking import write_lock
     from orchestrator.environments.locks import UserLockOptions, absolute_places
     from orchestrator.environments.targets import Targets
+    from orchestrator.locking.lock_writer import write_lock
 
     targets = Targets(context.home, context.variables, options["python"])
     target = targets.user_lock(declared)
@@ -147,7 +147,7 @@ def _mine(
 
 
 def _check(context: Context, resolver: Resolver, models: Sequence[Declared]) -> None:
-    from orchestrator.environments.compatibility import check_lock
+    from orchestrator.locking.compatibility import check_lock
 
     findings = [found for declared in models if (found := check_lock(resolver, declared))]
     _print(context, findings)
@@ -183,7 +183,7 @@ def _print(context: Context, findings: Sequence[LockFinding]) -> None:
 @pass_context
 def why(context: Context, first: str, second: str) -> None:
     """Say what keeps the environments of two models apart, and whether one lock could hold both."""
-    from orchestrator.environments.compatibility import compare
+    from orchestrator.locking.compatibility import compare
 
     targets = [context.environments.target(context.catalog.model(name)) for name in (first, second)]
     found = compare(_resolver(context), *targets)

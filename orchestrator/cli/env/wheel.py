@@ -32,7 +32,7 @@ def wheel(context: Context, requirement: str, model: str | None, python: str | N
     """
     from orchestrator.backends.indexes import read_settings
     from orchestrator.environments.targets import Targets
-    from orchestrator.environments.wheel_builder import WheelBuilder
+    from orchestrator.locking.wheel_builder import WheelBuilder
 
     declared = context.catalog.model(model) if model else _only_model(context)
     targets = Targets(context.home, context.variables, python)
@@ -78,7 +78,7 @@ def _next(declared: Declared, path: Path) -> str:
     from packaging.utils import canonicalize_name, parse_wheel_filename
 
     from orchestrator.catalog.own_wheels import own_wheels
-    from orchestrator.environments.locking import present_pins
+    from orchestrator.locking.lock_writer import present_pins
     from orchestrator.system.files import read_text
 
     lock = read_text(declared.lock, "replace") if declared.lock.is_file() else ""

@@ -16,9 +16,9 @@ from orchestrator.doctor import CheckOptions, Layer, draft, examine, explain, hi
 from orchestrator.doctor.gather import model_subject
 from orchestrator.doctor.rules.module_rules import may_be_brought
 from orchestrator.environments import Environments
-from orchestrator.environments.compatibility import LockFinding
 from orchestrator.environments.interpreters import Interpreters
 from orchestrator.errors import EnvironmentFailure, JobFailed, UsageError
+from orchestrator.locking.compatibility import LockFinding
 from orchestrator.sources.model_files import SourceRecord, describe, save_record
 from tests import models
 from tests.unit.doctor.conftest import packages, table, write

@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.core.lockfile import parse_lock
 from orchestrator.core.manifest_reader import read_manifest
-from orchestrator.environments.measuring import representative
 from orchestrator.environments.sizes_file import load_sizes, total
+from orchestrator.locking.measuring import representative
 
 ROOT = Path(__file__).parents[3]
 MANIFESTS = sorted((ROOT / "manifests").glob("*.yaml"))

@@ -12,10 +12,11 @@ from orchestrator.jobs.job import Event
 from orchestrator.jobs.results import Result
 from orchestrator.serve import jobs as jobs_module
 from orchestrator.serve.answers import JobStream
-from orchestrator.serve.jobs import Jobs, ServedJob
+from orchestrator.serve.jobs import Jobs
 from orchestrator.serve.lanes import Lanes
 from orchestrator.serve.metrics import Metrics
 from orchestrator.serve.refusals import Refused
+from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.served_models import Served
 from tests.models import model
 

@@ -10,19 +10,19 @@ from zipfile import BadZipFile
 from orchestrator.core.lockfile import applicable
 from orchestrator.core.platforms import GLIBC, PLATFORMS, allowed_minors, marker_values
 from orchestrator.core.wheels import best_wheel
-from orchestrator.environments.package_files import wheel_size
 from orchestrator.environments.sizes_file import VERSION, WheelSize, load_sizes
+from orchestrator.locking.package_files import wheel_size
 from orchestrator.system.reporter import progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from orchestrator.backends.resolver import Resolver
     from orchestrator.catalog import Declared
     from orchestrator.core.lockfile import Lock, Pin
     from orchestrator.core.manifest import Environment
     from orchestrator.core.wheels import Files, Place
-    from orchestrator.environments.resolver import Resolver
 
     PackageFiles = Mapping[tuple[str, str], Files]
 

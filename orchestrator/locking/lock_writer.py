@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from orchestrator.backends.resolver import Resolution
+from orchestrator.backends.tool_failures import tool_failure
 from orchestrator.catalog.own_wheels import own_wheels
 from orchestrator.core.lockfile import (
     LockError,
@@ -23,14 +25,12 @@ from orchestrator.core.platforms import KNOWN_MINORS, allowed_minors
 from orchestrator.core.refusals import remedy
 from orchestrator.core.uv_project import Project, environment_project, pinned_project
 from orchestrator.environments.locks import BUILD_LOCK, UserLockOptions
-from orchestrator.environments.measuring import sizes_text
-from orchestrator.environments.package_files import build_requirements
-from orchestrator.environments.resolver import Resolution
 from orchestrator.environments.sizes_file import SIZES
-from orchestrator.environments.stepping import missing_pins, resolve_everywhere, source_only
-from orchestrator.environments.tool_failures import tool_failure
-from orchestrator.environments.uncovered import source_failure, wheels_failure
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.locking.measuring import sizes_text
+from orchestrator.locking.package_files import build_requirements
+from orchestrator.locking.stepping import missing_pins, resolve_everywhere, source_only
+from orchestrator.locking.uncovered import source_failure, wheels_failure
 from orchestrator.system.files import read_file, read_text
 from orchestrator.system.home import write_atomically
 from orchestrator.system.processes import ProcessError
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from orchestrator.backends.resolver import Resolver
     from orchestrator.catalog import Declared
     from orchestrator.core.lockfile import Pin
-    from orchestrator.environments.resolver import Resolver
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class ToolFailure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def _table() -> dict[str, ToolFailure]:
-    data = files("orchestrator.environments").joinpath("tool_failures.yaml").read_bytes()
+    data = files("orchestrator.backends").joinpath("tool_failures.yaml").read_bytes()
     return msgspec.convert(parse(data, "tool_failures.yaml").data, dict[str, ToolFailure])
 
 

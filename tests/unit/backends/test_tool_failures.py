@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from orchestrator.environments.tool_failures import system_failure, tool_failure
+from orchestrator.backends.tool_failures import system_failure, tool_failure
 from orchestrator.system.processes import ProcessError
 
 

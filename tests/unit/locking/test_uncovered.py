@@ -5,7 +5,7 @@ import pytest
 from orchestrator.core.lockfile import Pin
 from orchestrator.core.manifest import Environment
 from orchestrator.core.wheels import Missing
-from orchestrator.environments.uncovered import lines_without, table
+from orchestrator.locking.uncovered import lines_without, table
 
 PLATFORMS = ("linux-x86_64", "linux-aarch64", "macos-arm64")
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from orchestrator.backends.tool_failures import is_transient, tool_failure
 from orchestrator.catalog.own_wheels import lost_wheels
 from orchestrator.core.lockfile import LockError
 from orchestrator.core.platforms import allowed_minors
@@ -13,19 +14,18 @@ from orchestrator.core.requirement_tree import Difference, differences
 from orchestrator.core.uv_project import Project, environment_project, pinned_project
 from orchestrator.core.wheels import missing_wheels
 from orchestrator.environments.locks import load_build_lock, load_lock
-from orchestrator.environments.stepping import ELSEWHERE
-from orchestrator.environments.tool_failures import is_transient, tool_failure
-from orchestrator.environments.uncovered import lines_without, table
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.locking.stepping import ELSEWHERE
+from orchestrator.locking.uncovered import lines_without, table
 from orchestrator.system.processes import ProcessError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from orchestrator.backends.resolver import Resolver
     from orchestrator.catalog import Declared
     from orchestrator.core.lockfile import Pin
     from orchestrator.core.wheels import Files
-    from orchestrator.environments.resolver import Resolver
     from orchestrator.environments.targets import Target
 
 _GONE = re.compile(

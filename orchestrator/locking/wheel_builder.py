@@ -18,12 +18,12 @@ from typing import NamedTuple
 
 from orchestrator.backends.base import NEUTRAL
 from orchestrator.backends.indexes import IndexSettings
+from orchestrator.backends.tool_failures import tool_failure
 from orchestrator.backends.toolenv import tool_variables
 from orchestrator.backends.uv import uv_binary
 from orchestrator.catalog import Declared
 from orchestrator.catalog.own_wheels import SUFFIX
 from orchestrator.core.git_requirement import PREFIX, GitRequirement, read_git_requirement
-from orchestrator.environments.tool_failures import tool_failure
 from orchestrator.errors import EnvironmentFailure, UsageError
 from orchestrator.system.copying import copy_file
 from orchestrator.system.home import make_private, write_atomically

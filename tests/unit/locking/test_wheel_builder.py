@@ -4,8 +4,8 @@ import zipfile
 
 import pytest
 
-from orchestrator.environments.wheel_builder import WheelBuilder, wheel_content
 from orchestrator.errors import UsageError
+from orchestrator.locking.wheel_builder import WheelBuilder, wheel_content
 from tests.models import Notes, model
 from tests.packages import make_wheel
 

@@ -8,10 +8,10 @@ from msgspec.structs import replace
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from orchestrator.backends.resolver import Resolution
 from orchestrator.core.uv_project import Project
 from orchestrator.core.wheels import Files, PackageFile, best_wheel
-from orchestrator.environments.resolver import Resolution
-from orchestrator.environments.stepping import missing_pins, resolve_everywhere, source_only
+from orchestrator.locking.stepping import missing_pins, resolve_everywhere, source_only
 from orchestrator.system.processes import ProcessError
 
 ANYWHERE = ("py3-none-any",)

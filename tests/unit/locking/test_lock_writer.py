@@ -2,8 +2,8 @@
 
 import pytest
 
-from orchestrator.environments.locking import LockOptions, write_lock
 from orchestrator.errors import EnvironmentFailure
+from orchestrator.locking.lock_writer import LockOptions, write_lock
 from tests.models import model
 
 

@@ -11,15 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from orchestrator.backends.base import NEUTRAL
+from orchestrator.backends.tool_failures import is_transient, tool_failure
 from orchestrator.backends.toolenv import tool_variables
 from orchestrator.backends.uv import uv_binary
 from orchestrator.core.lockfile import requirements_text
 from orchestrator.core.platforms import PLATFORMS, UV_MACOS
 from orchestrator.core.uv_project import lock_body, preferences_text, read_uv_lock
-from orchestrator.environments.package_files import hashed_files
-from orchestrator.environments.tool_failures import is_transient, tool_failure
+from orchestrator.system.hashing import sha256_of
 from orchestrator.system.home import make_private, write_atomically
 from orchestrator.system.processes import ProcessError, run, run_logged
 from orchestrator.system.reporter import progress
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.core.lockfile import Pin
     from orchestrator.core.manifest import Platform
     from orchestrator.core.uv_project import Project
-    from orchestrator.core.wheels import Files
+    from orchestrator.core.wheels import Files, PackageFile
     from orchestrator.system.processes import Children, Completed
     from orchestrator.system.reporter import Reporter
 
@@ -105,7 +106,7 @@ class Resolver:
             self._run(folder, "lock", "--quiet", *project.arguments(), *arguments, hashed=hashed)
             exported = self._run(folder, "export", *_EXPORT).stdout
             written = (folder / "uv.lock").read_text(encoding="utf-8")
-            known = hashed_files(read_uv_lock(written, folder))
+            known = _hashed_files(read_uv_lock(written, folder))
             return Resolution(lock_body(exported, project, known), known)
 
     def newest(self, requirement: str, platform: Platform, minor: str) -> str | None:
@@ -240,6 +241,25 @@ def install_python(
             command="mm env sync --install-python",
             log=str(log),
         ) from error
+
+
+def _hashed_files(files: Mapping[tuple[str, str], Files]) -> dict[tuple[str, str], Files]:
+    """Return `files` with the hashes of wheels on this disk, which uv does not name.
+
+    Raises:
+        OSError: When one cannot be read.
+    """
+    return {
+        key: known._replace(wheels=tuple(map(_hashed, known.wheels)))
+        for key, known in files.items()
+    }
+
+
+def _hashed(file: PackageFile) -> PackageFile:
+    parts = urlsplit(file.url)
+    if file.sha256 or parts.scheme != "file":
+        return file
+    return file._replace(sha256=sha256_of(Path(unquote(parts.path))))
 
 
 def _lines(texts: Iterable[str]) -> str:

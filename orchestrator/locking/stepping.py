@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from orchestrator.backends.tool_failures import is_transient
 from orchestrator.core.lockfile import Pin, read_pins
 from orchestrator.core.platforms import allowed_minors, specifier_of
 from orchestrator.core.uv_project import pinned_project
 from orchestrator.core.wheels import describe_places, missing_wheels, narrowed, split_versions
-from orchestrator.environments.tool_failures import is_transient
 from orchestrator.system.processes import ProcessError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from orchestrator.backends.resolver import Resolution, Resolver
     from orchestrator.core.uv_project import Project
     from orchestrator.core.wheels import Missing, Place
-    from orchestrator.environments.resolver import Resolution, Resolver
 
 _NO_WHEELS = (
     re.compile(r"all versions of (\S+) have no usable wheels"),

@@ -1,13 +1,13 @@
 import pytest
 
 from orchestrator.core.wheels import PackageFile
-from orchestrator.environments.package_files import (
+from orchestrator.errors import EnvironmentFailure
+from orchestrator.locking.package_files import (
     DEFAULT_REQUIREMENTS,
     build_requirements,
     named_requirements,
     read_pyproject,
 )
-from orchestrator.errors import EnvironmentFailure
 from tests.packages import make_source, make_wheel, sha256
 
 SOURCE = PackageFile("sox", "https://i.test/sox-1.5.0.tar.gz", "a" * 64)

@@ -21,12 +21,11 @@ from orchestrator.core.toml import parse_toml
 from orchestrator.environments.sizes_file import WheelSize
 from orchestrator.errors import EnvironmentFailure
 from orchestrator.system.downloads import open_url
-from orchestrator.system.hashing import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from orchestrator.core.wheels import Files, PackageFile
+    from orchestrator.core.wheels import PackageFile
 
 DEFAULT_REQUIREMENTS = ("setuptools>=40.8.0",)
 """What PEP 518 has a package without `[build-system]` need."""
@@ -42,25 +41,6 @@ _BLOCK = 64 << 10
 
 _DISK_BLOCK = 4096
 """Bytes of the unit in which common file systems give out space."""
-
-
-def hashed_files(files: Mapping[tuple[str, str], Files]) -> dict[tuple[str, str], Files]:
-    """Return `files` with the hashes of wheels on this disk, which uv does not name.
-
-    Raises:
-        OSError: When one cannot be read.
-    """
-    return {
-        key: known._replace(wheels=tuple(map(_hashed, known.wheels)))
-        for key, known in files.items()
-    }
-
-
-def _hashed(file: PackageFile) -> PackageFile:
-    parts = urlsplit(file.url)
-    if file.sha256 or parts.scheme != "file":
-        return file
-    return file._replace(sha256=sha256_of(Path(unquote(parts.path))))
 
 
 def wheel_size(url: str, variables: Mapping[str, str]) -> WheelSize:
