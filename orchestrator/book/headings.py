@@ -47,6 +47,11 @@ def is_section(text: str) -> bool:
     return _SECTION.match(text.strip()) is not None
 
 
+def page_number(digits: str) -> int | None:
+    """Return the value of a decimal or Roman number, or None: it is neither."""
+    return int(digits) if digits.isdigit() else roman(digits)
+
+
 def roman(digits: str) -> int | None:
     """Return the value of a Roman number, or None: it is none."""
     values = [_DIGITS.get(each, 0) for each in digits.upper()]
