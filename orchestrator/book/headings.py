@@ -49,11 +49,8 @@ def is_section(text: str) -> bool:
 
 def page_number(digits: str) -> int | None:
     """Return the value of a decimal or Roman number, or None: it is neither."""
-    return int(digits) if digits.isdigit() else roman(digits)
-
-
-def roman(digits: str) -> int | None:
-    """Return the value of a Roman number, or None: it is none."""
+    if digits.isdigit():
+        return int(digits)
     values = [_DIGITS.get(each, 0) for each in digits.upper()]
     total = sum(
         -value if value < after else value
