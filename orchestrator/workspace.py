@@ -111,6 +111,7 @@ class Workspace:
             variables=self.variables,
             cwd=self.cwd,
             settings=self.settings,
+            kept=self.home.manifests,
         )
         self._say(catalog.notes)
         self._read_at, self._stamps = began, FileStamps()

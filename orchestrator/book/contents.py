@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from itertools import pairwise
 
-from orchestrator.book.headings import roman
+from orchestrator.book.headings import page_number
 from orchestrator.book.layout import Block, Line, Page, rows
 
 LEAST = 3
@@ -50,7 +50,7 @@ def _titles(page: Page, *, follows: bool) -> list[str]:
     lines = [line for block in blocks for line in _entry_lines(block)]
     lines = [line for line in lines if not _TITLE.fullmatch(line.text)]
     entries = [match for line in lines if (match := _ENTRY.fullmatch(line.text))]
-    numbers = [value for each in entries if (value := _value(each[2])) is not None]
+    numbers = [value for each in entries if (value := page_number(each[2])) is not None]
     rising = sum(a <= b for a, b in pairwise(numbers)) >= 0.8 * (len(numbers) - 1)
     least = 1 if titled else LEAST
     if len(entries) < least or len(entries) < PART * len(lines) or not rising:
@@ -65,10 +65,6 @@ def _entry_lines(block: Block) -> list[Line]:
         cells = [" ".join(row.strip("|").split("|")).strip() for row in texts]
         return [Line(text) for text in cells if text.strip("- :")]
     return rows(block.lines) if block.lines[0].size else list(block.lines)
-
-
-def _value(digits: str) -> int | None:
-    return int(digits) if digits.isdigit() else roman(digits)
 
 
 def listed(text: str, titles: Sequence[str]) -> bool:

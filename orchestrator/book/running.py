@@ -17,7 +17,7 @@ from itertools import pairwise
 
 import msgspec
 
-from orchestrator.book.headings import is_numbered, roman
+from orchestrator.book.headings import is_numbered, page_number
 from orchestrator.book.layout import Line, Page
 
 NEAR = 8
@@ -132,17 +132,13 @@ def _is_apart(line: Line, lines: Sequence[Line], step: float) -> bool:
 def _key(text: str) -> tuple[str, int | None]:
     """Return what repeats of a head, and the number at one of its ends."""
     if alone := _ALONE.fullmatch(text):
-        return "", _value(alone[1])
+        return "", page_number(alone[1])
     for pattern in (_AT_START, _AT_END):
         match = pattern.search(text) if pattern is _AT_END else pattern.match(text)
-        value = _value(match[1]) if match else None
+        value = page_number(match[1]) if match else None
         if match and value is not None:
             return _folded(text[: match.start()] + text[match.end() :]), value
     return _folded(text), None
-
-
-def _value(digits: str) -> int | None:
-    return int(digits) if digits.isdigit() else roman(digits)
 
 
 def _folded(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +104,8 @@ def _pages(context: Context, words: Iterable[str]) -> Iterator[str]:
     Raises:
         UsageError: For a folder that holds no page.
     """
+    from orchestrator.pipelines.batch_items import natural
+
     for word in words:
         folder = context.cwd / Path(word).expanduser()
         if not folder.is_dir():
@@ -113,14 +114,8 @@ def _pages(context: Context, words: Iterable[str]) -> Iterator[str]:
         found = [each for each in folder.iterdir() if each.suffix.lower() in PAGES]
         if not found:
             raise UsageError("holds no image and no PDF", where=word, fix="name the files")
-        for each in sorted(found, key=lambda path: natural(path.name)):
+        for each in sorted(found, key=lambda path: natural(path.name.casefold())):
             yield str(Path(word).expanduser() / each.name)
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Return a key by which names sort as people count: page 2 before page 10."""
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return [(int(each), "") if each.isdecimal() else (-1, each) for each in parts]
 
 
 def _listed(path: Path) -> str:

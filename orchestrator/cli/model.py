@@ -50,7 +50,7 @@ def show(context: Context, model: str) -> None:
     """Show what MODEL declares, as JSON, and where."""
     import msgspec
 
-    from orchestrator.catalog import check_wheels
+    from orchestrator.catalog.manifest_checks import check_wheels
 
     declared = context.catalog.model(model)
     document: dict[str, Any] = {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import wave
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from orchestrator.core.manifest import Input, Manifest
+from orchestrator.core.value_checks import AudioValue
 from orchestrator.errors import UsageError
+from orchestrator.jobs.results import Audio
 
 SIDE = 64
 """Pixels of the image's side."""
@@ -74,9 +75,4 @@ def write_image(path: Path) -> Path:
 
 def write_silence(path: Path) -> Path:
     """Write a second of silence, 16 bits and one channel at `RATE`, and return its path."""
-    with wave.open(str(path), "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(RATE)
-        sound.writeframes(bytes(2 * RATE))
-    return path
+    return Audio(AudioValue(memoryview(bytes(2 * RATE)), "<i2", (RATE,), RATE)).save(path)

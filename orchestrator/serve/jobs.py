@@ -56,6 +56,7 @@ class Jobs:
         keep: Seconds that the outputs of a job stay after its end.
         metrics: Counts them.
         lasting_root: The directory of those that outlive the server.
+        most: Stands for `MAX_KEPT`; a port for tests.
     """
 
     def __init__(
@@ -66,7 +67,9 @@ class Jobs:
         keep: float,
         metrics: Metrics,
         lasting_root: Path | None = None,
+        most: int = MAX_KEPT,
     ) -> None:
+        self._most = most
         self._session = session
         self._lanes = lanes
         self._root = root
@@ -115,10 +118,10 @@ class Jobs:
     def _check_place(self, job: ServedJob) -> None:
         if self.draining:
             raise Refused(503, "the server is being stopped", "stopping", retry_after=1)
-        if job.lasting and len(self._jobs) >= MAX_KEPT:
+        if job.lasting and len(self._jobs) >= self._most:
             raise Refused(
                 429,
-                f"{MAX_KEPT} jobs are kept; delete those whose outputs you have",
+                f"{self._most} jobs are kept; delete those whose outputs you have",
                 "too_many_jobs",
                 retry_after=self._keep,
             )

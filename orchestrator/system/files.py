@@ -13,8 +13,6 @@ import stat
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from orchestrator.worker.buffers import write_all
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -64,6 +62,8 @@ def append(stream: IO[bytes], data: bytes) -> None:
     Raises:
         OSError: With the file's name, when it cannot be written.
     """
+    from orchestrator.worker.buffers import write_all  # every command reads, and few append
+
     with naming(stream.name):
         write_all(stream.fileno(), memoryview(data))
 

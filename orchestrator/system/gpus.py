@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 NVML, CUDA = "libnvidia-ml.so.1", "libcuda.so.1"
 WSL = "/usr/lib/wsl/lib"
-VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 NO_LIBRARY = 12  # of nvmlReturn_t
 CAPABILITY, INTEGRATED = (75, 76), 18  # CUdevice_attribute

@@ -2,16 +2,9 @@
 
 import pytest
 
-from orchestrator.cli.book_command import natural, place_of
+from orchestrator.cli.book_command import place_of
 
 OUTPUTS = ("audio", "files", "segments", "text", "plan")
-
-
-def test_pages_are_in_the_order_of_their_numbers():
-    names = ["page10.png", "page9.png", "Page2.png", "cover.png", "10.png", "9.png", "²"]
-    assert sorted(names, key=natural) == [
-        "9.png", "10.png", "cover.png", "Page2.png", "page9.png", "page10.png", "²",
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

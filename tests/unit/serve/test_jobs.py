@@ -10,9 +10,8 @@ import pytest
 from orchestrator.errors import TimedOut
 from orchestrator.jobs.job import Event
 from orchestrator.jobs.results import Result
-from orchestrator.serve import jobs as jobs_module
 from orchestrator.serve.answers import JobStream
-from orchestrator.serve.jobs import Jobs
+from orchestrator.serve.jobs import MAX_KEPT, Jobs
 from orchestrator.serve.lanes import Lanes
 from orchestrator.serve.metrics import Metrics
 from orchestrator.serve.refusals import Refused
@@ -41,11 +40,11 @@ def declared(tmp_path):
     return model(tmp_path, "m")
 
 
-def make_jobs(tmp_path, session=None, **places):
+def make_jobs(tmp_path, session=None, most=MAX_KEPT, **places):
     root = tmp_path / "jobs"
     root.mkdir(exist_ok=True)
     lanes = Lanes(**{"each": 2, "total": 4, **places})
-    return Jobs(session or Session(), lanes, root, 600.0, Metrics()), lanes, root
+    return Jobs(session or Session(), lanes, root, 600.0, Metrics(), most=most), lanes, root
 
 
 def test_a_job_without_a_place_leaves_nothing(tmp_path, declared):
@@ -88,11 +87,9 @@ def test_the_end_of_a_job_counts_even_where_it_cannot_be_written(tmp_path, decla
     asyncio.run(main())
 
 
-def test_so_many_jobs_are_kept(tmp_path, declared, monkeypatch):
-    monkeypatch.setattr(jobs_module, "MAX_KEPT", 1)
-
+def test_so_many_jobs_are_kept(tmp_path, declared):
     async def main():
-        jobs, _, root = make_jobs(tmp_path)
+        jobs, _, root = make_jobs(tmp_path, most=1)
         one = jobs.start(ServedJob(declared, {}, jobs.new_directory(), lasting=True))
         (one.directory / "upload-0.png").touch()
         await one.wait()

@@ -99,7 +99,7 @@ def answered(headers, **given):
     return first_message(headers, **given)["status"]
 
 
-def first_message(headers, *, path="/v1/models", method="POST", messages=(), **settings):
+def first_message(headers, *, path="/v1/models", method="POST", messages=(), idle=20, **settings):
     """Return what a guard sends first."""
     sent = []
     given = iter(messages or [{"type": "http.request", "body": b"", "more_body": False}])
@@ -124,7 +124,7 @@ def first_message(headers, *, path="/v1/models", method="POST", messages=(), **s
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": method, "path": path, "headers": raw}
-    asyncio.run(Guard(app, ServeSettings(**settings))(scope, receive, send))
+    asyncio.run(Guard(app, ServeSettings(**settings), idle)(scope, receive, send))
     return sent[0]
 
 
@@ -188,9 +188,8 @@ def test_a_body_is_counted_whatever_its_header_says():
     assert answered({"host": "localhost"}, messages=[part, part], max_body=10) == 413
 
 
-def test_a_body_that_does_not_come_is_given_up(monkeypatch):
-    monkeypatch.setattr(security, "IDLE_SECONDS", 0.01)
-    assert answered({"host": "localhost"}, messages=["never"]) == 408
+def test_a_body_that_does_not_come_is_given_up():
+    assert answered({"host": "localhost"}, messages=["never"], idle=0.01) == 408
 
 
 @pytest.mark.parametrize(
