@@ -14,8 +14,6 @@ LEAST = 3
 """Entries of a page of contents."""
 PART = 0.6
 """Of the lines of such a page: entries."""
-EARLY = 0.25
-"""Of the pages: contents stand in the first or the last of them."""
 ALIKE = 0.85
 
 _TITLE = re.compile(
@@ -26,23 +24,13 @@ _TITLE = re.compile(
 _ENTRY = re.compile(r"(.*?\w.*?)[\s.·…⋯。・_,-]+(\d{1,4}|[ivxlc]{1,7})\W*", re.IGNORECASE)
 
 
-def without_contents(pages: Sequence[Page]) -> tuple[list[Page], list[str]]:
-    """Return pages without those of contents, and the titles that these list."""
-    left: list[Page] = []
-    titles: list[str] = []
-    before = False
-    for index, page in enumerate(pages):
-        early = min(index, len(pages) - 1 - index) <= max(2, EARLY * len(pages))
-        found = _titles(page, follows=before) if early else []
-        before = bool(found)
-        titles += found
-        if not found:
-            left.append(page)
-    return left, titles
+def titles_on(page: Page, *, follows: bool) -> list[str]:
+    """Return the titles on a page of contents; nothing where it is none.
 
-
-def _titles(page: Page, *, follows: bool) -> list[str]:
-    """Return the titles on a page of contents; nothing where it is none."""
+    Args:
+        page: The page.
+        follows: Whether the page before is one of contents, which may go on.
+    """
     blocks = page.blocks
     titled = any(_TITLE.fullmatch(block.text) for block in blocks[:2])
     if not (titled or follows):
