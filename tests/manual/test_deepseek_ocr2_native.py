@@ -23,7 +23,8 @@ from PIL import Image, ImageDraw
 PORT, ORIGINAL = "deepseek-ocr-2-native", "deepseek-ocr-2"
 CODE = os.environ.get("MM_TEST_DEEPSEEK_OCR2", "")
 HERE = Path(__file__).parent
-SAVE = HERE.parent / "checkpoints" / "deepseek_ocr2.py"
+TINY = HERE.parents[1] / "envs" / PORT / "runner" / "tiny.py"
+SAVE = f"import runpy, sys; runpy.run_path({str(TINY)!r})['write_checkpoint'](sys.argv[1])"
 FLOAT32 = ("--dtype", "float32", "--force")
 SMALL = ("--no-crop", "--image-size", "768", *FLOAT32)
 
@@ -60,7 +61,7 @@ def tiny(mm, tmp_path_factory):
     """The port's own tiny checkpoint, added."""
     directory = tmp_path_factory.mktemp("tiny") / "checkpoint"
     mm("env", "sync", PORT)
-    saved = mm("env", "exec", PORT, "--", "python", "-I", SAVE, directory)
+    saved = mm("env", "exec", PORT, "--", "python", "-I", "-c", SAVE, directory)
     assert saved.returncode == 0, saved.stderr
     mm("model", "remove", PORT)
     added = mm("model", "add", PORT, directory)

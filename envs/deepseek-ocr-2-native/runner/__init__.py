@@ -59,6 +59,13 @@ def load(context):
     return Reader(model.to(context.device), tokenizer)
 
 
+def miniature(_context, directory):
+    """Write a tiny checkpoint with random weights."""
+    from .tiny import write_checkpoint
+
+    write_checkpoint(directory)
+
+
 def check(job, *, image, mode, prompt=None, locate=None, **_):
     """Reject what could not be read, before the model is loaded for it."""
     from PIL import Image

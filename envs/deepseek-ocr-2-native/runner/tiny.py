@@ -1,13 +1,9 @@
-"""Makes a tiny checkpoint of DeepSeek-OCR-2's architecture, as its port in transformers saves it.
+"""A tiny checkpoint of the model's architecture, as the port in transformers saves it.
 
-    mm env exec deepseek-ocr-2-native -- python -I tests/checkpoints/deepseek_ocr2.py DIRECTORY
-
-Runs inside the model's environment. Random weights, the same ones every time, and a tokenizer of
-bytes with the marks at their places. The sizes are small; what the classes fix stays: the sides of
-the two squares, the number of queries for each, the token of the image.
+Random weights, the same ones every time, and a tokenizer of bytes with the marks at their places.
+The sizes are small; what the classes fix stays: the sides of the two squares, the number of queries
+for each, the token of the image.
 """
-
-import sys
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -27,8 +23,8 @@ SIZE, WIDTH = 128821, 32
 HEADS = {"num_attention_heads": 2, "num_key_value_heads": 2}
 
 
-def main(directory):
-    """Write the checkpoint."""
+def write_checkpoint(directory):
+    """Write it into a directory."""
     torch.manual_seed(0)
     sam = {
         "hidden_size": WIDTH,
@@ -57,8 +53,9 @@ def main(directory):
     model = DeepseekOcr2ForConditionalGeneration(
         DeepseekOcr2Config(vision_config=vision, text_config=text)
     )
-    for parameter in model.parameters():  # the classes leave some at zero
-        torch.nn.init.normal_(parameter, std=0.1)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim > 1 or "norm" not in name:  # the classes leave some at zero
+            torch.nn.init.normal_(parameter, std=0.1)
     model.save_pretrained(directory)
     save_tokenizer(directory)
 
@@ -74,7 +71,3 @@ def save_tokenizer(directory):
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(mark, normalized=False) for mark in MARKS])
     PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(directory)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
