@@ -1,4 +1,4 @@
-"""Three small models behind `mm serve`, and the server itself as a process."""
+"""Small models behind `mm serve`, and the server itself as a process."""
 
 import contextlib
 import os
@@ -45,6 +45,15 @@ MANIFESTS = {
         languages: [zh]
         inputs:
           text: {type: text, required: true, help: Chinese text}
+        outputs:
+          audio: {type: audio, primary: true}
+        """,
+    "cloner": """
+        task: tts-clone
+        inputs:
+          text: {type: text, required: true}
+          reference: {type: audio, required: true}
+          reference_text: {type: text, default: ""}
         outputs:
           audio: {type: audio, primary: true}
         """,
@@ -100,6 +109,14 @@ RUNNERS = {
         def load(context): ...
         def run(model, job, *, text):
             return {"audio": (array.array("h", [500, -500] * 50), 24000)}
+        """,
+    "cloner": """
+        import array
+        def load(context): ...
+        def run(model, job, *, text, reference, reference_text):
+            if not reference.read_bytes().startswith(b"RIFF"):
+                job.reject(f"{reference} is no recording")
+            return {"audio": (array.array("h", [len(reference_text)] * 50), 24000)}
         """,
     "listener": """
         def load(context): ...

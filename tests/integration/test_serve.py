@@ -165,6 +165,10 @@ def test_speech_in_every_format_can_be_decoded(openai, kind):
         ({"input": ["no text"]}, 400, "input"),
         ({"response_format": "midi"}, 400, "midi"),
         ({"speed": 7}, 400, "speed"),
+        ({"ref_audio": "AAAA", "model": "speaker"}, 400, "speaks with voices of its own"),
+        ({"ref_audio": "AAAA"}, 400, "input 'reference' is no recording"),
+        ({"ref_audio": "no base64"}, 400, "ref_audio is not base64"),
+        ({"model": "cloner"}, 400, "reference"),
     ],
 )
 def test_what_goes_wrong_is_openais_error(http, change, status, says):
@@ -200,6 +204,10 @@ def test_chat_and_responses_by_openais_client(openai):
         for each in create(model="ocr", messages=messages, stream=True)
     ]
     assert parts == ["read ", "what is it", None]
+    counted = create(
+        model="ocr", messages=messages, stream=True, stream_options={"include_usage": True}
+    )
+    assert [each.usage and each.usage.total_tokens for each in counted] == [None, None, None, 0]
     given = [
         {
             "role": "user",
@@ -210,9 +218,15 @@ def test_chat_and_responses_by_openais_client(openai):
         }
     ]
     assert openai.responses.create(model="ocr", input=given).output_text == "read so"
-    streamed = list(openai.responses.create(model="ocr", input=given, stream=True))
-    assert streamed[0].type == "response.created"
-    assert streamed[-1].response.output_text == "read so"
+    assert openai.responses.create(model="ocr", input=given).usage.total_tokens == 0
+    with openai.responses.stream(model="ocr", input=given) as streamed:
+        kinds = [each.type.removeprefix("response.") for each in streamed]
+        assert streamed.get_final_response().output_text == "read so"
+    assert kinds == [
+        "created", "in_progress", "output_item.added", "content_part.added", "output_text.delta",
+        "output_text.delta", "output_text.done", "content_part.done", "output_item.done",
+        "completed",
+    ]  # fmt: skip
     with pytest.raises(APIStatusError, match="takes one image"):
         create(model="ocr", messages=[{"role": "user", "content": "and no image"}])
 
@@ -242,6 +256,13 @@ def test_a_text_is_spoken_by_a_model_of_its_language(http):
     assert "Thai" in refused.text
 
 
+def test_a_voice_is_that_of_a_recording_and_its_words(http):
+    recording = base64.b64encode(b"RIFF").decode()
+    body = {"input": "a", "ref_audio": recording, "ref_text": "seven", "response_format": "pcm"}
+    answer = http.post("/v1/audio/speech", json=body).json()
+    assert base64.b64decode(answer["audio_data"]) == b"\5\0" * 50
+
+
 def test_speech_by_mistrals_client(mistral):
     complete = mistral.audio.speech.complete
     whole = complete(model="tts", input="one two", voice_id="bert", response_format="wav")
@@ -250,6 +271,10 @@ def test_speech_by_mistrals_client(mistral):
     given = {"model": "tts", "input": "a", "voice_id": "anna", "response_format": "pcm"}
     parts = [each.data for each in complete(**given, stream=True)]
     assert [part.type for part in parts] == ["speech.audio.delta", "speech.audio.done"]
+    recording = base64.b64encode(b"RIFF").decode()
+    for given in (recording, f"data:audio/wav;base64,{recording}"):
+        cloned = complete(input="a", ref_audio=given, response_format="pcm")
+        assert base64.b64decode(cloned.audio_data) == bytes(100)
 
 
 def test_models_by_openais_client(openai):
@@ -257,6 +282,43 @@ def test_models_by_openais_client(openai):
     assert {"reader", "speaker", "ocr", "tts", "tts-1", "whisper-1"} <= names
     assert "hibari" not in names
     assert openai.models.retrieve("speaker").id == "speaker"
+
+
+def test_n8n_asks_with_fields_that_are_not_known_here(http):
+    content = [
+        {"type": "input_text", "text": "so"},
+        {"type": "input_image", "detail": "auto", "image_url": PNG},
+    ]
+    body = {"model": "ocr", "input": [{"role": "user", "content": content}]}
+    answer = http.post("/v1/responses", json={**body, "max_output_tokens": 300}).json()
+    assert answer["output"][0]["content"][0]["text"] == "read so"
+
+
+def test_dify_speaks_and_listens(http):
+    body = {"model": "tts", "input": "Test.", "voice": "alloy", "response_format": "mp3"}
+    assert http.post("/v1/audio/speech", json=body).is_success
+    form = {"model": "asr", "language": "en", "prompt": "convert the audio to text"}
+    files = [("file", ("audio.mp3", b"four"))]
+    answer = http.post("/v1/audio/transcriptions", data=form, files=files)
+    assert answer.json() == {"text": "4 bytes"}
+
+
+@pytest.mark.parametrize("voice", ["en_paul_neutral", "gb_jane_sarcasm"])
+def test_litellm_asks_for_mistrals_voices(http, voice):
+    body = {"model": "tts", "input": "one", "voice_id": voice, "response_format": "wav"}
+    sound = base64.b64decode(http.post("/v1/audio/speech", json=body).json()["audio_data"])
+    assert sound.startswith(b"RIFF")
+
+
+def test_open_webui_reads_a_document(http, tmp_path):
+    content = make_pdf(tmp_path / "a.pdf", (100, 50)).read_bytes()
+    files = {"file": ("a.pdf", content, "application/pdf")}
+    file = http.post("/v1/files", files=files, data={"purpose": "ocr"}).json()["id"]
+    signed = http.get(f"/v1/files/{file}/url", params={"expiry": 1}).json()["url"]
+    document = {"type": "document_url", "document_url": signed}
+    body = {"model": "mistral-ocr-latest", "document": document, "include_image_base64": False}
+    assert [page["index"] for page in http.post("/v1/ocr", json=body).json()["pages"]] == [0]
+    assert http.delete(f"/v1/files/{file}").is_success
 
 
 def test_open_webui_finds_models_and_voices(http):
