@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import shutil
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +18,7 @@ from starlette.responses import FileResponse, Response
 
 from orchestrator.serve.bodies import Upload, answered, form_record
 from orchestrator.serve.refusals import Refused
+from orchestrator.serve.threads import remove_tree
 from orchestrator.serve.uploads import save_upload
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Files:
         try:
             path = await save_upload(upload, directory)
         except BaseException:
-            shutil.rmtree(directory, ignore_errors=True)
+            remove_tree(directory)
             raise
         # A name is shown and is never a path.
         name = (upload.filename or "file")[:255]
@@ -163,14 +163,14 @@ class Files:
 
     def remove(self, key: str) -> None:
         """Remove a file."""
-        shutil.rmtree(self.get(key).path.parent, ignore_errors=True)
+        remove_tree(self.get(key).path.parent)
         del self._files[key]
 
     def sweep(self) -> None:
         """Remove what is older than a day."""
         limit = time.time() - KEEP_SECONDS
         for old in [each for each in self._files.values() if each.created < limit]:
-            shutil.rmtree(old.path.parent, ignore_errors=True)
+            remove_tree(old.path.parent)
             del self._files[old.id]
 
     def sign(self, key: str, hours: float) -> str:

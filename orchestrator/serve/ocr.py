@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from orchestrator.serve.bodies import answered, json_record
 from orchestrator.serve.chat_records import ImageUrl
 from orchestrator.serve.refusals import Refused, refused
 from orchestrator.serve.served_job import ServedJob
+from orchestrator.serve.threads import remove_tree
 from orchestrator.serve.uploads import save_data_url
 from orchestrator.steps.pdf_renderer import PdfRenderer
 
@@ -101,7 +101,7 @@ async def ocr(request: Request) -> Response:
         reading = _Reading(jobs, model, path, directory)
         pages = await watched(request, reading.pages(wanted.pages))
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        remove_tree(directory)
     return answered(OcrAnswer(pages, model.name, OcrUsage(len(pages), reading.size)))
 
 

@@ -73,6 +73,7 @@ class Operation(NamedTuple):
         answers: The records of its JSON answer.
         kinds: What its answer may be beside JSON, by media type.
         status: Of its answer, where nothing is wrong.
+        errors: What a refusal has.
     """
 
     summary: str
@@ -80,6 +81,7 @@ class Operation(NamedTuple):
     answers: tuple[type[msgspec.Struct], ...] = ()
     kinds: tuple[str, ...] = ()
     status: str = "200"
+    errors: dict[str, Any] = {"$ref": f"{COMPONENTS}Error"}  # noqa: RUF012 - never changed
 
 
 SOUNDS = tuple(sorted(set(MEDIA_TYPES.values())))
@@ -115,7 +117,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("/v1/models/{name}", "get"): Operation("Show a model", answers=(ListedModel,)),
     ("/v1/audio/models", "get"): Operation("List the models that speak", answers=(SpeechModels,)),
     ("/v1/audio/voices", "get"): Operation("List the voices", answers=(VoiceList,)),
-    ("/mcp", "post"): Operation("The Model Context Protocol", kinds=(EVENTS,)),
+    ("/mcp", "post"): Operation("The Model Context Protocol", kinds=(EVENTS,), errors={}),
     ("/models", "get"): Operation("List every model with its inputs and outputs"),
     ("/workers", "get"): Operation("List the live workers"),
     ("/workers/{id}", "delete"): Operation("Stop an idle worker", status="204"),
@@ -177,7 +179,7 @@ def _described(operation: Operation) -> dict[str, Any]:
     success = {"description": "done", **({"content": content} if operation.status == "200" else {})}
     described: dict[str, Any] = {
         "summary": operation.summary,
-        "responses": {operation.status: success, "default": _error()},
+        "responses": {operation.status: success, "default": _error(operation.errors)},
     }
     if operation.body is not None:
         kind = FORM if "file" in operation.body.__struct_fields__ else JSON
@@ -199,14 +201,19 @@ def _operation(served: Served) -> dict[str, Any]:
             "content": {JSON: {"schema": body}, FORM: form},
         },
         "parameters": [
-            {"name": "Prefer", "in": "header", "schema": {"enum": ["respond-async"]}},
+            {
+                "name": "Prefer",
+                "in": "header",
+                "description": "respond-async: answer with the address of a job",
+                "schema": {"type": "string"},
+            },
         ],
         "responses": {
             "200": {
                 "description": "done",
                 "content": {JSON: {"schema": _result(manifest)}, "*/*": {}},
             },
-            "default": _error(),
+            "default": _error(Operation.errors),
             "202": {"description": "accepted; Location has the address of the job"},
         },
     }
@@ -240,6 +247,5 @@ def _result(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _error() -> dict[str, Any]:
-    reference = {"$ref": f"{COMPONENTS}Error"}
-    return {"description": "refused", "content": {JSON: {"schema": reference}}}
+def _error(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": "refused", "content": {JSON: {"schema": schema}}}
