@@ -107,13 +107,15 @@ def edit_distance(one: str, other: str) -> int:
 
 
 def _compare_sounds(name: str, one: Any, other: Any) -> OutputDifference:
-    sounds = [each if isinstance(each, Audio) else read_wav(each.path) for each in (one, other)]
-    if sounds[0] is None or sounds[1] is None:  # a format that we do not read
+    here, there = (
+        each if isinstance(each, Audio) else read_wav(each.path) for each in (one, other)
+    )
+    if here is None or there is None:  # a format that we do not read
         equal = one.read() == other.read()
         return OutputDifference(name, equal, "the same bytes" if equal else "other bytes")
-    first, second = map(_samples, sounds)
-    rate, other_rate = sounds[0].rate, sounds[1].rate
-    seconds, others = sounds[0].duration, sounds[1].duration
+    first, second = _samples(here), _samples(there)
+    rate, other_rate = here.rate, there.rate
+    seconds, others = here.duration, there.duration
     levels = [_level(first), _level(second)]
     equal = first == second and rate == other_rate
     finding = (

@@ -145,7 +145,7 @@ class Interpreters:
             answer = self._asking(real) or False  # it is no interpreter
             self._kept.keep({key: answer})
         interpreter = read_facts(answer, candidate.origin)
-        if interpreter is None:
+        if interpreter is None or isinstance(answer, bool):
             return None
         # A link in a virtual environment resolves to the interpreter that it was made from.
         borrowed = bool(answer.get("virtual") or answer.get("conda")) or _in_virtual(candidate.path)

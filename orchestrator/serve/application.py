@@ -201,6 +201,7 @@ class Application:
                 await state.jobs.restore(state.models)
                 state.tools = Tools(state.models, state.jobs)
                 state.files = Files(scratch.new_job())
+                gc.freeze()  # collections look at what is made from here on
                 sweeping = asyncio.create_task(_sweep(state.jobs, state.files))
                 try:
                     yield
@@ -257,9 +258,12 @@ async def _left(_: Request, __: Exception) -> Response:
     return Refused(CLIENT_CLOSED, "the client has left", "client_closed").response()
 
 
-async def _unknown(_: Request, error: HTTPException) -> Response:
+async def _unknown(request: Request, error: HTTPException) -> Response:
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "malformed")
     headers = dict(error.headers or {})
+    if error.status_code == 405:  # Starlette knows the methods of one route
+        routes = [one for one in ROUTES if one.path_regex.match(request.url.path)]
+        headers["Allow"] = ", ".join(sorted({each for one in routes for each in one.methods or ()}))
     return Refused(error.status_code, str(error.detail), code, headers=headers).response()
 
 

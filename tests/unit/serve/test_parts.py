@@ -48,7 +48,9 @@ def test_a_spool_is_read_while_it_is_written(tmp_path):
         again = asyncio.create_task(everything(spool))
         spool.end()
         assert await read == await again == b"one two"
-        assert await everything(Spool(tmp_path / "spool", ended=True)) == b"one two"
+        with Spool(tmp_path / "spool", again=True) as more:
+            more.write(b" three")
+        assert await everything(more) == b"one two three"
 
     async def everything(spool):
         return b"".join([part async for part in spool.read()])
