@@ -132,7 +132,11 @@ ELEMENTS = st.one_of(
         page=st.integers(1, 3),
     ),
     st.builds(
-        Element, st.just("footnote"), st.sampled_from(["A", "B"]), mark=st.sampled_from(["1", "2"])
+        Element,
+        st.just("footnote"),
+        st.sampled_from(["A", "B"]),
+        mark=st.sampled_from(["1", "2"]),
+        page=st.integers(1, 3),
     ),
 )
 
