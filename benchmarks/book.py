@@ -140,7 +140,7 @@ class Trial:
 
     def forget(self) -> None:
         """Remove all kept results."""
-        shutil.rmtree(self._folder / "home" / "results", ignore_errors=True)
+        shutil.rmtree(Path(os.environ["MM_HOME"]) / "results", ignore_errors=True)
 
     def start(self, source: str, target: str) -> subprocess.Popen[bytes]:
         """Start a book."""

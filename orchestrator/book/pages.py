@@ -43,7 +43,8 @@ class BookReader:
 
     def __init__(self, document: Iterable[Mapping[str, Any]], readings: Readings) -> None:
         self._document = document
-        self._readings = [iter(readings.texts), iter(readings.markdowns), iter(readings.boxes)]
+        self._texts, self._markdowns = iter(readings.texts), iter(readings.markdowns)
+        self._boxes = iter(readings.boxes)
         self._fields: dict[str, str] = {}
         self._elements: list[Element] = []
 
@@ -69,7 +70,8 @@ class BookReader:
         number = part["page"]
         if part["from"] == "layer":
             return page_of_layer(number, part["lines"])
-        text, markdown, boxes = (next(each, None) for each in self._readings)
+        text, markdown = next(self._texts, None), next(self._markdowns, None)
+        boxes = next(self._boxes, None)
         if boxes is not None:
             return page_of_boxes(number, boxes, markdown or "")
         return page_of_markdown(number, text or "")

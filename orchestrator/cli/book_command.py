@@ -32,6 +32,9 @@ STEPS = {"read": "read.model", "speak": "speak.model", "voice": "speak.voice",
          "speed": "speak.speed"}  # fmt: skip
 """The options that stand for `--set`."""
 
+MOST_VOICES = 4
+"""Passages that are spoken at once, unless `--set speak.workers=N` says so."""
+
 MORE = (
     click.Option(["--read"], metavar="MODEL", help="The model that reads the pages."),
     click.Option(["--speak", "--model"], metavar="MODEL", help="The model that speaks."),
@@ -66,6 +69,7 @@ def command(context: Context, /, files: tuple[str, ...], **options: Any) -> None
     and `mm pipeline report` writes a page about the run.
     """
     from orchestrator.core.pipelines.narrowing import narrowed, without_step
+    from orchestrator.system.cores import cores
 
     declaration, where = _pipeline(context)
     given = {name: options.pop(name) for name in declaration.inputs if name != "files"}
@@ -86,6 +90,7 @@ def command(context: Context, /, files: tuple[str, ...], **options: Any) -> None
         for key, value in chosen.items()
         if value is not None and key.partition(".")[0] in steps
     ]
+    settings += [f"speak.workers={voices(cores())}"] if "speak" in steps else []
     settings += _formats(places)
     options["out"] = tuple(f"{name}={place}" for name, place in places)
     options["settings"] = (*settings, *options["settings"])
@@ -116,6 +121,14 @@ def _pages(context: Context, words: Iterable[str]) -> Iterator[str]:
             raise UsageError("holds no image and no PDF", where=word, fix="name the files")
         for each in sorted(found, key=lambda path: natural(path.name.casefold())):
             yield str(Path(word).expanduser() / each.name)
+
+
+def voices(cores: int) -> int:
+    """Return how many passages are spoken at once, on so many cores; others are for a reader.
+
+    Several small voices do more than one with as many threads. Where memory is short, fewer load.
+    """
+    return min(MOST_VOICES, max(1, cores // 2))
 
 
 def _listed(path: Path) -> str:

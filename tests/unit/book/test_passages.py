@@ -1,7 +1,7 @@
 """What of a book is spoken: passages, chapters, pauses, notes, languages."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.book.content import Book, Element
@@ -132,7 +132,11 @@ ELEMENTS = st.one_of(
         page=st.integers(1, 3),
     ),
     st.builds(
-        Element, st.just("footnote"), st.sampled_from(["A", "B"]), mark=st.sampled_from(["1", "2"])
+        Element,
+        st.just("footnote"),
+        st.sampled_from(["A", "B"]),
+        mark=st.sampled_from(["1", "2"]),
+        page=st.integers(1, 3),
     ),
 )
 
@@ -145,6 +149,16 @@ ELEMENTS = st.one_of(
         st.booleans(),
         st.sampled_from(["auto", "pages", "2 Two"]),
     ),
+)
+@example(
+    [
+        Element("paragraph", "Two.[^1]", page=1),
+        Element("footnote", "A", mark="1", page=2),
+        Element("paragraph", "One.", page=2),
+        Element("paragraph", "Two.[^1]", page=2),
+        Element("footnote", "B", mark="1", page=2),
+    ],
+    Rules("inline", chapters="pages"),
 )
 def test_the_first_texts_are_those_of_the_plan(elements, rules):
     _, texts = plan(Book(elements=tuple(elements)), rules, plain_text)

@@ -2,9 +2,13 @@
 
 import pytest
 
-from orchestrator.cli.book_command import place_of
+from orchestrator.cli.book_command import place_of, voices
 
 OUTPUTS = ("audio", "files", "segments", "text", "plan")
+
+
+def test_there_is_one_voice_on_two_cores_and_four_at_most():
+    assert [voices(cores) for cores in (1, 2, 3, 4, 7, 8, 64)] == [1, 1, 1, 2, 3, 4, 4]
 
 
 @pytest.mark.parametrize(
