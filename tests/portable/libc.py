@@ -1,4 +1,4 @@
-"""The calls of macOS's C library that `system.darwin` and `system.sysctl` make, answered from Linux's own files."""
+"""The calls of macOS's C library that `mm` makes, answered from Linux's own files."""
 
 import os
 from typing import Any
