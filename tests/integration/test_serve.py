@@ -623,7 +623,7 @@ def test_a_body_of_50_gb_is_refused_by_its_header(server):
 
 
 def test_a_token_is_needed_for_everything_but_the_page_and_the_health(world, tmp_path):
-    secret = tmp_path / "token"
+    secret = tmp_path / "my token"
     secret.write_text(f"{TOKEN}\n")
     secret.chmod(0o644)
     refused = subprocess.run(
@@ -631,7 +631,7 @@ def test_a_token_is_needed_for_everything_but_the_page_and_the_health(world, tmp
         env={**os.environ, **world}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert refused.returncode == 2
-    assert "chmod 600" in refused.stderr
+    assert f"chmod 600 '{secret}'" in refused.stderr
     secret.chmod(0o600)
     with contextlib.closing(Server(world, "--token-file", secret)) as server:
         with httpx.Client(base_url=server.url) as http:
