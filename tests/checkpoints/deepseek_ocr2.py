@@ -1,14 +1,17 @@
-"""Makes a tiny checkpoint of DeepSeek-OCR-2's architecture, as its port in transformers saves it.
+"""Makes a tiny checkpoint of DeepSeek-OCR-2's architecture, described in two ways.
 
     mm env exec MODEL -- python -I tests/checkpoints/deepseek_ocr2.py DIRECTORY
 
-Runs inside the environment of the port or of MLX, and needs no torch. Random weights, the same ones
-every time, under the names of the published checkpoint, and a tokenizer of bytes with the marks at
-their places. The sizes are small; what the code fixes stays: the sides of the two squares, the
-number of queries for each, 64 numbers in a head of the encoder, the token of the image.
+Runs inside the environment of the port in transformers or of MLX, and needs no torch. Random
+weights, the same ones every time, under the names of the published checkpoint, and a tokenizer of
+bytes with the marks at their places. `DIRECTORY/port` has the configuration that the port saves,
+`DIRECTORY/original` one like the published one. The sizes are small; what the code fixes stays:
+the sides of the two squares, the number of queries for each, 64 numbers in a head of the encoder,
+the token of the image.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -23,8 +26,9 @@ MARKS = {
     "<|ref|>": 128816, "<|/ref|>": 128817, "<|det|>": 128818, "<|/det|>": 128819,
     "<|grounding|>": 128820,
 }  # fmt: skip
-SIZE, WIDTH, DEEP, EXPERT, EXPERTS = 128821, 32, 64, 32, 4
-"""Tokens, numbers in a hidden state, inside of a layer, inside of an expert, and experts."""
+SIZE, WIDTH, DEEP, EXPERT, EXPERTS = 128822, 32, 64, 32, 4
+"""Tokens (an even number, without which mlx-vlm does not load what it has quantized), numbers in a
+hidden state, inside of a layer, inside of an expert, and experts."""
 EYE, NECK, BETWEEN, ENCODER, HEAD = 32, 16, 24, 128, 64
 """Numbers in a hidden state of the first half of the vision encoder, behind it, and in its second
 half, and in a head of that."""
@@ -84,9 +88,10 @@ ORIGINAL = {
 
 
 def main(directory):
-    """Write the checkpoint, and the configuration of the published one beside it."""
-    root = Path(directory)
+    """Write the checkpoints."""
+    root, other = Path(directory, "port"), Path(directory, "original")
     root.mkdir(parents=True)
+    other.mkdir()
     random = np.random.default_rng(0)
     weights = {}
     for name, shape in shapes():
@@ -95,9 +100,11 @@ def main(directory):
         values = random.standard_normal(shape, np.float32) * size
         weights[name] = values + 1 if "norm" in name and name.endswith("weight") else values
     save_file(weights, root / "model.safetensors", metadata={"format": "pt"})
-    (root / "config.json").write_text(json.dumps(PORT), encoding="utf-8")
-    (root.parent / "original.json").write_text(json.dumps(ORIGINAL), encoding="utf-8")
     save_tokenizer(root)
+    for path in root.iterdir():
+        os.link(path, other / path.name)
+    (root / "config.json").write_text(json.dumps(PORT), encoding="utf-8")
+    (other / "config.json").write_text(json.dumps(ORIGINAL), encoding="utf-8")
 
 
 def shapes():

@@ -58,9 +58,9 @@ def page(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tiny(mm, tmp_path_factory):
     """The port's own tiny checkpoint, added."""
-    directory = tmp_path_factory.mktemp("tiny") / "checkpoint"
+    directory = tmp_path_factory.mktemp("tiny") / "port"
     mm("env", "sync", PORT)
-    saved = mm("env", "exec", PORT, "--", "python", "-I", SAVE, directory)
+    saved = mm("env", "exec", PORT, "--", "python", "-I", SAVE, directory.parent)
     assert saved.returncode == 0, saved.stderr
     mm("model", "remove", PORT)
     added = mm("model", "add", PORT, directory)

@@ -1,7 +1,7 @@
 """DeepSeek-OCR-2 by MLX: on Apple's GPU on a Mac, and on the CPU elsewhere.
 
-The image and the prompt are prepared as the model's own code does it, so that it and both ports give
-one answer for the same weights.
+It prepares the image and the prompt as the model's own code does, so that both give one answer for
+the same weights.
 """
 
 from functools import partial

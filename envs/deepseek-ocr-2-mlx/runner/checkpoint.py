@@ -1,9 +1,12 @@
-"""The weights: as DeepSeek or transformers have published them, or as mlx-vlm has converted them."""
+"""The weights: as DeepSeek or transformers have saved them, or as mlx-vlm has converted them."""
 
 import json
 
 HEAD = 64
 """Numbers in a head of attention of the encoder's second half."""
+
+NAMED = 6
+"""Lines of an error of MLX that are shown: what is wrong, and some names."""
 
 
 def load_model(directory):
@@ -29,7 +32,11 @@ def load_model(directory):
     model.sam_model = sizes.sam()
     weights = model.vision_model.sanitize(weights)
     weights = model.language_model.sanitize(weights)
-    return load_model_weights(model, stored, weights, directory, lazy=True)
+    try:
+        return load_model_weights(model, stored, weights, directory, lazy=True)
+    except ValueError as error:  # a line for each name
+        found = " ".join(line.strip() for line in str(error).splitlines()[:NAMED])
+        raise ValueError(f"the weights are not the model's: {found}") from error
 
 
 def language_of(stored):
