@@ -8,7 +8,6 @@ from PIL import Image
 from orchestrator.core.manifest_reader import read_manifest
 from tests.unit.envs.runners import ENVS, load_runner
 
-
 ORIGINAL, PORT, MLX = "deepseek-ocr-2", "deepseek-ocr-2-native", "deepseek-ocr-2-mlx"
 
 
@@ -238,7 +237,7 @@ def test_mlx_finds_the_language_model_in_what_was_published_and_what_was_convert
 
 def test_mlx_refuses_the_configuration_of_another_model():
     checkpoint = load_runner(MLX).checkpoint
-    with pytest.raises(ValueError, match="config.json is of qwen3_tts, not of DeepSeek-OCR-2"):
+    with pytest.raises(ValueError, match="is of qwen3_tts, not of DeepSeek-OCR-2"):
         checkpoint.language_of({"model_type": "qwen3_tts"})
 
 
