@@ -4,12 +4,7 @@ import sys
 
 from .checkpoint import load_model
 from .repairs import repair
-
-END = 1
-"""The token that ends a text."""
-
-BITS = {"8bit": 8, "4bit": 4}
-"""The data types of weights that were quantized when they were converted."""
+from .writing import END
 
 
 class Reader:
@@ -17,12 +12,12 @@ class Reader:
 
     Args:
         directory: The checkpoint.
-        dtype: The data type of the weights, or their bits.
+        dtype: The data type of the weights that are not quantized.
 
     Attributes:
         model: The package's model.
         tokenizer: Its tokenizer.
-        dtype: The data type of what is not quantized, as MLX has it.
+        dtype: The data type, as MLX has it.
         watch: What follows the job that is running.
     """
 
@@ -35,7 +30,7 @@ class Reader:
             tokenizer_file=str(directory / "tokenizer.json"), clean_up_tokenization_spaces=False
         )
         self.tokenizer.eos_token = self.tokenizer.convert_ids_to_tokens(END)
-        self.dtype = getattr(mx, "bfloat16" if dtype in BITS else dtype)
+        self.dtype = getattr(mx, dtype)
         self.watch = None
         self.model = loaded(directory, self.dtype)
         vision, language = self.model.vision_model.qwen2_encoder, self.model.language_model.model
