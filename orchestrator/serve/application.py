@@ -7,6 +7,7 @@ import contextlib
 import gc
 import json
 import logging
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
     from orchestrator.workspace import Workspace
 
 SWEEP_SECONDS = 10.0
+
+SWITCH_SECONDS = 0.001
+"""How long another thread keeps the event loop waiting; six of them may come before it."""
 
 UNLOGGED = ("/healthz", "/metrics", "/workers")
 """What is asked for again and again."""
@@ -202,6 +206,7 @@ class Application:
                 state.tools = Tools(state.models, state.jobs)
                 state.files = Files(scratch.new_job())
                 gc.freeze()  # collections look at what is made from here on
+                sys.setswitchinterval(SWITCH_SECONDS)
                 sweeping = asyncio.create_task(_sweep(state.jobs, state.files))
                 try:
                     yield

@@ -84,6 +84,10 @@ def shown(row):
     return "MiB {:.0f}, descriptors {:.0f}, threads {:.0f}, files {:.0f}".format(*row)
 
 
+def grown(before, after, limit):
+    return after > limit * before
+
+
 def quarters(rows):
     """Return the medians of the figures in each quarter of some rows."""
     size = max(1, len(rows) // 4)
@@ -267,9 +271,7 @@ class Soak:
         parts = quarters(self.rows)
         for number, part in enumerate(parts, 1):
             print(f"quarter {number}:", shown(part))
-        if any(
-            b > limit * a for a, b, limit in zip(parts[1][:3], parts[-1][:3], GROWTH, strict=True)
-        ):
+        if len(parts) == 4 and any(map(grown, parts[1], parts[3], GROWTH)):
             self.surprises.append("memory, descriptors or threads grow")
         if last[2] > THREADS or last[3] > FILES:
             self.surprises.append(f"{last[2]} threads and {last[3]} files are left")
