@@ -37,7 +37,7 @@ sys.path.insert(0, str(ROOT))
 from orchestrator.book.text_layer import page_of_layer  # noqa: E402 - of this checkout
 from tests.books.layouts import BOOKS  # noqa: E402
 from tests.books.texts import english  # noqa: E402
-from tests.books.typeset import Layout, Sheet, draw, font, typeset  # noqa: E402
+from tests.books.typeset import Layout, Sheet, draw, lines, typeset  # noqa: E402
 
 MM = [sys.executable, "-m", "orchestrator"]
 MODELS = ("slow-reader", "slow-voice")
@@ -94,15 +94,7 @@ def make_pages(folder: Path, count: int) -> int:
 
 def boxes_of(number: int, sheet: Sheet, layout: Layout) -> Iterator[dict[str, Any]]:
     """Yield the lines of a page as the output `boxes` of a reader."""
-    lines = [
-        (
-            run.text, run.x, run.y - 0.75 * run.size,
-            run.x + font(layout.fonts, round(run.size), run.bold).getlength(run.text),
-            run.y + 0.25 * run.size, run.size,
-        )
-        for run in sheet.runs
-    ]  # fmt: skip
-    for index, block in enumerate(page_of_layer(number, lines).blocks):
+    for index, block in enumerate(page_of_layer(number, lines(sheet, layout)).blocks):
         for line in block.lines:
             x, y = (line.left, line.right), (line.top, line.bottom)
             polygon = [[x[0], y[0]], [x[1], y[0]], [x[1], y[1]], [x[0], y[1]]]
