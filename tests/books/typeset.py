@@ -309,6 +309,18 @@ def draw(sheet: Sheet, layout: Layout) -> Image.Image:
     return image
 
 
+def lines(sheet: Sheet, layout: Layout) -> list[tuple[str, float, float, float, float, float]]:
+    """Return the lines of a page with their places, as the text layer of a PDF has them."""
+    return [
+        (
+            run.text, run.x, run.y - 0.75 * run.size,
+            run.x + font(layout.fonts, round(run.size), run.bold).getlength(run.text),
+            run.y + 0.25 * run.size, run.size,
+        )
+        for run in sheet.runs
+    ]  # fmt: skip
+
+
 def pdf(path, sheets: list[Sheet], layout: Layout) -> None:
     """Write pages as a PDF with their text, in Times, whose letters are as wide as those drawn."""
     objects = [

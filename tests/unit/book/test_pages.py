@@ -1,16 +1,22 @@
 """Whole books, of what a reader made of their pages, against what was set."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.book.book_file import parsed, written
+from orchestrator.book.content import Book
 from orchestrator.book.layout import page_of_markdown
 from orchestrator.book.pages import Readings, book_of
-from orchestrator.book.text import elements_of
+from orchestrator.book.running import AHEAD
+from orchestrator.book.text import Text, elements_of
+from orchestrator.book.text_layer import page_of_layer
 from tests.books.layouts import BOOKS
 from tests.books.score import error, headings, spoken
+from tests.books.texts import english
+from tests.books.typeset import BUILT_IN, lines, typeset
 
 RECORDED = Path(__file__).parents[2] / "books" / "recorded"
 
@@ -41,6 +47,29 @@ def test_paragraphs_go_on_over_lines_columns_and_pages(name):
         for book in (read(name), BOOKS[name][0])
     )
     assert found == truth
+
+
+def test_a_long_book_is_decided_page_by_page():
+    layout = replace(BOOKS["pocket"][1], fonts=BUILT_IN)
+    truth = english(4, 8, notes=False, table=False)
+    sheets = typeset(truth, layout)
+    taken = []
+
+    def pages():
+        for number, sheet in enumerate(sheets, start=1):
+            taken.append(number)
+            yield page_of_layer(number, lines(sheet, layout))
+
+    text = Text(pages())
+    elements, known = [], []
+    for element in text:
+        elements.append(element)
+        known.append(len(taken) - element.page)
+    assert len(sheets) > 2 * AHEAD
+    assert max(known) <= AHEAD + 2  # of a paragraph that ends on the page behind, or goes on there
+    assert headings(Book(elements=tuple(text.levelled(elements)))) == headings(truth)
+    wrong = [a.text for a, b in zip(elements, truth.elements, strict=True) if a.text != b.text]
+    assert len(wrong) <= 1
 
 
 MARKDOWN = (
