@@ -1,4 +1,5 @@
 """The books of the tests, each with the layout in which it is set."""
+# ruff: noqa: RUF001 - dashes
 
 from pathlib import Path
 

@@ -1,46 +1,34 @@
 """Whole books, of what a reader made of their pages, against what was set."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from orchestrator.book.book_file import parsed, written
 from orchestrator.book.layout import page_of_markdown
-from orchestrator.book.pages import Readings, book_of
 from orchestrator.book.text import elements_of
-from tests.books.layouts import BOOKS
-from tests.books.score import error, headings, spoken
+from tests.books.evaluate import kinds, read
+from tests.books.layouts import BOOKS, HELD_OUT
+from tests.books.score import error, headings, lines_of_verse, spoken
 
-RECORDED = Path(__file__).parents[2] / "books" / "recorded"
-
-
-def read(name):
-    stored = (RECORDED / f"{name}.jsonl").read_text(encoding="utf-8")
-    pages = list(map(json.loads, stored.splitlines()))
-    parts = [{"from": "image", "page": number} for number in range(1, len(pages) + 1)]
-    readings = Readings(
-        markdowns=[page["markdown"] for page in pages], boxes=[page["boxes"] for page in pages]
-    )
-    return book_of(parts, readings)
+ALL = BOOKS | HELD_OUT
 
 
-@pytest.mark.parametrize("name", sorted(BOOKS))
+@pytest.mark.parametrize("name", sorted(ALL))
 def test_a_book_is_as_it_was_set(name):
-    book, truth = read(name), BOOKS[name][0]
+    book, truth = read(name), ALL[name][0]
     assert headings(book) == headings(truth)
     for rules in ({}, {"footnotes": "inline", "tables": True}):
         assert error(spoken(book, **rules), spoken(truth, **rules)) <= 0.02
     assert parsed(written(book)) == book
 
 
-@pytest.mark.parametrize("name", ["chinese", "columns", "english", "gaps", "pocket"])
+@pytest.mark.parametrize("name", sorted(ALL.keys() - {"chinese-contents"}))
 def test_paragraphs_go_on_over_lines_columns_and_pages(name):
-    found, truth = (
-        [each.kind for each in book.elements if each.kind != "footnote"]
-        for book in (read(name), BOOKS[name][0])
-    )
-    assert found == truth
+    assert kinds(read(name)) == kinds(ALL[name][0])
+
+
+@pytest.mark.parametrize("name", ["novel", "poems", "tang"])
+def test_verse_alone_is_kept_as_lines(name):
+    assert lines_of_verse(read(name)) == lines_of_verse(ALL[name][0])
 
 
 MARKDOWN = (
