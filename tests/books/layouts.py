@@ -94,5 +94,30 @@ HELD_OUT = {
         Layout(width=880, height=1240, size=26, foot="{page}", numbers="page", every=5,
                numbers_at="outer", margin=125, worn=0.3, fonts=SERIF, verse_indent=4, first=9),
     ),
+    "poems-columns": (
+        _held_out("poems"),
+        Layout(width=1240, height=1100, columns=2, size=23, gutter=110, foot="{page}",
+               new_page=False, numbers="verse", every=10, verse_indent=1, worn=0.6, fonts=DEJAVU),
+    ),
+    "law-lines": (
+        _held_out("law"),
+        Layout(width=880, height=1250, size=24, numbers="page", every=5, numbers_at="left",
+               head=("{title}|{page}", "{chapter}|{page}"), margin=125, worn=0.8, first=3),
+    ),
+    "tang-columns": (
+        _held_out("tang"),
+        Layout(width=1300, height=1000, columns=2, size=28, leading=1.6, indent=2, fonts=HEI,
+               new_page=False, foot="{page}", gutter=80, verse_indent=2, worn=0.7),
+    ),
+    "drama-plain": (
+        _held_out("drama"),
+        Layout(width=800, height=980, size=25, centred=True, foot="- {page} -", worn=1.1,
+               numbers="verse", numbers_at="right", fonts=SANS, verse_indent=0),
+    ),
+    "textbook-worn": (
+        _held_out("textbook"),
+        Layout(width=1000, height=1350, size=25, indent=2, fonts=SONG, foot="第 {page} 页", worn=1.3,
+               head=("{title}|", "|{chapter}"), leading=1.7, centred=True),
+    ),
 }  # fmt: skip
 """Books of other kinds, set after the rules stood; docs/book.md says what was looked at since."""
