@@ -51,8 +51,8 @@ def is_numbered(text: str) -> bool:
 
 
 def is_bare(text: str) -> bool:
-    """Return whether a line is the number of a chapter alone, without its title."""
-    match = _CHAPTER.match(text.strip())
+    """Return whether a line is the number of a chapter or scene alone, without its title."""
+    match = _CHAPTER.match(text.strip()) or _SCENE.match(text.strip())
     return match is not None and not text.strip()[match.end() :].strip(" .:：—–-")
 
 

@@ -18,7 +18,7 @@ from orchestrator.book.headings import is_bare, is_numbered, is_scene, is_sectio
 from orchestrator.book.hyphens import CHINESE, joined
 from orchestrator.book.indents import has_indent, parted_at_indents
 from orchestrator.book.known import Known
-from orchestrator.book.layout import ITEM, Block, Page
+from orchestrator.book.layout import ITEM, Block, Line, Page
 from orchestrator.book.running import cleaned
 from orchestrator.book.sentences import ends_with_abbreviation
 from orchestrator.book.verse import lines_of_stanza, with_verse
@@ -36,6 +36,7 @@ FULL = 1.6
 LONGEST_HEADING = 120
 
 _END = re.compile(r"[.!?…。！？：:；;][\"'”’)\]」』）》\ue000-\ue0010-9]*$")
+_POINT = re.compile(r"[.。]\W*(?:\ue000\d+\ue001)?$")
 _FIRST_WORD = re.compile(r"[^\s\u2e80-\uffef]+")
 _ITEM = re.compile(r"\s*(?:([•·●○◦▪■–—*-])|(\d{1,3}[.)]|[a-z]\)))\s+(?=\S)")
 
@@ -157,10 +158,15 @@ def _part(block: Block, page: int, titles: Sequence[str], usual: float) -> _Part
         short and block.role == "paragraph" and 0 < 1.3 * usual <= block.size
         and not _END.search(text)
     )  # fmt: skip
-    scene = short and len(block.lines) == 1 and is_scene(text)
-    if not (named or large or scene or block.role == "heading"):
-        return _Part(block, page)
+    scene = short and len(block.lines) <= 2 and is_scene(text)
+    # The mark of a note may hide from the reader that a sentence ends.
+    said = block.role == "heading" and not (_POINT.search(text) and block.size < 1.3 * usual)
+    if not (named or large or scene or said):
+        role = "paragraph" if block.role == "heading" else block.role
+        return _Part(msgspec.structs.replace(block, role=role), page)
     section = scene or is_section(text)
+    if len(block.lines) > 1 and is_bare(block.lines[0].text):
+        block = msgspec.structs.replace(block, lines=_numbered(block.lines[:1]) + block.lines[1:])
     return _Part(block, page, (_Heading(named, section, block.size, block.level),))
 
 
@@ -210,15 +216,7 @@ def _merged_headings(parts: Iterable[_Part]) -> list[_Part]:
             alike = alike and last.headings[-1].section == first.section and not first.named
             near = part.block.box[1] - last.block.box[3] < part.block.size
             if (bare and not is_numbered(part.block.text)) or (alike and near):
-                lines = last.block.lines
-                if bare and not CHINESE.search(lines[-1].text) and lines[-1].text[-1].isalnum():
-                    ended = msgspec.structs.replace(lines[-1], text=lines[-1].text + ".")
-                    lines = (*lines[:-1], ended)
-                elif bare and CHINESE.search(lines[-1].text):
-                    lines = (
-                        *lines[:-1],
-                        msgspec.structs.replace(lines[-1], text=lines[-1].text + " "),
-                    )
+                lines = _numbered(last.block.lines) if bare else last.block.lines
                 block = msgspec.structs.replace(last.block, lines=lines + part.block.lines)
                 found[-1] = _Part(block, last.page, last.headings + part.headings)
                 continue
@@ -226,6 +224,13 @@ def _merged_headings(parts: Iterable[_Part]) -> list[_Part]:
             part = msgspec.structs.replace(part, headings=(below,))  # noqa: PLW2901
         found.append(part)
     return found
+
+
+def _numbered(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Return the lines of the number of a chapter as they stand before its title."""
+    text = lines[-1].text
+    end = " " if CHINESE.search(text) else "." if text[-1].isalnum() else ""
+    return (*lines[:-1], msgspec.structs.replace(lines[-1], text=text + end))
 
 
 def _run_on(parts: Iterable[_Part], known: Known) -> Iterator[_Part]:

@@ -60,14 +60,20 @@ def _stretches(page: Page) -> Iterator[tuple[list[Block], Block | None]]:
     stretch: list[Block] = []
     step = page.step
     names = Counter(line.text for line in page.lines)
+    above: tuple[Line, ...] = ()
     for block, below in zip(page.blocks, [*page.blocks[1:], None], strict=False):
         right = max((line.right for line in page.lines if _overlap(line, block)), default=0.0)
-        speaks = _is_speaker(block, below, step) or (not below and names[block.text] > 1)
-        if _may_be_verse(block, right) or (speaks and _is_name(block.lines[0])):
+        lines = (*block.lines, *(below.lines if below else ()))
+        speaks = _are_near(lines, step) or (not below and names[block.text] > 1)
+        within = bool(stretch) and _are_near((*above, *block.lines), step)
+        if _may_be_verse(block, right) or (
+            block.role == "heading" and (within or (speaks and _is_name(block.lines[0])))
+        ):
             stretch.append(block)
         else:
             yield stretch, block
             stretch = []
+        above = block.lines[-1:]
     yield stretch, None
 
 
@@ -118,11 +124,9 @@ def _runs_on(lines: Sequence[Line]) -> int:
     )
 
 
-def _is_speaker(block: Block, below: Block | None, step: float) -> bool:
-    """Whether what looks like a heading is a name above the lines of a play: it stands too near."""
-    name, *lines = (*block.lines, *(below.lines if below else ()))
-    near = bool(lines) and 0 < lines[0].middle - name.middle < STANZA * step
-    return block.role == "heading" and near
+def _are_near(lines: Sequence[Line], step: float) -> bool:
+    """Whether the second of some lines is as near to the first as in a text: no heading is."""
+    return len(lines) > 1 and 0 < lines[1].middle - lines[0].middle < STANZA * step
 
 
 def _is_name(line: Line) -> bool:
