@@ -116,8 +116,8 @@ HELD_OUT = {
     ),
     "textbook-worn": (
         _held_out("textbook"),
-        Layout(width=1000, height=1350, size=25, indent=2, fonts=SONG, foot="第 {page} 页", worn=1.3,
-               head=("{title}|", "|{chapter}"), leading=1.7, centred=True),
+        Layout(width=1000, height=1350, size=25, indent=2, fonts=SONG, foot="第 {page} 页",
+               head=("{title}|", "|{chapter}"), leading=1.7, centred=True, worn=1.3),
     ),
 }  # fmt: skip
 """Books of other kinds, set after the rules stood; docs/book.md says what was looked at since."""
