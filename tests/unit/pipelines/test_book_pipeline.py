@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from orchestrator.book import passages
+from orchestrator.book import margins, passages, running
 from orchestrator.book.pages import Readings, book_of
-from orchestrator.book.running import AHEAD
 from orchestrator.errors import JobFailed
 from orchestrator.pipelines import readiness
 from orchestrator.steps.plain_text import plain_text
@@ -24,6 +23,8 @@ YAML = (ROOT / "manifests" / "pipelines" / "book.yaml").read_text(encoding="utf-
 YAML = YAML.replace("name: book", "name: p", 1)
 SEVERAL = YAML.replace("run: ocr,", "run: ocr, workers: 4,")
 SEVERAL = SEVERAL.replace("run: tts,", "run: tts, workers: 2,")
+AHEAD = running.AHEAD + margins.AHEAD
+"""Pages behind a page that are known when it is decided."""
 
 
 def recorded(name):
