@@ -23,7 +23,7 @@ from orchestrator.jobs.job import Job, ignore_event
 from orchestrator.pipelines.growing_lists import Flow, GrowingLists, KeptResult
 from orchestrator.pipelines.job_runner import JobRunner, JobRunners, ModelUnusable
 from orchestrator.pipelines.run_context import RunContext
-from orchestrator.pipelines.run_events import Preparation, StepResult
+from orchestrator.pipelines.run_events import Preparation, StepProgress, StepResult
 from orchestrator.pipelines.step_values import (
     SKIPPED_BEFORE,
     Value,
@@ -33,7 +33,7 @@ from orchestrator.pipelines.step_values import (
     resolve_inputs,
     skip_reason,
 )
-from orchestrator.steps import BuiltIn
+from orchestrator.steps import BuiltIn, Progress
 
 
 class Timings:
@@ -293,6 +293,9 @@ class StepExecutor:
                     one = next(emitted, None)
                     if one is None:
                         break
+                    if isinstance(one, Progress):
+                        self._context.on_event(StepProgress(self.node.id, one.done, one.total))
+                        continue
                     if not one.output:
                         warnings.append(one.value)
                         continue

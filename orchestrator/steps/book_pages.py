@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ from orchestrator.errors import UsageError
 from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.jobs.input_files import is_pdf
 from orchestrator.steps.pdf_renderer import PROGRAM, PdfRenderer
-from orchestrator.steps.step import BuiltIn, Emit, Emits, signature
+from orchestrator.steps.step import BuiltIn, Emit, Emits, Progress, signature
 
 LARGEST_TEXT = 64 << 20
 """Bytes of a file of text."""
 
 TEXT = frozenset({".md", ".markdown", ".txt", ".text"})
 MARKDOWN = frozenset({".md", ".markdown"})
+WHOLE = TEXT | {".epub"}
+"""The suffixes of files that have no pages."""
 COVER_DPI = 150
 
 SMALLER = "lower the dpi of the step pages (--set pages.dpi=N), or save the page smaller"
@@ -48,12 +50,26 @@ class _Pages:
         self._dpi = values.get("dpi", 200)
         self._directory = directory
         self._renderer = renderer
-        self._count = 0
+        self._count = self._done = 0
+        self.total = 0
         self.parts: list[dict[str, Any]] = []
         self.fields: dict[str, str] = {}
         self.cover: Path | None = None
 
-    def take(self, path: Path, shown: str) -> Iterator[Emit]:
+    def count(self, files: Iterable[str]) -> None:
+        """Count the pages to come.
+
+        Raises:
+            UsageError: When a PDF cannot be read.
+        """
+        paths = [Path(each) for each in files]
+        pages = sum(
+            self._renderer.pages(path) if is_pdf(path) else path.suffix.lower() not in WHOLE
+            for path in paths
+        )
+        self.total = sum(selected(page, self._ranges) for page in range(1, pages + 1))
+
+    def take(self, path: Path, shown: str) -> Iterator[Emit | Progress]:
         """Yield the images of a file; what else it holds goes to `parts`."""
         suffix = path.suffix.lower()
         if is_pdf(path):
@@ -65,11 +81,13 @@ class _Pages:
         else:
             self._count += 1
             if selected(self._count, self._ranges):
+                self._done += 1
+                yield Progress(self._done, self.total)
                 self.cover = self.cover or path
                 self.parts.append({"from": "image", "page": self._count})
                 yield Emit("images", path, shown)
 
-    def _pdf(self, path: Path, shown: str) -> Iterator[Emit]:
+    def _pdf(self, path: Path, shown: str) -> Iterator[Emit | Progress]:
         unused: dict[str, list[int]] = {}
         for page in range(1, self._renderer.pages(path) + 1):
             self._count += 1
@@ -93,6 +111,8 @@ class _Pages:
                 )
                 fix = error.fix or f"leave the page out: --pages {before}{self._count + 1}-"
                 raise UsageError(error.what, where=error.where, fix=fix) from error
+            self._done += 1
+            yield Progress(self._done, self.total)
             if why:
                 self.parts.append({"from": "image", "page": self._count})
                 yield Emit("images", target, f"{shown}#page={page}")
@@ -144,6 +164,7 @@ def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation)
     files = values["files"]
     with PdfRenderer(cancellation=cancellation) as renderer:
         pages = _Pages(values, directory, renderer)
+        pages.count(files)
         for given in files:
             yield from pages.take(Path(given), str(given))
     if not pages.parts:

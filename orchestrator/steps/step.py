@@ -29,7 +29,14 @@ class Emit(NamedTuple):
     label: str = ""
 
 
-Emits = Generator[Emit, None, None]
+class Progress(NamedTuple):
+    """How many of its own items a step is done with, and of how many."""
+
+    done: int
+    total: int
+
+
+Emits = Generator[Emit | Progress, None, None]
 
 Run = Callable[[Mapping[str, Any], Path, Cancellation], Emits]
 
