@@ -80,7 +80,7 @@ def format_elapsed(seconds: float) -> str:
 
 def format_left(seconds: float) -> str:
     """Return an estimated time, as coarse as estimates are: `40 s`, `9 min`, `2 h 10 min`."""
-    if seconds < 55:
+    if seconds <= 50:
         return f"{10 * max(1, math.ceil(seconds / 10))} s"
     minutes = round(seconds / 60)
     if minutes < 60:

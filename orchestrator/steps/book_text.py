@@ -15,7 +15,7 @@ from orchestrator.core.pipelines.step_signatures import Kind, Port
 from orchestrator.errors import UsageError
 from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.steps.plain_text import plain_text
-from orchestrator.steps.step import BuiltIn, Emit, Emits, signature
+from orchestrator.steps.step import BuiltIn, Emit, Emits, Progress, signature
 
 RULES = tuple(sorted(Path(book_file.__file__).parent.glob("*.py")))
 """The source of what it calls, on which its result depends."""
@@ -48,7 +48,8 @@ def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
         )
     yield Emit("markdown", book_file.written(book))
     yield Emit("plan", msgspec.to_builtins(plan))
-    for passage, text in zip(plan.passages, texts, strict=True):
+    for number, (passage, text) in enumerate(zip(plan.passages, texts, strict=True)):
+        yield Progress(number, len(texts))
         start = text if len(text) <= 40 else f"{text[:39]}…"
         yield Emit("passages", text, f"p. {passage.page}: {start}" if passage.page else start)
 
