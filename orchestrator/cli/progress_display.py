@@ -32,7 +32,7 @@ class ProgressDisplay(Progress):
             TextColumn("{task.description}", markup=False, table_column=whole),
         )
         self._bar = BarColumn(bar_width=24, table_column=whole)
-        self._text = _Cut("{task.fields[text]}", markup=False)
+        self._text = _Cut("{task.fields[text]}", markup=False, table_column=Column())
         super().__init__(console=self._terminal, transient=True)
 
     def get_renderables(self) -> Iterable[RenderableType]:

@@ -22,7 +22,7 @@ def drawn(width):
     return stream.getvalue().splitlines()
 
 
-@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("width", [24, 40, 80])
 def test_each_line_is_cut_to_the_width(width):
     lines = drawn(width)
     assert len(lines) == 4
