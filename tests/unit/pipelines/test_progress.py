@@ -13,7 +13,8 @@ from tests.models import Notes
 from tests.unit.pipelines.fakes import FakeModels, Run
 
 YAML = """\
-inputs: {texts: {type: text, list: true}}
+name: p
+inputs: {texts: {type: text, list: true, required: true}}
 steps:
   - {id: read, run: note, foreach: "${{ inputs.texts }}", with: {text: "${{ item }}"}}
   - {id: say, run: note, foreach: "${{ steps.read.text }}", with: {text: "${{ item }}"}}
