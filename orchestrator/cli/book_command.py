@@ -66,6 +66,7 @@ def command(context: Context, /, files: tuple[str, ...], **options: Any) -> None
     This is the pipeline `book`: what is done is kept, the same command continues where it stopped,
     and `mm pipeline report` writes a page about the run.
     """
+    from orchestrator.core.languages import language_tag
     from orchestrator.core.pipelines.narrowing import narrowed, without_step
 
     declaration, where = _pipeline(context)
@@ -73,6 +74,11 @@ def command(context: Context, /, files: tuple[str, ...], **options: Any) -> None
     given["files"] = tuple(_pages(context, files))
     if given["chapters"] not in (None, "auto", "pages"):
         given["chapters"] = _listed(context.cwd / Path(given["chapters"]).expanduser())
+    if given["language"] is not None:
+        try:
+            given["language"] = language_tag(given["language"])
+        except ValueError as error:
+            raise UsageError(str(error), where="--language") from error
     chosen = {key: options.pop(name) for name, key in STEPS.items()}
     places = [place_of(word, declaration.outputs) for word in options["out"]]
     if not places and not options["explain"]:

@@ -10,6 +10,7 @@ import msgspec
 
 from orchestrator.book import book_file, passages
 from orchestrator.book.pages import Readings, book_of
+from orchestrator.core.languages import language_tag
 from orchestrator.core.manifest import Input
 from orchestrator.core.pipelines.step_signatures import Kind, Port
 from orchestrator.errors import UsageError
@@ -25,11 +26,16 @@ def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
     del directory
     document = values["document"]
     given = {name: values[name] for name in book_file.FIELDS if values.get(name)}
+    if "language" in given:
+        try:
+            given["language"] = language_tag(given["language"])
+        except ValueError as error:
+            raise UsageError(str(error), where="language") from error
     readings = Readings(
         values.get("texts", ()), values.get("markdowns", ()), values.get("boxes", ())
     )
     book = book_of(document, readings)
-    book = msgspec.structs.replace(book, **given)
+    book = msgspec.structs.replace(book, **{"language": _tag(book.language), **given})
     rules = passages.Rules(
         values.get("footnotes", "skip"),
         values.get("tables", "skip") == "read",
@@ -51,7 +57,18 @@ def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
     for number, (passage, text) in enumerate(zip(plan.passages, texts, strict=True)):
         yield Progress(number, len(texts))
         start = text if len(text) <= 40 else f"{text[:39]}…"
-        yield Emit("passages", text, f"p. {passage.page}: {start}" if passage.page else start)
+        label = f"p. {passage.page}: {start}" if passage.page else start
+        # What its letters alone say of it is left to the choice of a model.
+        known = passage.language if passage.language == book.language else ""
+        yield Emit("passages", text, label, known)
+
+
+def _tag(text: str) -> str:
+    """Return the language that a file says of itself, which may be anything."""
+    try:
+        return language_tag(text)
+    except ValueError:
+        return ""
 
 
 STEP = BuiltIn(

@@ -22,11 +22,14 @@ class Emit(NamedTuple):
         value: A value, or for files a path: of an input, or in the directory that the step is
             given.
         label: What people call this item of a list, such as `doc.pdf#page=3`.
+        language: The tag of its language, where it is a text of which that is known: it chooses the
+            model of the next step.
     """
 
     output: str
     value: Any
     label: str = ""
+    language: str = ""
 
 
 class Progress(NamedTuple):

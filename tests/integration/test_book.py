@@ -123,6 +123,34 @@ def test_models_that_read_markdown_alone_and_speak_are_chosen_by_options(mm, tmp
         assert book.duration > 1_000_000
 
 
+SPEAKER = """
+    def load(context): ...
+    def run(model, job, *, text, language="auto"):
+        import array
+        job.warn(f"{text} in {language}")
+        return {"audio": (array.array("h", [9000, -9000] * 400), 16000), "text": text}
+    """
+
+
+def test_the_language_of_a_book_chooses_its_voice_and_is_given_to_it(mm, tmp_path, declare):
+    manifest = MANIFEST.replace("{{task}}", "tts\npreference: 99\nlanguages: [{languages}]")
+    german = manifest.replace("inputs:", "inputs:\n  language: {{type: text}}")
+    plain = declare({"plain": SPEAKER}, manifest.replace("{languages}", "en, zh"))
+    german = declare({"german": SPEAKER}, german.replace("{languages}", "de"))
+    (tmp_path / "a.md").write_text("Der Tag.\n\n海上的早晨。\n")
+    more = ("--manifests", plain, "--manifests", german, "-o", "a.wav")
+    ended = mm("book", "a.md", "--language", "de", *more)
+    assert ended.code == 0, ended
+    for line in ("tts for de: german (", "tts for Chinese: plain (",
+                 ": Der Tag. in de\n", ": 海上的早晨。 in auto\n"):  # fmt: skip
+        assert line in ended.err
+    ended = mm("book", "a.md", "--language", "German", *more)
+    assert "--language: 'German' is no tag of a language, such as en" in ended.err
+    ended = mm("book", "a.md", "--language", "fi", *more)
+    assert ended.code != 0
+    assert "no model of the task tts speaks fi" in ended.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -133,7 +133,7 @@ def test_values_are_written(tmp_path):
 @pytest.mark.parametrize(("form", "start"), [("srt", "1\n00:00:01,000 -->"), ("vtt", "WEBVTT\n")])
 def test_segments_become_a_subtitle_file(tmp_path, form, start):
     segments = [{"start": 1, "end": 2, "text": "One"}]
-    ((name, path, _),) = emitted("subtitles", tmp_path, segments=segments, format=form)
+    ((name, path, *_),) = emitted("subtitles", tmp_path, segments=segments, format=form)
     assert (name, path.suffix) == ("file", f".{form}")
     assert path.read_text().startswith(start)
     with pytest.raises(UsageError, match="the input 'segments' is no list of segments"):
