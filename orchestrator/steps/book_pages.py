@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import book
+from orchestrator.audiobook.audio_files import read_cover
 from orchestrator.book import epub_reader, text_layer
 from orchestrator.book.book_file import written
 from orchestrator.book.page_ranges import selected, selection
@@ -67,6 +68,8 @@ class _Pages:
             self._renderer.pages(path) if is_pdf(path) else path.suffix.lower() not in WHOLE
             for path in paths
         )
+        if self._ranges and not pages:
+            raise UsageError("none of the files has pages", where="pages")
         self.total = sum(selected(page, self._ranges) for page in range(1, pages + 1))
 
     def take(self, path: Path, shown: str) -> Iterator[Emit | Progress]:
@@ -162,6 +165,8 @@ def _listed(pages: list[int]) -> str:
 
 def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation) -> Emits:
     files = values["files"]
+    if "cover" in values:
+        read_cover(Path(values["cover"]))  # before anything is read
     with PdfRenderer(cancellation=cancellation) as renderer:
         pages = _Pages(values, directory, renderer)
         pages.count(files)

@@ -160,6 +160,12 @@ def test_the_language_of_a_book_chooses_its_voice_and_is_given_to_it(mm, tmp_pat
         (["empty", "-o", "a.md"], "empty: holds no image and no PDF"),
         (["a.md", "-o", "a.md2.md", "--chapters", "gone.txt"], "gone.txt: cannot be read"),
         (["blank.md", "-o", "b.md"], "no text was found"),
+        (["a.md", "-o", "a.m4b", "--chapters", "a.md"], "'Words.' is no page and title"),
+        (["a.md", "-o", "a.m4b", "--pages", "4"], "none of the files has pages"),
+        (["a.md", "-o", "a.m4b", "--cover", "a.md"], "a.md: cannot be a cover"),
+        (["a.md", "-o", "a.m4b", "--voice", "af_sk"], "--voice: there is no voice 'af_sk'; did"),
+        (["a.md", "-o", "a.m4b", "--speed", "9"], "--speed 9.0: 9.0 is above the maximum"),
+        (["a.md", "-o", "a.m4b", "--speak", "hibari", "--voice", "x"], "hibari has one voice"),
     ],
 )
 def test_what_cannot_be_a_book_is_refused_in_a_sentence(mm, tmp_path, arguments, sentence):
