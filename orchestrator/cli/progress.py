@@ -91,7 +91,7 @@ class TerminalReporter:
             self._lines[key] = (text, now)
             self._write(f"mm: {key}: {text}")
 
-    def _display(self) -> Progress:
+    def _display(self) -> ProgressDisplay:
         if self._bars is None:
             from orchestrator.cli.progress_display import ProgressDisplay
 

@@ -77,11 +77,11 @@ _SCRIPT_OF = {
 }
 _TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", re.ASCII)
 _NO_LANGUAGE = ("und", "mul", "zxx", "mis")
-_SHORT = dict(
-    each.split("=")
-    for each in "eng=en zho=zh chi=zh jpn=ja kor=ko deu=de ger=de fra=fr fre=fr rus=ru por=pt spa=es"
-    " ita=it nld=nl dut=nl pol=pl".split()
-)
+_SHORT = {
+    "eng": "en", "zho": "zh", "chi": "zh", "jpn": "ja", "kor": "ko", "deu": "de", "ger": "de",
+    "fra": "fr", "fre": "fr", "rus": "ru", "por": "pt", "spa": "es", "ita": "it", "nld": "nl",
+    "dut": "nl", "pol": "pl",
+}  # fmt: skip
 """The codes of two letters for those of three, which old books have."""
 _SUBTAGS = {"Latn": "Latin", "Cyrl": "Cyrillic", "Arab": "Arabic"}
 _NAMES = {"Han": "Chinese", "Kana": "Japanese", "Hangul": "Korean"}

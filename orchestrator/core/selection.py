@@ -67,7 +67,12 @@ def select(
         UsageError: When none of them runs on a device that this machine has, or none speaks what
             is wanted.
     """
-    if wanted and wanted.language and wanted.given and not any(LANGUAGE in each.inputs for each in manifests):
+    if (
+        wanted
+        and wanted.language
+        and wanted.given
+        and not any(LANGUAGE in each.inputs for each in manifests)
+    ):
         wanted = Wanted(wanted.scripts) if wanted.scripts else None
     covered = {each.name: coverage(each, wanted) if wanted else () for each in manifests}
     ranked = sorted(manifests, key=preference_order(facts.platform))

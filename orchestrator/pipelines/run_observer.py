@@ -47,7 +47,9 @@ class RunObserver:
         self._run_state = run_state
         self.counted = dict.fromkeys(run_state.states, Counts())
         self.commands: list[str] = []
-        self._paces = {name: Pace(AHEAD if self._is_waited_for(name) else 0) for name in self.counted}
+        self._paces = {
+            name: Pace(AHEAD if self._is_waited_for(name) else 0) for name in self.counted
+        }
         self._current: dict[str, str] = {}
 
     def on_event(self, event: RunEvent) -> None:
@@ -117,9 +119,7 @@ class RunObserver:
             text += f", about {format_left(left)} left"
         over = event.finished == event.total
         current = "" if over else " ".join(self._current.get(event.step, "").split())
-        self._reporter.progress(
-            event.step, f"{text}\n{current}", event.finished, event.total or 0
-        )
+        self._reporter.progress(event.step, f"{text}\n{current}", event.finished, event.total or 0)
 
     def _count(
         self, step: str, *, done: bool = False, kept: bool = False, failed: bool = False

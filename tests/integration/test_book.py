@@ -9,6 +9,7 @@ from PIL import Image
 from tests.books.score import error, headings, words
 from tests.books.texts import english
 from tests.books.typeset import BUILT_IN, Layout, draw, typeset
+from tests.integration.browser import Document
 
 TRUTH = english(2, 2, table=False, section=False)
 LAYOUT = Layout(
@@ -59,6 +60,15 @@ def test_three_pages_become_a_book_and_a_corrected_text_changes_what_hangs_on_it
         assert book.metadata["title"] == "harbour"
         assert book.metadata["artist"] == "A. Writer"
     assert titles == [title for _, title in headings(TRUTH)]
+
+    assert mm("pipeline", "report", "-o", "book.html").code == 0
+    page = Document(tmp_path / "book.html")
+    assert len(page.texts('[class="columns"] img')) == 3  # each with what is spoken of it
+    sounds = page.attributes(".passage audio", "src")
+    assert len(sounds) == len((tmp_path / "book.srt").read_text().strip().split("\n\n"))
+    assert any(url.startswith("data:audio/mpeg") for url in sounds)
+    assert page.texts(".passage p")[0] == titles[0]
+    assert not [heading for heading in page.texts("h2") if "Items of book" in heading]
 
     (tmp_path / "book.md").write_text(text.replace("On quiet mornings", "On noisy mornings"))
     ended = mm("book", "book.md", "-o", "again.m4b", "-o", "plan.json")

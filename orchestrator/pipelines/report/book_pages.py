@@ -15,7 +15,7 @@ def join_passages(run: Run, items: RunItems, groups: Sequence[ItemGroup]) -> lis
 
     Passages of pages that were not read, whose text was in a file, stay a group of their own.
     """
-    steps = {step["run"]: step["id"] for step in run.steps}
+    steps = {step["name"]: step["id"] for step in run.steps}
     by_source = {group.source: group for group in groups}
     pages = by_source.get(f"steps.{steps.get('book-pages')}.images")
     passages = by_source.get(f"steps.{steps.get('book-text')}.passages")

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from orchestrator.cli.progress import TerminalReporter
 from orchestrator.cli.progress_display import ProgressDisplay
 
-SENTENCE = "港口的管理员把每一次潮水都记在一本旧账簿里，" * 5
+SENTENCE = "港口的管理员把每一次潮水都记在一本旧账簿里" * 5
 TEXT = "120 of 1,200, about 2 h 10 min left"
 
 

@@ -117,7 +117,14 @@ def test_a_model_is_given_a_language_that_it_takes(model, tag, expected):
 
 @pytest.mark.parametrize(
     ("text", "tag"),
-    [("en", "en"), ("EN-us", "en-us"), ("zh_CN", "zh-CN"), ("ger", "de"), ("und", ""), ("la", "la")],
+    [
+        ("en", "en"),
+        ("EN-us", "en-us"),
+        ("zh_CN", "zh-CN"),
+        ("ger", "de"),
+        ("und", ""),
+        ("la", "la"),
+    ],
 )
 def test_a_tag_is_written_as_models_list_it(text, tag):
     assert language_tag(text) == tag
