@@ -71,19 +71,16 @@ class BuiltIn:
     named: bool = False
     extra: str = ""
 
-    def check_installed(self) -> None:
-        """Check that its packages are there.
-
-        Raises:
-            UsageError: When one is not.
-        """
+    def missing(self) -> UsageError | None:
+        """Return the error of a run without its packages; None where they are there."""
         try:
             for package in self.packages if self.extra else ():
                 metadata.version(package)
         except metadata.PackageNotFoundError as missing:
             what = f"needs the package {missing.name}, which is not installed"
             fix = f"run: pip install 'mm-orchestrator[{self.extra}]'"
-            raise UsageError(f"{self.signature.name} {what}", fix=fix) from None
+            return UsageError(f"{self.signature.name} {what}", fix=fix)
+        return None
 
 
 def growing(declared: Input) -> Port:

@@ -65,7 +65,7 @@ def test_three_pages_become_a_book_and_a_corrected_text_changes_what_hangs_on_it
     page = Document(tmp_path / "book.html")
     assert len(page.texts('[class="columns"] img')) == 3  # each with what is spoken of it
     sounds = page.attributes(".passage audio", "src")
-    assert len(sounds) == len((tmp_path / "book.srt").read_text().strip().split("\n\n"))
+    assert len(sounds) == len(page.texts(".passage p")) > len(titles)
     assert any(url.startswith("data:audio/mpeg") for url in sounds)
     assert page.texts(".passage p")[0] == titles[0]
     assert not [heading for heading in page.texts("h2") if "Items of book" in heading]
