@@ -35,20 +35,28 @@ def list_rows(context: Context, *, as_json: bool) -> None:
     SIZE counts each file once; FREED is what removing that environment alone would give back, as
     files that uv's cache or another environment links to stay on the disk.
     """
-    from orchestrator.environments.inventory import take_inventory
+    from orchestrator.environments.inventory import size_of, take_inventory
 
+    archives = size_of(context.home.archives).total
     inventory = take_inventory(context.environments, context.catalog.models.values())
     if as_json:
         rows = [
             {**asdict(row), "path": str(row.path) if row.path else None} for row in inventory.rows
         ]
-        document = {"version": 1, "environments": rows, "total": inventory.total}
+        document = {
+            "version": 1,
+            "environments": rows,
+            "total": inventory.total,
+            "archives": archives,
+        }
         context.out(json.dumps(document, indent=2))
         return
     headings = ("MODEL", "PYTHON", "SIZE", "FREED", "STATE", "LAST USED")
     context.table([headings, *map(_cells, inventory.rows)])
     if any(row.path for row in inventory.rows):
         context.say(f"together {format_size(inventory.total)}, each file counted once")
+    if archives:
+        context.say(f"beside them, files of models from archives: {format_size(archives)}")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
