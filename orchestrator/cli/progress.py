@@ -56,11 +56,11 @@ class TerminalReporter:
                 self._quiet_line(key, text)
                 return
             first, _, current = redacted(visible(text)).partition("\n")
-            fields = {"text": first, "current": current}
             bars = self._display()
             if key not in self._tasks:
-                self._tasks[key] = bars.add_task(key, total=None, **fields)
-            bars.update(self._tasks[key], completed=done, total=total or None, **fields)
+                self._tasks[key] = bars.add_task(key, total=None, text=first, current=current)
+            task, size = self._tasks[key], total or None
+            bars.update(task, completed=done, total=size, text=first, current=current)
 
     def finish(self, key: str, text: str = "") -> None:
         """Remove the bar of `key`; write `text` if there is any."""

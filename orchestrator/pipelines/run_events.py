@@ -72,7 +72,7 @@ class ItemBegan(NamedTuple):
     """A step takes up an item."""
 
     step: str
-    index: int
+    item: int
 
 
 @dataclass(frozen=True)

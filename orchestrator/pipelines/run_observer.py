@@ -83,9 +83,9 @@ class RunObserver:
         source = state.node.source
         item: object = None
         with suppress(MMError):  # its result was taken away: the step will say so
-            item = self._run_state.item(source, event.index) if source is not None else None
+            item = self._run_state.item(source, event.item) if source is not None else None
         text = item.data if isinstance(item, Value) and item.type == "text" else ""
-        name = self._run_state.label(state, event.index).rpartition("/")[2]
+        name = self._run_state.label(state, event.item).rpartition("/")[2]
         self._current[event.step] = str(text or name)
         self._progress(StepProgress(event.step, state.finished, state.total))
 

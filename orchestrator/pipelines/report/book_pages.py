@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from orchestrator.pipelines.report.run_items import ItemGroup, RunItems
 from orchestrator.pipelines.run_history import Run
@@ -33,6 +34,8 @@ def join_passages(run: Run, items: RunItems, groups: Sequence[ItemGroup]) -> lis
 def _page_numbers(document: object) -> list[int]:
     """Return by image the number of its page in the book."""
     parts = _list(document, "parts")
+    if isinstance(document, tuple):
+        parts = [each.data for each in document if isinstance(each.data, dict)]
     return [each["page"] for each in parts if each.get("from") == "image"]
 
 
@@ -44,7 +47,7 @@ def _passages_by_page(plan: object) -> Mapping[int, list[int]]:
     return found
 
 
-def _list(value: object, name: str) -> list[dict[str, int]]:
+def _list(value: object, name: str) -> list[dict[str, Any]]:
     """Return a list in data that a step returned; empty where it is not kept any more."""
     data = value.data if isinstance(value, Value) else None
     return data.get(name, []) if isinstance(data, dict) else []
