@@ -34,7 +34,8 @@ class Readings(msgspec.Struct, frozen=True):
 
     def page(self, number: int, index: int) -> Page:
         """Return a page: the number it gets, of the image at `index`."""
-        if self.boxes:
+        # Boxes without text are the regions of a page, and its Markdown says more.
+        if self.boxes and all("text" in each and "polygon" in each for each in self.boxes[index]):
             markdown = self.markdowns[index] if self.markdowns else ""
             return page_of_boxes(number, self.boxes[index], markdown)
         return page_of_markdown(number, self.texts[index])

@@ -4,12 +4,14 @@ import json
 
 import av
 import pytest
+import yaml
 from PIL import Image
 
 from tests.books.score import error, headings, words
 from tests.books.texts import english
 from tests.books.typeset import BUILT_IN, Layout, draw, typeset
 from tests.integration.browser import Document
+from tests.integration.conftest import ROOT
 
 TRUTH = english(2, 2, table=False, section=False)
 LAYOUT = Layout(
@@ -131,6 +133,47 @@ def test_models_that_read_markdown_alone_and_speak_are_chosen_by_options(mm, tmp
     )
     with av.open(str(tmp_path / "a.opus")) as book:
         assert book.duration > 1_000_000
+
+
+PRETENDERS = {
+    "deepseek-ocr-2": """
+        def load(context): ...
+        def run(model, job, *, image, **more):
+            boxes = [{"label": "title", "box": [0, 0, 8, 2]}]
+            text = "# One\\n\\nThe tide rose.\\n\\n# Two\\n\\nIt fell."
+            return {"text": text, "raw": text, "boxes": boxes}
+        """,
+    "qwen3-tts": """
+        import array
+        def load(context): ...
+        def run(model, job, *, text, speaker, language, **more):
+            job.warn(f"{text} by {speaker} in {language}")
+            return {"audio": (array.array("h", [9000, -9000] * 6000), 24000)}
+        """,
+}
+"""Runners with the inputs and outputs of large models, and without their packages."""
+
+
+def test_large_models_read_and_speak_a_book_in_the_same_command(mm, tmp_path, declare):
+    manifests = []
+    for name, runner in PRETENDERS.items():
+        said = yaml.safe_load((ROOT / "manifests" / f"{name}.yaml").read_text())
+        same = ("name", "task", "summary", "inputs", "outputs", "languages")
+        kept = {key: said[key] for key in same if key in said}
+        kept["environment"] = {"python": ">=3.10", "dependencies": []}
+        shown = yaml.safe_dump(kept).replace("{", "{{").replace("}", "}}")
+        manifests += ["--manifests", declare({name: runner}, shown)]
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    ended = mm(
+        "book", "a.png", *manifests, "--read", "deepseek-ocr-2", "--speak", "qwen3-tts",
+        "--voice", "ryan", "--language", "en", "-o", "a.m4b", "-o", "a.md",
+    )  # fmt: skip
+    assert ended.code == 0, ended
+    assert "The tide rose. by ryan in en\n" in ended.err
+    text = (tmp_path / "a.md").read_text()
+    assert text.endswith("# One\n\nThe tide rose.\n\n# Two\n\nIt fell.\n")
+    with av.open(str(tmp_path / "a.m4b")) as book:
+        assert [chapter["metadata"]["title"] for chapter in book.chapters()] == ["One", "Two"]
 
 
 SPEAKER = """
