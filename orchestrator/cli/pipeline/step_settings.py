@@ -29,7 +29,8 @@ def apply(
 ) -> tuple[Declaration, Where]:
     """Return `declaration` with the settings applied, and where what was set is: in an option.
 
-    `read.model=deepseek-ocr-2` sets a key of a step, `read.mode=free` an input of it. `shown` has
+    `read.model=deepseek-ocr-2` sets a key of a step, `read.mode=free` an input of it, and
+    `read.image_size="768"` one to a text of digits. `shown` has
     what the user wrote for a setting, where that is not `--set`.
 
     Raises:
@@ -65,7 +66,8 @@ def _set(step: Step, key: str, text: str, option: str) -> Step:
             raise UsageError(f"{option}: {key} is {kind}") from None
         return msgspec.structs.replace(step, **{key: value})
     try:
-        value = scalar(text)
+        quoted = len(text) > 1 and text[0] == text[-1] == '"'
+        value = text[1:-1] if quoted else scalar(text)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from error
     return msgspec.structs.replace(step, with_={**step.with_, key: value})
