@@ -111,6 +111,7 @@ class Workspace:
             variables=self.variables,
             cwd=self.cwd,
             settings=self.settings,
+            kept=self.home.manifests,
         )
         self._say(catalog.notes)
         self._read_at, self._stamps = began, FileStamps()
@@ -237,14 +238,14 @@ class Workspace:
         Raises:
             UsageError: When the manifest does not list them, or the device is not there.
         """
-        from orchestrator.core.devices import choose_device, choose_dtype
+        from orchestrator.core.devices import choose_device, choose_dtype, with_equals
 
-        machine = self.machine_for(declared, dtype)
-        chosen, note = choose_device(declared.manifest, device, machine)
-        dtype = choose_dtype(declared.manifest, chosen, dtype)
+        machine, manifest = self.machine_for(declared, dtype), declared.manifest
+        chosen, note = choose_device(manifest, device, machine)
+        dtype = choose_dtype(manifest, chosen, dtype)
         if note:
             self._say([note])
-        return chosen, dtype
+        return with_equals(manifest, chosen, dtype, machine, device), dtype
 
     @property
     def facts(self) -> Facts:

@@ -20,6 +20,7 @@ class Card(NamedTuple):
     capability: tuple[int, int] = (8, 6)
     parts: tuple[Any, ...] = ()
     processes: tuple[tuple[int, int], ...] = ()
+    divided: bool = False
 
 
 class FakeNvml:
@@ -85,6 +86,10 @@ class FakeNvml:
     def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: Any, number: Any, part: Any) -> int:
         parts = self._card(handle).parts
         return self._fill(part, parts[number.value] if number.value < len(parts) else None)
+
+    def nvmlDeviceGetMigMode(self, handle: Any, now: Any, later: Any) -> int:
+        now._obj.value = later._obj.value = self._card(handle).divided
+        return 0
 
     def nvmlDeviceGetUUID(self, handle: Any, text: Any, _size: Any) -> int:
         text.value = self._card(handle).uuid.encode()

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from orchestrator.audiobook.book import Book
 from orchestrator.audiobook.book_plan import Part
+from orchestrator.core.units import format_clock
 from orchestrator.errors import UsageError
 from orchestrator.jobs.sound_encoder import FORMATS, Format, SoundEncoder
 
@@ -132,7 +133,7 @@ class BookFile:
         if self.format in COMMENTED:
             for each in chapters:
                 name = f"CHAPTER{each['id']:03}"
-                tags |= {name: _clock(each["start"] * each["time_base"])}
+                tags |= {name: format_clock(round(1000 * each["start"] * each["time_base"]))}
                 tags |= {f"{name}NAME": each["metadata"]["title"]}
         elif self.format != "wav":
             container.set_chapters(chapters)
@@ -162,9 +163,3 @@ def _picture(cover: Cover) -> bytes:
     head = struct.pack(">II", 3, len(kind)) + kind + bytes(4)
     size = struct.pack(">5I", cover.width, cover.height, 24, 0, len(cover.data))
     return head + size + cover.data
-
-
-def _clock(seconds: Fraction) -> str:
-    milliseconds = round(seconds * 1000)
-    minutes, rest = divmod(milliseconds, 60_000)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}.{rest % 1000:03}"

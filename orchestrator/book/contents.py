@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from difflib import SequenceMatcher
 from itertools import pairwise
 
-from orchestrator.book.headings import roman
+from orchestrator.book.headings import page_number
 from orchestrator.book.layout import Block, Line, Page, rows
 
 LEAST = 3
 """Entries of a page of contents."""
 PART = 0.6
 """Of the lines of such a page: entries."""
-EARLY = 0.25
-"""Of the pages: contents stand in the first or the last of them."""
 ALIKE = 0.85
 
 _TITLE = re.compile(
@@ -26,23 +24,13 @@ _TITLE = re.compile(
 _ENTRY = re.compile(r"(.*?\w.*?)[\s.·…⋯。・_,-]+(\d{1,4}|[ivxlc]{1,7})\W*", re.IGNORECASE)
 
 
-def without_contents(pages: Sequence[Page]) -> tuple[list[Page], list[str]]:
-    """Return pages without those of contents, and the titles that these list."""
-    left: list[Page] = []
-    titles: list[str] = []
-    before = False
-    for index, page in enumerate(pages):
-        early = min(index, len(pages) - 1 - index) <= max(2, EARLY * len(pages))
-        found = _titles(page, follows=before) if early else []
-        before = bool(found)
-        titles += found
-        if not found:
-            left.append(page)
-    return left, titles
+def titles_on(page: Page, *, follows: bool) -> list[str]:
+    """Return the titles on a page of contents; nothing where it is none.
 
-
-def _titles(page: Page, *, follows: bool) -> list[str]:
-    """Return the titles on a page of contents; nothing where it is none."""
+    Args:
+        page: The page.
+        follows: Whether the page before is one of contents, which may go on.
+    """
     blocks = page.blocks
     titled = any(_TITLE.fullmatch(block.text) for block in blocks[:2])
     if not (titled or follows):
@@ -50,7 +38,7 @@ def _titles(page: Page, *, follows: bool) -> list[str]:
     lines = [line for block in blocks for line in _entry_lines(block)]
     lines = [line for line in lines if not _TITLE.fullmatch(line.text)]
     entries = [match for line in lines if (match := _ENTRY.fullmatch(line.text))]
-    numbers = [value for each in entries if (value := _value(each[2])) is not None]
+    numbers = [value for each in entries if (value := page_number(each[2])) is not None]
     rising = sum(a <= b for a, b in pairwise(numbers)) >= 0.8 * (len(numbers) - 1)
     least = 1 if titled else LEAST
     if len(entries) < least or len(entries) < PART * len(lines) or not rising:
@@ -65,10 +53,6 @@ def _entry_lines(block: Block) -> list[Line]:
         cells = [" ".join(row.strip("|").split("|")).strip() for row in texts]
         return [Line(text) for text in cells if text.strip("- :")]
     return rows(block.lines) if block.lines[0].size else list(block.lines)
-
-
-def _value(digits: str) -> int | None:
-    return int(digits) if digits.isdigit() else roman(digits)
 
 
 def listed(text: str, titles: Sequence[str]) -> bool:

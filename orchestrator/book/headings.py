@@ -47,8 +47,10 @@ def is_section(text: str) -> bool:
     return _SECTION.match(text.strip()) is not None
 
 
-def roman(digits: str) -> int | None:
-    """Return the value of a Roman number, or None: it is none."""
+def page_number(digits: str) -> int | None:
+    """Return the value of a decimal or Roman number, or None: it is neither."""
+    if digits.isdigit():
+        return int(digits)
     values = [_DIGITS.get(each, 0) for each in digits.upper()]
     total = sum(
         -value if value < after else value

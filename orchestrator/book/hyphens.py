@@ -17,10 +17,15 @@ LONG = 4
 """Letters of a word that can be a part of a compound."""
 
 
-def vocabulary(lines: Iterable[str]) -> Counter[str]:
-    """Return the words of a book and how often each occurs, those at a break left out."""
+def vocabulary(lines: Iterable[str], before: str = "") -> Counter[str]:
+    """Return the words of lines and how often each occurs, those at a break left out.
+
+    Args:
+        lines: The lines.
+        before: The line that stands before them.
+    """
     words: Counter[str] = Counter()
-    broken = False
+    broken = bool(_HEAD.search(before))
     for line in lines:
         text = line
         if broken:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +11,7 @@ import msgspec
 from orchestrator.book.book_file import FIELDS, parsed
 from orchestrator.book.content import Book, Element
 from orchestrator.book.layout import Page, page_of_boxes, page_of_markdown
-from orchestrator.book.text import elements_of
+from orchestrator.book.text import Text
 from orchestrator.book.text_files import book_of_text
 from orchestrator.book.text_layer import page_of_layer
 
@@ -20,55 +20,78 @@ PAGE = ("image", "layer")
 
 
 class Readings(msgspec.Struct, frozen=True):
-    """What was read on the images of a document, in their order.
+    """What was read on the images of a document, in their order; None where a reader gives none.
 
     Attributes:
         texts: The pages as Markdown or text.
-        markdowns: The pages as Markdown, with their tables; empty where the reader gives none.
-        boxes: Their lines with places; empty where the reader gives none.
+        markdowns: The pages as Markdown, with their tables.
+        boxes: Their lines with places.
     """
 
-    texts: Sequence[str] = ()
-    markdowns: Sequence[str] = ()
-    boxes: Sequence[Sequence[Mapping[str, Any]]] = ()
-
-    def page(self, number: int, index: int) -> Page:
-        """Return a page: the number it gets, of the image at `index`."""
-        # Boxes without text are the regions of a page, and its Markdown says more.
-        if self.boxes and all("text" in each and "polygon" in each for each in self.boxes[index]):
-            markdown = self.markdowns[index] if self.markdowns else ""
-            return page_of_boxes(number, self.boxes[index], markdown)
-        return page_of_markdown(number, self.texts[index])
+    texts: Iterable[str | None] = ()
+    markdowns: Iterable[str | None] = ()
+    boxes: Iterable[Sequence[Mapping[str, Any]] | None] = ()
 
 
-def book_of(document: Mapping[str, Any], readings: Readings) -> Book:
-    """Return the book that a document holds.
+class BookReader:
+    """The book that a document holds, as its parts come in.
 
     Args:
-        document: What the step `book-pages` returns.
+        document: What the step `book-pages` returns, part by part.
         readings: What was read on its images.
     """
-    fields = {"title": document["name"], **document.get("fields", {})}
-    elements: list[Element] = []
-    images = 0
-    for is_page, parts in groupby(document["parts"], key=lambda part: part["from"] in PAGE):
-        if is_page:
-            some = list(parts)
-            elements += elements_of(list(_pages(some, readings, images)))
-            images += sum(part["from"] == "image" for part in some)
-            continue
-        for part in parts:
-            take = book_of_text if part["from"] == "text" else parsed
-            more = take(part["text"])
-            fields.update({name: getattr(more, name) for name in FIELDS if getattr(more, name)})
-            elements += more.elements
-    return Book(**fields, elements=tuple(elements))
+
+    def __init__(self, document: Iterable[Mapping[str, Any]], readings: Readings) -> None:
+        self._document = document
+        self._texts, self._markdowns = iter(readings.texts), iter(readings.markdowns)
+        self._boxes = iter(readings.boxes)
+        self._fields: dict[str, str] = {}
+        self._elements: list[Element] = []
+
+    def elements(self) -> Iterator[Element]:
+        """Yield the elements in order; headings on pages may have no level yet."""
+        for is_page, parts in groupby(self._document, key=lambda part: part["from"] in PAGE):
+            first = len(self._elements)
+            if is_page:
+                text = Text(map(self._page, parts))
+                for element in text:
+                    self._elements.append(element)
+                    yield element
+                self._elements[first:] = text.levelled(self._elements[first:])
+                continue
+            for part in parts:
+                yield from self._taken(part)
+
+    def book(self) -> Book:
+        """Return the book, once it has yielded all elements."""
+        return Book(**self._fields, elements=tuple(self._elements))
+
+    def _page(self, part: Mapping[str, Any]) -> Page:
+        number = part["page"]
+        if part["from"] == "layer":
+            return page_of_layer(number, part["lines"])
+        text, markdown = next(self._texts, None), next(self._markdowns, None)
+        boxes = next(self._boxes, None)
+        # Boxes without text are the regions of a page, and its Markdown says more.
+        if boxes is not None and all("text" in each and "polygon" in each for each in boxes):
+            return page_of_boxes(number, boxes, markdown or "")
+        return page_of_markdown(number, text or "")
+
+    def _taken(self, part: Mapping[str, Any]) -> Sequence[Element]:
+        """Take a name or a file of text; return its elements."""
+        if part["from"] == "name":
+            self._fields.setdefault("title", part["text"])
+            return ()
+        more = (book_of_text if part["from"] == "text" else parsed)(part["text"])
+        fields = {name: getattr(more, name) for name in FIELDS}
+        self._fields.update({name: value for name, value in fields.items() if value})
+        self._elements += more.elements
+        return more.elements
 
 
-def _pages(parts: Sequence[Mapping[str, Any]], readings: Readings, images: int) -> Iterator[Page]:
-    for part in parts:
-        if part["from"] == "image":
-            yield readings.page(part["page"], images)
-            images += 1
-        else:
-            yield page_of_layer(part["page"], part["lines"])
+def book_of(document: Iterable[Mapping[str, Any]], readings: Readings) -> Book:
+    """Return the book that a document holds, at once."""
+    reader = BookReader(document, readings)
+    for _ in reader.elements():
+        pass
+    return reader.book()

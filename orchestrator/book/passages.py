@@ -82,6 +82,45 @@ class Rules(msgspec.Struct, frozen=True):
     tables: bool = False
     chapters: str = "auto"
 
+    def __post_init__(self) -> None:
+        """Check the list of chapters.
+
+        Raises:
+            ValueError: With the line that names no page and title.
+        """
+        if self.chapters not in ("auto", "pages"):
+            dict(_listed(self.chapters))
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """The kinds of which nothing is spoken."""
+        return () if self.tables else ("table", "formula", "code")
+
+
+def first_texts(
+    elements: Iterable[Element], rules: Rules, speak: Speak
+) -> Iterator[tuple[Element, str]]:
+    """Yield the first texts of a plan, each with its element, while the elements come in.
+
+    It goes on until a note is not spoken right where it stands, as it does on pages: then the
+    elements that come later decide, and the levels of headings. Arguments are as for `plan`.
+    """
+    if rules.footnotes == "end":
+        return
+    due: list[str] = []
+    for element in elements:
+        if element.kind in rules.silent or (
+            element.kind == "footnote" and rules.footnotes == "skip"
+        ):
+            continue
+        if due[:1] != ([element.mark] if element.kind == "footnote" else []):
+            return
+        due = due[1:]
+        if rules.footnotes == "inline" and element.kind != "footnote":
+            due = list(dict.fromkeys(_REFERENCE.findall(element.text)))
+        for part in pieces(_spoken(element, speak), MOST):
+            yield element, part
+
 
 def plan(book: Book, rules: Rules, speak: Speak) -> tuple[Plan, list[str]]:
     """Return the plan of a book and the texts of its passages.
@@ -127,17 +166,19 @@ def _spoken(element: Element, speak: Speak) -> str:
 
 def _in_order(elements: Iterable[Element], notes: Notes) -> Iterator[Element]:
     """Yield the elements of a chapter as they are spoken, notes where they are wanted."""
-    known = {each.mark: each for each in elements if each.kind == "footnote"}
+    known = [each for each in elements if each.kind == "footnote"]
     for element in elements:
         if element.kind == "footnote":
             continue
         yield element
         if notes == "inline":
-            for mark in _REFERENCE.findall(element.text):
-                if mark in known:
-                    yield known.pop(mark)
+            for mark in dict.fromkeys(_REFERENCE.findall(element.text)):
+                note = next((each for each in known if each.mark == mark), None)
+                if note is not None:
+                    known.remove(note)
+                    yield note
     if notes != "skip":
-        yield from known.values()
+        yield from known
 
 
 def chapter_level(elements: Iterable[Element]) -> int:
@@ -151,8 +192,7 @@ def chapter_level(elements: Iterable[Element]) -> int:
 
 def _chapters(book: Book, rules: Rules) -> Iterator[tuple[str, list[Element]]]:
     """Yield the chapters with their titles, in order, without what is not spoken at all."""
-    silent = () if rules.tables else ("table", "formula", "code")
-    elements = [each for each in book.elements if each.kind not in silent]
+    elements = [each for each in book.elements if each.kind not in rules.silent]
     begins = _beginnings(elements, rules.chapters)
     starts = sorted({0, *begins})
     for start, end in zip(starts, [*starts[1:], len(elements)], strict=True):
@@ -173,7 +213,7 @@ def _beginnings(elements: list[Element], chapters: str) -> dict[int, str]:
     wanted = chapter_list(chapters) if chapters != "pages" else None
     last = None
     for index, each in enumerate(elements):
-        if each.page is None or each.page == last:
+        if each.page is None or each.page == last or each.kind == "footnote":
             continue
         if wanted is None:
             found[index] = str(each.page)

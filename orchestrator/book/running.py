@@ -10,18 +10,20 @@ import re
 import statistics
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import msgspec
 
-from orchestrator.book.headings import is_numbered, roman
+from orchestrator.book.headings import is_numbered, page_number
 from orchestrator.book.layout import Line, Page
 
 NEAR = 8
 """Pages within which a head repeats."""
+AHEAD = 6
+"""Pages behind a page that are known when it is decided."""
 ALIKE = 0.8
 """The ratio of similarity above which two heads are one: readers make mistakes."""
 SAME_PLACE = 0.025
@@ -62,19 +64,48 @@ class _Candidate(msgspec.Struct, frozen=True):
     number: int | None
 
 
-def without_running(pages: Sequence[Page]) -> list[Page]:
+def cleaned(pages: Iterable[Page]) -> Iterator[tuple[Page, Sequence[Page]]]:
+    """Yield pages without running heads and page numbers, each with those behind it.
+
+    A page is decided by the `NEAR` pages before it and the `AHEAD` behind it, and by the headings
+    of all pages up to there. What is left out of the pages behind it is not final.
+    """
+    window: list[Page] = []
+    titles: dict[str, float] = {}
+    at, source = 0, iter(pages)
+    while True:
+        for page in islice(source, AHEAD + 1 + at - len(window)):
+            window.append(page)
+            for key, size in _titles(page):
+                titles[key] = max(size, titles.get(key, 0.0))
+        if at == len(window):
+            return
+        found = without_running(window, tuple(titles.items()))
+        yield found[at], found[at + 1 :]
+        at += 1
+        if at > NEAR:
+            del window[0]
+            at -= 1
+
+
+def _titles(page: Page) -> Iterator[tuple[str, float]]:
+    """Yield what the headings of a page are known by in running heads, and their sizes."""
+    for block in page.blocks:
+        if block.role == "heading" and (key := _key(block.text)[0]):
+            yield key, block.size
+
+
+def without_running(pages: Sequence[Page], titles: Sequence[tuple[str, float]] = ()) -> list[Page]:
     """Return pages without running heads and page numbers.
 
     Every line at an end of a page is left out that repeats near by at the same place, its number
     advancing with the pages, and what stands beside or in the place of such a line.
+
+    Args:
+        pages: Consecutive pages.
+        titles: The keys of the headings of the book, and the size of each.
     """
     found = list(pages)
-    titles = [
-        (_key(block.text)[0], block.size)
-        for page in pages
-        for block in page.blocks
-        if block.role == "heading"
-    ]
     for _ in range(ROUNDS):
         candidates = list(_candidates(found))
         running = _running(candidates, titles, len(found))
@@ -132,17 +163,13 @@ def _is_apart(line: Line, lines: Sequence[Line], step: float) -> bool:
 def _key(text: str) -> tuple[str, int | None]:
     """Return what repeats of a head, and the number at one of its ends."""
     if alone := _ALONE.fullmatch(text):
-        return "", _value(alone[1])
+        return "", page_number(alone[1])
     for pattern in (_AT_START, _AT_END):
         match = pattern.search(text) if pattern is _AT_END else pattern.match(text)
-        value = _value(match[1]) if match else None
+        value = page_number(match[1]) if match else None
         if match and value is not None:
             return _folded(text[: match.start()] + text[match.end() :]), value
     return _folded(text), None
-
-
-def _value(digits: str) -> int | None:
-    return int(digits) if digits.isdigit() else roman(digits)
 
 
 def _folded(text: str) -> str:
@@ -153,7 +180,7 @@ def _folded(text: str) -> str:
 def _names(candidate: _Candidate, titles: Sequence[tuple[str, float]]) -> bool:
     """Whether a line is a heading of the book, set smaller."""
     larger = (key for key, size in titles if candidate.line.size * LARGER < size)
-    return any(candidate.key and key and _alike(candidate.key, key) for key in larger)
+    return bool(candidate.key) and any(_alike(candidate.key, key) for key in larger)
 
 
 @lru_cache(maxsize=1 << 16)

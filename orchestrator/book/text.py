@@ -12,12 +12,13 @@ from itertools import pairwise
 import msgspec
 
 from orchestrator.book.content import Element, Kind, escaped
-from orchestrator.book.contents import listed, without_contents
+from orchestrator.book.contents import listed, titles_on
 from orchestrator.book.footnotes import CLOSE, OPEN, Note, referred, split_notes
 from orchestrator.book.headings import is_numbered, is_section
-from orchestrator.book.hyphens import CHINESE, joined, vocabulary
+from orchestrator.book.hyphens import CHINESE, joined
+from orchestrator.book.known import Known, has_indent
 from orchestrator.book.layout import Block, Page
-from orchestrator.book.running import without_running
+from orchestrator.book.running import cleaned
 from orchestrator.book.sentences import ends_with_abbreviation
 
 KINDS: dict[str, Kind] = {
@@ -37,96 +38,132 @@ _FIRST_WORD = re.compile(r"[^\s\u2e80-\uffef]+")
 _ITEM = re.compile(r"\s*(?:([•·●○◦▪■–—*-])|(\d{1,3}[.)]|[a-z]\)))\s+(?=\S)")
 
 
+class _Heading(msgspec.Struct, frozen=True):
+    """What says of which level a heading is.
+
+    Attributes:
+        named: Whether it is numbered as a chapter, or the contents list it.
+        section: Whether it is numbered as a part of a chapter.
+        size: Of its letters; 0 where a reader gives no places.
+        said: The level that the reader gives, or 0.
+    """
+
+    named: bool
+    section: bool
+    size: float
+    said: int
+
+
 class _Part(msgspec.Struct, frozen=True):
-    """A block on its way: with its page, and the level of a heading."""
+    """A block on its way, with its page; a heading may be one of several blocks."""
 
     block: Block
     page: int
-    level: int = 0
+    headings: tuple[_Heading, ...] = ()
 
     @property
     def role(self) -> str:
-        return self.block.role
+        return "heading" if self.headings else self.block.role
 
 
-def elements_of(pages: Sequence[Page]) -> list[Element]:
-    """Return the elements of consecutive pages, as they stood in the manuscript."""
-    found = without_running([page for page in pages if page.blocks])
-    words = vocabulary(line.text for page in found for line in page.lines)
-    found, titles = without_contents(found)
-    usual = usual_size(found)
-    parts: list[_Part] = []
-    notes: dict[int, list[tuple[int, Note]]] = {}
-    number = 1
-    for page in found:
-        bare, some = split_notes(page, usual)
-        bare = referred(bare, some, number)
-        notes[page.number] = list(enumerate(some, start=number))
-        number += len(some)
-        parts += [_Part(block, page.number) for block in bare.blocks]
-    parts = _dense(_merged_headings(_levelled(parts, titles, usual)))
-    parts = _run_on(parts, _indented(parts))
-    return list(_with_notes((_element(part, words) for part in parts), notes, words))
+class Text:
+    """The text of consecutive pages, as it stood in the manuscript.
+
+    Iterating takes a page at a time and yields the elements that no later page can change: a page
+    is decided by those before it and by `running.AHEAD` behind it. The levels of headings are known
+    at the end.
+
+    Args:
+        pages: The pages.
+    """
+
+    def __init__(self, pages: Iterable[Page]) -> None:
+        self._pages = cleaned(page for page in pages if page.blocks)
+        self._known = Known()
+        self._headings: list[tuple[_Heading, ...]] = []
+        self._notes: dict[str, tuple[int, Note]] = {}
+
+    def __iter__(self) -> Iterator[Element]:
+        """Yield the elements, headings without a level."""
+        for part in _run_on(self._parts(), self._known):
+            element = _element(part, self._known.words)
+            if part.headings:
+                self._headings.append(part.headings)
+            yield element
+            yield from self._referred(element)
+
+    def levelled(self, elements: Iterable[Element]) -> Iterator[Element]:
+        """Yield the elements that it has yielded, when these are all, with the levels."""
+        levels = iter(_levels(self._headings))
+        for each in elements:
+            is_heading = each.kind == "heading"
+            yield msgspec.structs.replace(each, level=next(levels)) if is_heading else each
+
+    def _parts(self) -> Iterator[_Part]:
+        """Yield the blocks of the running text, and keep the notes."""
+        titles: list[str] = []
+        follows = False
+        number = 1
+        for page, ahead in self._pages:
+            self._known.take(page, ahead)
+            found = titles_on(page, follows=follows)
+            follows = bool(found)
+            titles += found
+            if found:
+                continue
+            usual = self._known.usual_size
+            bare, notes = split_notes(page, usual)
+            bare = referred(bare, notes, number)
+            for name, note in enumerate(notes, start=number):
+                self._notes[str(name)] = (page.number, note)
+            number += len(notes)
+            parts = (_part(block, page.number, titles, usual) for block in bare.blocks)
+            yield from _merged_headings(parts)
+
+    def _referred(self, element: Element) -> Iterator[Element]:
+        """Yield the notes that an element refers to."""
+        for name in re.findall(r"\[\^(\d+)\]", element.text):
+            if name in self._notes:
+                page, note = self._notes.pop(name)
+                text = joined([line.text for line in note.lines], self._known.words)
+                yield Element(
+                    "footnote", text if note.markdown else escaped(text), mark=name, page=page
+                )
 
 
-def usual_size(pages: Iterable[Page]) -> float:
-    """Return the size of most letters; 0 where a reader gives no places."""
-    sizes: Counter[float] = Counter()
-    for page in pages:
-        for block in page.blocks:
-            for line in block.lines if block.role != "table" else ():
-                sizes[line.size] += len(line.text)
-    total, seen = sum(sizes.values()), 0
-    for size in sorted(sizes):
-        seen += sizes[size]
-        if 2 * seen >= total:
-            return size
-    return 0.0
+def elements_of(pages: Iterable[Page]) -> list[Element]:
+    """Return the elements of consecutive pages."""
+    text = Text(pages)
+    return list(text.levelled(list(text)))
 
 
-def _levelled(parts: Sequence[_Part], titles: Sequence[str], usual: float) -> list[_Part]:
-    """Return parts with headings known by number, contents and size, each with its level."""
-    found = []
-    for part in parts:
-        block, text = part.block, part.block.text
-        short = len(text) <= LONGEST_HEADING and len(block.lines) <= 3
-        named = short and (is_numbered(text) or (bool(titles) and listed(text, titles)))
-        if named and block.role in ("paragraph", "list", "heading"):
-            found.append(_as_heading(part, 1))
-        elif block.role == "heading" or (
-            short and block.role == "paragraph" and 0 < 1.3 * usual <= block.size
-            and not _END.search(text)
-        ):  # fmt: skip
-            found.append(_as_heading(part, 0))
-        else:
-            found.append(part)
-    tops = [part.block.size for part in found if part.level == 1]
-    sizes = sorted({part.block.size for part in found if part.role == "heading"}, reverse=True)
-    steps = _steps(sizes)
-    top = statistics.median(tops) if tops else 0.0
-    return [
-        msgspec.structs.replace(part, level=_level(part, top, steps))
-        if part.role == "heading" and not part.level
-        else part
-        for part in found
-    ]
-
-
-def _dense(parts: Sequence[_Part]) -> list[_Part]:
-    """Return parts with the levels of headings counted from 1 without a gap."""
-    levels = sorted({part.level for part in parts if part.role == "heading"})
-    return [
-        msgspec.structs.replace(part, level=levels.index(part.level) + 1)
-        if part.role == "heading"
-        else part
-        for part in parts
-    ]
-
-
-def _as_heading(part: _Part, level: int) -> _Part:
-    return msgspec.structs.replace(
-        part, block=msgspec.structs.replace(part.block, role="heading"), level=level
+def _part(block: Block, page: int, titles: Sequence[str], usual: float) -> _Part:
+    """Return a block as a part: as a heading where number, contents or size say so."""
+    text = block.text
+    short = len(text) <= LONGEST_HEADING and len(block.lines) <= 3
+    named = (
+        short
+        and block.role in ("paragraph", "list", "heading")
+        and (is_numbered(text) or (bool(titles) and listed(text, titles)))
     )
+    large = (
+        short and block.role == "paragraph" and 0 < 1.3 * usual <= block.size
+        and not _END.search(text)
+    )  # fmt: skip
+    if not (named or large or block.role == "heading"):
+        return _Part(block, page)
+    return _Part(block, page, (_Heading(named, is_section(text), block.size, block.level),))
+
+
+def _levels(headings: Sequence[tuple[_Heading, ...]]) -> list[int]:
+    """Return the levels of the headings of a book, counted from 1 without a gap."""
+    all_of_them = [each for some in headings for each in some]
+    tops = [each.size for each in all_of_them if each.named]
+    steps = _steps(sorted({each.size for each in all_of_them}, reverse=True))
+    top = statistics.median(tops) if tops else 0.0
+    found = [min(_level(each, top, steps) for each in some) for some in headings]
+    known = sorted(set(found))
+    return [known.index(level) + 1 for level in found]
 
 
 def _steps(sizes: Sequence[float]) -> list[float]:
@@ -134,12 +171,14 @@ def _steps(sizes: Sequence[float]) -> list[float]:
     return [a for a, b in pairwise([*sizes, 0.0]) if b < LIKE * a]
 
 
-def _level(part: _Part, top: float, steps: Sequence[float]) -> int:
-    size = part.block.size
+def _level(heading: _Heading, top: float, steps: Sequence[float]) -> int:
+    size = heading.size
+    if heading.named:
+        return 1
     if not size:
-        return min(6, part.block.level or 1)
+        return min(6, heading.said or 1)
     level = 1 + sum(size < LIKE * step for step in steps)
-    if is_section(part.block.text):
+    if heading.section:
         return max(2, level)
     if top:
         higher = sum(size < LIKE * step < LIKE * top for step in steps)
@@ -147,16 +186,17 @@ def _level(part: _Part, top: float, steps: Sequence[float]) -> int:
     return min(6, level)
 
 
-def _merged_headings(parts: Sequence[_Part]) -> list[_Part]:
-    """Return parts with headings put together that stand in two blocks: a number and a title."""
+def _merged_headings(parts: Iterable[_Part]) -> list[_Part]:
+    """Return the parts of a page, headings in two blocks put together: a number and a title."""
     found: list[_Part] = []
     for part in parts:
         last = found[-1] if found else None
-        if last and last.role == part.role == "heading" and last.page == part.page:
+        if last and last.headings and part.headings:
             bare = is_numbered(last.block.text) and not re.search(r"[.:：]\s*\S", last.block.text)
             bare = bare and len(last.block.text.split()) <= 3
             alike = LIKE <= last.block.size / (part.block.size or 1.0) <= 1 / LIKE
-            if (bare and not is_numbered(part.block.text)) or (alike and last.level == part.level):
+            alike = alike and last.headings[-1].section == part.headings[0].section
+            if (bare and not is_numbered(part.block.text)) or alike:
                 lines = last.block.lines
                 if bare and not CHINESE.search(lines[-1].text) and lines[-1].text[-1].isalnum():
                     ended = msgspec.structs.replace(lines[-1], text=lines[-1].text + ".")
@@ -167,40 +207,28 @@ def _merged_headings(parts: Sequence[_Part]) -> list[_Part]:
                         msgspec.structs.replace(lines[-1], text=lines[-1].text + " "),
                     )
                 block = msgspec.structs.replace(last.block, lines=lines + part.block.lines)
-                found[-1] = msgspec.structs.replace(
-                    last, block=block, level=min(last.level, part.level)
-                )
+                found[-1] = _Part(block, last.page, last.headings + part.headings)
                 continue
         found.append(part)
     return found
 
 
-def _indented(parts: Sequence[_Part]) -> bool:
-    """Whether the paragraphs of a book begin with an indent."""
-    known = [_has_indent(part.block) for part in parts
-             if part.role == "paragraph" and len(part.block.lines) > 2]  # fmt: skip
-    return sum(known) * 2 > len(known)
-
-
-def _has_indent(block: Block) -> bool:
-    first, *others = block.lines
-    return bool(others) and first.left > min(line.left for line in others) + 0.6 * first.size
-
-
-def _run_on(parts: Sequence[_Part], indented: bool) -> list[_Part]:  # noqa: FBT001
-    """Return parts with paragraphs put together that go on in the next block, column or page."""
-    found: list[_Part] = []
+def _run_on(parts: Iterable[_Part], known: Known) -> Iterator[_Part]:
+    """Yield parts with paragraphs put together that go on in the next block, column or page."""
+    held: list[_Part] = []  # a paragraph, and what it may go on below
     for part in parts:
-        place = len(found) - 1
-        while place >= 0 and found[place].role in ("caption", "table"):
-            place -= 1  # a paragraph may go on below
-        last = found[place] if place >= 0 else None
-        if last and last.role == part.role == "paragraph" and _goes_on(last, part, indented):
+        last = held[0] if held else None
+        if last and part.role == "paragraph" and _goes_on(last, part, known.indented):
             block = msgspec.structs.replace(last.block, lines=last.block.lines + part.block.lines)
-            found[place] = msgspec.structs.replace(last, block=block)
+            held[0] = msgspec.structs.replace(last, block=block)
+        elif last and part.role in ("caption", "table"):
+            held.append(part)
         else:
-            found.append(part)
-    return found
+            yield from held
+            held = [part] if part.role == "paragraph" else []
+            if not held:
+                yield part
+    yield from held
 
 
 def _goes_on(last: _Part, part: _Part, indented: bool) -> bool:  # noqa: FBT001
@@ -223,13 +251,13 @@ def _goes_on(last: _Part, part: _Part, indented: bool) -> bool:  # noqa: FBT001
     if _END.search(before.text) and not ends_with_abbreviation(before.text):
         # At a border an indent alone says whether a paragraph begins.
         known = indented and before.size > 0 and len(part.block.lines) > 1
-        return not below and known and full and not _has_indent(part.block)
-    return full and not (below and _has_indent(part.block))
+        return not below and known and full and not has_indent(part.block)
+    return full and not (below and has_indent(part.block))
 
 
 def _element(part: _Part, words: Counter[str]) -> Element:
     block = part.block
-    kind: Kind = KINDS.get(block.role, "paragraph")
+    kind: Kind = KINDS.get(part.role, "paragraph")
     texts = [line.text for line in block.lines]
     text = "\n".join(texts) if kind in ("table", "code", "formula") else joined(texts, words)
     mark = block.mark
@@ -239,20 +267,4 @@ def _element(part: _Part, words: Counter[str]) -> Element:
     if not block.markdown:
         text = escaped(text)
     text = text.replace(OPEN, "[^").replace(CLOSE, "]")
-    return Element(kind, text, part.level, mark or ("-" if kind == "list" else ""), part.page)
-
-
-def _with_notes(
-    elements: Iterable[Element], notes: dict[int, list[tuple[int, Note]]], words: Counter[str]
-) -> Iterator[Element]:
-    """Yield elements, each followed by the notes that it refers to."""
-    known = {str(number): (page, note) for page, some in notes.items() for number, note in some}
-    for element in elements:
-        yield element
-        for name in re.findall(r"\[\^(\d+)\]", element.text):
-            if name in known:
-                page, note = known.pop(name)
-                text = joined([line.text for line in note.lines], words)
-                yield Element(
-                    "footnote", text if note.markdown else escaped(text), mark=name, page=page
-                )
+    return Element(kind, text, 0, mark or ("-" if kind == "list" else ""), part.page)

@@ -63,13 +63,9 @@ def _elements(lines: list[str]) -> Iterator[Element]:
     for line in [*lines, ""]:
         heading = len(line) <= LONGEST_HEADING and is_numbered(line)
         if (not line or heading or not wrapped) and parts:
-            yield Element("paragraph", escaped(_run_on(parts)).replace("\\\n", "\n"))
+            yield Element("paragraph", escaped("\n".join(parts)).replace("\\\n", "\n"))
             parts = []
         if heading:
             yield Element("heading", escaped(line), 1)
         elif line:
             parts.append(line)
-
-
-def _run_on(lines: list[str]) -> str:
-    return "\n".join(lines)

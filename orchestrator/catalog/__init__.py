@@ -9,13 +9,7 @@ from orchestrator.catalog.directories import (
     user_directory,
 )
 from orchestrator.catalog.loading import load_catalog
-from orchestrator.catalog.manifest_files import (
-    check_file,
-    check_runner,
-    check_wheels,
-    manifest_files,
-    shown_path,
-)
+from orchestrator.catalog.manifest_files import manifest_files, shown_path
 from orchestrator.catalog.runners import runner_digest, runner_path
 from orchestrator.catalog.trust import Contents, inspect_tree
 
@@ -28,9 +22,6 @@ __all__ = [
     "ManifestDirectory",
     "Origin",
     "builtin_directory",
-    "check_file",
-    "check_runner",
-    "check_wheels",
     "given_directories",
     "inspect_tree",
     "load_catalog",

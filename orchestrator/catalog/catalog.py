@@ -15,7 +15,7 @@ from orchestrator.catalog.directories import LOCK, ManifestDirectory, Origin
 from orchestrator.catalog.own_wheels import WHEELS
 from orchestrator.catalog.runners import read_runner, runner_path, runner_places
 from orchestrator.catalog.trust import tree
-from orchestrator.core.binding import did_you_mean
+from orchestrator.core.names import did_you_mean
 from orchestrator.core.selection import Facts, select
 from orchestrator.errors import ManifestError, UsageError
 

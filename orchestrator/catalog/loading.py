@@ -17,6 +17,7 @@ from orchestrator.catalog.directories import (
     missing_variables,
     search,
 )
+from orchestrator.catalog.manifest_cache import ManifestCache
 from orchestrator.catalog.manifest_files import (
     check_suffix,
     manifest_files,
@@ -26,9 +27,7 @@ from orchestrator.catalog.manifest_files import (
 )
 from orchestrator.catalog.trust import belongs_to, inspect_tree
 from orchestrator.core.canonical import digest_bytes
-from orchestrator.core.manifest_reader import read_manifest
 from orchestrator.core.selection import preference_order
-from orchestrator.core.yaml_document import parse
 from orchestrator.errors import ManifestError
 from orchestrator.system.machine import this_platform
 
@@ -48,6 +47,7 @@ def load_catalog(
     variables: Mapping[str, str],
     cwd: Path,
     settings: Settings,
+    kept: Path,
     builtin: Path | None = None,
     user: int | None = None,
 ) -> Catalog:
@@ -58,6 +58,7 @@ def load_catalog(
         variables: The user's environment variables.
         cwd: Where the walk upwards begins.
         settings: Which directories are trusted.
+        kept: The file that keeps manifests between runs.
         builtin: The manifests that come with `mm`, by default those of this installation.
         user: The uid that a directory found by walking up must belong to, by default that of this
             process.
@@ -82,7 +83,7 @@ def load_catalog(
     if ignored:
         directories = [each for each in directories if each is not found]
         notes.append(f"ignored {ignored.directory}: it {ignored.why}; {ignored.fix}".rstrip("; "))
-    merged = _Merge(cwd)
+    merged = _Merge(cwd, ManifestCache(kept))
     for directory in directories:
         taken = names_in(builtin) if directory is found else ()
         try:
@@ -91,6 +92,7 @@ def load_catalog(
             if directory.origin is Origin.OPTION:
                 raise
             notes.append(f"ignored {error}")
+    merged.cache.save()
     places = tuple(path for path, _ in reached)
     return merged.catalog(tuple(directories), places, ignored, notes)
 
@@ -99,6 +101,7 @@ class _Merge(msgspec.Struct):
     """Collects models directory by directory; the first wins on a name."""
 
     cwd: Path
+    cache: ManifestCache
     models: dict[str, Declared] = msgspec.field(default_factory=dict)
     broken: dict[str, Broken] = msgspec.field(default_factory=dict)
     notes: list[str] = msgspec.field(default_factory=list)
@@ -112,9 +115,23 @@ class _Merge(msgspec.Struct):
                 self.notes.append(f"ignored {shown}: {name!r} is the name of a built-in model")
             elif name not in self.models and name not in self.broken:
                 try:
-                    self.models[name] = _declare(file, shown, directory)
+                    self.models[name] = self._declare(file, shown, directory)
                 except ManifestError as error:
                     self.broken[name] = Broken(file, error)
+
+    def _declare(self, file: Path, shown: str, directory: ManifestDirectory) -> Declared:
+        check_suffix(file.name, shown)
+        data = read_plain(file, shown)
+        content = digest_bytes(data)
+        manifest = self.cache.read(data, content, shown=shown, stem=file.stem)
+        return Declared(
+            manifest=manifest,
+            origin=directory.origin,
+            file=file,
+            env_directory=directory.environments / manifest.env,
+            digest=content,
+            shown=shown,
+        )
 
     def catalog(
         self,
@@ -179,6 +196,8 @@ class _Merge(msgspec.Struct):
     def _set_aside(self, declared: Declared, path: tuple[str, ...], what: str) -> None:
         self.models.pop(declared.name, None)
         # Read again, for the line: records do not carry theirs through every command.
+        from orchestrator.core.yaml_document import parse
+
         try:
             document = parse(read_plain(declared.file, declared.shown), declared.shown)
             error = document.error(path, what)
@@ -228,17 +247,3 @@ def _reason_to_ignore(
         which = f" ({changed[0]})" if changed else ""
         return Ignored(found.path, f"has changed since it was trusted{which}", command, names)
     return None
-
-
-def _declare(file: Path, shown: str, directory: ManifestDirectory) -> Declared:
-    check_suffix(file.name, shown)
-    data = read_plain(file, shown)
-    manifest = read_manifest(data, file=shown, stem=file.stem)
-    return Declared(
-        manifest=manifest,
-        origin=directory.origin,
-        file=file,
-        env_directory=directory.environments / manifest.env,
-        digest=digest_bytes(data),
-        shown=shown,
-    )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from orchestrator.core.lockfile import Pin, normal_name
 from orchestrator.system.hashing import sha256_of
+
+if TYPE_CHECKING:
+    from orchestrator.core.lockfile import Pin
 
 WHEELS = "wheels"
 SUFFIX = ".whl"
@@ -47,6 +49,8 @@ def lost_wheels(folder: Path, wheels: Mapping[str, str], model: str) -> Iterator
     Raises:
         OSError: When one cannot be read.
     """
+    from orchestrator.core.lockfile import normal_name  # few locks have such wheels
+
     for name, value in wheels.items():
         path = folder / name
         package = normal_name(name.partition("-")[0])

@@ -171,10 +171,7 @@ def _run(
         lines = _lines(stack, work, options["out"], resume=options["resume"], mix=options["mix"])
         job = Job(
             work.runs,
-            device=options["device"],
-            dtype=options["dtype"],
-            timeout=options["timeout"],
-            load_timeout=options["load_timeout"],
+            **shared.job_arguments(options),
             workers=options["workers"],
             on_event=partial(print_log, context.reporter, work.runs),
             models={},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +32,9 @@ OUTPUTS = {".md": "text", ".json": "plan", **dict.fromkeys(SUBTITLES, "segments"
 
 STEPS = {"read": "read.model", "speak": "speak.model", "speed": "speak.speed"}
 """The options that stand for `--set`."""
+
+MOST_VOICES = 4
+"""Passages that are spoken at once, unless `--set speak.workers=N` says so."""
 
 MORE = (
     click.Option(["--read"], metavar="MODEL", help="The model that reads the pages."),
@@ -68,6 +70,7 @@ def command(context: Context, /, files: tuple[str, ...], **options: Any) -> None
     and `mm pipeline report` writes a page about the run.
     """
     from orchestrator.core.pipelines.narrowing import narrowed, without_step
+    from orchestrator.system.cores import cores
 
     declaration, where = _pipeline(context)
     given = {name: options.pop(name) for name in declaration.inputs if name != "files"}
@@ -88,11 +91,13 @@ def command(context: Context, /, files: tuple[str, ...], **options: Any) -> None
         for name, key in STEPS.items()
         if written[name] is not None and key.partition(".")[0] in steps
     }
+    settings = _formats(places)
     if "speak" in steps:
         given["language"] = _language(context, steps["speak"].run, given, written)
         shown |= _voice(context, steps["speak"].run, written)
+        settings.append(f"speak.workers={voices(cores())}")
     options["out"] = tuple(f"{name}={place}" for name, place in places)
-    options["settings"] = (*shown, *_formats(places), *options["settings"])
+    options["settings"] = (*shown, *settings, *options["settings"])
     run_pipeline(context, declaration, where, given, options, shown)
 
 
@@ -108,6 +113,8 @@ def _pages(context: Context, words: Iterable[str]) -> Iterator[str]:
     Raises:
         UsageError: For a folder that holds no page.
     """
+    from orchestrator.pipelines.batch_items import natural
+
     for word in words:
         folder = context.cwd / Path(word).expanduser()
         if not folder.is_dir():
@@ -116,14 +123,16 @@ def _pages(context: Context, words: Iterable[str]) -> Iterator[str]:
         found = [each for each in folder.iterdir() if each.suffix.lower() in PAGES]
         if not found:
             raise UsageError("holds no image and no PDF", where=word, fix="name the files")
-        for each in sorted(found, key=lambda path: natural(path.name)):
+        for each in sorted(found, key=lambda path: natural(path.name.casefold())):
             yield str(Path(word).expanduser() / each.name)
 
 
-def natural(name: str) -> list[tuple[int, str]]:
-    """Return a key by which names sort as people count: page 2 before page 10."""
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return [(int(each), "") if each.isdecimal() else (-1, each) for each in parts]
+def voices(cores: int) -> int:
+    """Return how many passages are spoken at once, on so many cores; others are for a reader.
+
+    Several small voices do more than one with as many threads. Where memory is short, fewer load.
+    """
+    return min(MOST_VOICES, max(1, cores // 2))
 
 
 def _language(

@@ -13,7 +13,6 @@ from orchestrator.cli.terminal import write_if_possible
 from orchestrator.core.json_text import parse_json
 from orchestrator.core.manifest import FILE_TYPES, option_name
 from orchestrator.errors import UsageError
-from orchestrator.jobs.npy import read_npy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,6 +136,8 @@ def _read(context: Context, name: str) -> bytes:
 def _parse(name: str, kind: str, value: Any) -> Any:
     """Return the value of an input, read from the text or the path of its option."""
     if kind == "array":
+        from orchestrator.jobs.npy import read_npy
+
         return [read_npy(path) for path in value] if isinstance(value, list) else read_npy(value)
     if kind != "json":
         return value

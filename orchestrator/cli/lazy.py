@@ -57,7 +57,7 @@ class LazyGroup(Group):
         """Find the command, offering the nearest names for one that does not exist."""
         name = args[0]
         if name not in self._table and not name.startswith("-"):
-            from orchestrator.core.binding import did_you_mean
+            from orchestrator.core.names import did_you_mean
 
             here = self._elsewhere.get(name)
             hint = f"did you mean {here}?" if here else did_you_mean(name, self._table)

@@ -55,11 +55,8 @@ def command(context: Context, /, *, name: str, **options: Any) -> None:
         display = JobDisplay(context, choice.declared, session)
         job = Job(
             model,
-            device=options["device"],
-            dtype=options["dtype"],
-            load_timeout=options["load_timeout"],
+            **shared.job_arguments(options),
             deadline=Deadline(options["timeout"] or math.inf),
-            timeout=options["timeout"],
             cancellation=cancellation,
             on_event=display.on_event,
             keep_alive=keep_alive,

@@ -31,13 +31,8 @@ def check(context: Context, files: tuple[Path, ...]) -> None:
 
     One line for each, with its file, line and key; the exit code is 2 when there are any.
     """
-    from orchestrator.catalog import (
-        check_file,
-        check_runner,
-        check_wheels,
-        manifest_files,
-        shown_path,
-    )
+    from orchestrator.catalog import manifest_files, shown_path
+    from orchestrator.catalog.manifest_checks import check_file, check_runner, check_wheels
 
     catalog = context.catalog
     if files:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.group import Group
@@ -15,6 +16,7 @@ from orchestrator.sources.hub import HUBS
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
+    from orchestrator.core.manifest import Source
 
 NOTHING_NEEDED = "in its packages"
 """What is shown as the weights of a model without a source."""
@@ -50,7 +52,7 @@ def show(context: Context, model: str) -> None:
     """Show what MODEL declares, as JSON, and where."""
     import msgspec
 
-    from orchestrator.catalog import check_wheels
+    from orchestrator.catalog.manifest_checks import check_wheels
 
     declared = context.catalog.model(model)
     document: dict[str, Any] = {
@@ -186,10 +188,17 @@ def _kin_with_weights(context: Context, declared: Declared) -> Declared | None:
         return None
     for other in context.catalog.models.values():
         kin = other.manifest
-        same = own.family and (kin.family, kin.source) == (own.family, own.source)
+        same = own.family and kin.family == own.family and _serves(kin.source, own.source)
         if same and kin is not own and context.sources.has_weights(kin):
             return other
     return None
+
+
+def _serves(there: Source | None, wanted: Source) -> bool:
+    """Return whether the files of one source are those of another, or more of them."""
+    if there is None or replace(there, include=wanted.include) != wanted:
+        return False
+    return not there.include or (wanted.include != () and set(wanted.include) <= set(there.include))
 
 
 def _with_files(context: Context) -> list[Declared]:

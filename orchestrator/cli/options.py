@@ -92,6 +92,11 @@ ENGINE = (
 """Where jobs run, for the commands that run many of them."""
 
 
+def job_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a `Job` that the options `JOB` stand for."""
+    return {name: options[name] for name in ("device", "dtype", "timeout", "load_timeout")}
+
+
 def keep_alive_seconds(given: str | None, variables: Mapping[str, str]) -> float | None:
     """Return the seconds of --keep-alive or MM_KEEP_ALIVE; None where neither is given.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import sys
 from contextlib import contextmanager
@@ -186,7 +187,8 @@ def check_writable(path: str) -> None:
     if target.is_dir():
         raise UsageError("is a directory, and a file is to be written", where=path)
     if not parent.is_dir():
-        raise UsageError("its directory does not exist", where=path, fix=f"run: mkdir -p {parent}")
+        make = f"run: mkdir -p {shlex.quote(str(parent))}"
+        raise UsageError("its directory does not exist", where=path, fix=make)
     special = target.exists() and not stat.S_ISREG(target.stat().st_mode)
     if not os.access(target if special else parent, os.W_OK):
         raise UsageError(

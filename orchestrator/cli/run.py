@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +20,8 @@ from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.errors import Crashed, EnvironmentFailure, JobFailed, MMError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestrator.catalog import Declared
     from orchestrator.cli.job_display import JobDisplay
     from orchestrator.core.manifest import Manifest
@@ -168,22 +170,19 @@ def _run(
         keep_alive = shared.keep_alive_seconds(options["keep_alive"], context.variables)
         places = _places(context, declared.manifest, given, options)
         with Session(workspace=context, engine=kept_engine) as session:
-            inputs = collect(context, declared.manifest, given, session.spool())
+            run = _Run(context, session, declared, options, places)
             job = Job(
                 declared.name,
-                inputs,
-                device=options["device"],
-                dtype=options["dtype"],
-                timeout=options["timeout"],
-                load_timeout=options["load_timeout"],
+                collect(context, declared.manifest, given, session.spool()),
+                **shared.job_arguments(options),
                 retries=options["retries"],
                 keep_alive=keep_alive,
                 force=options["force"],
             )
-            if words and not _is_one_file(declared.manifest, inputs, options):
-                _run_files(context, session, job, declared, words, options, places)
+            if words and not run.is_one_file(job.inputs):
+                run.files(job, words)
             else:
-                _execute(context, session, job, declared, options, places)
+                run.execute(job)
     except (JobFailed, Crashed, EnvironmentFailure) as error:
         from orchestrator.doctor import hint
 
@@ -213,160 +212,153 @@ def _places(
     return places
 
 
-def _is_one_file(manifest: Manifest, inputs: dict[str, Any], options: dict[str, Any]) -> bool:
-    """Return whether the files are one that a job takes as it is."""
-    from pathlib import Path
+@dataclass(frozen=True)
+class _Run:
+    """One run of a model, over one file or several.
 
-    from orchestrator.jobs.input_files import is_pdf
+    Attributes:
+        context: The user's.
+        session: Runs the jobs.
+        declared: The model.
+        options: Those of the command.
+        places: Where outputs go, by their names.
+    """
 
-    filled = file_input(manifest)
-    if filled not in inputs or options.get("text_layer"):
-        return False
-    path = Path(inputs[filled]).expanduser()
-    if not path.is_file() or manifest.inputs[filled].type != "image":
-        return path.is_file()
-    return not is_pdf(path)
+    context: Context
+    session: Session
+    declared: Declared
+    options: dict[str, Any]
+    places: dict[str, str]
 
+    def is_one_file(self, inputs: Mapping[str, Any]) -> bool:
+        """Return whether the files are one that a job takes as it is."""
+        from pathlib import Path
 
-def _run_files(
-    context: Context,
-    session: Session,
-    job: Job,
-    declared: Declared,
-    words: tuple[str, ...],
-    options: dict[str, Any],
-    places: dict[str, str],
-) -> None:
-    """Run the job on the only file or page that the words stand for, or one job on each."""
-    from orchestrator.cli.input_options import STANDARD_INPUT
-    from orchestrator.cli.run_files import Files, Results, check_several, run_several
-    from orchestrator.steps.pdf_renderer import PdfRenderer
+        from orchestrator.jobs.input_files import is_pdf
 
-    manifest, filled = declared.manifest, file_input(declared.manifest)
-    spooled = words == (STANDARD_INPUT,)
-    more = {name: value for name, value in job.inputs.items() if name != filled}
-    with PdfRenderer() as pdfs:
-        files = Files(
-            manifest,
-            filled,
-            [str(job.inputs[filled])] if spooled else words,
-            more,
-            context.cwd,
-            pdfs,
-            STANDARD_INPUT if spooled else "",
-            options.get("text_layer", False),
-        )
-        files.keep_apart([*places.values(), options["receipt"]])
-        if len(files.names) == 1 and not files.text_layer:
-            item = files.item(files.names[0])
-            job = replace(job, inputs=item.inputs(session.spool()))
-            _execute(context, session, job, declared, options, places, item.name)
-            return
-        check_several(manifest, places, options)
-        results = Results(context, manifest, places, as_json=options["as_json"])
-        keep = partial(_save_partial, context, manifest, places=places)
-        run_several(context, session, files, job, results, keep)
+        manifest, filled = self.declared.manifest, file_input(self.declared.manifest)
+        if filled not in inputs or self.options.get("text_layer"):
+            return False
+        path = Path(inputs[filled]).expanduser()
+        if not path.is_file() or manifest.inputs[filled].type != "image":
+            return path.is_file()
+        return not is_pdf(path)
 
+    def files(self, job: Job, words: tuple[str, ...]) -> None:
+        """Run the job on the only file or page that the words stand for, or one job on each."""
+        from orchestrator.cli.input_options import STANDARD_INPUT
+        from orchestrator.cli.run_files import Files, Results, check_several, run_several
+        from orchestrator.steps.pdf_renderer import PdfRenderer
 
-def _execute(
-    context: Context,
-    session: Session,
-    job: Job,
-    declared: Declared,
-    options: dict[str, Any],
-    places: dict[str, str],
-    name: str = "",
-) -> None:
-    """Run the job and write its outputs; `name` is what its JSON calls the file."""
-    from orchestrator.cli.interrupts import interrupts
-    from orchestrator.cli.job_display import JobDisplay
-    from orchestrator.cli.outputs import printed_output
-    from orchestrator.cli.streaming import Stream, should_stream, sound_files
-    from orchestrator.system.waiting import Deadline
+        manifest, filled = self.declared.manifest, file_input(self.declared.manifest)
+        spooled = words == (STANDARD_INPUT,)
+        more = {name: value for name, value in job.inputs.items() if name != filled}
+        with PdfRenderer() as pdfs:
+            files = Files(
+                manifest,
+                filled,
+                [str(job.inputs[filled])] if spooled else words,
+                more,
+                self.context.cwd,
+                pdfs,
+                STANDARD_INPUT if spooled else "",
+                self.options.get("text_layer", False),
+            )
+            files.keep_apart([*self.places.values(), self.options["receipt"]])
+            if len(files.names) == 1 and not files.text_layer:
+                item = files.item(files.names[0])
+                self.execute(replace(job, inputs=item.inputs(self.session.spool())), item.name)
+                return
+            check_several(manifest, self.places, self.options)
+            as_json = self.options["as_json"]
+            results = Results(self.context, manifest, self.places, as_json=as_json)
+            run_several(self.context, self.session, files, job, results, self.save_partial)
 
-    manifest = declared.manifest
-    with interrupts() as cancellation, ExitStack() as dropped:
-        display = JobDisplay(context, declared, session)
-        printed = printed_output(places)
-        # A job that may run again must not write anything before it ends.
-        may_stream = printed and not options["retries"]
-        if may_stream and should_stream(manifest.outputs[printed].type, options["out"]):
-            display.stream = Stream(printed, write_result, cancellation.request)
-        sounds = {n: p for n, p in places.items() if manifest.outputs[n].type == "audio"}
-        if not options["retries"]:
-            display.files = sound_files({n: context.cwd / p for n, p in sounds.items()})
-            for file in display.files.values():
-                dropped.callback(file.drop)
-        job = replace(
-            job,
-            deadline=Deadline(options["timeout"] or math.inf),
-            cancellation=cancellation,
-            on_event=display.on_event,
-        )
+    def execute(self, job: Job, name: str = "") -> None:
+        """Run the job and write its outputs; `name` is what its JSON calls the file."""
+        from orchestrator.cli.interrupts import interrupts
+        from orchestrator.cli.job_display import JobDisplay
+        from orchestrator.cli.outputs import printed_output
+        from orchestrator.cli.streaming import Stream, should_stream, sound_files
+        from orchestrator.system.waiting import Deadline
+
+        context, options = self.context, self.options
+        outputs = self.declared.manifest.outputs
+        with interrupts() as cancellation, ExitStack() as dropped:
+            display = JobDisplay(context, self.declared, self.session)
+            printed = printed_output(self.places)
+            # A job that may run again must not write anything before it ends.
+            may_stream = printed and not options["retries"]
+            if may_stream and should_stream(outputs[printed].type, options["out"]):
+                display.stream = Stream(printed, write_result, cancellation.request)
+            if not options["retries"]:
+                places = self.places.items()
+                sounds = {n: context.cwd / p for n, p in places if outputs[n].type == "audio"}
+                display.files = sound_files(sounds)
+                for file in display.files.values():
+                    dropped.callback(file.drop)
+            job = replace(
+                job,
+                deadline=Deadline(options["timeout"] or math.inf),
+                cancellation=cancellation,
+                on_event=display.on_event,
+            )
+            try:
+                result = self.session.execute(job)
+            except MMError as error:
+                display.close()
+                if display.stream is not None and display.stream.broken:
+                    raise BrokenPipeError from error
+                self.save_partial(display.chunks)
+                raise
+            finally:
+                display.close()
+            self._deliver(result, display, name)
+
+    def save_partial(self, chunks: list[tuple[str, Any]]) -> None:
+        """Keep what a job streamed before it failed, and say where."""
+        from orchestrator.cli import partial
+
         try:
-            result = session.execute(job)
-        except MMError as error:
-            display.close()
-            if display.stream is not None and display.stream.broken:
-                raise BrokenPipeError from error
-            _save_partial(context, manifest, display.chunks, places)
-            raise
-        finally:
-            display.close()
-        _deliver(context, result, places, display, options, name)
+            for path in partial.save(self.declared.name, chunks, self.places, self.context.home):
+                self.context.say(f"what the job streamed until then is kept in {path}")
+        except (MMError, OSError) as error:  # the outcome of the job counts
+            self.context.say(f"what the job streamed until then could not be kept: {error}")
 
+    def _deliver(self, result: Result, display: JobDisplay, file: str) -> None:
+        """Write what a job returned: its outputs, its receipt, one JSON object."""
+        from orchestrator.cli import outputs
 
-def _save_partial(
-    context: Context, manifest: Manifest, chunks: list[tuple[str, Any]], places: dict[str, str]
-) -> None:
-    """Keep what a job streamed before it failed, and say where."""
-    from orchestrator.cli import partial
-
-    try:
-        for path in partial.save(manifest.name, chunks, places, context.home):
-            context.say(f"what the job streamed until then is kept in {path}")
-    except (MMError, OSError) as error:  # the outcome of the job counts
-        context.say(f"what the job streamed until then could not be kept: {error}")
-
-
-def _deliver(
-    context: Context,
-    result: Result,
-    places: dict[str, str],
-    display: JobDisplay,
-    options: dict[str, Any],
-    name: str,
-) -> None:
-    """Write what a job returned: its outputs, its receipt, one JSON object."""
-    from orchestrator.cli import outputs
-
-    for warning in result.warnings:
-        context.say(f"{result.model}: {warning}")
-    for name, path in places.items():
-        if name not in result:
-            context.say(f"{result.model} gave no {name!r} this time")
-        elif name in display.files and display.files[name].began:
-            display.files[name].end(result[name])
-        elif path != outputs.STANDARD_OUTPUT:
-            outputs.write_file(path, result[name], ours=True)
-    printed, stream = outputs.printed_output(places), display.stream
-    if printed in result:
-        if stream is not None and stream.began:
-            stream.end(result[printed])
-        else:
-            outputs.print_output(result[printed])
-    if options["receipt"]:
-        outputs.write_file(options["receipt"], result.receipt)
-    if options["as_json"]:
-        shown = {name: outputs.described(value, places.get(name)) for name, value in result.items()}
-        context.out_json(
-            {
-                "version": JSON_VERSION,
-                **({"input": name} if name else {}),
-                "model": result.model,
-                "outcome": "done",
-                "outputs": shown,
-                "error": None,
-                "receipt": result.receipt,
+        context, places, options = self.context, self.places, self.options
+        for warning in result.warnings:
+            context.say(f"{result.model}: {warning}")
+        for name, path in places.items():
+            if name not in result:
+                context.say(f"{result.model} gave no {name!r} this time")
+            elif name in display.files and display.files[name].began:
+                display.files[name].end(result[name])
+            elif path != outputs.STANDARD_OUTPUT:
+                outputs.write_file(path, result[name], ours=True)
+        printed, stream = outputs.printed_output(places), display.stream
+        if printed in result:
+            if stream is not None and stream.began:
+                stream.end(result[printed])
+            else:
+                outputs.print_output(result[printed])
+        if options["receipt"]:
+            outputs.write_file(options["receipt"], result.receipt)
+        if options["as_json"]:
+            shown = {
+                name: outputs.described(value, places.get(name)) for name, value in result.items()
             }
-        )
+            context.out_json(
+                {
+                    "version": JSON_VERSION,
+                    **({"input": file} if file else {}),
+                    "model": result.model,
+                    "outcome": "done",
+                    "outputs": shown,
+                    "error": None,
+                    "receipt": result.receipt,
+                }
+            )

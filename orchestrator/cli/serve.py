@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import shlex
 import stat
 import sys
 from pathlib import Path
@@ -110,14 +111,15 @@ def _token(path: Path) -> str:
         mode = path.stat().st_mode
         token = path.read_text(encoding="latin-1").strip()
     if mode & SECRET_BITS:
-        raise UsageError("others may read this file", where=str(path), fix=f"run: chmod 600 {path}")
+        close = f"run: chmod 600 {shlex.quote(str(path))}"
+        raise UsageError("others may read this file", where=str(path), fix=close)
     if not token:
         raise UsageError("there is no token in this file", where=str(path))
     if not (token.isascii() and token.isprintable() and " " not in token):
         raise UsageError(
             "the token in this file is not one word of ASCII letters, digits and signs",
             where=str(path),
-            fix=f"make one: openssl rand -hex 32 > {path}",
+            fix=f"make one: openssl rand -hex 32 > {shlex.quote(str(path))}",
         )
     return token
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import stat
-import struct
 import sys
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.cli.outputs import writing
 from orchestrator.errors import OutputError
 from orchestrator.jobs.results import Audio
-from orchestrator.jobs.sound_encoder import FORMATS, SoundEncoder
+from orchestrator.jobs.sound_encoder import FORMATS, SoundEncoder, wav_header
 from orchestrator.system.home import replacing, text_bytes
 
 if TYPE_CHECKING:
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
 
 STREAMED = frozenset({"text", "audio"})
 """The types whose parts, one after another, are the whole."""
-
-OPEN = 0xFFFFFFFF
-"""The size of what has no known end, in the header of a WAV."""
 
 
 def should_stream(kind: str, words: Sequence[str]) -> bool:
@@ -118,7 +114,7 @@ class Stream:
         self._write(rest)
 
     def _begin(self, audio: Audio) -> None:
-        self._write(open_header(audio))
+        self._write(wav_header(audio.rate, audio.channels))
 
     def _write(self, data: bytes) -> None:
         if self.broken:
@@ -178,16 +174,3 @@ class _Dropped(Exception):
 
 def _form(audio: Audio) -> tuple[Any, ...]:
     return audio.raw.dtype, audio.rate, audio.channels
-
-
-def open_header(audio: Audio) -> bytes:
-    """Return the head of a WAV file of sound like `audio`, 16-bit PCM, whose length is open."""
-    width = 2 * audio.channels
-    form = struct.pack("<HHIIHH", 1, audio.channels, audio.rate, audio.rate * width, width, 16)
-    return b"".join(
-        (
-            struct.pack("<4sI4s4sI", b"RIFF", OPEN, b"WAVE", b"fmt ", len(form)),
-            form,
-            struct.pack("<4sI", b"data", OPEN),
-        )
-    )

@@ -32,6 +32,8 @@ DESCRIPTIONS = {
     "self-tests": "comparisons of devices with the CPU",
     "settings.json": "trust, and the choices of mm use",
     "interpreters.json": "facts about interpreters",
+    "manifests.json": "what manifests say, to read them faster",
+    "resolved.json": "which pins of locks apply here, to find them faster",
 }
 
 

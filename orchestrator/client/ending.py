@@ -32,7 +32,7 @@ _ERRNO = re.compile(r"\w+: \[Errno (\d+)\] [^:]*(?:: '(.*)')?")
 DUMP = "Fatal Python error: "
 """How faulthandler begins its dump."""
 
-CLIENT, DEADLINE = "client", "deadline"
+DEADLINE = "deadline"
 """Why a supervisor ended its worker; the same as in `orchestrator.worker.supervise`."""
 
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 WORKER_PACKAGE = Path(__file__).resolve().parent.parent / "worker"
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
 HELLO_SECONDS = 60.0
 """How long an interpreter may take to start; a cold disk and a virus scanner need many."""
 
@@ -64,6 +66,8 @@ class WorkerSpec(msgspec.Struct, frozen=True, dict=True):
     dtype: str = "float32"
     pool: str = ""
     """The GPU whose memory it takes; empty for the machine's own."""
+    gpus: tuple[str, ...] = ()
+    """The GPUs that do as well, this one included, where the engine may choose among them."""
     model_dir: Path | None = None
     options: Mapping[str, Any] = msgspec.field(default_factory=dict)
     manifest: str = ""
@@ -86,8 +90,9 @@ class WorkerSpec(msgspec.Struct, frozen=True, dict=True):
         """The digest of everything that the worker is started from.
 
         Not of `held`, which say nothing, nor of `need` and `threads`, which change nothing that a
-        job could notice.
+        job could notice; nor of the GPU, where it is the engine's choice.
         """
+        chosen = {VISIBLE: ",".join(self.gpus)} if self.gpus else {}
         return digest(
             {
                 "mm": __version__,
@@ -96,7 +101,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, dict=True):
                 "environment": self.environment,
                 "lock": self.lock,
                 "manifest": self.manifest,
-                "variables": dict(self.variables),
+                "variables": {**self.variables, **chosen},
                 "runner": dict(self.runner),
                 "device": self.device,
                 "dtype": self.dtype,
@@ -105,6 +110,11 @@ class WorkerSpec(msgspec.Struct, frozen=True, dict=True):
                 "options": dict(self.options),
             }
         )
+
+    def on(self, gpu: str) -> WorkerSpec:
+        """Return it for one of its GPUs."""
+        variables = {**self.variables, VISIBLE: gpu}
+        return msgspec.structs.replace(self, pool=gpu, variables=variables)
 
     def load_parameters(self) -> dict[str, Any]:
         """Return the parameters of the `load` request."""

@@ -7,7 +7,12 @@ from orchestrator.comparison.arrays import ALLOWED, LOGITS, Array, ArrayDifferen
 from orchestrator.comparison.compare import ModelComparison, Side, compare, inputs_for
 from orchestrator.comparison.outputs import OutputDifference
 from orchestrator.comparison.smallest_inputs import smallest_inputs
-from orchestrator.comparison.traced import TracedJob, has_trace, run_traced
+from orchestrator.comparison.traced import (
+    TracedJob,
+    as_miniature,
+    has_function,
+    run_traced,
+)
 
 __all__ = [
     "ALLOWED",
@@ -18,9 +23,10 @@ __all__ = [
     "OutputDifference",
     "Side",
     "TracedJob",
+    "as_miniature",
     "compare",
     "compare_arrays",
-    "has_trace",
+    "has_function",
     "inputs_for",
     "run_traced",
     "smallest_inputs",

@@ -13,7 +13,7 @@ from msgspec import structs
 from orchestrator.comparison.arrays import ALLOWED, ArrayDifference, compare_arrays
 from orchestrator.comparison.outputs import OutputDifference, compare_outputs
 from orchestrator.comparison.smallest_inputs import smallest_inputs
-from orchestrator.comparison.traced import TracedJob, has_trace, run_traced
+from orchestrator.comparison.traced import TracedJob, has_function, run_traced
 from orchestrator.core.manifest import option_name
 from orchestrator.engines.preparing import LocalPreparer
 from orchestrator.errors import UsageError
@@ -181,7 +181,11 @@ def _compared(sides: tuple[Side, Side], jobs: tuple[TracedJob, TracedJob]) -> Mo
     kinds = {name: output.type for name, output in sides[0].declared.manifest.outputs.items()}
     same = sides[1].declared.manifest.outputs
     allowed = max(ALLOWED[side.dtype] for side in sides)
-    without = [side.declared.name for side in sides if not has_trace(side.declared.read_runner())]
+    without = [
+        side.declared.name
+        for side in sides
+        if not has_function(side.declared.read_runner(), "trace")
+    ]
     shared = [name for name in one.arrays if name in other.arrays]
     untraced = ""
     if without:

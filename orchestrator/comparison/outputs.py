@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import array
 import difflib
-import io
 import math
 import sys
-import wave
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +13,7 @@ import msgspec
 
 from orchestrator.comparison.arrays import Array, compare_arrays
 from orchestrator.jobs.results import PCM_FULL_SCALE, Artifact, Audio
+from orchestrator.pipelines.outcome import read_wav
 
 SILENCE = -120.0
 """Decibels of full scale of a sound in which nothing is."""
@@ -108,12 +107,15 @@ def edit_distance(one: str, other: str) -> int:
 
 
 def _compare_sounds(name: str, one: Any, other: Any) -> OutputDifference:
-    try:
-        sounds = [_samples(each) for each in (one, other)]
-    except (wave.Error, EOFError):  # a format that we do not read
+    here, there = (
+        each if isinstance(each, Audio) else read_wav(each.path) for each in (one, other)
+    )
+    if here is None or there is None:  # a format that we do not read
         equal = one.read() == other.read()
         return OutputDifference(name, equal, "the same bytes" if equal else "other bytes")
-    (first, rate, seconds), (second, other_rate, others) = sounds
+    first, second = _samples(here), _samples(there)
+    rate, other_rate = here.rate, there.rate
+    seconds, others = here.duration, there.duration
     levels = [_level(first), _level(second)]
     equal = first == second and rate == other_rate
     finding = (
@@ -130,20 +132,11 @@ def _compare_sounds(name: str, one: Any, other: Any) -> OutputDifference:
     return OutputDifference(name, equal, f"equal: {finding}" if equal else finding, values)
 
 
-def _samples(sound: Any) -> tuple[array.array[int], int, float]:
-    """Return 16-bit samples, their rate in Hz, and how many seconds they last."""
-    if isinstance(sound, Audio):
-        data, rate, seconds = sound.pcm(), sound.rate, sound.duration
-    else:
-        with wave.open(io.BytesIO(sound.read())) as file:
-            if file.getsampwidth() != 2:
-                raise wave.Error
-            rate, seconds = file.getframerate(), file.getnframes() / file.getframerate()
-            data = file.readframes(file.getnframes())
-    samples = array.array("h", data)
+def _samples(sound: Audio) -> array.array[int]:
+    samples = array.array("h", sound.pcm())
     if sys.byteorder == "big":
         samples.byteswap()
-    return samples, rate, seconds
+    return samples
 
 
 def _level(samples: array.array[int]) -> float:

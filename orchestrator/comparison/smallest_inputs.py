@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import wave
+import math
+import struct
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from orchestrator.core.manifest import Input, Manifest
+from orchestrator.core.value_checks import AudioValue
 from orchestrator.errors import UsageError
+from orchestrator.jobs.results import Audio
 
 SIDE = 64
 """Pixels of the image's side."""
 
 RATE = 16000
 """Samples a second of the sound."""
+
+PERIOD = 40
+"""Samples of a period of it: 400 Hz. Models refuse a voice that cannot be heard."""
 
 FEW = 8
 """What an optional bound, such as `max_tokens`, is set to."""
@@ -43,7 +49,7 @@ def _made_up(model: str, name: str, spec: Input, directory: Path) -> Any:
     if spec.type == "image":
         return write_image(directory / f"{name}.png")
     if spec.type == "audio":
-        return write_silence(directory / f"{name}.wav")
+        return write_tone(directory / f"{name}.wav")
     if spec.type == "choice":
         return spec.choices[0]
     low = spec.minimum if spec.minimum is not None else 1
@@ -72,11 +78,8 @@ def write_image(path: Path) -> Path:
     return path
 
 
-def write_silence(path: Path) -> Path:
-    """Write a second of silence, 16 bits and one channel at `RATE`, and return its path."""
-    with wave.open(str(path), "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(RATE)
-        sound.writeframes(bytes(2 * RATE))
-    return path
+def write_tone(path: Path) -> Path:
+    """Write a second of a quiet tone, 16 bits and one channel at `RATE`, and return its path."""
+    period = [round(2000 * math.sin(math.tau * place / PERIOD)) for place in range(PERIOD)]
+    data = struct.pack(f"<{PERIOD}h", *period) * (RATE // PERIOD)
+    return Audio(AudioValue(memoryview(data), "<i2", (RATE,), RATE)).save(path)

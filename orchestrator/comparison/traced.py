@@ -25,7 +25,14 @@ NAMES, ARRAYS = "traced_names", "traced_arrays"
 RUNNER = """\
 from . import {name} as runner
 
-load, check = runner.load, getattr(runner, "check", None)
+check = getattr(runner, "check", None)
+
+
+def load(context):
+    if {tiny!r}:
+        context.model_dir = {tiny!r}
+        runner.miniature(context, context.model_dir)
+    return runner.load(context)
 
 
 def run(model, job, **inputs):
@@ -37,6 +44,9 @@ def run(model, job, **inputs):
     return {{**outputs, "{names}": names}}
 """
 """A runner around a model's own, which becomes a module of it."""
+
+SMALL = "1 GiB"
+"""The memory that a miniature needs, torch included."""
 
 OWN_RUN = "runner.run(model, job, **inputs)"
 
@@ -57,25 +67,38 @@ class TracedJob:
 
 
 class _Traced(Declared, frozen=True):
-    """A model whose jobs trace it as well."""
+    """A model whose jobs trace it as well; `tiny` is where its miniature is written, if at all."""
 
     runs: bool = True
+    tiny: str = ""
 
     def read_runner(self) -> dict[str, str]:
         files = super().read_runner()
         first = Path(next(iter(files)))
         module = first.parent if first.name == "__init__.py" else first
         outputs = OWN_RUN if self.runs else "{}"
-        text = RUNNER.format(name=module.stem, outputs=outputs, names=NAMES, arrays=ARRAYS)
+        text = RUNNER.format(
+            name=module.stem, outputs=outputs, names=NAMES, arrays=ARRAYS, tiny=self.tiny
+        )
         return {str(module.parent / "__init__.py"): text, **files}
 
 
-def has_trace(files: Mapping[str, str]) -> bool:
-    """Return whether a runner has a function `trace`, from its texts by path, the first first."""
-    return "trace" in names_bound(ast.parse(next(iter(files.values()))))
+def has_function(files: Mapping[str, str], name: str) -> bool:
+    """Return whether a runner has a function, from its texts by path, the first first."""
+    return name in names_bound(ast.parse(next(iter(files.values()))))
 
 
-def run_traced(session: Session, declared: Declared, job: Job, *, runs: bool = True) -> TracedJob:
+def as_miniature(declared: Declared) -> Declared:
+    """Return a model as its miniature is: without files, and with little memory."""
+    manifest = declared.manifest
+    memory = {device: dict.fromkeys(sizes, SMALL) for device, sizes in manifest.memory.items()}
+    manifest = replace(manifest, source=None, patches=(), memory=memory)
+    return replace(declared, manifest=manifest)
+
+
+def run_traced(
+    session: Session, declared: Declared, job: Job, *, runs: bool = True, miniature: bool = False
+) -> TracedJob:
     """Run a job, and trace it where the model's runner can.
 
     Args:
@@ -83,16 +106,19 @@ def run_traced(session: Session, declared: Declared, job: Job, *, runs: bool = T
         declared: The model.
         job: The job, which names the model.
         runs: Whether the outputs are wanted, beside the arrays.
+        miniature: Whether the worker loads what the runner's `miniature` writes: a tiny checkpoint
+            of the model's architecture, with random weights, in place of the model's files.
 
     Raises:
         MMError: As the job ends.
     """
-    manifest, traces = declared.manifest, has_trace(declared.read_runner())
+    manifest, traces = declared.manifest, has_function(declared.read_runner(), "trace")
+    tiny = str(session.spool() / "miniature") if miniature else ""
     if traces:
         own = {name: replace(output, primary=False) for name, output in manifest.outputs.items()}
         added = {NAMES: Output(type="json", primary=True), ARRAYS: Output(type="array")}
         manifest = replace(manifest, outputs={**added, **own})
-        declared = _Traced(**{**asdict(declared), "manifest": manifest}, runs=runs)
+        declared = _Traced(**{**asdict(declared), "manifest": manifest}, runs=runs, tiny=tiny)
     arrays: list[Array] = []
 
     def on_event(event: Event) -> None:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 import msgspec
 from msgspec import inspect as kinds
 
+from orchestrator.core.names import did_you_mean
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from orchestrator.core.yaml_document import Document, Path
 
@@ -35,14 +37,6 @@ def bind(document: Document, record: type[Record], report: ReportProblem) -> Rec
     """Return the `record` that `document` declares, or None when any problem was reported."""
     bound = _Binder(document, report).value(_kind_of(record), document.data, ())
     return None if bound is MISFIT else cast("Record", bound)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the question that offers the known names nearest to `word`, or an empty text."""
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, list(known), n=3, cutoff=0.6)
-    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 @lru_cache(maxsize=16)

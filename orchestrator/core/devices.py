@@ -37,6 +37,8 @@ class Device(msgspec.Struct, frozen=True):
         pool: The memory that workers on it take: the name of its GPU, or nothing for the machine's
             own, which Apple's GPU and some of NVIDIA's share.
         capability: The compute capability of one of NVIDIA's.
+        equals: The names for the driver of those that a model may run on just as well, this one
+            included; empty where it was asked for by its number, or is the only one.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Device(msgspec.Struct, frozen=True):
     gpu: str = ""
     pool: str = ""
     capability: tuple[int, int] | None = None
+    equals: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -142,6 +145,31 @@ def choose_device(manifest: Manifest, asked: str, machine: Machine) -> tuple[Dev
         f"{manifest.name} runs on {' or '.join(manifest.devices)}, and "
         f"{_has(machine, manifest.devices)}"
     )
+
+
+def with_equals(
+    manifest: Manifest, device: Device, dtype: str, machine: Machine, asked: str
+) -> Device:
+    """Return a device that was chosen, with its equals: GPUs that run the model in that data type.
+
+    Args:
+        manifest: The model's manifest.
+        device: The device.
+        dtype: The data type.
+        machine: What there is.
+        asked: "auto", or the device that was asked for.
+    """
+    sizes: dict[str, str] = dict(manifest.memory.get(device.kind, {}))  # type: ignore[call-overload]
+    need = parse_size(sizes[dtype]) if dtype in sizes else 0
+    equals = tuple(
+        each.gpu
+        for each in machine.of(device.kind)
+        if each.pool and not each.problem and (each.memory is None or need <= each.memory)
+        if (dtype in each.native) == (dtype in device.native)
+    )
+    if ":" in asked or len(equals) < 2 or device.gpu not in equals:
+        return device
+    return msgspec.structs.replace(device, equals=equals)
 
 
 def named_device(manifest: Manifest, asked: str) -> Device:

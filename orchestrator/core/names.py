@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import keyword
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 NAME_PATTERN = r"[a-z0-9]+(?:-+[a-z0-9]+|\.[a-z0-9]+)*"
 """Names become paths, options and lines of a table: no separator, no `..`, no capital letter."""
 
 MAX_NAME_LENGTH = 64
+
+MAX_BYTES = 256 * 1024
+"""The largest file of a declaration that is read; real ones have a few thousand bytes."""
 
 LANGUAGE_PATTERN = "any|[a-z]{2,3}(-[A-Za-z0-9]{2,8})*"
 """Languages as BCP 47 tags: the language by two or three letters, then script or region."""
@@ -56,3 +63,11 @@ def variable_problem(name: str) -> str | None:
     if name.upper().startswith("PYTHON"):
         return f"{name} has no effect: workers run with Python's -I, which ignores PYTHON*"
     return None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return the question that offers the known names nearest to `word`, or an empty text."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else ""

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
+from orchestrator.core.units import format_clock
+
 SUBTITLES = (".srt", ".vtt")
 """The suffixes of subtitle files."""
 
@@ -63,19 +65,13 @@ def subtitles(segments: Any, suffix: str) -> str:
 
 
 def _srt(cue: Cue) -> str:
-    times = f"{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}"
+    times = f"{format_clock(cue.start, ',')} --> {format_clock(cue.end, ',')}"
     return "\n".join([times, *(line.replace("-->", "→") for line in cue.lines)])
 
 
 def _vtt(cue: Cue) -> str:
-    times = f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}"
+    times = f"{format_clock(cue.start, '.')} --> {format_clock(cue.end, '.')}"
     return "\n".join([times, *(html.escape(line, quote=False) for line in cue.lines)])
-
-
-def _clock(time: int, point: str) -> str:
-    seconds, milliseconds = divmod(time, 1000)
-    minutes, seconds = divmod(seconds, 60)
-    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}{point}{milliseconds:03}"
 
 
 def _is_segment(value: Any) -> bool:

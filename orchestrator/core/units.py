@@ -89,6 +89,13 @@ def format_left(seconds: float) -> str:
     return f"{hours} h {10 * tens} min" if tens else f"{hours} h"
 
 
+def format_clock(milliseconds: int, point: str = ".") -> str:
+    """Return a place in a recording: `01:02:03.004`."""
+    seconds, rest = divmod(milliseconds, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}{point}{rest:03}"
+
+
 def parse_size(text: str) -> int:
     """Return `text` in bytes: `21 GiB` counts by 1024, `6.8 GB` by 1000.
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from orchestrator.core.names import MAX_BYTES
 from orchestrator.errors import ManifestError
 
 Event = Any
@@ -22,9 +23,6 @@ Event = Any
 
 Path = tuple[str | int, ...]
 """Keys and list positions from the root to a value: `("inputs", "mode", "choices", 0)`."""
-
-MAX_BYTES = 256 * 1024
-"""The largest file that is read; real declarations have a few thousand bytes."""
 
 MAX_DEPTH = 32
 """How deep lists and mappings may nest."""

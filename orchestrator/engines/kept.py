@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from orchestrator.client.launch import WorkerSpec
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.engines.interface import EngineResult, PreparedModel
     from orchestrator.engines.resources import Resources
@@ -262,7 +263,7 @@ class KeptEngine:
         key = model.spec.digest
         started: Worker | None = None
 
-        def start() -> Worker | WorkerRecord:
+        def start(spec: WorkerSpec) -> Worker | WorkerRecord:
             nonlocal started
             # A worker whose load fails ends before the job that started it has noted the failure.
             with self._resources.wait(job, model, "its worker, which ends") as wait:
@@ -270,7 +271,7 @@ class KeptEngine:
                     wait.pause()
             if error := self._failures.repeated(key):
                 raise error
-            started = spawn(model.spec, self._runtime, self._logs, kept=keep > 0)
+            started = spawn(spec, self._runtime, self._logs, kept=keep > 0)
             self._count(started.record.id, 1)
             with self._lock:
                 self._loading[key] += 1

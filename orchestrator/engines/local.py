@@ -20,6 +20,7 @@ from orchestrator.system.waiting import Wait
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from orchestrator.client.launch import WorkerSpec
     from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
     from orchestrator.engines.interface import EngineResult, PreparedModel
     from orchestrator.engines.resources import Resources
@@ -191,9 +192,9 @@ class LocalEngine:
         began = time.perf_counter()
         started: Worker | None = None
 
-        def start() -> Worker:
+        def start(spec: WorkerSpec) -> Worker:
             nonlocal started
-            started = spawn(model.spec, self._runtime, self._logs)
+            started = spawn(spec, self._runtime, self._logs)
             with self._lock:
                 self._live.setdefault(key, set()).add(started)
                 self._next(key)

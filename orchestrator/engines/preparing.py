@@ -222,6 +222,7 @@ class LocalPreparer:
             device=device.kind,
             dtype=dtype,
             pool=device.pool,
+            gpus=device.equals,
             model_dir=overlay.path if overlay else None,
             options=manifest.options,
             manifest=declared.digest,

@@ -8,6 +8,8 @@ import time
 from collections import defaultdict, deque
 from typing import TYPE_CHECKING, TypeVar
 
+from msgspec.structs import replace
+
 from orchestrator.core.units import format_size, parse_size
 from orchestrator.errors import MemoryRefused
 from orchestrator.jobs.cancellation import asked_to_stop
@@ -65,7 +67,7 @@ class Resources:
         self,
         job: Job,
         model: PreparedModel,
-        start: Callable[[], Started],
+        start: Callable[[WorkerSpec], Started],
         *,
         find: Callable[[], Started | None] = lambda: None,
         evict: Callable[[WorkerRecord], bool] = lambda _: False,
@@ -75,6 +77,10 @@ class Resources:
     ) -> Started:
         """Start a worker once its model fits into memory, with idle workers stopped if need be.
 
+        Of several GPUs it takes one where the model fits now: of these the one with the fewest
+        workers of the model, then with the most free memory. Where it fits on none, it takes the
+        one with the most memory that is free or held by idle workers, and stays with it.
+
         A job that says so (`Job.wait`) waits for memory that busy workers hold, after those of this
         engine that came before it. Such a worker takes no job any more once it is idle: no one
         waits for more than the jobs that run.
@@ -83,6 +89,7 @@ class Resources:
             job: The job that the model is loaded for.
             model: The model.
             start: Starts a process and records it; no other start on this machine runs meanwhile.
+                It gets the spec, for the GPU that was chosen.
             find: Returns a worker that makes a start needless; called before each memory check.
             evict: Ends an idle worker of the caller's own; returns whether it was one.
             owns: Whether a worker is the caller's own.
@@ -93,6 +100,14 @@ class Resources:
             MemoryRefused: When it does not fit, and the job does not insist.
             TimedOut, Cancelled: While it waits.
         """
+        if model.spec.gpus:
+            with self._starting(job, model):
+                if (there := find()) is not None:
+                    return there
+                spec, fits = self._placed(model.spec, owns, in_use)
+                if fits:
+                    return start(spec)
+                model = replace(model, worker=spec)
         tried: set[str] = set()
         waiter = _Waiter(model.spec.need)
         with self.wait(job, model, "") as wait, self._in_turn(job, model, waiter, alone, wait):
@@ -104,7 +119,7 @@ class Resources:
                     live = self._live(model.spec, owns, in_use)
                     idle, refusal = self._check(model, job, waiter, tried, *live)
                     if idle is None and refusal is None:
-                        return start()
+                        return start(model.spec)
                 if idle is not None:
                     tried.add(idle.id)
                     # One of this very kind is of more use as it is: `find` returns it.
@@ -118,6 +133,27 @@ class Resources:
                 users = ", ".join(dict.fromkeys(record.model for record in waiter.claims))
                 wait.what = f"memory, which {users} uses"
                 wait.pause()
+
+    def _placed(
+        self,
+        spec: WorkerSpec,
+        owns: Callable[[WorkerRecord], bool],
+        in_use: Callable[[WorkerRecord], bool],
+    ) -> tuple[WorkerSpec, bool]:
+        """Return a spec for the best of its GPUs, and whether the model fits there as it is."""
+
+        def rank(spec: WorkerSpec) -> tuple[bool, int, float]:
+            free = self._free(spec)
+            left = math.inf if free is None else free - self._reserved(spec, _Waiter(spec.need))
+            if left < spec.need:
+                return True, 0, -left - self._held(self._live(spec, owns, in_use)[0])
+            of_model = [each.model == spec.model for each in records if each.pool == spec.pool]
+            return False, sum(of_model), -left
+
+        records = list(self._runtime.records())
+        ranks = {gpu: rank(spec.on(gpu)) for gpu in spec.gpus}
+        best = min(ranks, key=lambda gpu: ranks[gpu])
+        return spec.on(best), not ranks[best][0]
 
     def note_stopped(self, record: WorkerRecord) -> None:
         """Note that a worker was stopped for another."""

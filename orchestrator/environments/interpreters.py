@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec.structs import replace
 
 from orchestrator.core.canonical import digest
 from orchestrator.core.platforms import KNOWN_MINORS
 from orchestrator.environments.interpreter_facts import ask, read_facts
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.system.home import read_json, write_json
+from orchestrator.system.record_cache import RecordCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -67,23 +66,21 @@ class Interpreters:
         own: str = getattr(sys, "_base_executable", "") or sys.executable,
     ) -> None:
         self._variables = variables
-        self._cache = cache
+        self._kept = RecordCache(cache, dict[str, Any])
         self._asking = asking
         self._own = own
 
     @cached_property
     def _working(self) -> tuple[Found, ...]:
         """Every working interpreter once, in the order in which they were met."""
-        facts = _Facts(self._cache, self._asking)
         chosen: dict[str, Found] = {}
         for candidate in candidates(self._variables, self._own):
-            found = facts.of(candidate)
+            found = self._found_at(candidate)
             if found is None:
                 continue
             before = chosen.get(found.interpreter.path)
             if before is None or (before.borrowed and not found.borrowed):
                 chosen[found.interpreter.path] = found
-        facts.save()
         return tuple(chosen.values())
 
     @cached_property
@@ -124,17 +121,35 @@ class Interpreters:
             if fitting:
                 return fitting[0]
             raise self.missing(f"no Python {name} was found")
-        facts = _Facts(self._cache, self._asking)
         if os.sep in name:
             paths = [Path(name).expanduser().absolute()]
         else:
             paths = [folder / name for folder in _path_folders(self._variables)]
         for path in paths:
-            found = facts.of(Candidate(path, "--python"))
+            found = self._found_at(Candidate(path, "--python"))
             if found is not None:
-                facts.save()
                 return found.interpreter
         raise self.missing(f"{name} is no Python interpreter that works")
+
+    def _found_at(self, candidate: Candidate) -> Found | None:
+        """Return the interpreter that a file is, from what was kept of it, or None."""
+        try:
+            real = candidate.path.resolve(strict=True)
+            status = real.stat()
+        except (OSError, RuntimeError):
+            return None
+        stamp = [status.st_ino, status.st_mtime_ns, status.st_size]
+        key = digest([_system_stamp(), str(real), *stamp])
+        answer = self._kept.get(key)
+        if answer is None:
+            answer = self._asking(real) or False  # it is no interpreter
+            self._kept.keep({key: answer})
+        interpreter = read_facts(answer, candidate.origin)
+        if interpreter is None or isinstance(answer, bool):
+            return None
+        # A link in a virtual environment resolves to the interpreter that it was made from.
+        borrowed = bool(answer.get("virtual") or answer.get("conda")) or _in_virtual(candidate.path)
+        return Found(interpreter, borrowed)
 
     def missing(
         self, what: str, *, fix: str = "", fix_in_code: str | None = None
@@ -150,49 +165,6 @@ class Interpreters:
             fix_in_code=fix_in_code,
             detail="looked at:\n" + ("\n".join(looked) or "  no interpreter at all"),
         )
-
-
-class _Facts:
-    """The facts that are kept between runs, by what identifies a file."""
-
-    def __init__(self, cache: Path, asking: Callable[[Path], dict[str, Any] | None]) -> None:
-        self._cache = cache
-        self._asking = asking
-        kept = read_json(cache)
-        system = _system_stamp()
-        self._changed = not isinstance(kept, dict) or kept.get("system") != system
-        self._kept: dict[str, Any] = {"system": system, "facts": {}}
-        if not self._changed and isinstance(kept.get("facts"), dict):
-            self._kept = kept
-
-    def of(self, candidate: Candidate) -> Found | None:
-        try:
-            real = candidate.path.resolve(strict=True)
-            status = real.stat()
-        except (OSError, RuntimeError):
-            return None
-        stamp = [status.st_ino, status.st_mtime_ns, status.st_size]
-        entry = self._kept["facts"].get(str(real))
-        if not isinstance(entry, dict) or entry.get("stamp") != stamp:
-            entry = {"stamp": stamp, "answer": self._asking(real)}
-            self._kept["facts"][str(real)] = entry
-            self._changed = True
-        answer = entry.get("answer")
-        interpreter = read_facts(answer, candidate.origin)
-        if interpreter is None or not isinstance(answer, dict):
-            return None
-        # A link in a virtual environment resolves to the interpreter that it was made from.
-        borrowed = bool(answer.get("virtual") or answer.get("conda")) or _in_virtual(candidate.path)
-        return Found(replace(interpreter, origin=candidate.origin), borrowed)
-
-    def save(self) -> None:
-        if not self._changed:
-            return
-        try:
-            write_json(self._cache, self._kept)
-        except OSError:
-            return  # facts that cannot be kept are asked for again
-        self._changed = False
 
 
 def candidates(variables: Mapping[str, str], own: str) -> Iterator[Candidate]:

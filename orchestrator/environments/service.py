@@ -12,7 +12,6 @@ import msgspec
 from msgspec.structs import replace
 
 from orchestrator.environments.plan import Action, BuildStep, plan
-from orchestrator.environments.shared_builds import BUILDS
 from orchestrator.environments.store import Store, Stored, python_of
 from orchestrator.environments.targets import Target, Targets
 from orchestrator.errors import EnvironmentFailure, MMError
@@ -155,6 +154,8 @@ class Environments:
             (step,) = self.plan([declared])
         if step.action is Action.READY and step.found is not None:
             return self.environment(step.target, step.found)
+        from orchestrator.environments.shared_builds import BUILDS
+
         key = (self.store.root, step.target.digest, step.probes)
         self.home.prepare()
 

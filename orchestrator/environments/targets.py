@@ -23,7 +23,7 @@ from orchestrator.environments.locks import (
     user_lock_options,
 )
 from orchestrator.errors import EnvironmentFailure, MMError
-from orchestrator.system.home import read_record, write_atomically
+from orchestrator.system.record_cache import RecordCache
 from orchestrator.version import __version__
 
 if TYPE_CHECKING:
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from orchestrator.system.devices import System
     from orchestrator.system.home import Home
     from orchestrator.system.reporter import Reporter
-
-KEPT = 200
-"""Resolutions that are kept; the oldest go first."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -118,34 +115,6 @@ class Choice(msgspec.Struct, frozen=True):
     digest: str
 
 
-class ResolutionCache:
-    """What was resolved before, in one file; a damaged file counts as empty."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._entries: dict[str, tuple[Choice, ...]] | None = None
-
-    def get(self, key: str) -> tuple[Choice, ...] | None:
-        """Return what was kept for `key`, best first, or None."""
-        return self._known().get(key)
-
-    def keep(self, key: str, choices: tuple[Choice, ...]) -> None:
-        """Keep a resolution; where it cannot be written, it is worked out again next time."""
-        entries = dict(self._known())
-        entries.pop(key, None)
-        entries[key] = choices
-        self._entries = dict(list(entries.items())[-KEPT:])
-        try:
-            write_atomically(self._file, msgspec.json.encode(self._entries))
-        except OSError:
-            return
-
-    def _known(self) -> dict[str, tuple[Choice, ...]]:
-        if self._entries is None:
-            self._entries = read_record(self._file, dict[str, tuple[Choice, ...]]) or {}
-        return self._entries
-
-
 class Targets:
     """Resolves the environments of models on this machine.
 
@@ -168,7 +137,7 @@ class Targets:
         self._variables = variables
         self._python = python
         self._interpreters = interpreters
-        self._cache = ResolutionCache(home.resolved)
+        self._cache = RecordCache(home.resolved, dict[str, tuple[Choice, ...]])
 
     @property
     def interpreters(self) -> Interpreters:
@@ -256,7 +225,7 @@ class Targets:
             known = {one.path: one for one in fitting}
             choices = _choices(declared, lock, fitting, build_digest)
             if not named:
-                self._cache.keep(key, choices)
+                self._cache.keep({key: choices})
         return [
             Target(
                 declared,

@@ -5,6 +5,7 @@ PyAV is an extra of the project (`audio`), and imported when something is encode
 
 from __future__ import annotations
 
+import struct
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,6 +60,9 @@ LAYOUTS = {1: "mono", 2: "stereo"}
 
 WIDTHS = {1: "u8", 2: "s16", 4: "s32"}
 """FFmpeg's names of a WAV file's samples, by their bytes."""
+
+UNKNOWN = 0xFFFFFFFF
+"""The length in the header of a WAV file that is sent before its end is known."""
 
 BLOCK = 1 << 14
 """Frames that are encoded at once."""
@@ -169,6 +173,14 @@ def _rate(codec: str, rate: int) -> int:
     if not known or rate in known:
         return rate
     return min((each for each in known if each >= rate), default=max(known))
+
+
+def wav_header(rate: int, channels: int) -> bytes:
+    """Return the header of a WAV file of 16-bit samples whose length is not known."""
+    width = 2 * channels
+    form = struct.pack("<IHHIIHH", 16, 1, channels, rate, rate * width, width, 16)
+    open_end = struct.pack("<I", UNKNOWN)
+    return b"".join((b"RIFF", open_end, b"WAVEfmt ", form, b"data", open_end))
 
 
 def encode_wav(source: Path, stream: BinaryIO, suffix: str) -> None:

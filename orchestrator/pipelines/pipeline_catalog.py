@@ -9,8 +9,7 @@ from pathlib import Path
 
 from orchestrator.catalog import Origin, manifest_files, shown_path
 from orchestrator.catalog.manifest_files import check_suffix, read_plain
-from orchestrator.core.binding import did_you_mean
-from orchestrator.core.names import BUILT_IN_STEPS
+from orchestrator.core.names import BUILT_IN_STEPS, did_you_mean
 from orchestrator.core.pipelines import (
     Declaration,
     Graph,

@@ -71,9 +71,9 @@ class Readiness:
             return False
         if state.running >= state.node.step.workers:
             return False
-        if not all(self.states[name].over for name in state.node.waits_for):
+        if not self._has_whole(state):
             return False
-        if not all(count or name in state.ended for name, count in state.fed.items()):
+        if len(state.ended) < len(state.fed) and not any(state.fed.values()):
             return False
         source = state.node.source
         if source is None or source.root == "inputs":
@@ -82,6 +82,10 @@ class Readiness:
         if before.node.mapped:
             return index < before.begun and before.keys[index] != PENDING
         return index < len(before.flows[source.name])
+
+    def _has_whole(self, state: StepState) -> bool:
+        """Whether the steps of which it needs everything have ended."""
+        return all(self.states[name].over for name in state.node.waits_for)
 
     def is_skipped(self, state: StepState) -> bool:
         """Return whether the next item of a step, which is ready, failed in the step before."""
@@ -113,13 +117,26 @@ class Readiness:
             state.total = len(self.states[source.step].flows[source.name])
         return state.total is not None
 
-    def limit(self, state: StepState) -> int:
-        """Return how many items a step may have begun, for the sake of those that take them."""
-        taken = [each.finished for each in self._takers[state.node.id] if not each.over]
+    def limit(self, state: StepState, output: str = "") -> int:
+        """Return how many items a step may have begun, for the sake of those that take them.
+
+        Args:
+            state: The step.
+            output: The list of its own of which it is asked how many items it may have.
+        """
+        taken = [
+            each.finished
+            for each in self._takers[state.node.id]
+            if not each.over and each.node.source and output in ("", each.node.source.name)
+        ]
         for each in self._streaming:
-            if each.running and not each.lost:
-                sources = each.node.streams.items()
-                taken += [each.asked[name] for name, of in sources if of.step == state.node.id]
+            # A step that waits for more than the list does not hold back what makes it.
+            if not each.over and self._has_whole(each):
+                taken += [
+                    each.asked[name]
+                    for name, of in each.node.streams.items()
+                    if of.step == state.node.id and output in ("", of.name)
+                ]
         if not taken:
             return sys.maxsize
         slowest = min(taken)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from queue import SimpleQueue
+
+import msgspec
 
 from orchestrator.errors import Cancelled, MMError
 from orchestrator.jobs.in_flight import thread_number
@@ -102,8 +105,8 @@ class Scheduler:
                     moved = True
         with self._gate:
             for state in self._states:
-                if state.flows:
-                    state.permits = max(state.permits, self._readiness.limit(state))
+                for name, before in state.permits.items():
+                    state.permits[name] = max(before, self._readiness.limit(state, name))
             self._gate.notify_all()
 
     def _advance(self, state: StepState) -> bool:
@@ -166,11 +169,10 @@ class Scheduler:
         self._queue.put(partial(self._on_end, state, index, outcome, span))
 
     def _execute(self, state: StepState, index: int) -> StepResult:
-        made = 0
+        made = Counter[str]()
 
         def emit(name: str, value: Value) -> None:
-            nonlocal made
-            made += 1
+            made[name] += 1
             self._queue.put(partial(state.arrive, name, value, time.time()))
 
         def permit() -> None:
@@ -178,7 +180,9 @@ class Scheduler:
                 self._started.add(state.node.id)
                 self._queue.put(partial(self._preload, state.node.id))
             with self._gate:
-                while state.flows and made >= state.permits and not self._stopping:
+                while not self._stopping and any(
+                    made[name] >= most for name, most in state.permits.items()
+                ):
                     self._gate.wait()
                 if self._stopping and state.flows:
                     raise Stopped
@@ -202,6 +206,8 @@ class Scheduler:
             if number >= state.fed[name]:
                 return None
         item = self._run_state.item(state.node.streams[name], number)
+        if item is msgspec.UNSET:  # of another model than that of other items
+            return Value(state.node.signature.inputs[name].kind.type)
         assert isinstance(item, Value)
         return item
 

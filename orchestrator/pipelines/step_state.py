@@ -25,7 +25,7 @@ class StepState:
         finished: How many ended, in whatever way.
         flows: By output, the items of a list that the step itself returns, as they come.
         arrivals: By output, when each of these came.
-        permits: How many of these it may have made by now.
+        permits: By output, how many of these it may have made by now.
         extra: What was granted beyond the limit because everything else stood still.
         fed: By input that is taken while it grows, how many items there are to take.
         ended: Those of these inputs of which no more will come.
@@ -42,7 +42,7 @@ class StepState:
     finished: int = 0
     flows: dict[str, list[Value]] = field(default_factory=dict)
     arrivals: dict[str, array[float]] = field(default_factory=dict)
-    permits: int = 0
+    permits: dict[str, int] = field(default_factory=dict)
     extra: int = 0
     fed: dict[str, int] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
@@ -65,19 +65,14 @@ class StepState:
         return self.over and not self.lost and None not in self.keys
 
     @property
-    def flowed(self) -> int:
-        """How many items the longest of its own lists has."""
-        return max((len(items) for items in self.flows.values()), default=0)
-
-    @property
     def busy(self) -> bool:
         """Whether a thread of it goes on without a further permit or item."""
         return self.running > 0 and not self.at_gate and not self.hungry
 
     @property
     def at_gate(self) -> bool:
-        """Whether it has made as many items as it may by now."""
-        return bool(self.flows) and self.flowed >= self.permits
+        """Whether it has made as many items of a list as it may by now."""
+        return any(len(items) >= self.permits[name] for name, items in self.flows.items())
 
     @property
     def hungry(self) -> bool:
@@ -124,6 +119,7 @@ def initial_state(node: Node) -> StepState:
         node,
         None if node.mapped else 1,
         flows={name: [] for name in lists},
+        permits=dict.fromkeys(lists, 0),
         fed=dict.fromkeys(node.streams, 0),
         asked=dict.fromkeys(node.streams, 0),
         arrivals={name: array("d") for name in lists},

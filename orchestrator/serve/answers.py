@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import FileResponse, Response
 
-from orchestrator.serve.refusals import CLIENT_CLOSED, Refused
+from orchestrator.errors import MMError
+from orchestrator.serve.refusals import CLIENT_CLOSED, Refused, refused
 from orchestrator.serve.spool import Spool
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 
 EVENTS = "text/event-stream"
+
+_END = object()
+"""Comes after the last chunk of a job."""
 
 
 def event(data: Mapping[str, Any], kind: str = "") -> bytes:
@@ -101,7 +105,7 @@ class JobStream:
         self._last = last
         self._failed = failed
         self._output = job.model.manifest.primary_output
-        self._streamed = False
+        self._chunks: asyncio.Queue[Any] = asyncio.Queue()
         self._broken = False
         job.on_chunk = self._on_chunk
         try:
@@ -112,28 +116,38 @@ class JobStream:
         except BaseException:
             jobs.forget(job)
             raise
-        self._task = asyncio.create_task(self._finish())
+        assert job.task is not None
+        job.task.add_done_callback(lambda _: self._chunks.put_nowait(_END))
+        self._task = asyncio.create_task(self._write())
 
     def _on_chunk(self, output: str, value: Any) -> None:
         if output == self._output:
-            self._streamed = True
-            self.spool.write(self._part(value))
+            self._chunks.put_nowait(value)
 
-    async def _finish(self) -> None:
+    async def _write(self) -> None:
         try:
+            streamed = False
+            while (chunk := await self._chunks.get()) is not _END:
+                streamed = True
+                await self._add(self._part, chunk)
             result = await self._job.wait()
-            if not self._streamed:
-                whole = await asyncio.to_thread(self._part, result[self._output])
-                self.spool.write(whole)
-            self.spool.write(self._last(result))
+            if not streamed:
+                await self._add(self._part, result[self._output])
+            await self._add(self._last, result)
         except BaseException as error:
             self._broken = True
-            if isinstance(error, Refused) and self._failed is not None and self.spool.size:
-                self.spool.write(self._failed(error))
+            said = refused(error) if isinstance(error, MMError) else error
+            if isinstance(said, Refused) and self._failed is not None and self.spool.size:
+                self.spool.write(self._failed(said))
                 self._broken = False
             raise
         finally:
             self.spool.end()
+
+    async def _add(self, made: Callable[[Any], bytes], value: Any) -> None:
+        """Add the bytes of a value; a thread makes those of sound, which takes a while."""
+        is_short = isinstance(value, str)
+        self.spool.write(made(value) if is_short else await asyncio.to_thread(made, value))
 
     async def whole(self) -> None:
         """Return when everything is there.
@@ -155,6 +169,7 @@ class JobStream:
     async def close(self) -> None:
         """End the job if it runs, and remove its files."""
         await self._jobs.cancel(self._job)
+        self._task.cancel()
         await asyncio.wait([self._task])
         if not self._task.cancelled():
             self._task.exception()  # it was sent, or no one is left to read it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -11,9 +12,11 @@ from orchestrator.core.value_checks import check_inputs
 from orchestrator.errors import UsageError
 from orchestrator.jobs.output_files import is_binary, media_type, pieces
 from orchestrator.jobs.results import Artifact, Audio
+from orchestrator.serve import kept_jobs
 from orchestrator.serve.answers import EVENTS, Streamed, finished
 from orchestrator.serve.refusals import Refused, refused
 from orchestrator.serve.served_job import ServedJob
+from orchestrator.serve.threads import uninterrupted
 from orchestrator.serve.uploads import given_by, inputs_of
 
 if TYPE_CHECKING:
@@ -42,6 +45,8 @@ async def run_model(request: Request) -> Response:
             check_inputs(model.manifest, job.inputs)
         except UsageError as error:
             raise refused(error) from error
+        if lasting:
+            await uninterrupted(partial(kept_jobs.save, job))
         jobs.start(job, events=as_events)
     except BaseException:
         jobs.forget(job)

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import json
 import logging
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
     from orchestrator.workspace import Workspace
 
 SWEEP_SECONDS = 10.0
+
+SWITCH_SECONDS = 0.001
+"""How long another thread keeps the event loop waiting; six of them may come before it."""
 
 UNLOGGED = ("/healthz", "/metrics", "/workers")
 """What is asked for again and again."""
@@ -201,6 +205,8 @@ class Application:
                 await state.jobs.restore(state.models)
                 state.tools = Tools(state.models, state.jobs)
                 state.files = Files(scratch.new_job())
+                gc.freeze()  # collections look at what is made from here on
+                sys.setswitchinterval(SWITCH_SECONDS)
                 sweeping = asyncio.create_task(_sweep(state.jobs, state.files))
                 try:
                     yield
@@ -257,9 +263,12 @@ async def _left(_: Request, __: Exception) -> Response:
     return Refused(CLIENT_CLOSED, "the client has left", "client_closed").response()
 
 
-async def _unknown(_: Request, error: HTTPException) -> Response:
+async def _unknown(request: Request, error: HTTPException) -> Response:
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "malformed")
     headers = dict(error.headers or {})
+    if error.status_code == 405:  # Starlette knows the methods of one route
+        routes = [one for one in ROUTES if one.path_regex.match(request.url.path)]
+        headers["Allow"] = ", ".join(sorted({each for one in routes for each in one.methods or ()}))
     return Refused(error.status_code, str(error.detail), code, headers=headers).response()
 
 

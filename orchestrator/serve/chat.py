@@ -10,25 +10,39 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, Response
+from msgspec import to_builtins
+from msgspec.structs import replace
 
 from orchestrator.serve.answers import EVENTS, JobStream, event, finished
+from orchestrator.serve.bodies import answered, json_record
+from orchestrator.serve.chat_records import (
+    ChatCompletion,
+    ChatMessage,
+    ChatRequest,
+    ChatUsage,
+    Choice,
+    ImageUrl,
+    Message,
+    ModelResponse,
+    OutputMessage,
+    OutputText,
+    ResponseRequest,
+    ResponseUsage,
+)
 from orchestrator.serve.refusals import Refused
 from orchestrator.serve.served_job import ServedJob
-from orchestrator.serve.uploads import json_object, save_data_url
+from orchestrator.serve.uploads import save_data_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
     from pathlib import Path
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from orchestrator.core.manifest import Manifest
     from orchestrator.serve.jobs import Jobs
     from orchestrator.serve.served_models import ServedModels
-
-USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-"""Tokens are counted nowhere."""
 
 TEXTS, IMAGES = ("text", "input_text"), ("image_url", "input_image")
 """The types of the parts of a message, in both forms."""
@@ -39,65 +53,38 @@ PROMPTS = ("prompt", "question", "instruction")
 
 async def chat(request: Request) -> Response:
     """Answer the last message of a chat."""
-    body = await json_object(request)
-    jobs, job = await _job(request, body, body.get("messages"))
+    wanted = await json_record(request, ChatRequest)
+    jobs, job = await _job(request, wanted.model, wanted.messages)
     key = f"chatcmpl-{secrets.token_hex(12)}"
-    if body.get("stream"):
-        return await _streamed_chat(jobs, job, key).answer(request, EVENTS)
+    if wanted.stream:
+        with_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
+        stream = _streamed_chat(jobs, job, key, with_usage=with_usage)
+        return await stream.answer(request, EVENTS)
     jobs.start(job)
     async with finished(request, jobs, job) as result:
-        text = str(result[result.primary])
-    message = {"role": "assistant", "content": text, "refusal": None}
-    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-    return JSONResponse(
-        {
-            "id": key,
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": job.model.name,
-            "choices": [choice],
-            "usage": USAGE,
-        }
-    )
+        message = ChatMessage(str(result[result.primary]))
+    return answered(ChatCompletion(key, job.model.name, [Choice(message)]))
 
 
 async def respond(request: Request) -> Response:
     """Answer a request of OpenAI's newer form."""
-    body = await json_object(request)
-    given = body.get("input")
-    messages = [{"role": "user", "content": given}] if isinstance(given, str) else given
-    jobs, job = await _job(request, body, messages)
-    key = f"resp_{secrets.token_hex(12)}"
-    item = {"id": f"msg_{secrets.token_hex(12)}", "type": "message", "role": "assistant"}
-    created = int(time.time())
-
-    def whole(text: str) -> dict[str, Any]:
-        content = [{"type": "output_text", "text": text, "annotations": []}]
-        return {
-            "id": key,
-            "object": "response",
-            "created_at": created,
-            "status": "completed",
-            "model": job.model.name,
-            "output": [{**item, "status": "completed", "content": content}],
-            "parallel_tool_calls": False,
-            "tool_choice": "none",
-            "tools": [],
-            "usage": None,
-        }
-
-    if body.get("stream"):
-        return await _streamed_response(jobs, job, str(item["id"]), whole).answer(request, EVENTS)
+    wanted = await json_record(request, ResponseRequest)
+    given = wanted.input
+    messages = [Message(content=given)] if isinstance(given, str) else given
+    jobs, job = await _job(request, wanted.model, messages)
+    if wanted.stream:
+        return await _streamed_response(jobs, job).answer(request, EVENTS)
     jobs.start(job)
     async with finished(request, jobs, job) as result:
-        return JSONResponse(whole(str(result[result.primary])))
+        message = OutputMessage([OutputText(str(result[result.primary]))])
+    return answered(ModelResponse(job.model.name, [message]))
 
 
-async def _job(request: Request, body: dict[str, Any], messages: Any) -> tuple[Jobs, ServedJob]:
+async def _job(request: Request, name: str, messages: Sequence[Message]) -> tuple[Jobs, ServedJob]:
     """Return the job that a conversation asks for, not yet begun."""
     models: ServedModels = request.app.state.models
     jobs: Jobs = request.app.state.jobs
-    model = await models.find(str(body.get("model") or "ocr"))
+    model = await models.find(name)
     manifest = model.manifest
     if manifest.outputs[manifest.primary_output].type != "text":
         raise Refused(400, f"{model.name} answers with no text", "wrong_model")
@@ -112,29 +99,20 @@ async def _job(request: Request, body: dict[str, Any], messages: Any) -> tuple[J
     return jobs, job
 
 
-def _asked(messages: Any) -> tuple[str, list[Any]]:
+def _asked(messages: Sequence[Message]) -> tuple[str, list[Any]]:
     """Return the words and the images of the user's last message.
 
     Raises:
         Refused: When there is none.
     """
-    if not isinstance(messages, list):
-        raise Refused(400, "messages is a list", "malformed")
-    last = next(
-        (m for m in reversed(messages) if isinstance(m, dict) and m.get("role", "user") == "user"),
-        None,
-    )
+    last = next((each for each in reversed(messages) if each.role == "user"), None)
     if last is None:
         raise Refused(400, "there is no message of the user", "malformed")
-    content = last.get("content")
-    if isinstance(content, str):
-        return content, []
-    if not isinstance(content, list):
-        raise Refused(400, "content is text or a list of parts", "malformed")
-    parts = [part for part in content if isinstance(part, dict)]
-    texts = [str(part.get("text", "")) for part in parts if part.get("type") in TEXTS]
-    images = [part.get("image_url") for part in parts if part.get("type") in IMAGES]
-    urls = [image.get("url") if isinstance(image, dict) else image for image in images]
+    if not isinstance(last.content, list):
+        return last.content or "", []
+    texts = [part.text or "" for part in last.content if part.type in TEXTS]
+    images = [part.image_url for part in last.content if part.type in IMAGES]
+    urls = [image.url if isinstance(image, ImageUrl) else image for image in images]
     return "\n".join(texts), urls
 
 
@@ -155,54 +133,65 @@ def _inputs(manifest: Manifest, words: str, images: list[Any], directory: Path) 
     return inputs
 
 
-def _streamed_chat(jobs: Jobs, job: ServedJob, key: str) -> JobStream:
+def _streamed_chat(jobs: Jobs, job: ServedJob, key: str, *, with_usage: bool) -> JobStream:
     created = int(time.time())
 
-    def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    def chunk(choices: list[dict[str, Any]], usage: ChatUsage | None = None) -> bytes:
         return event(
             {
                 "id": key,
                 "object": "chat.completion.chunk",
                 "created": created,
                 "model": job.model.name,
-                "choices": [choice],
+                "choices": choices,
+                **({"usage": to_builtins(usage)} if with_usage else {}),
             }
         )
 
-    return JobStream(
-        jobs,
-        job,
-        lambda text: chunk({"role": "assistant", "content": str(text)}),
-        lambda _: chunk({}, "stop") + b"data: [DONE]\n\n",
-        _as_error,
-    )
-
-
-def _streamed_response(
-    jobs: Jobs, job: ServedJob, item: str, whole: Callable[[str], dict[str, Any]]
-) -> JobStream:
-    said: list[str] = []
-    place = {"item_id": item, "output_index": 0, "content_index": 0}
-    numbers = iter(range(1 << 30))
-
-    def sent(kind: str, data: dict[str, Any]) -> bytes:
-        return event({"type": kind, "sequence_number": next(numbers), **data})
-
     def part(text: Any) -> bytes:
-        begin = b""
-        if not said:
-            begun = {**whole(""), "status": "in_progress", "output": []}
-            begin = sent("response.created", {"response": begun})
-        said.append(str(text))
-        delta = {**place, "delta": str(text), "logprobs": []}
-        return begin + sent("response.output_text.delta", delta)
+        delta = {"role": "assistant", "content": str(text)}
+        return chunk([{"index": 0, "delta": delta, "finish_reason": None}])
 
     def last(_: Any) -> bytes:
-        text = "".join(said)
-        done = {**place, "text": text, "logprobs": []}
-        return sent("response.output_text.done", done) + sent(
-            "response.completed", {"response": whole(text)}
+        end = chunk([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+        usage = chunk([], ChatUsage()) if with_usage else b""
+        return end + usage + b"data: [DONE]\n\n"
+
+    return JobStream(jobs, job, part, last, _as_error)
+
+
+def _streamed_response(jobs: Jobs, job: ServedJob) -> JobStream:
+    said: list[str] = []
+    numbers = iter(range(1 << 30))
+    item = OutputMessage([], status="in_progress")
+    begun = ModelResponse(job.model.name, [], status="in_progress", usage=None)
+    place = {"output_index": 0, "content_index": 0, "item_id": item.id}
+
+    def sent(kind: str, **data: Any) -> bytes:
+        return event({"type": kind, "sequence_number": next(numbers), **to_builtins(data)})
+
+    def head() -> bytes:
+        return (
+            sent("response.created", response=begun)
+            + sent("response.in_progress", response=begun)
+            + sent("response.output_item.added", output_index=0, item=item)
+            + sent("response.content_part.added", **place, part=OutputText(""))
+        )
+
+    def part(text: Any) -> bytes:
+        before = b"" if said else head()
+        said.append(str(text))
+        return before + sent("response.output_text.delta", **place, delta=said[-1], logprobs=[])
+
+    def last(_: Any) -> bytes:
+        whole = OutputText("".join(said))
+        message = replace(item, content=[whole], status="completed")
+        response = replace(begun, output=[message], status="completed", usage=ResponseUsage())
+        return (
+            sent("response.output_text.done", **place, text=whole.text, logprobs=[])
+            + sent("response.content_part.done", **place, part=whole)
+            + sent("response.output_item.done", output_index=0, item=message)
+            + sent("response.completed", response=response)
         )
 
     return JobStream(jobs, job, part, last, _as_error)

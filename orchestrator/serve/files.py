@@ -8,21 +8,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import shutil
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from starlette.datastructures import UploadFile
-from starlette.responses import FileResponse, JSONResponse, Response
+from msgspec import Struct
+from starlette.responses import FileResponse, Response
 
+from orchestrator.serve.bodies import Upload, answered, form_record
 from orchestrator.serve.refusals import Refused
-from orchestrator.serve.uploads import form_of, is_form, save_upload
+from orchestrator.serve.threads import remove_tree
+from orchestrator.serve.uploads import save_upload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from starlette.datastructures import UploadFile
     from starlette.requests import Request
 
 MAX_FILES = 256
@@ -46,24 +48,65 @@ class StoredFile:
     size: int
     created: float = field(default_factory=time.time)
 
-    def shown(self) -> dict[str, Any]:
+    def shown(self) -> FileShown:
         """Return what clients are shown of it."""
-        return {
-            "id": self.id,
-            "object": "file",
-            "bytes": self.size,
-            "size_bytes": self.size,
-            "created_at": int(self.created),
-            "filename": self.name,
-            "purpose": self.purpose,
-            "sample_type": "ocr_request",
-            "source": "upload",
-            "status": "processed",
-            "num_lines": None,
-            "mimetype": None,
-            "signature": None,
-            "deleted": False,
-        }
+        return FileShown(
+            self.id,
+            self.size,
+            self.size,
+            int(self.created),
+            filename=self.name,
+            purpose=self.purpose,
+        )
+
+
+class FileShown(Struct):
+    """What clients are shown of a file."""
+
+    id: str
+    bytes: int
+    size_bytes: int
+    created_at: int
+    filename: str
+    purpose: str
+    object: Literal["file"] = "file"
+    sample_type: Literal["ocr_request"] = "ocr_request"
+    source: Literal["upload"] = "upload"
+    status: Literal["processed"] = "processed"
+    num_lines: None = None
+    mimetype: None = None
+    signature: None = None
+    deleted: bool = False
+
+
+class FileRequest(Struct):
+    """The form with a file."""
+
+    file: Upload
+    purpose: str = "ocr"
+
+
+class FileList(Struct):
+    """The files, the newest first."""
+
+    data: list[FileShown]
+    total: int
+    object: Literal["list"] = "list"
+    has_more: bool = False
+
+
+class FileDeleted(Struct):
+    """That a file is gone."""
+
+    id: str
+    object: Literal["file"] = "file"
+    deleted: bool = True
+
+
+class SignedUrl(Struct):
+    """An address of a file that is taken as a document for a while."""
+
+    url: str
 
 
 class Files:
@@ -94,7 +137,7 @@ class Files:
         try:
             path = await save_upload(upload, directory)
         except BaseException:
-            shutil.rmtree(directory, ignore_errors=True)
+            remove_tree(directory)
             raise
         # A name is shown and is never a path.
         name = (upload.filename or "file")[:255]
@@ -120,14 +163,14 @@ class Files:
 
     def remove(self, key: str) -> None:
         """Remove a file."""
-        shutil.rmtree(self.get(key).path.parent, ignore_errors=True)
+        remove_tree(self.get(key).path.parent)
         del self._files[key]
 
     def sweep(self) -> None:
         """Remove what is older than a day."""
         limit = time.time() - KEEP_SECONDS
         for old in [each for each in self._files.values() if each.created < limit]:
-            shutil.rmtree(old.path.parent, ignore_errors=True)
+            remove_tree(old.path.parent)
             del self._files[old.id]
 
     def sign(self, key: str, hours: float) -> str:
@@ -161,33 +204,27 @@ class Files:
 
 async def upload_file(request: Request) -> Response:
     """Keep an uploaded file."""
-    if not is_form(request):
-        raise Refused(400, "send multipart/form-data with the field file", "malformed")
-    form = await form_of(request)
-    upload = form.get("file")
-    if not isinstance(upload, UploadFile):
-        raise Refused(400, "the field file is missing", "malformed")
     files: Files = request.app.state.files
-    kept = await files.add(upload, str(form.get("purpose") or "ocr"))
-    return JSONResponse(kept.shown())
+    wanted = await form_record(request, FileRequest)
+    return answered((await files.add(wanted.file, wanted.purpose)).shown())
 
 
 async def list_files(request: Request) -> Response:
     """List the files."""
     listed = [each.shown() for each in request.app.state.files.all()]
-    return JSONResponse({"object": "list", "data": listed, "total": len(listed), "has_more": False})
+    return answered(FileList(listed, len(listed)))
 
 
 async def show_file(request: Request) -> Response:
     """Show one file."""
-    return JSONResponse(request.app.state.files.get(request.path_params["id"]).shown())
+    return answered(request.app.state.files.get(request.path_params["id"]).shown())
 
 
 async def delete_file(request: Request) -> Response:
     """Remove a file."""
     key = request.path_params["id"]
     request.app.state.files.remove(key)
-    return JSONResponse({"id": key, "object": "file", "deleted": True})
+    return answered(FileDeleted(key))
 
 
 async def sign_file(request: Request) -> Response:
@@ -198,7 +235,7 @@ async def sign_file(request: Request) -> Response:
     if not hours.isdecimal() or not 0 < int(hours) <= 7 * 24:
         raise Refused(400, "expiry is in hours, 1 to 168", "malformed")
     base = str(request.base_url).rstrip("/")
-    return JSONResponse({"url": base + files.sign(kept.id, int(hours))})
+    return answered(SignedUrl(base + files.sign(kept.id, int(hours))))
 
 
 async def file_content(request: Request) -> Response:

@@ -7,9 +7,9 @@ import contextlib
 import logging
 import math
 import secrets
-import shutil
 import time
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import Cancelled, MMError
@@ -25,7 +25,7 @@ from orchestrator.serve.refusals import (
 )
 from orchestrator.serve.served_job import ENDED, ServedJob, in_json
 from orchestrator.serve.spool import Spool
-from orchestrator.serve.uploads import remove_uploads
+from orchestrator.serve.threads import in_background, remove_tree, uninterrupted
 from orchestrator.system.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from orchestrator.jobs.job import Event
     from orchestrator.serve.lanes import Lanes
     from orchestrator.serve.metrics import Metrics
-    from orchestrator.serve.served_models import ServedModels
+    from orchestrator.serve.served_models import Served, ServedModels
 
 MAX_KEPT = 256
 """Jobs that stay, those that have ended included."""
@@ -56,6 +56,7 @@ class Jobs:
         keep: Seconds that the outputs of a job stay after its end.
         metrics: Counts them.
         lasting_root: The directory of those that outlive the server.
+        most: Stands for `MAX_KEPT`; a port for tests.
     """
 
     def __init__(
@@ -66,7 +67,9 @@ class Jobs:
         keep: float,
         metrics: Metrics,
         lasting_root: Path | None = None,
+        most: int = MAX_KEPT,
     ) -> None:
+        self._most = most
         self._session = session
         self._lanes = lanes
         self._root = root
@@ -92,7 +95,7 @@ class Jobs:
 
         Raises:
             Refused: When there is no place for it, or the server is being stopped.
-            OSError: When it cannot be written down. Nothing of the job is left in both cases.
+            OSError: When its events cannot be written. Nothing of the job is left in both cases.
         """
         try:
             self._check_place(job)
@@ -100,7 +103,6 @@ class Jobs:
                 stack.enter_context(self._lanes.place(job.model.name))
                 if events or job.lasting:
                     job.events = stack.enter_context(Spool(job.directory / "events"))
-                self._save(job)
                 job.emit("queued", {"id": job.id})
                 job.task = asyncio.create_task(self._run(job, stack.pop_all()))
         except BaseException:
@@ -115,10 +117,11 @@ class Jobs:
     def _check_place(self, job: ServedJob) -> None:
         if self.draining:
             raise Refused(503, "the server is being stopped", "stopping", retry_after=1)
-        if job.lasting and len(self._jobs) >= MAX_KEPT:
+        self._lanes.check(job.model.name)
+        if job.lasting and len(self._jobs) >= self._most:
             raise Refused(
                 429,
-                f"{MAX_KEPT} jobs are kept; delete those whose outputs you have",
+                f"{self._most} jobs are kept; delete those whose outputs you have",
                 "too_many_jobs",
                 retry_after=self._keep,
             )
@@ -127,47 +130,47 @@ class Jobs:
         """Take up the jobs of an earlier server: run what had not begun, keep what is done."""
         served = {each.name: each for each in await models.all()}
         for directory, record in kept_jobs.records(self._lasting_root):
-            if record.model not in served:
-                shutil.rmtree(directory, ignore_errors=True)
-                continue
-            one = served[record.model]
-            inputs = kept_jobs.restored_inputs(record, directory)
-            job = ServedJob(one.declared, inputs or {}, directory, id=record.id, lasting=True)
-            job.created = record.created
-            error = kept_jobs.restored_error(record)
-            if record.state == "queued" and inputs is not None:
-                (directory / "events").unlink(missing_ok=True)
-                try:
-                    one.check()
-                    self.start(job)
-                    continue
-                except Refused as refused:  # it was asked for: its client is to see why it ended
-                    error = refused
-                    directory.mkdir(mode=0o700, exist_ok=True)
-            job.result = kept_jobs.restored_result(directory)
-            job.state = "done" if job.result is not None else "cancelled"
-            if job.result is None:
-                job.error = error
-                job.state = "cancelled" if error.code == "cancelled" else "failed"
-            since = max(0.0, time.time() - (record.ended or time.time()))
-            job.ended_at = time.monotonic() - since
-            job.events = Spool(directory / "events", ended=True)
-            self._jobs[job.id] = job
+            if record.model in served:
+                await self._restore(served[record.model], record, directory)
+            else:
+                remove_tree(directory)
 
-    def _save(self, job: ServedJob) -> None:
-        if job.lasting:
-            kept_jobs.save(job)
+    async def _restore(self, model: Served, record: kept_jobs.Record, directory: Path) -> None:
+        inputs = kept_jobs.restored_inputs(record, directory)
+        job = ServedJob(model.declared, inputs or {}, directory, id=record.id, lasting=True)
+        job.created = record.created
+        error = kept_jobs.restored_error(record)
+        if inputs is not None:
+            (directory / "events").unlink(missing_ok=True)
+            try:
+                model.check()
+                self._check_place(job)
+            except Refused as refused:  # it was asked for: its client is to see why it ended
+                error = refused
+            else:
+                self.start(job)
+                return
+        job.result = kept_jobs.restored_result(directory)
+        job.ended_at = time.monotonic() - max(0.0, time.time() - (record.ended or time.time()))
+        with Spool(directory / "events", again=True) as job.events:
+            if job.result is not None:
+                job.state = "done"
+            elif record.ended:
+                job.state, job.error = record.state, error
+            else:
+                job.fail("cancelled" if error.code == "cancelled" else "failed", error)
+        self._jobs[job.id] = job
+        if not record.ended:
+            await self._end(job)
 
-    def _end(self, job: ServedJob) -> None:
+    async def _end(self, job: ServedJob) -> None:
         """Write down how a job ended; where that fails, this server knows it all the same."""
         try:
             if job.events is not None:
                 job.events.end()
             # What had not begun when the server was stopped, the next one runs.
-            if job.begun_at or not self.draining:
-                self._save(job)
-                if job.lasting:
-                    remove_uploads(job.directory)
+            if job.lasting and (job.begun_at or not self.draining):
+                await uninterrupted(partial(kept_jobs.save_end, job))
         except OSError as error:
             log.warning("the end of a job of %s was not written: %s", job.model.name, error)
 
@@ -198,11 +201,11 @@ class Jobs:
             await asyncio.wait([job.task])
 
     def forget(self, job: ServedJob) -> None:
-        """Remove a job that has ended, with its files."""
+        """Remove a job that has ended, and in the background its files."""
         self._jobs.pop(job.id, None)
         if job.result is not None:
-            job.result.discard()
-        shutil.rmtree(job.directory, ignore_errors=True)
+            in_background(job.result.discard)
+        remove_tree(job.directory)
 
     def sweep(self) -> None:
         """Forget the jobs that ended long enough ago."""
@@ -248,7 +251,7 @@ class Jobs:
                 seconds["wait"] = (job.begun_at or job.ended_at) - came
                 seconds["all"] = job.ended_at - came
                 self._metrics.count(job.model.name, job.state, seconds)
-                self._end(job)
+                await self._end(job)
 
     async def _execute(self, job: ServedJob) -> None:
         times = job.model.manifest.timeouts
@@ -261,14 +264,10 @@ class Jobs:
             self._on_event(job, sent)
 
         call = Job(job.model.name, job.inputs, on_event=on_event, wait=True, deadline=limit)
-        job.result = result = await self._session.execute(call)
+        result = await self._session.execute(call)
         if job.lasting:
-            saving = asyncio.ensure_future(asyncio.to_thread(kept_jobs.save_outcome, job))
-            try:
-                job.result = await asyncio.shield(saving)
-            finally:  # who cancels the job removes its files then
-                await asyncio.wait({saving})
-                result.discard()
+            result = await uninterrupted(partial(kept_jobs.save_outcome, job, result))
+        job.result = result
         if job.events is not None:
             outcome = await asyncio.to_thread(job.outcome)
             job.events.write(await asyncio.to_thread(event, outcome, "done"))
@@ -280,13 +279,15 @@ class Jobs:
             job.emit("queued", {"place": job.place})
         elif sent.kind == "started":
             job.state, job.place, job.begun_at = "running", 0, time.monotonic()
-            self._save(job)
+            if job.lasting:
+                in_background(partial(kept_jobs.mark_begun, job.directory))
             job.emit("started", {})
         elif sent.kind == "chunk":
             name, value = str(params.get("output")), self._session.chunk(job.model, sent)
             if job.on_chunk is not None:
                 job.on_chunk(name, value)
-            job.emit("chunk", {"output": name, "value": in_json(value)})
+            if job.events is not None:
+                job.emit("chunk", {"output": name, "value": in_json(value)})
         else:
             if isinstance(params.get("text"), str):
                 params["text"] = without_paths(params["text"])

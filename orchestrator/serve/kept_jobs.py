@@ -1,7 +1,8 @@
 """Jobs that outlive the server: what was asked for, on disk, with its outputs until they expire.
 
-A job's directory has its uploads, `job.json` and, once it is done, `outcome.json` with the files of
-its outputs beside it. What is written here is read by this module alone.
+A job's directory has its uploads, `job.json`, once it has begun `begun`, and once it is done
+`outcome.json` with the files of its outputs beside it. What is written here is read by this module
+alone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +19,7 @@ import msgspec
 from orchestrator.jobs.output_files import is_binary, suffix_of, write_output
 from orchestrator.jobs.results import Artifact, Result
 from orchestrator.serve.refusals import Refused
+from orchestrator.serve.uploads import remove_uploads
 from orchestrator.system.home import read_json, write_json
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ VERSION = 1
 
 PRIVATE = 0o600
 
-JOB, OUTCOME, OUTPUTS = "job.json", "outcome.json", "outputs"
+JOB, BEGUN, OUTCOME, OUTPUTS = "job.json", "begun", "outcome.json", "outputs"
 
 RESTARTED = "the server was restarted while the job ran"
 
@@ -53,10 +56,30 @@ def save(job: ServedJob) -> None:
     write_json(job.directory / JOB, record, mode=PRIVATE)
 
 
-def save_outcome(job: ServedJob) -> Result:
-    """Write the outputs of a job into its directory, and return them as they are there."""
-    assert job.result is not None
-    result, directory = job.result, job.directory / OUTPUTS
+def mark_begun(directory: Path) -> None:
+    """Note that a job has begun: the next server does not run it."""
+    with suppress(OSError):  # a full disk, or the job has ended and is forgotten
+        (directory / BEGUN).touch(PRIVATE)
+
+
+def save_end(job: ServedJob) -> None:
+    """Write down how a job ended, and remove what it was given.
+
+    Raises:
+        OSError: When it cannot be written.
+    """
+    save(job)
+    remove_uploads(job.directory)
+
+
+def save_outcome(job: ServedJob, result: Result) -> Result:
+    """Move the outputs of a job into its directory, and return them as they are there."""
+    with result:
+        return _save_outcome(job, result)
+
+
+def _save_outcome(job: ServedJob, result: Result) -> Result:
+    directory = job.directory / OUTPUTS
     directory.mkdir(mode=0o700, exist_ok=True)
     outputs: dict[str, Any] = {}
     for name, value in result.items():
@@ -108,9 +131,9 @@ def _record(directory: Path) -> Record | None:
 
 
 def restored_inputs(record: Record, directory: Path) -> dict[str, Any] | None:
-    """Return the inputs of a job as it takes them; None where they could not be written down."""
+    """Return the inputs of a job that had not begun; None where they could not be written down."""
     found = record.inputs
-    if found is None:
+    if found is None or record.state != "queued" or (directory / BEGUN).exists():
         return None
 
     def value(one: Any) -> Any:

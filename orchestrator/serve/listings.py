@@ -3,20 +3,64 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from msgspec import to_builtins
+from msgspec import Struct, to_builtins
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from orchestrator.serve.bodies import answered
 from orchestrator.serve.metrics import MEDIA_TYPE
 from orchestrator.serve.refusals import Refused
-from orchestrator.serve.served_models import ALIASES, as_listed
+from orchestrator.serve.served_models import ALIASES, ListedModel, as_listed
 from orchestrator.system.machine import resident_memory
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from orchestrator.serve.served_models import Served, ServedModels
+
+
+class ModelList(Struct):
+    """The models."""
+
+    data: list[ListedModel]
+    object: Literal["list"] = "list"
+
+
+class NamedModel(Struct):
+    """A model that speaks."""
+
+    id: str
+    name: str
+
+
+class SpeechModels(Struct):
+    """The models that speak."""
+
+    models: list[NamedModel]
+
+
+class ListedVoice(Struct):
+    """A voice of a model."""
+
+    id: str
+    name: str
+    model: str
+    languages: list[str]
+    type: Literal["preset"] = "preset"
+    created_at: str = "1970-01-01T00:00:00Z"
+    user_id: None = None
+
+
+class VoiceList(Struct):
+    """The voices, twice: as Open WebUI and as Mistral's clients read them."""
+
+    voices: list[ListedVoice]
+    items: list[ListedVoice]
+    total: int
+    page_size: int
+    page: int = 1
+    total_pages: int = 1
 
 
 async def health(request: Request) -> Response:
@@ -27,16 +71,11 @@ async def health(request: Request) -> Response:
 async def list_models(request: Request) -> Response:
     """List the models that can run, by their names and by what else they may be called."""
     models: ServedModels = request.app.state.models
-    everything = await models.all()
-    listed = [as_listed(each) for each in everything if each.ready]
-    for name, served in sorted(models.tasks.items()):
-        if served.ready:
-            listed.append({**as_listed(served), "id": name, "stands_for": served.name})
-    for alias, task in ALIASES.items():
-        if task in models.tasks and models.tasks[task].ready:
-            served = models.tasks[task]
-            listed.append({**as_listed(served), "id": alias, "stands_for": served.name})
-    return JSONResponse({"object": "list", "data": listed})
+    listed = [as_listed(each) for each in await models.all() if each.ready]
+    tasks = {name: served for name, served in sorted(models.tasks.items()) if served.ready}
+    aliases = {name: tasks[task] for name, task in ALIASES.items() if task in tasks}
+    listed += [as_listed(served, name) for name, served in {**tasks, **aliases}.items()]
+    return answered(ModelList(listed))
 
 
 async def show_model(request: Request) -> Response:
@@ -45,7 +84,7 @@ async def show_model(request: Request) -> Response:
     name = request.path_params["name"]
     declared = await models.find(name)
     served = next(each for each in await models.all() if each.name == declared.name)
-    return JSONResponse({**as_listed(served), "id": name})
+    return answered(as_listed(served, name if name != served.name else ""))
 
 
 async def list_everything(request: Request) -> Response:
@@ -77,32 +116,24 @@ def _described(served: Served) -> dict[str, Any]:
 
 async def list_speech_models(request: Request) -> Response:
     """List the models that speak, as clients of speech servers ask for them."""
-    models: ServedModels = request.app.state.models
-    ready = [each for each in await models.all() if each.ready]
-    speaking = [each for each in ready if each.declared.manifest.task == "tts"]
-    return JSONResponse({"models": [{"id": each.name, "name": each.name} for each in speaking]})
+    speaking = await _speaking(request)
+    return answered(SpeechModels([NamedModel(each.name, each.name) for each in speaking]))
 
 
 async def list_voices(request: Request) -> Response:
     """List the voices of the models that speak, under the keys that each kind of client reads."""
-    models: ServedModels = request.app.state.models
     voices = [
-        {
-            "id": voice,
-            "name": voice,
-            "model": each.name,
-            "languages": [language],
-            "type": "preset",
-            "created_at": "1970-01-01T00:00:00Z",
-            "user_id": None,
-        }
-        for each in await models.all()
-        if each.ready and each.declared.manifest.task == "tts"
+        ListedVoice(voice, voice, each.name, [language])
+        for each in await _speaking(request)
         for voice, language in each.declared.manifest.voices.items()
     ]
-    count = len(voices)
-    pages = {"total": count, "page": 1, "page_size": max(count, 1), "total_pages": 1}
-    return JSONResponse({"voices": voices, "items": voices, **pages})
+    return answered(VoiceList(voices, voices, len(voices), page_size=max(len(voices), 1)))
+
+
+async def _speaking(request: Request) -> list[Served]:
+    models: ServedModels = request.app.state.models
+    ready = [each for each in await models.all() if each.ready]
+    return [each for each in ready if each.declared.manifest.task == "tts"]
 
 
 async def list_workers(request: Request) -> Response:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import imagesize
 import msgspec
-from starlette.responses import JSONResponse, Response
 
 from orchestrator.errors import MMError
 from orchestrator.serve.answers import watched
-from orchestrator.serve.bodies import converted
+from orchestrator.serve.bodies import answered, json_record
+from orchestrator.serve.chat_records import ImageUrl
 from orchestrator.serve.refusals import Refused, refused
 from orchestrator.serve.served_job import ServedJob
-from orchestrator.serve.uploads import json_object, save_data_url
+from orchestrator.serve.threads import remove_tree
+from orchestrator.serve.uploads import save_data_url
 from orchestrator.steps.pdf_renderer import PdfRenderer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from orchestrator.catalog import Declared
     from orchestrator.serve.files import Files
@@ -39,7 +40,7 @@ class Document(msgspec.Struct):
     """What to read: one of these."""
 
     type: str = ""
-    image_url: Any = None
+    image_url: str | ImageUrl | None = None
     document_url: str | None = None
     file_id: str | None = None
 
@@ -52,11 +53,44 @@ class OcrRequest(msgspec.Struct):
     pages: list[int] | str | None = None
 
 
+class Dimensions(msgspec.Struct):
+    """The size of a page, in pixels at so many dots per inch."""
+
+    dpi: int
+    height: int
+    width: int
+
+
+class Page(msgspec.Struct):
+    """What is written on a page; pages are counted from 0."""
+
+    index: int
+    markdown: str
+    dimensions: Dimensions | None
+    images: list[Any] = []
+
+
+class OcrUsage(msgspec.Struct):
+    """How much was read."""
+
+    pages_processed: int
+    doc_size_bytes: int
+
+
+class OcrAnswer(msgspec.Struct):
+    """A document that was read."""
+
+    pages: list[Page]
+    model: str
+    usage_info: OcrUsage
+    document_annotation: None = None
+
+
 async def ocr(request: Request) -> Response:
     """Read a document."""
     models: ServedModels = request.app.state.models
     jobs: Jobs = request.app.state.jobs
-    wanted = converted(await json_object(request), OcrRequest)
+    wanted = await json_record(request, OcrRequest)
     model = await models.find(wanted.model, "ocr")
     request.app.state.lanes.check(model.name)
     directory = jobs.new_directory()
@@ -67,9 +101,8 @@ async def ocr(request: Request) -> Response:
         reading = _Reading(jobs, model, path, directory)
         pages = await watched(request, reading.pages(wanted.pages))
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
-    usage = {"pages_processed": len(pages), "doc_size_bytes": reading.size}
-    return JSONResponse({"pages": pages, "model": model.name, "usage_info": usage})
+        remove_tree(directory)
+    return answered(OcrAnswer(pages, model.name, OcrUsage(len(pages), reading.size)))
 
 
 def _document(document: Document, files: Files, directory: Path) -> Path:
@@ -81,7 +114,7 @@ def _document(document: Document, files: Files, directory: Path) -> Path:
     if document.file_id:
         return files.get(document.file_id).path
     image = document.image_url
-    url = image.get("url") if isinstance(image, dict) else image or document.document_url
+    url = image.url if isinstance(image, ImageUrl) else image or document.document_url
     named = url if isinstance(url, str) and len(url) < MAX_URL else ""
     if (kept := files.signed(named)) is not None:
         return kept.path
@@ -98,7 +131,7 @@ class _Reading:
         self._directory = directory
         self.size = path.stat().st_size
 
-    async def pages(self, chosen: list[int] | str | None) -> list[dict[str, Any]]:
+    async def pages(self, chosen: list[int] | str | None) -> list[Page]:
         """Return the pages of the answer, in order.
 
         Raises:
@@ -115,7 +148,7 @@ class _Reading:
             except MMError as error:
                 raise refused(error, [(str(self._path), "document")]) from error
 
-    async def _drawn(self, renderer: PdfRenderer, number: int) -> dict[str, Any]:
+    async def _drawn(self, renderer: PdfRenderer, number: int) -> Page:
         target = self._directory / f"page-{number}.png"
         await asyncio.to_thread(partial(renderer.render, self._path, number + 1, target, DPI))
         try:
@@ -123,7 +156,7 @@ class _Reading:
         finally:
             target.unlink(missing_ok=True)
 
-    async def _page(self, number: int, image: Path, dpi: int | None) -> dict[str, Any]:
+    async def _page(self, number: int, image: Path, dpi: int | None) -> Page:
         job = ServedJob(self._model, {"image": image}, self._jobs.new_directory())
         self._jobs.start(job)
         try:
@@ -134,8 +167,7 @@ class _Reading:
             self._jobs.forget(job)
         width, height = imagesize.get(image)
         known = width > 0 and height > 0
-        size = {"dpi": dpi or DPI, "height": height, "width": width} if known else None
-        return {"index": number, "markdown": text, "images": [], "dimensions": size}
+        return Page(number, text, Dimensions(dpi or DPI, height, width) if known else None)
 
 
 def page_numbers(chosen: list[int] | str | None, count: int) -> list[int]:

@@ -1,23 +1,50 @@
-"""`/openapi.json`: the interface as OpenAPI 3.1, with the models that can run now."""
+"""`/openapi.json`: the interface as OpenAPI 3.1, with the models that can run now.
+
+Bodies and answers of `/v1` are described by the records that they are read into and made of.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from starlette.responses import JSONResponse, Response
 
 from orchestrator.core.manifest import PATH_TYPES
 from orchestrator.serve.answers import EVENTS
+from orchestrator.serve.chat_records import (
+    ChatCompletion,
+    ChatRequest,
+    ModelResponse,
+    ResponseRequest,
+)
+from orchestrator.serve.files import FileDeleted, FileList, FileRequest, FileShown, SignedUrl
+from orchestrator.serve.listings import ModelList, SpeechModels, VoiceList
+from orchestrator.serve.ocr import OcrAnswer, OcrRequest
 from orchestrator.serve.schemas import input_schema
+from orchestrator.serve.served_models import ListedModel
+from orchestrator.serve.sound import MEDIA_TYPES
+from orchestrator.serve.speech import SpeechAnswer, SpeechRequest
+from orchestrator.serve.transcription import (
+    Transcription,
+    TranscriptionRequest,
+    VerboseTranscription,
+)
 from orchestrator.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.requests import Request
 
     from orchestrator.core.manifest import Manifest
     from orchestrator.serve.served_models import Served, ServedModels
 
-JSON = "application/json"
+JSON, FORM, TEXT = "application/json", "multipart/form-data", "text/plain"
+
+COMPONENTS = "#/components/schemas/"
 
 ERROR = {
     "type": "object",
@@ -36,56 +63,129 @@ ERROR = {
     },
 }
 
-OTHERS: dict[str, tuple[str, str]] = {
-    "/v1/audio/speech": ("post", "Speak a text, as OpenAI's clients ask for it"),
-    "/v1/audio/transcriptions": ("post", "Recognise speech, as OpenAI's clients ask for it"),
-    "/v1/chat/completions": (
-        "post",
-        "Answer an image and a prompt, as OpenAI's clients ask for it",
+
+class Operation(NamedTuple):
+    """What is described of a path.
+
+    Attributes:
+        summary: What it does.
+        body: The record that its body becomes; a form where that has a file.
+        answers: The records of its JSON answer.
+        kinds: What its answer may be beside JSON, by media type.
+        status: Of its answer, where nothing is wrong.
+        errors: What a refusal has.
+    """
+
+    summary: str
+    body: type[msgspec.Struct] | None = None
+    answers: tuple[type[msgspec.Struct], ...] = ()
+    kinds: tuple[str, ...] = ()
+    status: str = "200"
+    errors: dict[str, Any] = {"$ref": f"{COMPONENTS}Error"}  # noqa: RUF012 - never changed
+
+
+SOUNDS = tuple(sorted(set(MEDIA_TYPES.values())))
+
+OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("/v1/audio/speech", "post"): Operation(
+        "Speak a text, as OpenAI's and Mistral's clients ask for it",
+        SpeechRequest, (SpeechAnswer,), (*SOUNDS, EVENTS),
     ),
-    "/v1/responses": ("post", "The same in OpenAI's newer form"),
-    "/v1/ocr": ("post", "Read a document, as Mistral's clients ask for it"),
-    "/v1/files": ("post", "Keep a file"),
-    "/v1/models": ("get", "List the models"),
-    "/v1/audio/models": ("get", "List the models that speak"),
-    "/v1/audio/voices": ("get", "List the voices"),
-    "/mcp": ("post", "The Model Context Protocol"),
-    "/models": ("get", "List every model with its inputs and outputs"),
-    "/workers": ("get", "List the live workers"),
-    "/jobs": ("get", "List the jobs that stay"),
-    "/healthz": ("get", "Say that the server lives"),
-    "/metrics": ("get", "Print counters for Prometheus"),
-}
-"""What is described by those whose interface it is: method and summary."""
+    ("/v1/audio/transcriptions", "post"): Operation(
+        "Recognise speech, as OpenAI's clients ask for it",
+        TranscriptionRequest, (VerboseTranscription, Transcription), (TEXT, EVENTS),
+    ),
+    ("/v1/chat/completions", "post"): Operation(
+        "Answer an image and a prompt, as OpenAI's clients ask for it",
+        ChatRequest, (ChatCompletion,), (EVENTS,),
+    ),
+    ("/v1/responses", "post"): Operation(
+        "The same in OpenAI's newer form", ResponseRequest, (ModelResponse,), (EVENTS,)
+    ),
+    ("/v1/ocr", "post"): Operation(
+        "Read a document, as Mistral's clients ask for it", OcrRequest, (OcrAnswer,)
+    ),
+    ("/v1/files", "post"): Operation("Keep a file", FileRequest, (FileShown,)),
+    ("/v1/files", "get"): Operation("List the files", answers=(FileList,)),
+    ("/v1/files/{id}", "get"): Operation("Show a file", answers=(FileShown,)),
+    ("/v1/files/{id}", "delete"): Operation("Remove a file", answers=(FileDeleted,)),
+    ("/v1/files/{id}/url", "get"): Operation("Sign its address", answers=(SignedUrl,)),
+    ("/v1/files/{id}/content", "get"): Operation(
+        "Return its bytes", kinds=("application/octet-stream",)
+    ),
+    ("/v1/models", "get"): Operation("List the models", answers=(ModelList,)),
+    ("/v1/models/{name}", "get"): Operation("Show a model", answers=(ListedModel,)),
+    ("/v1/audio/models", "get"): Operation("List the models that speak", answers=(SpeechModels,)),
+    ("/v1/audio/voices", "get"): Operation("List the voices", answers=(VoiceList,)),
+    ("/mcp", "post"): Operation("The Model Context Protocol", kinds=(EVENTS,), errors={}),
+    ("/models", "get"): Operation("List every model with its inputs and outputs"),
+    ("/workers", "get"): Operation("List the live workers"),
+    ("/workers/{id}", "delete"): Operation("Stop an idle worker", status="204"),
+    ("/jobs", "get"): Operation("List the jobs that stay"),
+    ("/jobs/{id}", "get"): Operation("Show a job"),
+    ("/jobs/{id}", "delete"): Operation("Cancel a job and forget it", status="204"),
+    ("/jobs/{id}/events", "get"): Operation("Stream its events", kinds=(EVENTS,)),
+    ("/jobs/{id}/outputs/{name}", "get"): Operation("Return one of its outputs", kinds=("*/*",)),
+    ("/healthz", "get"): Operation("Say that the server lives"),
+    ("/metrics", "get"): Operation("Print counters for Prometheus", kinds=(TEXT,)),
+}  # fmt: skip
+"""By path and method: all but the page, this description, and `/models/NAME`."""
 
 
 async def openapi(request: Request) -> Response:
     """Describe the interface."""
     models: ServedModels = request.app.state.models
-    everything = [each for each in await models.all() if each.ready]
-    paths: dict[str, Any] = {
-        path: {
-            method: {
-                "summary": summary,
-                "responses": _responses("text/plain" if path == "/metrics" else JSON, {}),
-            }
-        }
-        for path, (method, summary) in OTHERS.items()
-    }
-    for served in everything:
+    ready = [each for each in await models.all() if each.ready]
+    return JSONResponse(await asyncio.to_thread(described, ready))
+
+
+def described(models: Sequence[Served]) -> dict[str, Any]:
+    """Return the description of the interface, with the models that can run."""
+    records = {each: each for one in OPERATIONS.values() for each in (*one.answers, one.body)}
+    records.pop(None, None)
+    _, components = msgspec.json.schema_components(records, ref_template=f"{COMPONENTS}{{name}}")
+    paths: dict[str, Any] = {}
+    for (path, method), operation in OPERATIONS.items():
+        paths.setdefault(path, _parameters(path))[method] = _described(operation)
+    for served in models:
         paths[f"/models/{served.name}"] = {"post": _operation(served)}
-    paths.update(_job_paths())
-    document = {
+    return {
         "openapi": "3.1.0",
         "info": {"title": "mm", "version": __version__},
         "paths": paths,
         "components": {
-            "schemas": {"Error": ERROR},
+            "schemas": {**components, "Error": ERROR},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"token": []}],
     }
-    return JSONResponse(document)
+
+
+def _parameters(path: str) -> dict[str, Any]:
+    names = re.findall(r"{(\w+)}", path)
+    described = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in names
+    ]
+    return {"parameters": described} if described else {}
+
+
+def _described(operation: Operation) -> dict[str, Any]:
+    references = [{"$ref": COMPONENTS + each.__name__} for each in operation.answers]
+    json = references[0] if len(references) == 1 else {"anyOf": references}
+    content: dict[str, Any] = {kind: {} for kind in operation.kinds}
+    if references or not operation.kinds or EVENTS in operation.kinds:
+        content = {JSON: {"schema": json if references else {}}, **content}
+    success = {"description": "done", **({"content": content} if operation.status == "200" else {})}
+    described: dict[str, Any] = {
+        "summary": operation.summary,
+        "responses": {operation.status: success, "default": _error(operation.errors)},
+    }
+    if operation.body is not None:
+        kind = FORM if "file" in operation.body.__struct_fields__ else JSON
+        schema = {"$ref": COMPONENTS + operation.body.__name__}
+        described["requestBody"] = {"required": True, "content": {kind: {"schema": schema}}}
+    return described
 
 
 def _operation(served: Served) -> dict[str, Any]:
@@ -98,13 +198,22 @@ def _operation(served: Served) -> dict[str, Any]:
         "tags": [manifest.task],
         "requestBody": {
             "required": True,
-            "content": {JSON: {"schema": body}, "multipart/form-data": form},
+            "content": {JSON: {"schema": body}, FORM: form},
         },
         "parameters": [
-            {"name": "Prefer", "in": "header", "schema": {"enum": ["respond-async"]}},
+            {
+                "name": "Prefer",
+                "in": "header",
+                "description": "respond-async: answer with the address of a job",
+                "schema": {"type": "string"},
+            },
         ],
         "responses": {
-            **_responses(JSON, _result(manifest)),
+            "200": {
+                "description": "done",
+                "content": {JSON: {"schema": _result(manifest)}, "*/*": {}},
+            },
+            "default": _error(Operation.errors),
             "202": {"description": "accepted; Location has the address of the job"},
         },
     }
@@ -138,36 +247,5 @@ def _result(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _job_paths() -> dict[str, Any]:
-    key, name = (
-        {"name": one, "in": "path", "required": True, "schema": {"type": "string"}}
-        for one in ("id", "name")
-    )
-    return {
-        "/jobs/{id}": {
-            "parameters": [key],
-            "get": {"summary": "Show a job", "responses": _responses(JSON, {})},
-            "delete": {
-                "summary": "Cancel a job and forget it",
-                "responses": {"204": {"description": "gone"}, "default": _error()},
-            },
-        },
-        "/jobs/{id}/events": {
-            "parameters": [key],
-            "get": {"summary": "Stream its events", "responses": _responses(EVENTS, {})},
-        },
-        "/jobs/{id}/outputs/{name}": {
-            "parameters": [key, name],
-            "get": {"summary": "Return one of its outputs", "responses": _responses("*/*", {})},
-        },
-    }
-
-
-def _responses(kind: str, schema: dict[str, Any]) -> dict[str, Any]:
-    success = {"description": "done", "content": {kind: {"schema": schema}}}
-    return {"200": success, "default": _error()}
-
-
-def _error() -> dict[str, Any]:
-    reference = {"$ref": "#/components/schemas/Error"}
-    return {"description": "refused", "content": {JSON: {"schema": reference}}}
+def _error(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": "refused", "content": {JSON: {"schema": schema}}}

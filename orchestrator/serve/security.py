@@ -49,11 +49,13 @@ class Guard:
     Args:
         app: What is guarded.
         settings: Tokens, hosts, origins and limits.
+        idle: Stands for `IDLE_SECONDS`; a port for tests.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ServeSettings, idle: float = IDLE_SECONDS) -> None:
         self._app = app
         self._settings = settings
+        self._idle = idle
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or refuse it."""
@@ -151,14 +153,14 @@ class Guard:
             if complete:  # only the end of the connection comes after it
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), IDLE_SECONDS)
+                message = await asyncio.wait_for(receive(), self._idle)
             except asyncio.TimeoutError:
                 raise self._too_slow() from None
             received += len(message.get("body", b""))
             complete = not message.get("more_body", False)
             if received > self._settings.max_body:
                 raise self._too_large()
-            if time.monotonic() - began > IDLE_SECONDS + received / SLOWEST:
+            if time.monotonic() - began > self._idle + received / SLOWEST:
                 raise self._too_slow()
             return message
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -104,7 +104,7 @@ class ServedModels:
 
         Args:
             name: What the client calls it.
-            task: What it must do; empty for anything.
+            task: What it must do, in whatever manner; empty for anything.
             inputs: Those of the job: for a task, the model is one that speaks their language.
 
         Raises:
@@ -118,8 +118,8 @@ class ServedModels:
                 found = await asyncio.to_thread(self._choose, name, spoken)
         if found is None:
             raise Refused(404, f"there is no model {name!r}; see /v1/models", "model_not_found")
-        if task and found.declared.manifest.task != task:
-            does = found.declared.manifest.task
+        does = found.declared.manifest.task
+        if task and does.partition("-")[0] != task:  # tts-clone speaks too
             raise Refused(400, f"{found.name} does {does}, not {task}", "wrong_model")
         found.check()
         ASKED_FOR.set(found.name)
@@ -186,17 +186,30 @@ class ServedModels:
         return Served(declared)
 
 
-def as_listed(served: Served) -> dict[str, Any]:
-    """Return a model as `/v1/models` lists it, with what OpenAI's clients do not know."""
+class ListedModel(msgspec.Struct):
+    """A model as `/v1/models` lists it, with what OpenAI's clients do not know."""
+
+    id: str
+    task: str
+    summary: str
+    languages: tuple[str, ...]
+    state: str
+    fix: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "mm"
+    stands_for: str | msgspec.UnsetType = msgspec.UNSET
+
+
+def as_listed(served: Served, name: str = "") -> ListedModel:
+    """Return a model as it is listed, by its own name or by what else it is called."""
     manifest = served.declared.manifest
-    return {
-        "id": served.name,
-        "object": "model",
-        "created": 0,
-        "owned_by": "mm",
-        "task": manifest.task,
-        "summary": manifest.summary,
-        "languages": list(manifest.languages),
-        "state": "ready" if served.ready else served.lacks,
-        "fix": served.fix,
-    }
+    return ListedModel(
+        name or served.name,
+        manifest.task,
+        manifest.summary,
+        manifest.languages,
+        state="ready" if served.ready else served.lacks,
+        fix=served.fix,
+        stands_for=served.name if name else msgspec.UNSET,
+    )

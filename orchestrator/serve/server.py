@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from orchestrator.errors import UsageError
 from orchestrator.serve.application import Application
 from orchestrator.serve.served_models import ServedModels
+from orchestrator.system.files import allow_open_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +29,9 @@ CONNECTIONS = 1024
 
 HEADER_SECONDS = 20.0
 """Seconds in which the header of a request is complete."""
+
+FILES = 4 * CONNECTIONS
+"""Files that may be open: of each connection its socket, its worker's, an upload, an answer."""
 
 BACKLOG = 512
 
@@ -135,6 +139,7 @@ def serve(
     Raises:
         UsageError: When the address cannot be had.
     """
+    allow_open_files(FILES)
     listening = listen(settings)
     host, port = listening.getsockname()[:2]
     app = Application(settings, workspace, write_log)

@@ -6,7 +6,7 @@ import os
 import struct
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
-from orchestrator.jobs.sound_encoder import SoundEncoder
+from orchestrator.jobs.sound_encoder import UNKNOWN, SoundEncoder, wav_header
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,9 +28,6 @@ PCM_RATE = 24_000
 HEADER_SIZE, RIFF_LENGTH, DATA_LENGTH = 44, 4, 40
 """Bytes of a WAV header, and where the two lengths stand in it."""
 
-UNKNOWN = 0xFFFFFFFF
-"""The length in the header of a WAV file that is sent before its end is known."""
-
 
 class Encoder(Protocol):
     """Turns sound into the bytes of a file, while it is made."""
@@ -49,7 +46,7 @@ class _Wav:
         self._begun = False
 
     def feed(self, audio: Audio) -> bytes:
-        head = b"" if self._begun else wav_header(audio.rate, audio.channels, UNKNOWN)
+        head = b"" if self._begun else wav_header(audio.rate, audio.channels)
         self._begun = True
         return head + audio.pcm()
 
@@ -130,15 +127,6 @@ def complete_wav(path: Path) -> None:
         for offset, value in ((RIFF_LENGTH, length + HEADER_SIZE - 8), (DATA_LENGTH, length)):
             file.seek(offset)
             file.write(struct.pack("<I", min(value, UNKNOWN)))
-
-
-def wav_header(rate: int, channels: int, length: int) -> bytes:
-    """Return the header of a WAV file of so many bytes of 16-bit samples."""
-    riff = min(length + 36, UNKNOWN)
-    form = struct.pack("<IHHIIHH", 16, 1, channels, rate, rate * channels * 2, channels * 2, 16)
-    return (
-        b"RIFF" + struct.pack("<I", riff) + b"WAVEfmt " + form + b"data" + struct.pack("<I", length)
-    )
 
 
 def encoder(kind: str) -> Encoder:

@@ -1,6 +1,6 @@
 """`POST /v1/audio/speech`: text to sound, as OpenAI's and Mistral's clients ask for it.
 
-A body with `voice_id` is Mistral's: the sound is then in JSON.
+A body with `voice_id` or `ref_audio` is Mistral's: the sound is then in JSON.
 """
 
 from __future__ import annotations
@@ -10,18 +10,20 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from starlette.responses import JSONResponse
 
 from orchestrator.core.languages import voices_for
 from orchestrator.core.manifest import VOICE_INPUTS
 from orchestrator.serve.answers import EVENTS, JobStream, Sent, event, watched
-from orchestrator.serve.bodies import converted
+from orchestrator.serve.bodies import answered, json_record
 from orchestrator.serve.refusals import Refused
 from orchestrator.serve.served_job import ServedJob
+from orchestrator.serve.served_models import ALIASES
 from orchestrator.serve.sound import MEDIA_TYPES, complete_wav, encoder
-from orchestrator.serve.uploads import json_object
+from orchestrator.serve.uploads import save_data_url
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -36,11 +38,17 @@ OPENAI_VOICES = (
 )  # fmt: skip
 """Names that clients send by default; each means one of the model's first voices."""
 
+MISTRAL_VOICES = ("paul", "jane", "oliver", "marie")
+"""Mistral's own in the same way: `en_paul_neutral` and the like."""
+
 OPTIONS = ("speed", "language")
 """Inputs that a request may set where the model has them."""
 
 INSTRUCTIONS = ("instructions", "instruct", "description")
 """What models call the input that says how to speak."""
+
+REFERENCE_TEXTS = ("reference_text", "ref_text")
+"""What models call the words of a recording."""
 
 
 class Voice(msgspec.Struct):
@@ -62,44 +70,83 @@ class SpeechRequest(msgspec.Struct):
     language: str | None = None
     voice_id: str | None = None
     ref_audio: str | None = None
+    ref_text: str | None = None
     stream: bool | None = False
+
+    @property
+    def is_mistrals(self) -> bool:
+        """Whether the sound is wanted inside JSON."""
+        return self.voice_id is not None or self.ref_audio is not None
+
+
+class SpeechAnswer(msgspec.Struct):
+    """Mistral's answer: the file, as base64."""
+
+    audio_data: str
 
 
 async def speech(request: Request) -> Response:
     """Speak a text."""
     models: ServedModels = request.app.state.models
     jobs: Jobs = request.app.state.jobs
-    wanted = converted(await json_object(request), SpeechRequest)
-    if wanted.ref_audio is not None:
-        raise Refused(
-            400, "no voice is cloned here; use POST /models/NAME of a model that does", "bad_voice"
-        )
+    wanted = await json_record(request, SpeechRequest)
     given = {"text": wanted.input, "language": wanted.language}
-    model = await models.find(wanted.model, "tts", given)
+    model = await models.find(_name(wanted), "tts", given)
     inputs = speech_inputs(model.manifest, wanted)
     encode = encoder(wanted.response_format)
+    request.app.state.lanes.check(model.name)
     job = ServedJob(model, inputs, jobs.new_directory())
-    if wanted.voice_id is not None and wanted.stream:
+    if wanted.ref_audio is not None:
+        try:
+            reference = await asyncio.to_thread(
+                _reference, model.manifest, wanted.ref_audio, job.directory
+            )
+        except BaseException:
+            jobs.forget(job)
+            raise
+        job.inputs = {**inputs, **reference}
+    if wanted.is_mistrals and wanted.stream:
         return await _events(jobs, job, encode, "audio_data").answer(request, EVENTS)
     if wanted.stream_format == "sse":
         return await _events(jobs, job, encode, "audio").answer(request, EVENTS)
     stream = JobStream(jobs, job, encode.feed, lambda _: encode.end())
     media_type = MEDIA_TYPES[wanted.response_format]
     is_whole = wanted.response_format == "wav" and wanted.stream_format is None
-    if not (is_whole or wanted.voice_id):
+    if not (is_whole or wanted.is_mistrals):
         return await stream.answer(request, media_type)
     try:  # a file that is saved has its true length
         await watched(request, stream.whole())
         if wanted.response_format == "wav":
             complete_wav(stream.spool.path)
-        if wanted.voice_id is None:
+        if not wanted.is_mistrals:
             return Sent(stream.spool.path, stream.close, media_type)
         data = await asyncio.to_thread(stream.spool.path.read_bytes)
     except BaseException:
         await stream.close()
         raise
     await stream.close()
-    return JSONResponse({"audio_data": b64encode(data).decode()})
+    return answered(SpeechAnswer(await asyncio.to_thread(lambda: b64encode(data).decode())))
+
+
+def _name(wanted: SpeechRequest) -> str:
+    """Return the model's name, or the task: a voice that is recorded is spoken by its own."""
+    task = ALIASES.get(wanted.model, wanted.model)
+    return "tts-clone" if task == "tts" and wanted.ref_audio is not None else wanted.model
+
+
+def _reference(manifest: Manifest, given: str, directory: Path) -> dict[str, Path]:
+    """Return the input that takes the recording of a voice, which is written into `directory`.
+
+    Raises:
+        Refused: When the model has none, or it is neither base64 nor a data: URL.
+    """
+    name = next((name for name, each in manifest.inputs.items() if each.type == "audio"), None)
+    if name is None:
+        raise Refused(
+            400, f"{manifest.name} speaks with voices of its own; leave out ref_audio", "bad_voice"
+        )
+    url = given if given.startswith("data:") else f"data:;base64,{given}"
+    return {name: save_data_url(url, "ref_audio", directory)}
 
 
 def _events(jobs: Jobs, job: ServedJob, encode: Encoder, key: str) -> JobStream:
@@ -138,6 +185,9 @@ def speech_inputs(manifest: Manifest, wanted: SpeechRequest) -> dict[str, Any]:
     how = next((name for name in INSTRUCTIONS if name in manifest.inputs), None)
     if wanted.instructions and how:
         inputs[how] = wanted.instructions
+    what = next((name for name in REFERENCE_TEXTS if name in manifest.inputs), None)
+    if wanted.ref_text and what:
+        inputs[what] = wanted.ref_text
     voice = wanted.voice.id if isinstance(wanted.voice, Voice) else wanted.voice or wanted.voice_id
     if voice:
         inputs.update(_voice(manifest, voice, wanted.input))
@@ -150,8 +200,18 @@ def _voice(manifest: Manifest, voice: str, text: str) -> dict[str, str]:
     choices = manifest.inputs[name].choices if name else ()
     if name and (voice in choices or not choices):
         return {name: voice}
-    if voice in OPENAI_VOICES:
+    known_as = _place(voice)
+    if known_as is not None:
         own = voices_for(manifest, text) or choices
-        return {name: own[OPENAI_VOICES.index(voice) % len(own)]} if name else {}
+        return {name: own[known_as % len(own)]} if name else {}
     known = f"its voices are {', '.join(choices)}" if choices else "it has one voice"
     raise Refused(400, f"{manifest.name} has no voice {voice!r}; {known}", "bad_voice")
+
+
+def _place(voice: str) -> int | None:
+    """Return the place of a voice of OpenAI's or Mistral's; None for another name."""
+    if voice in OPENAI_VOICES:
+        return OPENAI_VOICES.index(voice)
+    language, _, rest = voice.partition("_")
+    name = rest.partition("_")[0]
+    return MISTRAL_VOICES.index(name) if len(language) == 2 and name in MISTRAL_VOICES else None

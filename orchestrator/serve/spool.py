@@ -21,17 +21,15 @@ class Spool:
 
     Args:
         path: The file.
-        ended: Whether it was written before; otherwise it is not there yet.
+        again: Whether it was begun before; otherwise it is not there yet.
     """
 
-    def __init__(self, path: Path, *, ended: bool = False) -> None:
+    def __init__(self, path: Path, *, again: bool = False) -> None:
         self.path = path
-        self.ended = ended
+        self.ended = False
         self._changed = asyncio.Event()
-        self._file = path.open("ab" if ended else "xb", buffering=0)
+        self._file = path.open("ab" if again else "xb", buffering=0)
         self.size = self._file.tell()
-        if ended:
-            self._file.close()
 
     def __enter__(self) -> Spool:  # noqa: PYI034 - Self is typing's from Python 3.11 on
         return self

@@ -10,7 +10,7 @@ import binascii
 import re
 import shutil
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -111,9 +111,12 @@ async def inputs_of(
         return await asyncio.to_thread(from_object, manifest, given, directory)
     inputs: dict[str, Any] = {}
     for name in given:
-        values = [await from_form(manifest, name, each, directory) for each in given.getlist(name)]
         declared = manifest.inputs.get(name)
-        inputs[name] = values if declared is not None and declared.list else values[-1]
+        takes_many = declared is not None and declared.list
+        if len(given.getlist(name)) > 1 and not takes_many:
+            raise Refused(400, f"input {name!r} is given twice", "malformed")
+        values = [await from_form(manifest, name, each, directory) for each in given.getlist(name)]
+        inputs[name] = values if takes_many else values[-1]
     return inputs
 
 
@@ -180,7 +183,7 @@ def save_data_url(url: Any, name: str, directory: Path) -> Path:
     try:
         with path.open("xb") as file:
             if not found[3]:
-                file.write(unquote_to_bytes(url[found.end() :]))
+                _write_unquoted(file, url, found.end())
                 return path
             for begin in range(found.end(), len(url), BLOCK):  # others run between the parts
                 file.write(b64decode(url[begin : begin + BLOCK], validate=True))
@@ -188,6 +191,16 @@ def save_data_url(url: Any, name: str, directory: Path) -> Path:
         path.unlink()
         raise Refused(400, f"the data: URL of {name} is not base64", "malformed") from None
     return path
+
+
+def _write_unquoted(file: BinaryIO, url: str, begin: int) -> None:
+    """Write the bytes of a data: URL without base64: in parts, as each `%` costs much memory."""
+    while begin < len(url):
+        end = begin + BLOCK
+        cut = url.rfind("%", end - 2, end)
+        end = cut if cut > begin else end
+        file.write(unquote_to_bytes(url[begin:end]))
+        begin = end
 
 
 def remove_uploads(directory: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,7 +132,7 @@ class Sources:
             raise SourceError(f"{name} needs its weights", fix=f"run: mm model pull {name}")
         if record.pulled and (what := _differs(record, _source(declared))):
             raise SourceError(f"{name} was pulled from {what}", fix=f"run: mm model pull {name}")
-        again = f"pull {name}" if record.pulled else f"add {name} {record.path}"
+        again = f"pull {name}" if record.pulled else f"add {name} {shlex.quote(str(record.path))}"
         what, file = "is not there any more", record.dangling()
         if file is None:
             what = "changed since it was pulled or added"

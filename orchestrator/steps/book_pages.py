@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,8 @@ class _Pages:
         self._dpi = values.get("dpi", 200)
         self._directory = directory
         self._renderer = renderer
-        self._count = self._done = 0
-        self.total = 0
-        self.parts: list[dict[str, Any]] = []
+        self._count = self._done = self._total = 0
+        self.parts = 0
         self.fields: dict[str, str] = {}
         self.cover: Path | None = None
 
@@ -61,34 +60,32 @@ class _Pages:
         """Count the pages to come.
 
         Raises:
-            UsageError: When a PDF cannot be read.
+            UsageError: When a PDF cannot be read, or pages are chosen of files without any.
         """
-        paths = [Path(each) for each in files]
         pages = sum(
             self._renderer.pages(path) if is_pdf(path) else path.suffix.lower() not in WHOLE
-            for path in paths
+            for path in map(Path, files)
         )
         if self._ranges and not pages:
             raise UsageError("none of the files has pages", where="pages")
-        self.total = sum(selected(page, self._ranges) for page in range(1, pages + 1))
+        self._total = sum(selected(page, self._ranges) for page in range(1, pages + 1))
 
     def take(self, path: Path, shown: str) -> Iterator[Emit | Progress]:
-        """Yield the images of a file; what else it holds goes to `parts`."""
+        """Yield the images of a file, and what it consists of."""
         suffix = path.suffix.lower()
         if is_pdf(path):
             yield from self._pdf(path, shown)
         elif suffix == ".epub":
-            self._epub(path, shown)
+            yield self._epub(path, shown)
         elif suffix in TEXT:
             yield from self._text(path, shown)
         else:
             self._count += 1
             if selected(self._count, self._ranges):
-                self._done += 1
-                yield Progress(self._done, self.total)
+                yield self._one_more()
                 self.cover = self.cover or path
-                self.parts.append({"from": "image", "page": self._count})
                 yield Emit("images", path, shown)
+                yield self._part("image", page=self._count)
 
     def _pdf(self, path: Path, shown: str) -> Iterator[Emit | Progress]:
         unused: dict[str, list[int]] = {}
@@ -101,8 +98,8 @@ class _Pages:
                 if self.cover is None:
                     self.cover = self._directory / "cover.png"
                     self._renderer.render(path, page, self.cover, COVER_DPI, SMALLER)
-                why = self._layer(path, page, unused) if self._layers else "is not wanted"
-                if why:
+                lines = self._layer(path, page, unused) if self._layers else None
+                if lines is None:
                     self._renderer.render(path, page, target, self._dpi, SMALLER)
             except UsageError as error:
                 before = (
@@ -114,26 +111,35 @@ class _Pages:
                 )
                 fix = error.fix or f"leave the page out: --pages {before}{self._count + 1}-"
                 raise UsageError(error.what, where=error.where, fix=fix) from error
-            self._done += 1
-            yield Progress(self._done, self.total)
-            if why:
-                self.parts.append({"from": "image", "page": self._count})
+            yield self._one_more()
+            if lines is None:
                 yield Emit("images", target, f"{shown}#page={page}")
+                yield self._part("image", page=self._count)
+            else:
+                yield self._part("layer", page=self._count, lines=lines)
         for why, pages in unused.items():
             yield Emit("", f"{shown}: the text of {_listed(pages)} {why}, and is read anew")
 
-    def _layer(self, path: Path, page: int, unused: dict[str, list[int]]) -> str:
-        """Take the text that a PDF holds for a page; or return why it is not used."""
+    def _one_more(self) -> Progress:
+        self._done += 1
+        return Progress(self._done, self._total)
+
+    def _part(self, kind: str, **what: Any) -> Emit:
+        self.parts += 1
+        return Emit("document", {"from": kind, **what})
+
+    def _layer(
+        self, path: Path, page: int, unused: dict[str, list[int]]
+    ) -> Sequence[Sequence[Any]] | None:
+        """Return the text that a PDF holds for a page; None where it is not used."""
         layer = self._renderer.lines(path, page, self._directory / "layer.json")
         lines = [line[0] for line in layer.lines]
         why = text_layer.problem(lines, layer.images)
-        if not why:
-            self.parts.append({"from": "layer", "page": self._count, "lines": layer.lines})
-        elif any(map(str.strip, lines)):
+        if why and any(map(str.strip, lines)):
             unused.setdefault(why, []).append(page)
-        return why
+        return None if why else layer.lines
 
-    def _epub(self, path: Path, shown: str) -> None:
+    def _epub(self, path: Path, shown: str) -> Emit:
         try:
             found = epub_reader.read_epub(path)
         except epub_reader.Refused as error:
@@ -142,7 +148,7 @@ class _Pages:
         if found.cover and self.cover is None:
             self.cover = self._directory / f"cover{found.suffix}"
             self.cover.write_bytes(found.cover)
-        self.parts.append({"from": "markdown", "text": written(found.book)})
+        return self._part("markdown", text=written(found.book))
 
     def _text(self, path: Path, shown: str) -> Iterator[Emit]:
         if path.stat().st_size > LARGEST_TEXT:
@@ -154,7 +160,7 @@ class _Pages:
         if encoding != "utf-8":
             yield Emit("", f"{shown}: read as {encoding}")
         kind = "markdown" if path.suffix.lower() in MARKDOWN else "text"
-        self.parts.append({"from": kind, "text": text})
+        yield self._part(kind, text=text)
 
 
 def _listed(pages: list[int]) -> str:
@@ -165,8 +171,9 @@ def _listed(pages: list[int]) -> str:
 
 def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation) -> Emits:
     files = values["files"]
-    if "cover" in values:
-        read_cover(Path(values["cover"]))  # before anything is read
+    path = Path(files[0])
+    name = path.parent.name if len(files) > 1 and path.suffix.lower() not in TEXT else path.stem
+    yield Emit("document", {"from": "name", "text": name or path.stem})
     with PdfRenderer(cancellation=cancellation) as renderer:
         pages = _Pages(values, directory, renderer)
         pages.count(files)
@@ -174,9 +181,6 @@ def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation)
             yield from pages.take(Path(given), str(given))
     if not pages.parts:
         raise UsageError("none of the pages is there", where=f"pages {values.get('pages')}")
-    path = Path(files[0])
-    name = path.parent.name if len(files) > 1 and path.suffix.lower() not in TEXT else path.stem
-    yield Emit("document", {"name": name or path.stem, "parts": pages.parts})
     cover = values.get("cover") or pages.cover
     if cover is not None:
         yield Emit("cover", Path(cover))
@@ -195,7 +199,7 @@ STEP = BuiltIn(
             "dpi": Input(type="integer", minimum=36, maximum=600, help="Pixels per inch"),
         },
         images="[image]",
-        document="json",
+        document="[json]",
         cover="image",
     ),
     _run,

@@ -1,22 +1,27 @@
-"""Step `book-text`: the readings of a book's pages to its text, and to the passages spoken."""
+"""Step `book-text`: the readings of a book's pages to its text, and to the passages spoken.
+
+Passages are given while pages come in; what is given does not depend on when they come.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from orchestrator.book import book_file, passages
-from orchestrator.book.pages import Readings, book_of
-from orchestrator.core.languages import language_tag
+from orchestrator.book.pages import PAGE, BookReader, Readings
+from orchestrator.core.languages import language_of, language_tag
 from orchestrator.core.manifest import Input
-from orchestrator.core.pipelines.step_signatures import Kind, Port
 from orchestrator.errors import UsageError
 from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.steps.plain_text import plain_text
-from orchestrator.steps.step import BuiltIn, Emit, Emits, Progress, signature
+from orchestrator.steps.step import BuiltIn, Emit, Emits, Progress, growing, signature
 
 RULES = tuple(sorted(Path(book_file.__file__).parent.glob("*.py")))
 """The source of what it calls, on which its result depends."""
@@ -24,43 +29,56 @@ RULES = tuple(sorted(Path(book_file.__file__).parent.glob("*.py")))
 
 def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
     del directory
-    document = values["document"]
     given = {name: values[name] for name in book_file.FIELDS if values.get(name)}
     if "language" in given:
         try:
             given["language"] = language_tag(given["language"])
         except ValueError as error:
             raise UsageError(str(error), where="language") from error
-    readings = Readings(
-        values.get("texts", ()), values.get("markdowns", ()), values.get("boxes", ())
-    )
-    book = book_of(document, readings)
-    book = msgspec.structs.replace(book, **{"language": _tag(book.language), **given})
-    rules = passages.Rules(
-        values.get("footnotes", "skip"),
-        values.get("tables", "skip") == "read",
-        values.get("chapters", "auto"),
-    )
     try:
-        plan, texts = passages.plan(book, rules, plain_text)
+        rules = passages.Rules(
+            values.get("footnotes", "skip"),
+            values.get("tables", "skip") == "read",
+            values.get("chapters", "auto"),
+        )
     except ValueError as error:
         raise UsageError(str(error), where="chapters") from error
+    lists = (values.get(name, ()) for name in ("texts", "markdowns", "boxes"))
+    document = iter(values["document"])
+    name, *first = itertools.islice(document, 2)
+    reader = BookReader(itertools.chain([name, *first], document), Readings(*lists))
+    elements = reader.elements()
+    speak = cache(plain_text)
+    early = 0
+    if first and first[0]["from"] in PAGE:  # files of text come at once, and can be counted
+        for element, text in passages.first_texts(elements, rules, speak):
+            early += 1
+            yield _passage(text, element.page, given.get("language", ""))
+    deque(elements, maxlen=0)
+    book = reader.book()
+    book = msgspec.structs.replace(book, **{"language": _tag(book.language), **given})
+    plan, texts = passages.plan(book, rules, speak)
     if not texts:
         raise UsageError(
             "no text was found",
-            where=str(document["name"]),
+            where=book.title,
             fix="if its pages have letters, look at one: mm run ocr --image PAGE",
             fix_in_code="if its pages have letters, look at what ocr makes of one",
         )
     yield Emit("markdown", book_file.written(book))
     yield Emit("plan", msgspec.to_builtins(plan))
     for number, (passage, text) in enumerate(zip(plan.passages, texts, strict=True)):
-        yield Progress(number, len(texts))
-        start = text if len(text) <= 40 else f"{text[:39]}…"
-        label = f"p. {passage.page}: {start}" if passage.page else start
-        # What its letters alone say of it is left to the choice of a model.
-        known = passage.language if passage.language == book.language else ""
-        yield Emit("passages", text, label, known)
+        if number >= early:
+            yield Progress(number, len(texts))
+            yield _passage(text, passage.page, book.language)
+
+
+def _passage(text: str, page: int | None, language: str) -> Emit:
+    start = text if len(text) <= 40 else f"{text[:39]}…"
+    label = f"p. {page}: {start}" if page else start
+    # What its letters alone say of it is left to the choice of a model.
+    known = language if language_of(text, language) == language else ""
+    return Emit("passages", text, label, known)
 
 
 def _tag(text: str) -> str:
@@ -75,10 +93,14 @@ STEP = BuiltIn(
     signature(
         "book-text",
         {
-            "document": Input(type="json", required=True, help="What `book-pages` returns"),
-            "texts": Input(type="text", list=True, help="The readings of its images, in order"),
-            "markdowns": Input(type="text", list=True, help="The same with tables"),
-            "boxes": Port(Kind("json", many=True)),
+            "document": growing(
+                Input(type="json", list=True, required=True, help="What `book-pages` returns")
+            ),
+            "texts": growing(
+                Input(type="text", list=True, help="The readings of its images, in order")
+            ),
+            "markdowns": growing(Input(type="text", list=True, help="The same with tables")),
+            "boxes": growing(Input(type="json", list=True, help="Their lines with places")),
             "title": Input(type="text", help="Instead of the one that was found"),
             "author": Input(type="text"),
             "language": Input(type="text", help="A tag, such as en"),
@@ -93,4 +115,5 @@ STEP = BuiltIn(
     _run,
     packages=("markdown-it-py", "msgspec"),
     programs=(*RULES, Path(__file__).with_name("plain_text.py")),
+    gaps=True,
 )

@@ -54,27 +54,6 @@ class ResourceUsage(ctypes.Structure):
     )
 
 
-class MemoryPages(ctypes.Structure):
-    """struct vm_statistics64, osfmk/mach/vm_statistics.h: numbers of pages."""
-
-    FLAVOR = 4  # HOST_VM_INFO64, osfmk/mach/host_info.h
-    _fields_ = (
-        ("free", ctypes.c_uint32),  # the speculative ones included
-        ("active", ctypes.c_uint32),
-        ("inactive", ctypes.c_uint32),
-        ("wired", ctypes.c_uint32),
-        ("events", ctypes.c_uint64 * 9),
-        ("purgeable", ctypes.c_uint32),
-        ("speculative", ctypes.c_uint32),
-        ("swapping", ctypes.c_uint64 * 4),
-        ("compressor", ctypes.c_uint32),
-        ("throttled", ctypes.c_uint32),
-        ("file_backed", ctypes.c_uint32),
-        ("anonymous", ctypes.c_uint32),
-        ("compressed", ctypes.c_uint64),
-    )
-
-
 class AttributeList(ctypes.Structure):
     """struct attrlist, bsd/sys/attr.h."""
 
@@ -137,22 +116,16 @@ def footprint(pid: int) -> int | None:
     return int(usage.footprint)
 
 
-def free_memory() -> int | None:
+def free_memory(ask: Ask = sysctl.integer) -> int | None:
     """Return the bytes that can be had without a page being compressed or swapped.
 
     These are the pages that are free, hold files, or may be purged: what Activity Monitor does not
-    count as used.
+    count as used. host_statistics64 has them as well, and from two questions a second on, those of
+    other programs included, may answer as it did up to a second ago (osfmk/kern/host.c).
     """
-    found = library()
-    call = getattr(found, "host_statistics64", None)
-    pages = MemoryPages()
-    count = ctypes.c_uint32(ctypes.sizeof(pages) // 4)
-    if call is None or call(
-        found.mach_host_self(), pages.FLAVOR, ctypes.byref(pages), ctypes.byref(count)
-    ):
-        return None
-    unused = pages.free - pages.speculative + pages.file_backed + pages.purgeable
-    return int(unused) * os.sysconf("SC_PAGE_SIZE")
+    pages = [ask(f"vm.page_{kind}_count") for kind in ("free", "pageable_external", "purgeable")]
+    known = [number for number in pages if number is not None]
+    return sum(known) * os.sysconf("SC_PAGE_SIZE") if len(known) == len(pages) else None
 
 
 def working_set(memory: int, ask: Ask = sysctl.integer) -> int | None:

@@ -16,8 +16,13 @@ from orchestrator.system.processor import sysctl
 if TYPE_CHECKING:
     from orchestrator.system.gpus import Gpu, Load
 
-DRIVERS = ("nvidiactl", "dxg", "nvgpu", "nvhost-ctrl-gpu")
-"""Files in /dev that are there where a driver is loaded: Linux, WSL2, and two of Jetson boards."""
+DRIVERS = ("dev/nvidiactl", "dev/nvgpu", "dev/nvhost-ctrl-gpu")
+"""Files that are there where a driver is loaded and lets us in: Linux, and two of Jetson boards."""
+
+PERHAPS = ("dev/dxg", "proc/driver/nvidia/version")
+"""Files that are there in every WSL2, and in every container of a machine with a driver; also where
+the driver's first user makes the files in /dev, as after the start of a machine without a screen
+(nvidia-modprobe(1))."""
 
 BFLOAT16 = (8, 0)
 """The lowest compute capability that computes in bfloat16."""
@@ -59,7 +64,7 @@ def this_system() -> System:
 
 def drivers(root: Path = machine.ROOT) -> list[str]:
     """Return which of NVIDIA's drivers may be loaded, without asking them."""
-    return [name for name in DRIVERS if (root / "dev" / name).exists()]
+    return [name for name in (*DRIVERS, *PERHAPS) if (root / name).exists()]
 
 
 def find_devices(
@@ -88,8 +93,8 @@ def find_devices(
         found = gpus.find_gpus(variables, load or gpus.LOAD)
         cuda, libraries = found.cuda, found.libraries
         devices += [_of_nvidia(number, gpu, total) for number, gpu in enumerate(found.gpus)]
-        if found.problem and found.library_is_missing and loaded == ["dxg"]:
-            absent["cuda"] = found.problem  # every WSL2 has its file, whatever the graphics card
+        if found.problem and found.library_is_missing and not {*loaded} & {*DRIVERS}:
+            absent["cuda"] = found.problem
         elif found.problem:
             devices.append(Device("cuda", "NVIDIA's GPU", problem=found.problem))
     else:

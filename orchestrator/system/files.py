@@ -9,17 +9,32 @@ from __future__ import annotations
 import errno
 import io
 import os
+import resource
 import stat
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
-
-from orchestrator.worker.buffers import write_all
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 NOT_A_FILE = "Not a regular file"
+
+
+def allow_open_files(wanted: int, limits: Any = resource) -> None:
+    """Let this process, and those that it starts, have so many files open, or as many as may be.
+
+    macOS starts programs with 256.
+
+    Args:
+        wanted: How many; below macOS's OPEN_MAX (10,240), beyond which it refuses any.
+        limits: The module `resource`, for tests.
+    """
+    now, most = limits.getrlimit(limits.RLIMIT_NOFILE)
+    allowed = wanted if most == limits.RLIM_INFINITY else min(wanted, most)
+    if now != limits.RLIM_INFINITY and now < allowed:
+        with suppress(OSError, ValueError):
+            limits.setrlimit(limits.RLIMIT_NOFILE, (allowed, most))
 
 
 def open_file(path: Path) -> IO[bytes]:
@@ -64,6 +79,8 @@ def append(stream: IO[bytes], data: bytes) -> None:
     Raises:
         OSError: With the file's name, when it cannot be written.
     """
+    from orchestrator.worker.buffers import write_all  # every command reads, and few append
+
     with naming(stream.name):
         write_all(stream.fileno(), memoryview(data))
 

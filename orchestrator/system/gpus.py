@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 NVML, CUDA = "libnvidia-ml.so.1", "libcuda.so.1"
 WSL = "/usr/lib/wsl/lib"
-VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 NO_LIBRARY = 12  # of nvmlReturn_t
 CAPABILITY, INTEGRATED = (75, 76), 18  # CUdevice_attribute
@@ -196,6 +196,12 @@ class _Nvml:
             if not self.call(ask, handle, ctypes.c_uint(number), ctypes.byref(part)):
                 yield part
 
+    def divided(self, handle: Any) -> bool:
+        """Return whether a GPU works in parts (MIG), of which there may be none yet."""
+        now, later = ctypes.c_uint(), ctypes.c_uint()
+        failed = self.call("nvmlDeviceGetMigMode", handle, ctypes.byref(now), ctypes.byref(later))
+        return not failed and now.value == 1
+
     def describe(self, handle: Any, whole: Any) -> Gpu:
         """Describe a GPU, or a part of the GPU `whole`."""
         memory, major, minor = _Memory(), ctypes.c_int(), ctypes.c_int()
@@ -219,13 +225,16 @@ def _from_nvml(library: Any, visible: str | None) -> VisibleGpus:
         for handle in nvml.handles():
             whole = nvml.describe(handle, handle)
             parts = [nvml.describe(part, handle) for part in nvml.parts(handle)]
-            named |= {gpu.uuid: gpu for gpu in (whole, *parts)}
+            if not parts and nvml.divided(handle):
+                continue  # CUDA lists none that is to be divided, and is not yet
             # CUDA takes a divided GPU for its first part.
-            wholes.append(parts[0] if parts else whole)
+            first = parts[0] if parts else whole
+            wholes.append(first)
+            named |= {whole.uuid: first, **{part.uuid: part for part in parts}}
         version = ctypes.c_int()
         nvml.call("nvmlSystemGetCudaDriverVersion_v2", ctypes.byref(version))
         if not wholes:
-            return VisibleGpus(problem="the driver lists no GPU")
+            return VisibleGpus(problem="the driver lists no GPU that CUDA can use")
         gpus = tuple(wholes if visible is None else _visible(visible, wholes, named))
         problem = "" if gpus else f"{VISIBLE}={visible} names no GPU that the driver lists"
         return VisibleGpus(gpus, problem, cuda=_version(version.value))

@@ -118,8 +118,13 @@ class Home:
 
     @property
     def resolved(self) -> Path:
-        """Which pins of which lock apply on which interpreter, kept for the same reason."""
+        """Which pins of which lock apply on which interpreter, as it was worked out before."""
         return self.root / "resolved.json"
+
+    @property
+    def manifests(self) -> Path:
+        """Manifests as they were read before."""
+        return self.root / "manifests.json"
 
     @property
     def facts(self) -> Path:

@@ -26,7 +26,7 @@ class SelfTest(msgspec.Struct, frozen=True, kw_only=True):
         passed: Whether the device computes what the CPU does.
         finding: How they differ, in words.
         steps: How many vectors of logits were compared.
-        difference: The largest difference between two logits.
+        difference: The largest difference between two logits; None where there is no such number.
     """
 
     model: str
@@ -36,7 +36,13 @@ class SelfTest(msgspec.Struct, frozen=True, kw_only=True):
     passed: bool
     finding: str
     steps: int
-    difference: float
+    difference: float | None
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in one line."""
+        how = "computes" if self.passed else "does not compute"
+        return f"self-test: {self.device} in {self.dtype} {how} what the CPU does: {self.finding}"
 
     def changed(self, now: Mapping[str, str]) -> str:
         """Return what of the basis is not as it was, in words; nothing where all is."""

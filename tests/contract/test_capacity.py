@@ -145,6 +145,18 @@ def test_the_work_goes_on_with_the_workers_that_fit_and_this_is_said_once(machin
     assert machine.notes.notes == ["m: 2 of 4 workers: memory"]
 
 
+def test_workers_of_a_model_spread_over_gpus_and_are_found_on_each(machine):
+    spec = replace(machine.spec, pool="GPU-a", gpus=("GPU-a", "GPU-b"))
+    jobs = [machine.begin(spec=spec, workers=2) for _ in range(2)]
+    assert sorted(record.pool for record in machine.runtime.records()) == ["GPU-a", "GPU-b"]
+    for future, cancellation in jobs:
+        cancellation.request()
+        assert isinstance(future.exception(SOON), Cancelled)
+    machine.run("pid", spec=spec)
+    machine.run("pid", spec=spec)
+    assert machine.loads == 2
+
+
 def test_a_job_that_may_start_a_worker_takes_one_that_is_idle_by_then(machine):
     first, stop = machine.begin()
     with machine.runtime.starting():  # as another mm does

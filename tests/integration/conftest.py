@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 MM = [sys.executable, "-m", "orchestrator"]
 BUILT = {
     "test_book.py": "rapidocr",
+    "test_deepseek_ocr_2_mlx.py": "deepseek-ocr-2-mlx",
     "test_doctor.py": "qwen3-tts",
     "test_embedded_models.py": "rapidocr",
     "test_listening.py": "whisper-base",

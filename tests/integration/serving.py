@@ -1,15 +1,20 @@
-"""Three small models behind `mm serve`, and the server itself as a process."""
+"""Small models behind `mm serve`, and the server itself as a process."""
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
+import sys
 import tempfile
 import textwrap
 import time
 from pathlib import Path
 
-from tests.integration.conftest import MM
+from orchestrator.serve.application import Application
+from orchestrator.serve.settings import ServeSettings
+from orchestrator.workspace import Workspace
+from tests.integration.conftest import MM, ROOT
 
 PATIENCE = 60.0
 
@@ -40,6 +45,15 @@ MANIFESTS = {
         languages: [zh]
         inputs:
           text: {type: text, required: true, help: Chinese text}
+        outputs:
+          audio: {type: audio, primary: true}
+        """,
+    "cloner": """
+        task: tts-clone
+        inputs:
+          text: {type: text, required: true}
+          reference: {type: audio, required: true}
+          reference_text: {type: text, default: ""}
         outputs:
           audio: {type: audio, primary: true}
         """,
@@ -96,6 +110,14 @@ RUNNERS = {
         def run(model, job, *, text):
             return {"audio": (array.array("h", [500, -500] * 50), 24000)}
         """,
+    "cloner": """
+        import array
+        def load(context): ...
+        def run(model, job, *, text, reference, reference_text):
+            if not reference.read_bytes().startswith(b"RIFF"):
+                job.reject(f"{reference} is no recording")
+            return {"audio": (array.array("h", [len(reference_text)] * 50), 24000)}
+        """,
     "listener": """
         def load(context): ...
         def run(model, job, *, audio, language):
@@ -127,26 +149,38 @@ def declared(root):
     return manifests
 
 
-class Server:
-    """One `mm serve`, of a home of its own."""
+TOKEN = "a-long-word"
 
-    def __init__(self, variables, *arguments, port=0):
+PLAIN = [sys.executable, "-m", "uvicorn", "tests.integration.serving:application", "--factory"]
+"""Serves the same by uvicorn's own command, to those with the token."""
+
+
+def application():
+    """Return the application that `PLAIN` serves."""
+    workspace = Workspace(variables=os.environ, cwd=ROOT)
+    return Application(ServeSettings(token=TOKEN), workspace)
+
+
+class Server:
+    """One `mm serve`, or `PLAIN`, of a home of its own."""
+
+    def __init__(self, variables, *arguments, port=0, command=(*MM, "serve")):
+        self.headers = {"Authorization": f"Bearer {TOKEN}"} if command is PLAIN else {}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
         self.process = subprocess.Popen(
-            [*MM, "serve", "--port", str(port), *map(str, arguments)],
+            [*command, "--port", str(port), *map(str, arguments)],
             env={**os.environ, **variables},
+            cwd=ROOT,
             stdout=self._log,
             stderr=subprocess.STDOUT,
             restore_signals=True,
         )
         end = time.monotonic() + PATIENCE
-        while (
-            "listening on " not in self.said() or "\n" not in self.said().split("listening on ")[1]
-        ):
+        while (found := re.search(r" on (http://\S+)\s", self.said())) is None:
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < end, self.said()
             time.sleep(0.02)
-        self.url = self.said().split("listening on ")[1].split()[0]
+        self.url = found[1]
 
     def said(self):
         """Return what it has printed."""

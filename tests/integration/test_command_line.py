@@ -171,6 +171,7 @@ def test_binary_results_go_into_a_pipe(parrot):
 
 def test_json_names_the_files_of_binary_outputs(parrot, tmp_path):
     shown = json.loads(parrot("--text", "hi", "--json", "-o", "sound=hum.wav").out)
+    assert "input" not in shown  # no file was named
     assert shown["outputs"]["sound"] == {"path": "hum.wav", "media_type": "audio/wav"}
     assert shown["outputs"]["text"] == "hi"
     assert (tmp_path / "hum.wav").is_file()

@@ -1,5 +1,6 @@
 """Speech recognised: what the embedded voices say, sounds of every kind, and what is no speech."""
 
+import contextlib
 import json
 import re
 import struct
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openai import BadRequestError, OpenAI
 
 import orchestrator
 from orchestrator.errors import Rejected
 from tests.integration.conftest import ROOT, run_mm
+from tests.integration.serving import Server
 from tests.speech.loop import LIMITS, VOICES, listen
 from tests.speech.weights import architecture, tensors
 
@@ -122,6 +125,36 @@ def test_speech_goes_through_a_pipe_and_becomes_subtitles(mm, tmp_path):
     number, times, *lines = (tmp_path / "x.srt").read_text().splitlines()
     assert (number, " ".join(lines)) == ("1", FOX)
     assert re.fullmatch(r"00:00:00,\d{3} --> 00:00:0\d,\d{3}", times)
+
+
+def test_openais_client_gets_it_in_every_form(workplace, fox):
+    run_mm(workplace, "env", "sync", "whisper-base")
+    variables = {**workplace, "MM_KEEP_ALIVE": "1m"}
+    with contextlib.closing(Server(variables, "whisper-base")) as server:
+        client = OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+
+        def asked(kind, **options):
+            with fox.open("rb") as file:
+                return client.audio.transcriptions.create(
+                    model="whisper-1", file=file, language="en", response_format=kind, **options
+                )
+
+        assert asked("json").text == FOX
+        assert asked("text") == f"{FOX}\n"
+        for kind, head, comma in (("srt", "1", ","), ("vtt", "WEBVTT", r"\.")):
+            time = rf"00:00:0\d{comma}\d{{3}}"
+            words = " ".join(asked(kind).split())
+            assert re.fullmatch(f"{head} {time} --> {time} {FOX}", words)
+        whole = asked("verbose_json", timestamp_granularities=["word", "segment"])
+        assert (whole.text, whole.language, len(whole.segments)) == (FOX, "en", 1)
+        assert [word.word for word in whole.words] == FOX.split()
+        assert 0 <= whole.words[0].start < whole.words[-1].end <= whole.duration
+        events = list(asked("json", stream=True))
+        assert "".join(event.delta for event in events[:-1]) == events[-1].text == FOX
+        with pytest.raises(BadRequestError, match="not a sound file"):
+            client.audio.transcriptions.create(model="whisper-1", file=("a.mp3", b"no sound"))
+        assert server.stop() == 0
+    run_mm(workplace, "stop", "whisper-base")
 
 
 @pytest.fixture(scope="module")

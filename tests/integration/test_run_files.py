@@ -69,7 +69,9 @@ def test_one_page_is_run_as_an_image_is(measure, tmp_path):
     assert (ended.code, ended.out) == (0, "50 x 50 dots\n"), ended
     with Image.open(tmp_path / "page.png") as page:
         assert page.size == (50, 50)
-    assert json.loads(measure("doc.pdf#page=3", "--json").out)["input"] == "doc.pdf#page=3"
+    for more in ((), ("-o", "size=size.json")):
+        shown = json.loads(measure("doc.pdf#page=3", "--json", *more).out)
+        assert shown["input"] == "doc.pdf#page=3"
 
 
 def test_a_pdf_comes_on_standard_input(measure, tmp_path):

@@ -25,7 +25,7 @@ from mistralai.client import Mistral
 from openai import APIStatusError, OpenAI
 
 from tests.integration.conftest import MM
-from tests.integration.serving import PATIENCE, Server, home_with_models
+from tests.integration.serving import PATIENCE, PLAIN, TOKEN, Server, home_with_models
 from tests.pdf_files import make_pdf
 
 PIXEL = base64.b64decode(
@@ -43,26 +43,44 @@ def world():
 
 
 @pytest.fixture(scope="module")
-def server(world):
-    one = Server(world)
-    yield one
-    one.close()
+def command(world):
+    with contextlib.closing(Server(world)) as one:
+        yield one
+
+
+@pytest.fixture(scope="module", params=["mm serve", "uvicorn and a token"])
+def server(request, world):
+    if request.param == "mm serve":
+        yield request.getfixturevalue("command")
+        return
+    with contextlib.closing(Server(world, command=PLAIN)) as one:
+        yield one
+
+
+def client(server):
+    return httpx.Client(base_url=server.url, headers=server.headers, timeout=PATIENCE)
 
 
 @pytest.fixture
 def http(server):
-    with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
-        yield client
+    with client(server) as one:
+        yield one
+
+
+@pytest.fixture
+def command_http(command):
+    with client(command) as one:
+        yield one
 
 
 @pytest.fixture
 def openai(server):
-    return OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0)
+    return OpenAI(base_url=f"{server.url}/v1", api_key=TOKEN, max_retries=0)
 
 
 @pytest.fixture
 def mistral(server):
-    return Mistral(api_key="none", server_url=server.url)
+    return Mistral(api_key=TOKEN, server_url=server.url)
 
 
 def until(condition):
@@ -73,9 +91,14 @@ def until(condition):
     return found
 
 
-def connected(server):
+def asking(server, path, length):
+    """Return a connection that has sent the header of a request."""
     url = httpx.URL(server.url)
-    return socket.create_connection((url.host, url.port), PATIENCE)
+    raw = socket.create_connection((url.host, url.port), PATIENCE)
+    headers = {"Host": "localhost", "Content-Length": length, **server.headers}
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    raw.sendall("\r\n".join([*lines, "", ""]).encode())
+    return raw
 
 
 def in_flight(http):
@@ -93,8 +116,8 @@ def events(text):
     return found
 
 
-def test_the_screen_says_where_what_and_how(server):
-    said = server.said()
+def test_the_screen_says_where_what_and_how(command):
+    said = command.said()
     assert "tts: speaker, chinese" in said
     assert "ocr: reader" in said
     assert "not ready: hibari has no environment yet (mm env sync hibari)" in said
@@ -142,6 +165,10 @@ def test_speech_in_every_format_can_be_decoded(openai, kind):
         ({"input": ["no text"]}, 400, "input"),
         ({"response_format": "midi"}, 400, "midi"),
         ({"speed": 7}, 400, "speed"),
+        ({"ref_audio": "AAAA", "model": "speaker"}, 400, "speaks with voices of its own"),
+        ({"ref_audio": "AAAA"}, 400, "input 'reference' is no recording"),
+        ({"ref_audio": "no base64"}, 400, "ref_audio is not base64"),
+        ({"model": "cloner"}, 400, "reference"),
     ],
 )
 def test_what_goes_wrong_is_openais_error(http, change, status, says):
@@ -177,6 +204,10 @@ def test_chat_and_responses_by_openais_client(openai):
         for each in create(model="ocr", messages=messages, stream=True)
     ]
     assert parts == ["read ", "what is it", None]
+    counted = create(
+        model="ocr", messages=messages, stream=True, stream_options={"include_usage": True}
+    )
+    assert [each.usage and each.usage.total_tokens for each in counted] == [None, None, None, 0]
     given = [
         {
             "role": "user",
@@ -187,9 +218,15 @@ def test_chat_and_responses_by_openais_client(openai):
         }
     ]
     assert openai.responses.create(model="ocr", input=given).output_text == "read so"
-    streamed = list(openai.responses.create(model="ocr", input=given, stream=True))
-    assert streamed[0].type == "response.created"
-    assert streamed[-1].response.output_text == "read so"
+    assert openai.responses.create(model="ocr", input=given).usage.total_tokens == 0
+    with openai.responses.stream(model="ocr", input=given) as streamed:
+        kinds = [each.type.removeprefix("response.") for each in streamed]
+        assert streamed.get_final_response().output_text == "read so"
+    assert kinds == [
+        "created", "in_progress", "output_item.added", "content_part.added", "output_text.delta",
+        "output_text.delta", "output_text.done", "content_part.done", "output_item.done",
+        "completed",
+    ]  # fmt: skip
     with pytest.raises(APIStatusError, match="takes one image"):
         create(model="ocr", messages=[{"role": "user", "content": "and no image"}])
 
@@ -219,6 +256,13 @@ def test_a_text_is_spoken_by_a_model_of_its_language(http):
     assert "Thai" in refused.text
 
 
+def test_a_voice_is_that_of_a_recording_and_its_words(http):
+    recording = base64.b64encode(b"RIFF").decode()
+    body = {"input": "a", "ref_audio": recording, "ref_text": "seven", "response_format": "pcm"}
+    answer = http.post("/v1/audio/speech", json=body).json()
+    assert base64.b64decode(answer["audio_data"]) == b"\5\0" * 50
+
+
 def test_speech_by_mistrals_client(mistral):
     complete = mistral.audio.speech.complete
     whole = complete(model="tts", input="one two", voice_id="bert", response_format="wav")
@@ -227,6 +271,10 @@ def test_speech_by_mistrals_client(mistral):
     given = {"model": "tts", "input": "a", "voice_id": "anna", "response_format": "pcm"}
     parts = [each.data for each in complete(**given, stream=True)]
     assert [part.type for part in parts] == ["speech.audio.delta", "speech.audio.done"]
+    recording = base64.b64encode(b"RIFF").decode()
+    for given in (recording, f"data:audio/wav;base64,{recording}"):
+        cloned = complete(input="a", ref_audio=given, response_format="pcm")
+        assert base64.b64decode(cloned.audio_data) == bytes(100)
 
 
 def test_models_by_openais_client(openai):
@@ -234,6 +282,43 @@ def test_models_by_openais_client(openai):
     assert {"reader", "speaker", "ocr", "tts", "tts-1", "whisper-1"} <= names
     assert "hibari" not in names
     assert openai.models.retrieve("speaker").id == "speaker"
+
+
+def test_n8n_asks_with_fields_that_are_not_known_here(http):
+    content = [
+        {"type": "input_text", "text": "so"},
+        {"type": "input_image", "detail": "auto", "image_url": PNG},
+    ]
+    body = {"model": "ocr", "input": [{"role": "user", "content": content}]}
+    answer = http.post("/v1/responses", json={**body, "max_output_tokens": 300}).json()
+    assert answer["output"][0]["content"][0]["text"] == "read so"
+
+
+def test_dify_speaks_and_listens(http):
+    body = {"model": "tts", "input": "Test.", "voice": "alloy", "response_format": "mp3"}
+    assert http.post("/v1/audio/speech", json=body).is_success
+    form = {"model": "asr", "language": "en", "prompt": "convert the audio to text"}
+    files = [("file", ("audio.mp3", b"four"))]
+    answer = http.post("/v1/audio/transcriptions", data=form, files=files)
+    assert answer.json() == {"text": "4 bytes"}
+
+
+@pytest.mark.parametrize("voice", ["en_paul_neutral", "gb_jane_sarcasm"])
+def test_litellm_asks_for_mistrals_voices(http, voice):
+    body = {"model": "tts", "input": "one", "voice_id": voice, "response_format": "wav"}
+    sound = base64.b64decode(http.post("/v1/audio/speech", json=body).json()["audio_data"])
+    assert sound.startswith(b"RIFF")
+
+
+def test_open_webui_reads_a_document(http, tmp_path):
+    content = make_pdf(tmp_path / "a.pdf", (100, 50)).read_bytes()
+    files = {"file": ("a.pdf", content, "application/pdf")}
+    file = http.post("/v1/files", files=files, data={"purpose": "ocr"}).json()["id"]
+    signed = http.get(f"/v1/files/{file}/url", params={"expiry": 1}).json()["url"]
+    document = {"type": "document_url", "document_url": signed}
+    body = {"model": "mistral-ocr-latest", "document": document, "include_image_base64": False}
+    assert [page["index"] for page in http.post("/v1/ocr", json=body).json()["pages"]] == [0]
+    assert http.delete(f"/v1/files/{file}").is_success
 
 
 def test_open_webui_finds_models_and_voices(http):
@@ -244,7 +329,7 @@ def test_open_webui_finds_models_and_voices(http):
 
 def test_a_line_is_logged_for_each_request(world):
     with contextlib.closing(Server(world, "--log", "json")) as server:
-        with httpx.Client(base_url=server.url, timeout=PATIENCE) as http:
+        with client(server) as http:
             http.post("/models/ocr", json={"image": PNG})
             http.post("/models/nosuch?token=secret", json={})
         assert server.stop() == 0
@@ -256,7 +341,7 @@ def test_a_line_is_logged_for_each_request(world):
     assert all(each["bytes"] > 0 and each["seconds"] >= 0 for each in lines)
 
 
-def test_documents_by_mistrals_client(mistral, tmp_path):
+def test_documents_by_mistrals_client(mistral, http, tmp_path):
     process = mistral.ocr.process
     one = process(model="mistral-ocr-latest", document={"type": "image_url", "image_url": PNG})
     assert one.pages[0].markdown == "read nothing asked"
@@ -266,7 +351,7 @@ def test_documents_by_mistrals_client(mistral, tmp_path):
         file={"file_name": "../../a.pdf", "content": content}, purpose="ocr"
     )
     signed = mistral.files.get_signed_url(file_id=file.id).url
-    fetched = httpx.get(signed)
+    fetched = http.get(signed)
     assert fetched.content == content
     assert fetched.headers["content-disposition"].startswith("attachment; ")
     for document in (
@@ -365,9 +450,8 @@ def test_a_running_job_is_cancelled_by_delete(http):
 )
 def test_the_work_of_a_client_that_leaves_ends(server, http, body):
     text = json.dumps({"model": "tts", **body})
-    with connected(server) as raw:
-        head = f"POST /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(text)}"
-        raw.sendall(f"{head}\r\n\r\n{text}".encode())
+    with asking(server, "/v1/audio/speech", len(text)) as raw:
+        raw.sendall(text.encode())
         until(lambda: in_flight(http))
     until(lambda: not in_flight(http))
 
@@ -405,20 +489,20 @@ def test_a_worker_that_is_killed_is_a_bad_gateway(http, world):
     assert http.post("/models/tts", json={"text": "one"}).is_success
 
 
-def test_a_client_that_leaves_a_stopped_worker_frees_its_place(server, http, world):
+def test_a_client_that_leaves_a_stopped_worker_frees_its_place(http, world):
     assert http.post("/models/tts", json={"text": "one"}).is_success
     pid = worker_of(world, "speaker")
     os.kill(pid, signal.SIGSTOP)
     try:
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{server.url}/models/tts", json={"text": "one"}, timeout=1)
+            http.post("/models/tts", json={"text": "one"}, timeout=1)
         until(lambda: not in_flight(http))
     finally:
         os.kill(pid, signal.SIGCONT)
     assert http.post("/models/tts", json={"text": "one"}).is_success
 
 
-def test_agents_use_models_as_tools(server, world):
+def test_agents_use_models_as_tools(command, world):
     async def use(client, image):
         names = {tool.name for tool in (await client.list_tools()).tools}
         progress = []
@@ -439,10 +523,10 @@ def test_agents_use_models_as_tools(server, world):
 
     async def main():
         for mode in ("legacy", "auto"):
-            async with McpClient(f"{server.url}/mcp", mode=mode) as client:
+            async with McpClient(f"{command.url}/mcp", mode=mode) as client:
                 yield await use(client, PNG)
-            command = StdioServerParameters(command=MM[0], args=[*MM[1:], "mcp"], env=environment)
-            async with McpClient(stdio_client(command), mode=mode) as client:
+            program = StdioServerParameters(command=MM[0], args=[*MM[1:], "mcp"], env=environment)
+            async with McpClient(stdio_client(program), mode=mode) as client:
                 yield await use(client, str(picture))
 
     async def all_of_them():
@@ -456,7 +540,8 @@ def test_agents_use_models_as_tools(server, world):
     assert found == [(True, "audio", True, "read so", True)] * 4
 
 
-def test_edits_are_seen_without_a_restart(http, world):
+def test_edits_are_seen_without_a_restart(command_http, world):
+    http = command_http
     manifests = Path(world["MM_MANIFESTS"])
     runner = manifests.parent / "envs" / "chinese" / "runner.py"
     before = runner.read_text()
@@ -533,35 +618,33 @@ def test_a_stranger_is_refused(http):
 
 
 def test_a_body_of_50_gb_is_refused_by_its_header(server):
-    with connected(server) as raw:
-        head = "POST /models/tts HTTP/1.1\r\nHost: localhost\r\nContent-Length: 53687091200\r\n\r\n"
-        raw.sendall(head.encode())
+    with asking(server, "/models/tts", 50 << 30) as raw:
         assert raw.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_token_is_needed_for_everything_but_the_page_and_the_health(world, tmp_path):
-    secret = tmp_path / "token"
-    secret.write_text("a-long-word\n")
+    secret = tmp_path / "my token"
+    secret.write_text(f"{TOKEN}\n")
     secret.chmod(0o644)
     refused = subprocess.run(
         [*MM, "serve", "--port", "0", "--token-file", secret],
         env={**os.environ, **world}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert refused.returncode == 2
-    assert "chmod 600" in refused.stderr
+    assert f"chmod 600 '{secret}'" in refused.stderr
     secret.chmod(0o600)
     with contextlib.closing(Server(world, "--token-file", secret)) as server:
         with httpx.Client(base_url=server.url) as http:
             assert http.get("/healthz").is_success
             assert http.get("/v1/models").status_code == 401
-            for given in ("Bearer wrong", "Basic a-long-word", "a-long-word"):
+            for given in ("Bearer wrong", f"Basic {TOKEN}", TOKEN):
                 assert http.get("/v1/models", headers={"Authorization": given}).status_code == 401
         line = next(line for line in server.said().splitlines() if "curl" in line)
         command = line.split("try: ")[1].replace(
             "-o hello.mp3", "-s -w '%{http_code}' -o /dev/null"
         )
         assert subprocess.check_output(command, shell=True) == b"200"
-        client = OpenAI(base_url=f"{server.url}/v1", api_key="a-long-word")
+        client = OpenAI(base_url=f"{server.url}/v1", api_key=TOKEN)
         assert any(each.id == "speaker" for each in client.models.list())
 
 
@@ -577,7 +660,7 @@ def test_others_are_let_in_with_a_token_alone(world):
 def test_jobs_beyond_the_queue_are_refused_at_once(world):
     with (
         contextlib.closing(Server(world, "--queue", "2")) as server,
-        httpx.Client(base_url=server.url, timeout=PATIENCE) as http,
+        client(server) as http,
     ):
         later = {"Prefer": "respond-async"}
         addresses = []
@@ -598,10 +681,10 @@ def test_a_server_that_is_stopped_lets_what_runs_end_and_leaves_the_workers(worl
     with (
         contextlib.closing(Server(world)) as server,
         ThreadPoolExecutor(1) as threads,
-        httpx.Client(base_url=server.url, timeout=PATIENCE) as http,
+        client(server) as http,
     ):
         answer = threads.submit(http.post, "/models/tts", json={"text": "slow"})
-        with httpx.Client(base_url=server.url) as other:
+        with client(server) as other:
             until(lambda: in_flight(other))
         assert server.stop() == 0
         assert answer.result().is_success
@@ -627,7 +710,7 @@ def test_jobs_that_were_asked_for_outlive_the_server(world, end):
 
     with (
         contextlib.closing(Server(world, port=port)) as server,
-        httpx.Client(base_url=server.url, timeout=PATIENCE) as http,
+        client(server) as http,
     ):
         done = begin(http, "one two")
         until(lambda: http.get(done).json()["state"] == "done")
@@ -637,7 +720,7 @@ def test_jobs_that_were_asked_for_outlive_the_server(world, end):
         end(server)
     with (
         contextlib.closing(Server(world, port=port)) as server,
-        httpx.Client(base_url=server.url, timeout=PATIENCE) as http,
+        client(server) as http,
     ):
         assert http.get(f"{done}/outputs/audio").content[:4] == b"RIFF"
         assert events(http.get(f"{done}/events").text)[-1][0] == "done"
@@ -650,8 +733,8 @@ def test_jobs_that_were_asked_for_outlive_the_server(world, end):
     assert os.listdir(os.path.join(world["MM_HOME"], "serve", str(port))) == []
 
 
-def test_a_port_that_is_taken_is_a_sentence(world, server):
-    port = httpx.URL(server.url).port
+def test_a_port_that_is_taken_is_a_sentence(world, command):
+    port = httpx.URL(command.url).port
     refused = subprocess.run(
         [*MM, "serve", "--port", str(port)],
         env={**os.environ, **world}, capture_output=True, text=True, check=False,

@@ -144,6 +144,40 @@ def test_the_page_is_chinese_for_a_chinese_browser(server, tmp_path):
 
 
 @only_where(CHROMIUM)
+def test_a_job_that_failed_says_why_and_back_leads_to_the_model_before(server, tmp_path):
+    with contextlib.closing(opened(server, tmp_path, "en-US")) as browser:
+        person = Person(browser, server.url)
+        person.chooses("speaker")
+        person.types("text", "fail")
+        person.clicks("#run")
+        person.sees("document.querySelector('#status.bad')")
+        assert browser.texts("#jobs td p") == ["speaker failed while running: ValueError: as asked"]
+        person.chooses("reader")
+        browser.value("window.history.back()")
+        person.sees("document.getElementById('input-speed')")
+        assert browser.value("document.getElementById('model').value") == "speaker"
+        assert browser.complaints() == []
+
+
+@only_where(CHROMIUM)
+def test_sound_that_was_stopped_is_not_heard_again(server, tmp_path):
+    with contextlib.closing(opened(server, tmp_path, "en-US")) as browser:
+        person = Person(browser, server.url)
+        person.chooses("speaker")
+        for text in ("one two three", "four"):
+            person.types("text", text)
+            person.clicks("#run")
+            person.sees("document.querySelector('audio')")
+        silent = browser.value(
+            """(async () => { const one = new Playing(); one.stop();
+            one.add(document.querySelector('audio').src); await one.order;
+            return one.context === null; })()"""
+        )
+        assert silent
+        assert browser.complaints() == []
+
+
+@only_where(CHROMIUM)
 def test_what_a_model_answers_runs_nothing_in_the_page(server, tmp_path):
     picture = tmp_path / "pixel.png"
     picture.write_bytes(PIXEL)
@@ -187,11 +221,11 @@ def test_markdown_and_tables_are_shown(server, tmp_path):
         Person(browser, server.url)
         browser.value(
             r"""show({name: "m", primary: "text"}, {outputs: {text: "so",
-            markdown: "# Head\n\none\\\ntwo **three**\n\n| a | b |\n| --- | --- |\n| c | d |",
+            markdown: "#1\n# Head\n\none\\\ntwo **three**\n\n| a | b |\n| --- | --- |\n| c | d |",
             tables: [{head: true, rows: [[{text: "x"}], [{text: "y", colspan: 2}]]}]}}, null)"""
         )
         assert browser.texts("#output-markdown h1") == ["Head"]
-        assert browser.texts("#output-markdown p") == ["onetwo three"]
+        assert browser.texts("#output-markdown p") == ["#1", "onetwo three"]
         assert len(browser.texts("#output-markdown br")) == 1
         assert browser.texts("#output-markdown td") == ["c", "d"]
         assert browser.texts("#output-tables th") == ["x"]

@@ -1,11 +1,12 @@
 """200 clients of one `mm serve`: some leave at every state, and workers and servers are killed.
 
-    python tests/manual/soak_serve.py [SECONDS [CLIENTS [SEED]]]
+    python tests/manual/soak_serve.py [SECONDS [CLIENTS [PAUSE [SEED]]]]
 
-Each request ends with an answer of a kind that it may have, the server answers `/healthz`
-meanwhile, and a server that was killed is followed by one that finds the workers loaded. Prints
-memory, descriptors, threads and files of the server now and then, and ends with an error where they
-grow, or where anything else was answered.
+Each client pauses for PAUSE milliseconds between its requests (0). Each request ends with an answer
+of a kind that it may have, the server answers `/healthz` meanwhile, and a server that was killed is
+followed by one that finds the workers loaded. Prints memory, descriptors, threads and files of the
+server now and then, at last their medians in the quarters of its life, and ends with an error where
+they grow, or where anything else was answered.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import sys
 import time
 from collections import Counter
@@ -61,6 +63,9 @@ while time.monotonic() < end:
 THREADS, FILES = 24, 4
 """What the server may have at rest."""
 
+GROWTH = (1.05, 1.1, 1.1)
+"""How much more memory, descriptors and threads the last quarter may have than the second."""
+
 
 def figures(pid, home):
     """Return memory in MiB, descriptors, threads and files of a server."""
@@ -76,18 +81,31 @@ def figures(pid, home):
 
 
 def shown(row):
-    return "MiB {}, descriptors {}, threads {}, files {}".format(*row)
+    return "MiB {:.0f}, descriptors {:.0f}, threads {:.0f}, files {:.0f}".format(*row)
+
+
+def grown(before, after, limit):
+    return after > limit * before
+
+
+def quarters(rows):
+    """Return the medians of the figures in each quarter of some rows."""
+    size = max(1, len(rows) // 4)
+    parts = [rows[begin : begin + size] for begin in range(0, 4 * size, size)]
+    return [tuple(map(statistics.median, zip(*part, strict=True))) for part in parts if part]
 
 
 class Soak:
     """The clients, what they were answered, and who disturbs them."""
 
-    def __init__(self, variables, seconds, clients, seed):
+    def __init__(self, variables, seconds, clients, pause, seed):
         self.variables = variables
         self.home = Path(variables["MM_HOME"])
         self.random = random.Random(seed)
         self.end = time.monotonic() + seconds
         self.clients = clients
+        self.pause = pause
+        self.rows = []
         self.answers = Counter()
         self.surprises = []
         self.health = []
@@ -162,6 +180,7 @@ class Soak:
                     self.surprises.append((kind, status))
                 if status in (429, 503):
                     await asyncio.sleep(self.random.random() * 2)
+                await asyncio.sleep(self.random.random() * 2 * self.pause)
 
     async def watch_health(self):
         """Measure how long `/healthz` takes, in a process that does nothing else."""
@@ -184,12 +203,12 @@ class Soak:
             return (await http.get("/workers")).json()["workers"]
 
     async def disturb(self):
-        """Kill or stop a worker; once, in the middle, kill the server."""
-        middle = time.monotonic() + (self.end - time.monotonic()) / 2
+        """Kill or stop a worker; once, early, kill the server."""
+        early = time.monotonic() + (self.end - time.monotonic()) / 10
         killed = False
         while time.monotonic() < self.end - 20:
             await asyncio.sleep(5)
-            if not killed and time.monotonic() > middle:
+            if not killed and time.monotonic() > early:
                 killed = True
                 await self.kill_server()
                 continue
@@ -217,18 +236,17 @@ class Soak:
         if before and not before & after:
             self.surprises.append(("workers were lost", before, after))
         await asyncio.sleep(1)
+        self.rows.clear()
         self.expected_down = False
 
     async def report(self):
-        """Print the figures, and return them by the time."""
-        rows = []
+        """Print the figures, and keep those of the server that lives to the end."""
         while time.monotonic() < self.end:
             await asyncio.sleep(REPORT_SECONDS)
             if self.expected_down:
                 continue
-            rows.append(figures(self.server.process.pid, self.home))
-            print(shown(rows[-1]), flush=True)
-        return rows
+            self.rows.append(figures(self.server.process.pid, self.home))
+            print(shown(self.rows[-1]), flush=True)
 
     async def run(self):
         tasks = [asyncio.create_task(self.client()) for _ in range(self.clients)]
@@ -250,6 +268,11 @@ class Soak:
         await asyncio.sleep(35)  # idle connections end, files are swept
         last = figures(self.server.process.pid, self.home)
         print("at rest:", shown(last))
+        parts = quarters(self.rows)
+        for number, part in enumerate(parts, 1):
+            print(f"quarter {number}:", shown(part))
+        if len(parts) == 4 and any(map(grown, parts[1], parts[3], GROWTH)):
+            self.surprises.append("memory, descriptors or threads grow")
         if last[2] > THREADS or last[3] > FILES:
             self.surprises.append(f"{last[2]} threads and {last[3]} files are left")
         print("server's exit status:", self.server.stop())
@@ -257,10 +280,11 @@ class Soak:
 
 def main():
     given = [int(each) for each in sys.argv[1:]]
-    seconds, clients, seed = [*given, *[300, 200, time.time_ns() % 10_000][len(given) :]]
-    print(f"{seconds} s, {clients} clients, seed {seed}", flush=True)
+    defaults = [300, 200, 0, time.time_ns() % 10_000]
+    seconds, clients, pause, seed = [*given, *defaults[len(given) :]]
+    print(f"{seconds} s, {clients} clients, pauses of {pause} ms, seed {seed}", flush=True)
     with home_with_models() as variables:
-        soak = Soak(variables, seconds, clients, seed)
+        soak = Soak(variables, seconds, clients, pause / 1000, seed)
         try:
             asyncio.run(soak.run())
         finally:

@@ -1,11 +1,11 @@
-"""The port of DeepSeek-OCR-2 with a tiny checkpoint, and beside the model's own code.
+"""The port of DeepSeek-OCR-2 with a tiny checkpoint, beside MLX and beside the model's own code.
 
     pytest tests/manual/test_deepseek_ocr2_native.py
     MM_TEST_DEEPSEEK_OCR2=DIR pytest tests/manual/test_deepseek_ocr2_native.py
 
-The first needs the model's environment alone: 3 GB to download, 6 GB on disk. DIR is a directory
-with the model's own code and configuration, as for test_deepseek_ocr2.py; with it the second half
-runs as well.
+The first needs the environments of the port and of MLX: 3 GB to download, 6 GB on disk. DIR is a
+directory with the model's own code and configuration, as for test_deepseek_ocr2.py; with it the
+second half runs as well.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-PORT, ORIGINAL = "deepseek-ocr-2-native", "deepseek-ocr-2"
+PORT, ORIGINAL, MLX = "deepseek-ocr-2-native", "deepseek-ocr-2", "deepseek-ocr-2-mlx"
 CODE = os.environ.get("MM_TEST_DEEPSEEK_OCR2", "")
 HERE = Path(__file__).parent
 SAVE = HERE.parent / "checkpoints" / "deepseek_ocr2.py"
@@ -58,13 +58,11 @@ def page(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tiny(mm, tmp_path_factory):
     """The port's own tiny checkpoint, added."""
-    directory = tmp_path_factory.mktemp("tiny") / "checkpoint"
+    directory = tmp_path_factory.mktemp("tiny") / "port"
     mm("env", "sync", PORT)
-    saved = mm("env", "exec", PORT, "--", "python", "-I", SAVE, directory)
+    saved = mm("env", "exec", PORT, "--", "python", "-I", SAVE, directory.parent)
     assert saved.returncode == 0, saved.stderr
-    mm("model", "remove", PORT)
-    added = mm("model", "add", PORT, directory)
-    assert added.returncode == 0, added.stderr
+    added(mm, PORT, directory)
     return directory
 
 
@@ -114,30 +112,49 @@ def test_a_checkpoint_that_is_not_whole_is_refused(mm, tiny, page):
     assert "missing keys: model.view_separator" in ended.stderr
 
 
-@pytest.fixture(scope="module")
-def both(mm, home, tmp_path_factory):
-    """One checkpoint for both, from the model's own code, with random weights."""
-    if not CODE:
-        pytest.skip("MM_TEST_DEEPSEEK_OCR2 names no directory with the model's code")
-    directory = tmp_path_factory.mktemp("both") / "checkpoint"
-    mm("env", "sync", ORIGINAL)
-    mm("env", "sync", PORT)
-    python = Path(mm("env", "path", ORIGINAL).stdout.strip(), "bin", "python")
-    variables = {**os.environ, "HF_MODULES_CACHE": str(home / "modules"), "HF_HUB_OFFLINE": "1"}
-    shrink = [python, HERE / "shrink_deepseek_ocr2.py", CODE, directory, "--random"]
-    subprocess.run(shrink, env=variables, check=True)
-    for model in (ORIGINAL, PORT):
-        mm("model", "remove", model)
-        added = mm("model", "add", model, directory)
-        assert added.returncode == 0, added.stderr
+def added(mm, model, directory):
+    """Give a model the weights in a directory."""
+    mm("env", "sync", model)
+    mm("model", "remove", model)
+    ended = mm("model", "add", model, directory)
+    assert ended.returncode == 0, ended.stderr
 
 
-@pytest.mark.parametrize("more", [SMALL, FLOAT32], ids=["whole", "tiles"])
-def test_the_port_computes_what_the_models_own_code_does(mm, both, page, more):
-    ended = mm("compare", ORIGINAL, PORT, page, *more, "--max-tokens", "4", "--json")
+def same(mm, one, other, page, more, allowed):
+    """Compare what two models compute of a page."""
+    ended = mm("compare", one, other, page, *more, "--max-tokens", "4", "--json")
     found = json.loads(ended.stdout)
     assert found["equal"], found
     names = [each["name"] for each in found["arrays"]]
     assert names[0] == "sam_whole"
     assert names[-1] == "logits"
-    assert max(each["largest"] for each in found["arrays"]) < 1e-3
+    largest = {each["name"]: each["largest"] for each in found["arrays"]}
+    print(largest)
+    assert max(largest.values()) < allowed
+
+
+@pytest.mark.parametrize("more", [SMALL, FLOAT32], ids=["whole", "tiles"])
+def test_mlx_computes_what_the_port_does(mm, tiny, page, more):
+    added(mm, MLX, tiny)
+    same(mm, PORT, MLX, page, more, 1e-4)
+
+
+@pytest.fixture(scope="module")
+def code(mm, home, tmp_path_factory):
+    """One checkpoint for all three, from the model's own code, with random weights."""
+    if not CODE:
+        pytest.skip("MM_TEST_DEEPSEEK_OCR2 names no directory with the model's code")
+    directory = tmp_path_factory.mktemp("code") / "checkpoint"
+    mm("env", "sync", ORIGINAL)
+    python = Path(mm("env", "path", ORIGINAL).stdout.strip(), "bin", "python")
+    variables = {**os.environ, "HF_MODULES_CACHE": str(home / "modules"), "HF_HUB_OFFLINE": "1"}
+    shrink = [python, HERE / "shrink_deepseek_ocr2.py", CODE, directory, "--random"]
+    subprocess.run(shrink, env=variables, check=True)
+    for model in (ORIGINAL, PORT, MLX):
+        added(mm, model, directory)
+
+
+@pytest.mark.parametrize("more", [SMALL, FLOAT32], ids=["whole", "tiles"])
+@pytest.mark.parametrize("model", [PORT, MLX])
+def test_others_compute_what_the_models_own_code_does(mm, code, page, model, more):
+    same(mm, ORIGINAL, model, page, more, 1e-3)

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 from orchestrator.client.launch import WORKER_PACKAGE
-from orchestrator.system import darwin
+from orchestrator.system import darwin, sysctl
 from orchestrator.worker import capabilities
 from tests.portable.libc import Libc
 
@@ -25,6 +25,7 @@ def taken_away() -> Iterator[None]:
         assert socket.socket.getsockopt is peer_option.getsockopt
     if capabilities.PROCESS_FILES:
         replaced.append((darwin, "library", Libc))
+        replaced.append((sysctl, "_library", lambda: Libc().sysctlbyname))
     before = [(module, name, getattr(module, name)) for module, name, _ in replaced]
     try:
         for module, name, value in replaced:

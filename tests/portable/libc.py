@@ -1,4 +1,4 @@
-"""The calls of macOS's C library that `system.darwin` makes, answered from Linux's own files."""
+"""The calls of macOS's C library that `mm` makes, answered from Linux's own files."""
 
 import os
 from typing import Any
@@ -36,13 +36,11 @@ class Libc:
         buffer._obj.footprint = pages * os.sysconf("SC_PAGE_SIZE")
         return 0
 
-    def mach_host_self(self) -> int:
-        """Return a port."""
-        return 1
-
-    def host_statistics64(self, port: int, flavor: int, buffer: Any, count: Any) -> int:
-        """Fill in a `struct vm_statistics64` (HOST_VM_INFO64)."""
-        assert (port, flavor, count._obj.value) == (1, 4, 38)
+    def sysctlbyname(self, name: bytes, value: Any, _size: Any, _new: Any, _length: int) -> int:
+        """Answer how many pages are free, and that no other of them can be had."""
+        if not name.startswith(b"vm.page_"):
+            return -1
         available = machine._meminfo(machine.ROOT, "MemAvailable") or 0
-        buffer._obj.free = available // os.sysconf("SC_PAGE_SIZE")
+        free = name == b"vm.page_free_count"
+        value._obj.value = available // os.sysconf("SC_PAGE_SIZE") if free else 0
         return 0

@@ -69,6 +69,10 @@ ps-shows-it() { mm ps && [ "$(field rapidocr jobs)" = 1 ] && [ "$(field rapidocr
 found-again() { local pid; pid=$(field rapidocr pid) && ocr && [ "$(field rapidocr pid) $(field rapidocr jobs)" = "$pid 2" ]; }
 tts() { mm run tts --text "Hello there." --keep-alive 5m -o hello.wav && head -c 4 hello.wav | grep -q RIFF; }
 pipe() { ocr | mm run tts --text - -o fox.wav && [ "$(wc -c <fox.wav)" -gt "$(wc -c <hello.wav)" ]; }
+spoken-and-heard() {
+    mm run kokoro --text "Hello there." --keep-alive 0 -o voice.wav &&
+        mm run whisper-base --audio voice.wav --keep-alive 0 | tee words && grep -qi "hello there" words
+}
 stop-one() { mm ps && mm stop hibari && [ -z "$(field hibari pid)" ] && [ "$(field rapidocr jobs)" = 3 ]; }
 stop-all() { local pid; pid=$(field rapidocr pid) && mm stop --all && none && gone "$pid"; }
 array-of-16-MiB() { # both ways
@@ -114,7 +118,7 @@ open("/etc/localtime", "wb").write(one + one + b"\nCST-8\n")'
     [ "$pid" = "$after" ]
 }
 
-for name in lock-and-build seen-as-meant ocr ps-shows-it found-again tts pipe stop-one stop-all \
+for name in lock-and-build seen-as-meant ocr ps-shows-it found-again tts pipe spoken-and-heard stop-one stop-all \
     array-of-16-MiB no-file-left kill-9-worker kill-9-client kill-9-supervisor time-zone-changes; do
     check $name
 done

@@ -85,33 +85,18 @@ int proc_pid_rusage(int pid, int flavor, void *buffer) {
     return 0;
 }
 
-/* osfmk/mach/vm_statistics.h, host_info.h: HOST_VM_INFO64. */
-struct vm_statistics64 {
-    uint32_t free_count, active_count, inactive_count, wire_count;
-    uint64_t zero_fill_count, reactivations, pageins, pageouts, faults, cow_faults, lookups, hits,
-        purges;
-    uint32_t purgeable_count, speculative_count;
-    uint64_t decompressions, compressions, swapins, swapouts;
-    uint32_t compressor_page_count, throttled_count, external_page_count, internal_page_count;
-    uint64_t total_uncompressed_pages_in_compressor;
-} __attribute__((aligned(8)));
-
-uint32_t mach_host_self(void) { return 771; }
-
-int host_statistics64(uint32_t host, int flavor, void *buffer, uint32_t *count) {
-    struct vm_statistics64 *pages = buffer;
+/* Of pages that can be had, all are free here. */
+static int pages(const char *name) {
     char text[8192], *found;
-    if (host != 771 || flavor != 4 || *count < sizeof *pages / 4) return 4; /* KERN_INVALID_ARGUMENT */
-    if (look("meminfo", text, sizeof text) || !(found = strstr(text, "MemAvailable:"))) return 5;
-    memset(pages, 0, sizeof *pages);
-    pages->speculative_count = 10;
-    pages->free_count = atoll(found + 13) * 1024 / sysconf(_SC_PAGE_SIZE) + 10;
-    *count = sizeof *pages / 4;
-    return 0;
+    if (!strcmp(name, "vm.page_pageable_external_count") || !strcmp(name, "vm.page_purgeable_count"))
+        return 0;
+    if (strcmp(name, "vm.page_free_count") || look("meminfo", text, sizeof text)) return -1;
+    found = strstr(text, "MemAvailable:");
+    return found ? atoll(found + 13) * 1024 / sysconf(_SC_PAGE_SIZE) : -1;
 }
 
 int sysctlbyname(const char *name, void *old, size_t *room, void *new, size_t size) {
-    int value = !strcmp(name, "hw.perflevel0.physicalcpu") ? sysconf(_SC_NPROCESSORS_ONLN) : -1;
+    int value = !strcmp(name, "hw.perflevel0.physicalcpu") ? sysconf(_SC_NPROCESSORS_ONLN) : pages(name);
     (void)new, (void)size;
     if (value < 0) FAIL(ENOENT);
     if (*room < sizeof value) FAIL(ENOMEM);

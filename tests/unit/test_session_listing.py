@@ -16,7 +16,7 @@ from orchestrator.session import Session
 from orchestrator.session_models import SessionModels
 from orchestrator.system.settings import update_settings
 from orchestrator.workspace import Workspace
-from tests.fakes import FakeEngine
+from tests.fakes import FakeEngine, FakeEnvironments
 from tests.models import Notes
 from tests.unit.catalog.worlds import write_model
 
@@ -94,11 +94,12 @@ def test_a_result_is_shown_in_a_line(tmp_path):
     assert len(shown) < 600
 
 
-def test_an_error_shows_a_program_the_traceback_of_the_runner(open_session, monkeypatch):
+def test_an_error_shows_a_program_the_traceback_of_the_runner(open_session):
     said = 'Traceback (most recent call last):\n  File "runner.py", line 7, in run\nKeyError: 1\n'
     error = JobFailed("m failed", fix="add --debug", detail=said, fix_in_code="")
-    session = open_session()
-    monkeypatch.setattr(session._models, "choose", lambda job: raise_from(error))
+    session = open_session(lambda job: raise_from(error))
+    work = session.workspace
+    work.environments = FakeEnvironments(work.home, work.variables, work.reporter)
     with pytest.raises(JobFailed) as caught:
         session.run("one", text="x")
     assert str(caught.value) == "m failed"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .checkpoint import load_model
 from .marks import PROMPTS, boxes, drawing, plain, prompt_for
-from .pictures import opened, pixels, rejecting, views
+from .pictures import opened, rejecting, views
 from .watch import Stopped, Watch
 
 BEGIN, END, IMAGE = 0, 1, 128815
@@ -57,6 +57,13 @@ def load(context):
     tokenizer.eos_token = tokenizer.convert_ids_to_tokens(END)
     model = load_model(directory, getattr(torch, context.dtype))
     return Reader(model.to(context.device), tokenizer)
+
+
+def miniature(_context, directory):
+    """Write a tiny checkpoint with random weights."""
+    from .tiny import write_checkpoint
+
+    write_checkpoint(directory)
 
 
 def check(job, *, image, mode, prompt=None, locate=None, **_):
@@ -117,6 +124,16 @@ def written(reader, picture, prompt, size, *, crop):
         )
     raw = reader.tokenizer.decode(returned[0, tokens.shape[1] :])
     return raw.removesuffix(reader.tokenizer.eos_token).strip()
+
+
+def pixels(pictures, dtype, device):
+    """Return pictures as one tensor, with values from -1 to 1."""
+    import numpy as np
+    import torch
+
+    stacked = np.stack([np.asarray(each) for each in pictures])
+    values = torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 255
+    return ((values - 0.5) / 0.5).to(device, dtype)
 
 
 def trace(reader, job, **inputs):

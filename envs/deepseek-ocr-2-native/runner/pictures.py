@@ -75,13 +75,3 @@ def grid(width, height):
         if distance < nearest or (distance == nearest and fills):
             best, nearest = (across, down), distance
     return best
-
-
-def pixels(pictures, dtype, device):
-    """Return pictures as one tensor, with values from -1 to 1."""
-    import numpy as np
-    import torch
-
-    stacked = np.stack([np.asarray(each) for each in pictures])
-    values = torch.from_numpy(stacked).permute(0, 3, 1, 2).float() / 255
-    return ((values - 0.5) / 0.5).to(device, dtype)

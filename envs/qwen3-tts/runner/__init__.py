@@ -62,6 +62,12 @@ def load(context):
     return Voice(tts, options["type"], options["batch"], options["piece"] * FRAME_RATE)
 
 
+def miniature(context, directory):
+    from .tiny import write_checkpoint
+
+    write_checkpoint(Path(directory), context.options["type"])
+
+
 def check(job, *, text, reference=None, **_):
     """Rejects what could not be spoken, before the model is loaded for it."""
     checked(text, (), job)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from orchestrator.core.binding import did_you_mean
+from orchestrator.core.names import did_you_mean
 from orchestrator.core.yaml_document import scalar
 from orchestrator.errors import UsageError
 

@@ -11,10 +11,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from orchestrator.core.binding import did_you_mean
 from orchestrator.core.input_rules import RESERVED_OPTIONS, input_problems, value_problem
 from orchestrator.core.manifest import PATH_TYPES, option_name
-from orchestrator.core.names import identifier_problem
+from orchestrator.core.names import did_you_mean, identifier_problem
 from orchestrator.core.pipelines.declaration import Declaration, Step, Where
 from orchestrator.core.pipelines.graph import Graph, Node, topological_order
 from orchestrator.core.pipelines.references import (

@@ -121,13 +121,13 @@ def test_an_epub_that_cannot_be_read_is_refused(tmp_path, files, sentence):
         epub_reader.read_epub(make_epub(tmp_path / "a.epub", **files))
 
 
-def test_what_is_no_archive_or_too_large_is_refused(tmp_path, monkeypatch):
+def test_what_is_no_archive_or_too_large_is_refused(tmp_path):
     (tmp_path / "a.epub").write_bytes(b"no archive")
     with pytest.raises(epub_reader.Refused, match="no EPUB"):
         epub_reader.read_epub(tmp_path / "a.epub")
-    monkeypatch.setattr(epub_reader, "LARGEST", 100)
+    large = {"META-INF/container.xml": CONTAINER + " " * epub_reader.LARGEST}
     with pytest.raises(epub_reader.Refused, match="too large"):
-        epub_reader.read_epub(make_epub(tmp_path / "b.epub"))
+        epub_reader.read_epub(make_epub(tmp_path / "b.epub", **large))
 
 
 def test_fonts_that_are_made_unusable_are_no_lock(tmp_path):

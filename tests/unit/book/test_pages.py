@@ -22,7 +22,7 @@ def read(name):
     readings = Readings(
         markdowns=[page["markdown"] for page in pages], boxes=[page["boxes"] for page in pages]
     )
-    return book_of({"name": "scan", "parts": parts}, readings)
+    return book_of(parts, readings)
 
 
 @pytest.mark.parametrize("name", sorted(BOOKS))

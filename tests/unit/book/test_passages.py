@@ -1,9 +1,11 @@
 """What of a book is spoken: passages, chapters, pauses, notes, languages."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from orchestrator.book.content import Book, Element
-from orchestrator.book.passages import MOST, Rules, plan
+from orchestrator.book.passages import MOST, Rules, first_texts, plan
 from orchestrator.core.languages import language_of
 from orchestrator.steps.plain_text import plain_text
 
@@ -119,3 +121,53 @@ def test_lines_run_on_but_for_those_that_end_on_purpose():
 def test_a_mark_without_a_note_is_not_spoken():
     book = Book(elements=(Element("paragraph", "It was.³ Of 5 m² then."),))
     assert plan(book, Rules(), plain_text)[1] == ["It was. Of 5 m² then."]
+
+
+ELEMENTS = st.one_of(
+    st.builds(
+        Element,
+        st.sampled_from(["paragraph", "heading", "table"]),
+        st.sampled_from(["One.", "Two.[^1]", "Three.[^2] And.[^1]", "*"]),
+        st.integers(1, 2),
+        page=st.integers(1, 3),
+    ),
+    st.builds(
+        Element,
+        st.just("footnote"),
+        st.sampled_from(["A", "B"]),
+        mark=st.sampled_from(["1", "2"]),
+        page=st.integers(1, 3),
+    ),
+)
+
+
+@given(
+    st.lists(ELEMENTS, max_size=12),
+    st.builds(
+        Rules,
+        st.sampled_from(["skip", "end", "inline"]),
+        st.booleans(),
+        st.sampled_from(["auto", "pages", "2 Two"]),
+    ),
+)
+@example(
+    [
+        Element("paragraph", "Two.[^1]", page=1),
+        Element("footnote", "A", mark="1", page=2),
+        Element("paragraph", "One.", page=2),
+        Element("paragraph", "Two.[^1]", page=2),
+        Element("footnote", "B", mark="1", page=2),
+    ],
+    Rules("inline", chapters="pages"),
+)
+def test_the_first_texts_are_those_of_the_plan(elements, rules):
+    _, texts = plan(Book(elements=tuple(elements)), rules, plain_text)
+    first = [text for _, text in first_texts(elements, rules, plain_text)]
+    assert first == texts[: len(first)]
+    if rules.footnotes == "skip":
+        assert first == texts
+
+
+def test_a_note_behind_its_reference_is_among_the_first_texts():
+    first = [text for _, text in first_texts(BOOK.elements, Rules("inline"), plain_text)]
+    assert first == spoken(footnotes="inline")[1]

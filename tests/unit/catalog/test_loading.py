@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from orchestrator.catalog import Origin, check_file
+from orchestrator.catalog import Origin
+from orchestrator.catalog.manifest_checks import check_file
 from orchestrator.core.selection import Facts
 from orchestrator.errors import ManifestError, UsageError
 from tests.unit.catalog.worlds import write_model

@@ -88,6 +88,7 @@ class World:
             variables=variables,
             cwd=cwd or self.cwd,
             settings=settings or Settings(),
+            kept=self.root / "mm" / "manifests.json",
             builtin=self.builtin,
             user=user,
         )

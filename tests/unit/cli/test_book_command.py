@@ -2,16 +2,13 @@
 
 import pytest
 
-from orchestrator.cli.book_command import natural, place_of
+from orchestrator.cli.book_command import place_of, voices
 
 OUTPUTS = ("audio", "files", "segments", "text", "plan")
 
 
-def test_pages_are_in_the_order_of_their_numbers():
-    names = ["page10.png", "page9.png", "Page2.png", "cover.png", "10.png", "9.png", "²"]
-    assert sorted(names, key=natural) == [
-        "9.png", "10.png", "cover.png", "Page2.png", "page9.png", "page10.png", "²",
-    ]  # fmt: skip
+def test_there_is_one_voice_on_two_cores_and_four_at_most():
+    assert [voices(cores) for cores in (1, 2, 3, 4, 7, 8, 64)] == [1, 1, 1, 2, 3, 4, 4]
 
 
 @pytest.mark.parametrize(

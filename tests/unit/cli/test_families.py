@@ -52,6 +52,32 @@ def test_weights_that_one_has_serve_the_others(user, readers):
         user.mm("model", "pull", "reader-gpu", manifests=[readers])
 
 
+@pytest.mark.parametrize(
+    ("there", "wanted", "served"),
+    [
+        ("[a, b]", "[b]", True),
+        ("[]", "[b]", True),
+        ("[b]", "[a, b]", False),
+        ("[b]", "[]", False),
+    ],
+)
+def test_weights_serve_a_model_that_wants_no_other_files(user, readers, there, wanted, served):
+    for name, include in (("one", there), ("two", wanted)):
+        source = f"source: {{repo: owner/more, revision: main, include: {include}}}\n"
+        write_model(readers.parent, name, more=f"{source}family: more\n")
+    weights = user.root / "weights"
+    weights.mkdir()
+    for name in "ab":
+        (weights / name).touch()
+    user.mm("model", "add", "one", str(weights), manifests=[readers])
+    if served:
+        user.mm("model", "pull", "two", manifests=[readers])
+        assert user.notes[-1] == f"two: the weights of one, in {weights}"
+    else:
+        with pytest.raises(AssertionError, match="asking huggingface"):  # as its reporter says
+            user.mm("model", "pull", "two", manifests=[readers])
+
+
 def test_a_model_that_a_family_is_named_for_is_pulled_and_the_better_one_named(user, readers):
     write_model(readers.parent, "readers", more=SOURCE, preference=1)
     weights = added(user, readers)

@@ -67,8 +67,8 @@ def test_any_number_of_outputs_go_to_a_device():
 def test_the_directory_of_a_list_is_made_and_nothing_else(tmp_path):
     outputs.check_place("pages", "image", str(tmp_path / "a" / "b"), as_json=False, many=True)
     assert (tmp_path / "a" / "b").is_dir()
-    with pytest.raises(UsageError, match="its directory does not exist; run: mkdir -p"):
-        outputs.check_place("page", "image", str(tmp_path / "c" / "d"), as_json=False)
+    with pytest.raises(UsageError, match=r"its directory does not exist; run: mkdir -p '.*/c c'"):
+        outputs.check_place("page", "image", str(tmp_path / "c c" / "d"), as_json=False)
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="is a file, and a list goes to a directory"):
         outputs.check_place("pages", "image", str(tmp_path / "file"), as_json=False, many=True)

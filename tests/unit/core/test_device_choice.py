@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from orchestrator.core.devices import Device, Machine, choose_device
+from orchestrator.core.devices import Device, Machine, choose_device, with_equals
 from orchestrator.core.manifest import Environment, Manifest, Output
 from orchestrator.core.torch_builds import with_build
 from orchestrator.errors import UsageError
@@ -74,6 +74,21 @@ def test_where_none_has_room_the_first_is_taken_and_its_memory_refuses():
 )
 def test_what_is_asked_for(asked, name):
     assert chosen(card(0), card(1), asked=asked)[0] == name
+
+
+@pytest.mark.parametrize(
+    ("asked", "equals"), [("auto", ("a", "b")), ("cuda", ("a", "b")), ("cuda:0", ()), ("cpu", ())]
+)
+def test_gpus_that_do_as_well(asked, equals):
+    def gpu(number, memory=24 * GIB, pool=True, **keys):
+        name = "abcde"[number]
+        return card(number, memory, gpu=name, pool=name if pool else "", **keys)
+
+    old = msgspec.structs.replace(gpu(4), native=())
+    others = gpu(2, 6 * GIB), gpu(3, problem="a fault"), old, gpu(3, pool=False)
+    machine = Machine([CPU, gpu(0), gpu(1), *others])
+    device, _ = choose_device(BOTH, asked, machine)
+    assert with_equals(BOTH, device, "bfloat16", machine, asked).equals == equals
 
 
 def test_of_several_gpus_the_first_with_room_is_meant():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from orchestrator.backends.installed import installed, record_digest
-from orchestrator.comparison.smallest_inputs import smallest_inputs, write_image, write_silence
+from orchestrator.comparison.smallest_inputs import smallest_inputs, write_image, write_tone
 from orchestrator.core.canonical import digest_bytes
 from orchestrator.core.lockfile import render_lock, shape_digest
 from orchestrator.doctor import CheckOptions, Layer, draft, examine, explain, hint
@@ -566,5 +566,5 @@ def test_the_image_and_the_sound_are_what_they_say(tmp_path):
     with Image.open(write_image(tmp_path / "image.png")) as image:
         assert (image.format, image.size) == ("PNG", (64, 64))
         assert sorted(color for _, color in image.getcolors()) == [(0, 0, 0), (255, 255, 255)]
-    with wave.open(str(write_silence(tmp_path / "sound.wav"))) as sound:
+    with wave.open(str(write_tone(tmp_path / "sound.wav"))) as sound:
         assert (sound.getnchannels(), sound.getnframes(), sound.getframerate()) == (1, 16000, 16000)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from orchestrator.catalog import Origin
-from orchestrator.comparison import has_trace
+from orchestrator.comparison import has_function
 from orchestrator.core.devices import Device, Machine
 from orchestrator.system.self_tests import SelfTest, save_self_test
 from tests import models
@@ -12,9 +12,11 @@ from tests.fakes import FakeWorkspace
 
 
 def test_a_runner_may_have_a_trace():
-    assert has_trace({"runner.py": "def trace(model, job): ..."})
-    assert has_trace({"runner/__init__.py": "from .model import trace", "runner/model.py": ""})
-    assert not has_trace({"runner.py": "def run(model, job): ..."})
+    assert has_function({"runner.py": "def trace(model, job): ..."}, "trace")
+    assert has_function(
+        {"runner/__init__.py": "from .model import trace", "runner/model.py": ""}, "trace"
+    )
+    assert not has_function({"runner.py": "def run(model, job): ..."}, "trace")
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 
-from orchestrator.client.launch import WorkerSpec
+from orchestrator.client.launch import VISIBLE, WorkerSpec
 from orchestrator.client.runtime import RuntimeDirectory, WorkerRecord
 from orchestrator.client.supervisors import start_time
 from orchestrator.engines.interface import PreparedModel
@@ -15,11 +16,13 @@ from orchestrator.engines.resources import Resources
 from orchestrator.errors import Cancelled, MemoryRefused, TimedOut
 from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.jobs.job import Job
+from orchestrator.system import gpus
 from orchestrator.system.waiting import Deadline
 from orchestrator.worker import state
 from orchestrator.worker.state import WorkerState
 from tests.fakes import FakeMemory
 from tests.models import Notes, model
+from tests.nvidia import Card, nvml
 
 GIB = 1 << 30
 SOON = 30.0
@@ -69,10 +72,11 @@ class World:
         waiting=0,
         pid=2**22 + 1,
         kept=False,
+        model="",
     ):
         # Its supervisor is this very process, so that it counts as alive.
         record = WorkerRecord(
-            id=name, model=name, supervisor=os.getpid(), started=start_time(os.getpid()),
+            id=name, model=model or name, supervisor=os.getpid(), started=start_time(os.getpid()),
             environment="", socket="", log="", device=device, need=need,
             pool=pool, kept=kept,
         )  # fmt: skip
@@ -91,6 +95,7 @@ class World:
         spec = WorkerSpec(
             model="wants", python=None, environment="", variables={}, runner={},
             need=need, device=keys.pop("device", "cpu"), pool=keys.pop("pool", ""),
+            gpus=keys.pop("gpus", ()),
         )  # fmt: skip
         model = PreparedModel(self.manifest, spec, dict)
         alone = keys.pop("alone", lambda: True)
@@ -109,11 +114,11 @@ class World:
         assert claimed.wait(SOON)
         return waiting
 
-    def begin(self):
+    def begin(self, spec):
         """Take note that no other start may begin now, and begin this one."""
         with pytest.raises(Cancelled), self.runtime.starting(stop):
             raise AssertionError("two starts at once")
-        return "begun"
+        return spec.pool or "begun"
 
 
 @pytest.fixture
@@ -205,6 +210,77 @@ def test_workers_of_another_gpu_are_left_alone(world):
     world.worker("same", device="cuda", pool="GPU-a")
     world.make(3 * GIB, device="cuda", pool="GPU-a")
     assert world.evicted == ["same"]
+
+
+class Cards:
+    """The memory of GPUs, as the driver's library says."""
+
+    def __init__(self, **free):
+        cards = [Card(f"GPU-{name}", total=24 * GIB, free=left) for name, left in free.items()]
+        self.library = nvml(*cards)
+
+    def free(self, device, pool=""):
+        return gpus.free_memory(pool, self.library)
+
+
+@pytest.fixture
+def place(world):
+    """Return a function that places a model of 9 GiB on one of three GPUs with so much free."""
+
+    def place(*free, need=9, **keys):
+        names = "abc"[: len(free)]
+        library = Cards(**{name: left * GIB for name, left in zip(names, free, strict=True)})
+        world.resources = Resources(world.runtime, library, world.notes)
+        all_of_them = tuple(f"GPU-{name}" for name in names)
+        where = {"device": "cuda", "pool": "GPU-a", "gpus": all_of_them}
+        return world.make(need * GIB, **where, **keys).removeprefix("GPU-")
+
+    return place
+
+
+def test_of_several_gpus_the_freest_is_taken(place):
+    assert place(10, 20, 15) == "b"
+    assert place(20, 20, 15) == "a"
+    assert place(1, 2, 15) == "c"
+
+
+def test_what_loads_counts_as_taken_on_its_gpu(world, place):
+    world.worker("loading", does=WorkerState.LOADING, device="cuda", pool="GPU-b", need=9 * GIB)
+    assert place(12, 20) == "a"
+    assert place(10, 20) == "b"
+
+
+def test_two_workers_of_a_model_spread(world, place):
+    world.worker("first", device="cuda", pool="GPU-b", model="wants")
+    assert place(10, 20) == "a"
+    assert place(8, 20) == "b"  # where it fits
+    world.worker("second", device="cuda", pool="GPU-a", model="wants")
+    assert place(10, 20) == "b"
+    world.worker("other", device="cuda", pool="GPU-b", model="other")
+    assert place(10, 20) == "b"
+
+
+def test_where_it_fits_on_no_gpu_idle_workers_of_one_give_way(world, place):
+    world.worker("idle", device="cuda", pool="GPU-b", need=8 * GIB, kept=True)
+    world.worker("busy", device="cuda", pool="GPU-a", need=8 * GIB, does=WorkerState.BUSY)
+    with pytest.raises(MemoryRefused, match="2 GiB are free"):  # the driver gives nothing back
+        place(3, 2)
+    assert world.evicted == ["idle"]
+    with pytest.raises(MemoryRefused, match="3 GiB are free"):
+        place(3, 2)
+    assert place(3, 2, force=True) == "a"
+
+
+def test_a_worker_that_is_there_needs_no_gpu(place):
+    assert place(1, 1, find=lambda: "GPU-there") == "there"
+
+
+def test_workers_on_gpus_that_do_as_well_are_found_by_one_digest():
+    one = WorkerSpec("m", None, "", {VISIBLE: "GPU-a"}, {}, pool="GPU-a", gpus=("GPU-a", "GPU-b"))
+    other = one.on("GPU-b")
+    assert (other.pool, other.variables) == ("GPU-b", {VISIBLE: "GPU-b"})
+    assert other.digest == one.digest
+    assert msgspec.structs.replace(one, gpus=()).digest != one.digest
 
 
 def test_cores_are_shared_evenly_among_live_workers(world, tmp_path):
@@ -320,14 +396,14 @@ def test_each_of_several_waits_for_memory_can_be_cancelled(world):
 def test_those_that_wait_for_memory_begin_in_the_order_in_which_they_came(world):
     world.worker("busy", **BUSY)
     begun = []
-    first = world.wait(3 * GIB, begin=lambda: begun.append("large"))
+    first = world.wait(3 * GIB, begin=lambda _: begun.append("large"))
     asked = threading.Event()
 
     def alone():
         asked.set()
         return True
 
-    small = {"begin": lambda: begun.append("small"), "alone": alone}
+    small = {"begin": lambda _: begun.append("small"), "alone": alone}
     second = world.threads.submit(world.make, GIB, wait=True, **small)
     assert asked.wait(SOON)
     world.worker("busy", pid=os.getpid(), need=GIB)

@@ -7,7 +7,7 @@ from orchestrator.environments import Environments
 from orchestrator.environments.interpreters import Interpreters
 from orchestrator.environments.locks import UserLockOptions
 from orchestrator.environments.store import Marker
-from orchestrator.environments.targets import KEPT, Choice, ResolutionCache, not_made_for
+from orchestrator.environments.targets import not_made_for
 from orchestrator.errors import Cancelled, EnvironmentFailure, TimedOut
 from orchestrator.system.devices import System
 from orchestrator.system.home import Home
@@ -276,43 +276,6 @@ def test_an_environment_that_was_removed_cannot_be_held(machine):
     with pytest.raises(EnvironmentFailure, match="removed just now"):
         environment.hold()
     assert machine.environments.store.try_unused(environment.digest) is not None
-
-
-# what was resolved before
-
-CHOICE = Choice("/usr/bin/python3", (0, 2), "d" * 64)
-
-
-def test_what_was_kept_is_known_to_the_next_run(tmp_path):
-    ResolutionCache(tmp_path / "resolved.json").keep("k", (CHOICE,))
-    cache = ResolutionCache(tmp_path / "resolved.json")
-    assert cache.get("k") == (CHOICE,)
-    assert cache.get("other") is None
-
-
-def test_the_oldest_answers_go_first(tmp_path):
-    cache = ResolutionCache(tmp_path / "resolved.json")
-    for number in range(KEPT + 1):
-        cache.keep(str(number), ())
-    assert cache.get("0") is None
-    assert cache.get(str(KEPT)) == ()
-
-
-def test_a_damaged_file_is_forgotten(tmp_path):
-    file = tmp_path / "resolved.json"
-    for damage in (b"", b"{", b"[]", b'{"k": 1}', b'{"k": [{"pins": []}]}', b"\xff"):
-        file.write_bytes(damage)
-        assert ResolutionCache(file).get("k") is None
-    cache = ResolutionCache(file)
-    cache.keep("k", (CHOICE,))
-    assert ResolutionCache(file).get("k") == (CHOICE,)
-
-
-def test_where_nothing_can_be_written_nothing_is_kept(tmp_path):
-    (tmp_path / "resolved.json").mkdir()
-    cache = ResolutionCache(tmp_path / "resolved.json")
-    cache.keep("k", (CHOICE,))
-    assert ResolutionCache(tmp_path / "resolved.json").get("k") is None
 
 
 def test_a_wait_for_the_build_of_another_process_ends_with_the_deadline_or_a_request(machine):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from tests.unit.envs.runners import load_runner
+from orchestrator.core.manifest_reader import read_manifest
+from tests.unit.envs.runners import ENVS, load_runner
+
+ORIGINAL, PORT, MLX = "deepseek-ocr-2", "deepseek-ocr-2-native", "deepseek-ocr-2-mlx"
 
 
-@pytest.fixture(scope="module", params=["deepseek-ocr-2", "deepseek-ocr-2-native"])
+@pytest.fixture(scope="module", params=[ORIGINAL, PORT, MLX])
 def runner(request):
-    """Both runners do the same before and after the model."""
+    """All runners do the same before and after the model."""
     return load_runner(request.param)
 
 
@@ -183,7 +186,7 @@ def test_a_cancelled_job_stops_at_the_next_layer(runner):
     ],
 )
 def test_an_image_is_cut_into_the_tiles_of_the_nearest_grid(size, grid):
-    native = load_runner("deepseek-ocr-2-native")
+    native = load_runner(PORT)
     whole, tiles = native.views(Image.new("RGB", size, "white"), 1024, crop=True)
     assert whole.size == (1024, 1024)
     assert whole.getpixel((0, 0)) == ((255,) * 3 if size[0] == size[1] else (127,) * 3)
@@ -191,10 +194,60 @@ def test_an_image_is_cut_into_the_tiles_of_the_nearest_grid(size, grid):
 
 
 def test_without_tiles_the_whole_is_squeezed_or_padded():
-    native = load_runner("deepseek-ocr-2-native")
+    native = load_runner(PORT)
     wide = Image.new("RGB", (1000, 500), "white")
     for size, corner in ((768, 255), (1024, 127)):
         whole, tiles = native.views(wide, size, crop=False)
         assert (whole.size, tiles) == ((size, size), [])
         assert whole.getpixel((0, 0)) == (corner,) * 3
     assert native.views(Image.new("RGB", (700, 768)), 1024, crop=True)[1] == []
+
+
+@pytest.mark.parametrize("name", ["marks", "pictures", "watch"])
+def test_the_port_and_mlx_share_what_stands_around_the_model(name):
+    mine, twins = (ENVS / each / "runner" / f"{name}.py" for each in (MLX, PORT))
+    assert mine.read_bytes() == twins.read_bytes()
+
+
+def test_all_take_and_return_the_same():
+    first, port, mlx = (
+        read_manifest((ENVS.parent / "manifests" / f"{name}.yaml").read_bytes(), file="", stem=name)
+        for name in (ORIGINAL, PORT, MLX)
+    )
+    for each in (port, mlx):
+        assert (each.inputs, each.outputs) == (first.inputs, first.outputs)
+        assert (each.task, each.family) == (first.task, first.family)
+    assert (mlx.source.repo, mlx.source.revision) == (first.source.repo, first.source.revision)
+    assert mlx.preference_on("macos-arm64") > first.preference_on("macos-arm64")
+    assert mlx.preference_on("linux-x86_64") < port.preference_on("linux-x86_64")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"model_type": "deepseek_vl_v2", "architectures": ["DeepseekOCR2ForCausalLM"]},
+        {"model_type": "deepseekocr_2"},
+    ],
+)
+def test_mlx_finds_the_language_model_in_what_was_published_and_what_was_converted(stored):
+    checkpoint = load_runner(MLX).checkpoint
+    for key in ("language_config", "text_config"):
+        assert checkpoint.language_of({**stored, key: {"hidden_size": 7}}) == {"hidden_size": 7}
+
+
+def test_mlx_refuses_the_configuration_of_another_model():
+    checkpoint = load_runner(MLX).checkpoint
+    with pytest.raises(ValueError, match="is of qwen3_tts, not of DeepSeek-OCR-2"):
+        checkpoint.language_of({"model_type": "qwen3_tts"})
+
+
+def test_mlx_writes_no_long_sequence_twice():
+    writing = load_runner(MLX).writing
+    before = list(range(writing.REPEATED - 1))
+    repeats = writing.Repeats([*before, 7])
+    assert not repeats.banned()
+    for token in before:
+        repeats.add(token)
+    assert repeats.banned() == {7}
+    repeats.add(8)
+    assert not repeats.banned()

@@ -44,8 +44,19 @@ SOUNDS = {
     "tune": Signature(
         "tune", {"audio": Port(Kind("audio"), True)}, {"audio": Kind("audio")}, model=True
     ),
+    "tts": Signature(
+        "tts", {"text": Port(Kind("text"), True)}, {"audio": Kind("audio")}, model=True
+    ),
 }
 """Models that return a sound."""
+
+READER = Signature(
+    "ocr",
+    {"image": Port(Kind("image"), True)},
+    {"text": Kind("text"), "markdown": Kind("text"), "boxes": Kind("json")},
+    model=True,
+)
+"""A model that returns all of its outputs by name, or some."""
 
 
 def sound(*samples: int) -> Audio:
@@ -57,7 +68,8 @@ def sound(*samples: int) -> Audio:
 class FakeModels:
     """Models by name: functions of their inputs. Counts what was asked of them.
 
-    A function returns the text or the sound of its model, and warnings behind it if there are any.
+    A function returns the text or the sound of its model, and warnings behind it if there are any;
+    or its outputs by name.
     """
 
     def __init__(self, **models: Callable[..., Any]) -> None:
@@ -99,15 +111,16 @@ class FakeModels:
                 self._running -= 1
         value, *warnings = made if isinstance(made, tuple) else (made,)
         primary = "audio" if job.name in SOUNDS else "text"
-        return Result(
-            {primary: value}, job.name, primary, dict, {"run": 0.5}, warnings=tuple(warnings)
-        )
+        outputs = value if isinstance(value, dict) else {primary: value}
+        return Result(outputs, job.name, primary, dict, {"run": 0.5}, warnings=tuple(warnings))
 
     def signature(self, step: Step) -> Signature:
         if step.run in BUILT_IN_STEPS:
             return builtin(step.run).signature
         if step.run in SOUNDS:
             return SOUNDS[step.run]
+        if step.run == READER.name:
+            return READER
         inputs = {
             "text": port_of(Input(type="text", required=True)),
             "texts": port_of(Input(type="text", list=True)),

@@ -76,8 +76,14 @@ def test_items_go_through_in_order_while_the_list_grows(tmp_path):
     assert found.observed.latest == {"one": (60, 60), "read": (60, 60)}
 
 
-def test_no_step_runs_away_from_a_slow_one_behind_it(tmp_path):
-    limit = 2 * (AHEAD + 3)  # of `one` before `pages`, and of `pages` before `read`
+BY_ALL = YAML.replace("steps.pages.images", "steps.all.images").replace(
+    "outputs:", ALL + "outputs:"
+)
+
+
+@pytest.mark.parametrize(("yaml", "steps"), [(YAML, 2), (BY_ALL, 3)], ids=["two", "three"])
+def test_no_step_runs_away_from_a_slow_one_behind_it(yaml, steps, tmp_path):
+    limit = steps * (AHEAD + 3)  # of `one` before `pages`, of `pages` before the next, and so on
     beyond = threading.Event()
 
     def note(text):
@@ -90,7 +96,7 @@ def test_no_step_runs_away_from_a_slow_one_behind_it(tmp_path):
             assert not beyond.wait(0.5)
         return read(text, page)
 
-    assert run(tmp_path, say=note, read=stand).output("texts") == WORDS
+    assert run(tmp_path, say=note, read=stand, yaml=yaml).output("texts") == WORDS
 
 
 def test_everything_is_kept_and_nothing_runs_again(tmp_path):

@@ -150,6 +150,10 @@ def test_each_change_is_a_clause(producer, inputs, clauses):
 def test_names_are_in_the_order_of_people():
     names = ["p10.png", "p2.png", "a/p1.png", "10", "9a"]
     assert sorted(names, key=natural) == ["9a", "10", "a/p1.png", "p2.png", "p10.png"]
+    names = ["page10.png", "page9.png", "cover.png", "10.png", "9.png", "²"]
+    assert sorted(names, key=natural) == [
+        "9.png", "10.png", "cover.png", "page9.png", "page10.png", "²",
+    ]  # fmt: skip
 
 
 @given(st.lists(st.text(alphabet="a1٣²-.", max_size=6)))

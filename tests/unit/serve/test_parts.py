@@ -48,7 +48,9 @@ def test_a_spool_is_read_while_it_is_written(tmp_path):
         again = asyncio.create_task(everything(spool))
         spool.end()
         assert await read == await again == b"one two"
-        assert await everything(Spool(tmp_path / "spool", ended=True)) == b"one two"
+        with Spool(tmp_path / "spool", again=True) as more:
+            more.write(b" three")
+        assert await everything(more) == b"one two three"
 
     async def everything(spool):
         return b"".join([part async for part in spool.read()])
@@ -99,7 +101,7 @@ def answered(headers, **given):
     return first_message(headers, **given)["status"]
 
 
-def first_message(headers, *, path="/v1/models", method="POST", messages=(), **settings):
+def first_message(headers, *, path="/v1/models", method="POST", messages=(), idle=20, **settings):
     """Return what a guard sends first."""
     sent = []
     given = iter(messages or [{"type": "http.request", "body": b"", "more_body": False}])
@@ -124,7 +126,7 @@ def first_message(headers, *, path="/v1/models", method="POST", messages=(), **s
 
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": method, "path": path, "headers": raw}
-    asyncio.run(Guard(app, ServeSettings(**settings))(scope, receive, send))
+    asyncio.run(Guard(app, ServeSettings(**settings), idle)(scope, receive, send))
     return sent[0]
 
 
@@ -188,9 +190,8 @@ def test_a_body_is_counted_whatever_its_header_says():
     assert answered({"host": "localhost"}, messages=[part, part], max_body=10) == 413
 
 
-def test_a_body_that_does_not_come_is_given_up(monkeypatch):
-    monkeypatch.setattr(security, "IDLE_SECONDS", 0.01)
-    assert answered({"host": "localhost"}, messages=["never"]) == 408
+def test_a_body_that_does_not_come_is_given_up():
+    assert answered({"host": "localhost"}, messages=["never"], idle=0.01) == 408
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ def emitted(name, directory, **values):
     return {name: [each.value for each in made if each.output == name] for name, *_ in made}
 
 
+NAME = {"from": "name", "text": "x"}
+
+
 def pages_of(tmp_path, *files, **values):
     return emitted("book-pages", tmp_path / "work", files=files, **values)
 
@@ -38,7 +41,7 @@ def images(tmp_path):
 def test_images_pass_as_they_are_and_the_first_is_the_cover(tmp_path, images):
     made = pages_of(tmp_path, *images, pages="2-")
     assert (made["images"], made["cover"]) == (images[1:], [images[1]])
-    assert [part["page"] for part in made["document"][0]["parts"]] == [2, 3]
+    assert [part["page"] for part in made["document"][1:]] == [2, 3]
     made = pages_of(tmp_path, *images, cover=images[2])
     assert made["cover"] == [images[2]]
 
@@ -46,7 +49,7 @@ def test_images_pass_as_they_are_and_the_first_is_the_cover(tmp_path, images):
 def test_an_epub_brings_its_text_and_cover(tmp_path):
     made = pages_of(tmp_path, make_epub(tmp_path / "a.epub"))
     assert made["cover"][0].read_bytes() == b"\x89PNG"
-    text = emitted("book-text", tmp_path / "more", document=made["document"][0])
+    text = emitted("book-text", tmp_path / "more", document=made["document"])
     assert text["passages"][:2] == ["Chapter 1 The Sea", "It was a day… and more."]
     assert text["plan"][0]["author"] == "A. B."
 
@@ -60,12 +63,12 @@ def test_the_encoding_of_a_text_is_said(tmp_path):
 def test_a_book_that_is_corrected_is_taken_as_it_is(tmp_path):
     (tmp_path / "b.md").write_text("---\ntitle: T\n---\n# A\n\nText.\n")
     made = pages_of(tmp_path, tmp_path / "b.md")
-    text = emitted("book-text", tmp_path / "more", document=made["document"][0], author="B")
+    text = emitted("book-text", tmp_path / "more", document=made["document"], author="B")
     assert text["markdown"] == ['---\ntitle: "T"\nauthor: "B"\n---\n\n# A\n\nText.\n']
     again = emitted(
         "book-text",
         tmp_path / "again",
-        document={"name": "x", "parts": [{"from": "markdown", "text": text["markdown"][0]}]},
+        document=[NAME, {"from": "markdown", "text": text["markdown"][0]}],
     )
     assert again == text
 
@@ -113,12 +116,12 @@ def test_a_locked_epub_is_refused_with_what_to_do(tmp_path):
 
 
 def test_a_book_without_text_is_refused(tmp_path):
-    document = {"name": "scan", "parts": [{"from": "image", "page": 1}]}
+    document = [NAME, {"from": "image", "page": 1}]
     with pytest.raises(UsageError, match="no text was found"):
         emitted("book-text", tmp_path / "work", document=document, texts=[""], boxes=[[]])
 
 
 def test_chapters_that_are_none_are_refused(tmp_path):
-    document = {"name": "x", "parts": [{"from": "text", "text": "Words."}]}
+    document = [NAME, {"from": "text", "text": "Words."}]
     with pytest.raises(UsageError, match="no page and title"):
         emitted("book-text", tmp_path / "work", document=document, chapters="one two")

@@ -66,10 +66,13 @@ def test_a_hidden_gpu_is_there_and_not_usable(root):
     assert found.why_not("cuda") == "CUDA_VISIBLE_DEVICES= hides every GPU of NVIDIA's"
 
 
-@pytest.mark.parametrize(("driver", "known"), [("dxg", True), ("nvidiactl", False)])
-def test_wsl_has_its_file_whatever_the_graphics_card(root, driver, known):
-    (root / "dev").mkdir()
-    (root / "dev" / driver).touch()
+@pytest.mark.parametrize(
+    ("driver", "known"),
+    [("dev/dxg", True), ("proc/driver/nvidia/version", True), ("dev/nvidiactl", False)],
+)
+def test_some_files_of_drivers_are_there_without_a_gpu_for_us(root, driver, known):
+    (root / driver).parent.mkdir(parents=True, exist_ok=True)
+    (root / driver).touch()
 
     def missing(name):
         raise OSError(name)
@@ -78,6 +81,12 @@ def test_wsl_has_its_file_whatever_the_graphics_card(root, driver, known):
     assert ("cuda" in found.absent) is known
     assert found.usable == ("cpu", "mlx")
     assert "libnvidia-ml.so.1 is not there" in found.why_not("cuda")
+
+
+def test_the_first_to_ask_may_make_the_drivers_files(root):
+    (root / "proc/driver/nvidia").mkdir(parents=True)
+    (root / "proc/driver/nvidia/version").touch()
+    assert "cuda" in find_devices({}, root, nvml(), system()).usable
 
 
 @pytest.mark.parametrize(

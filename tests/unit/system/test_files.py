@@ -6,8 +6,48 @@ import socket
 
 import pytest
 
-from orchestrator.system.files import append, open_file, open_private, read_file, read_text
+from orchestrator.system.files import (
+    allow_open_files,
+    append,
+    open_file,
+    open_private,
+    read_file,
+    read_text,
+)
 from orchestrator.system.home import write_atomically
+
+
+class Limits:
+    """The limits of a process that is not this one."""
+
+    RLIMIT_NOFILE, RLIM_INFINITY = 7, 2**63 - 1
+
+    def __init__(self, now, most):
+        self.has = (now, most)
+
+    def getrlimit(self, what):
+        return self.has
+
+    def setrlimit(self, what, has):
+        if has[0] > 10240:
+            raise ValueError("current limit exceeds maximum limit")  # as on macOS
+        self.has = has
+
+
+@pytest.mark.parametrize(
+    ("now", "most", "then"),
+    [
+        (256, Limits.RLIM_INFINITY, 4096),
+        (256, 1024, 1024),
+        (8192, 16384, 8192),
+        (Limits.RLIM_INFINITY, Limits.RLIM_INFINITY, Limits.RLIM_INFINITY),
+    ],
+    ids=["macOS", "less", "more", "any"],
+)
+def test_as_many_files_may_be_open_as_are_needed(now, most, then):
+    limits = Limits(now, most)
+    allow_open_files(4096, limits)
+    assert limits.has == (then, most)
 
 
 def make_socket(path):

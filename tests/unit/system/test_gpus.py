@@ -54,11 +54,17 @@ def test_the_variable_says_which_are_seen(visible, left):
         (None, ["MIG-1", "GPU-aa11"]),
         ("0", ["MIG-1"]),
         ("MIG-2", ["MIG-2"]),
-        ("GPU-cc", ["GPU-cc33"]),
+        ("GPU-cc", ["MIG-1"]),
     ],
 )
 def test_a_divided_gpu_is_its_first_part(visible, left):
     assert uuids(nvml(DIVIDED, FakeNvml.cards[0]), visible) == left
+
+
+def test_a_gpu_that_is_to_be_divided_and_is_not_yet_is_none():
+    empty = Card("GPU-dd44", divided=True)
+    assert uuids(nvml(empty, FakeNvml.cards[0])) == ["GPU-aa11"]
+    assert gpus.find_gpus({}, nvml(empty)).problem == "the driver lists no GPU that CUDA can use"
 
 
 def test_a_part_has_its_own_memory_and_the_capability_of_the_whole():

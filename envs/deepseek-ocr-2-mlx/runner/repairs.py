@@ -1,0 +1,41 @@
+"""What mlx-vlm 0.7.10 computes in another way than the model's own code does."""
+
+
+def repair():
+    """Have the vision encoder resize its tables of relative positions as the model's own code does.
+
+    mlx-vlm does not align the centres of the rows, so that all global attention of a tile looks a
+    sixth of a patch beside the place that is meant. Nothing fails.
+    """
+    from mlx_vlm.models.deepseekocr import sam
+
+    sam.get_rel_pos = relative_positions
+
+
+def relative_positions(queries, keys, table):
+    """Return the vector for each pair of places on one side of a square, shaped queries by keys.
+
+    Args:
+        queries: How many places there are.
+        keys: The same.
+        table: A vector for each distance on the side that the model was made for.
+    """
+    import mlx.core as mx
+
+    places = mx.arange(queries)
+    return resized(table, queries + keys - 1)[places[:, None] - places + keys - 1]
+
+
+def resized(table, rows):
+    """Return a table with so many rows, interpolated as torch does with the mode linear."""
+    import mlx.core as mx
+
+    if len(table) == rows:
+        return table
+    places = (mx.arange(rows) + 0.5) * (len(table) / rows) - 0.5
+    places = mx.clip(places, 0, len(table) - 1)
+    below = mx.floor(places).astype(mx.int32)
+    above = mx.minimum(below + 1, len(table) - 1)
+    part = (places - below)[:, None]
+    values = table.astype(mx.float32)
+    return (values[below] * (1 - part) + values[above] * part).astype(table.dtype)
