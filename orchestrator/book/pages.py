@@ -62,6 +62,11 @@ class BookReader:
             for part in parts:
                 yield from self._taken(part)
 
+    @property
+    def language(self) -> str:
+        """What the files of text that came so far say of their language; it may be anything."""
+        return self._fields.get("language", "")
+
     def book(self) -> Book:
         """Return the book, once it has yielded all elements."""
         return Book(**self._fields, elements=tuple(self._elements))

@@ -89,7 +89,7 @@ class Rules(msgspec.Struct, frozen=True):
             ValueError: With the line that names no page and title.
         """
         if self.chapters not in ("auto", "pages"):
-            dict(_listed(self.chapters))
+            chapter_list(self.chapters)
 
     @property
     def silent(self) -> tuple[str, ...]:

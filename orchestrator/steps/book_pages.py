@@ -56,8 +56,8 @@ class _Pages:
         self.fields: dict[str, str] = {}
         self.cover: Path | None = None
 
-    def count(self, files: Iterable[str]) -> None:
-        """Count the pages to come.
+    def count(self, files: Iterable[str]) -> int:
+        """Return how many pages are to come.
 
         Raises:
             UsageError: When a PDF cannot be read, or pages are chosen of files without any.
@@ -69,6 +69,7 @@ class _Pages:
         if self._ranges and not pages:
             raise UsageError("none of the files has pages", where="pages")
         self._total = sum(selected(page, self._ranges) for page in range(1, pages + 1))
+        return self._total
 
     def take(self, path: Path, shown: str) -> Iterator[Emit | Progress]:
         """Yield the images of a file, and what it consists of."""
@@ -171,12 +172,14 @@ def _listed(pages: list[int]) -> str:
 
 def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation) -> Emits:
     files = values["files"]
+    if "cover" in values:
+        read_cover(Path(values["cover"]))  # before anything is read
     path = Path(files[0])
     name = path.parent.name if len(files) > 1 and path.suffix.lower() not in TEXT else path.stem
-    yield Emit("document", {"from": "name", "text": name or path.stem})
     with PdfRenderer(cancellation=cancellation) as renderer:
         pages = _Pages(values, directory, renderer)
-        pages.count(files)
+        count = pages.count(files)
+        yield Emit("document", {"from": "name", "text": name or path.stem, "pages": count})
         for given in files:
             yield from pages.take(Path(given), str(given))
     if not pages.parts:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from orchestrator.book import book_file, passages
-from orchestrator.book.pages import PAGE, BookReader, Readings
+from orchestrator.book.pages import BookReader, Readings
 from orchestrator.core.languages import language_of, language_tag
 from orchestrator.core.manifest import Input
 from orchestrator.errors import UsageError
@@ -45,15 +45,16 @@ def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
         raise UsageError(str(error), where="chapters") from error
     lists = (values.get(name, ()) for name in ("texts", "markdowns", "boxes"))
     document = iter(values["document"])
-    name, *first = itertools.islice(document, 2)
-    reader = BookReader(itertools.chain([name, *first], document), Readings(*lists))
+    name = next(document)
+    reader = BookReader(itertools.chain([name], document), Readings(*lists))
     elements = reader.elements()
     speak = cache(plain_text)
     early = 0
-    if first and first[0]["from"] in PAGE:  # files of text come at once, and can be counted
+    if name.get("pages") != 0:  # without pages all of it comes at once, and can be counted
         for element, text in passages.first_texts(elements, rules, speak):
             early += 1
-            yield _passage(text, element.page, given.get("language", ""))
+            known = given.get("language") or _tag(reader.language)
+            yield _passage(text, element.page, known)
     deque(elements, maxlen=0)
     book = reader.book()
     book = msgspec.structs.replace(book, **{"language": _tag(book.language), **given})

@@ -87,7 +87,7 @@ def test_a_passage_has_the_language_of_the_book_where_it_is_written_in_its_lette
     tmp_path, says, given, expected
 ):
     text = f"---\nlanguage: {says}\n---\nOf the sea.\n\n海上的早晨。\n"
-    document = {"name": "x", "parts": [{"from": "markdown", "text": text}]}
+    document = [{"from": "name", "text": "x"}, {"from": "markdown", "text": text}]
     made = every("book-text", tmp_path / "work", document=document, **given)
     assert [each.language for each in made if each.output == "passages"] == expected
 
