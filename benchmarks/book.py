@@ -4,9 +4,10 @@
     python benchmarks/book.py --models rapidocr hibari --pages N
 
 By default both models sleep, so that a busy machine disturbs little: for so many seconds a page,
-and as much for the letters of a page. Printed are the seconds of the book in one command, of
-reading alone (`-o book.md`) and of speaking alone (of that text), and their ratio; the memory of
-the command (Linux); and with `--kills`, which jobs a command that was killed as often did twice.
+and as much for the letters of a page; and the file is left out, which takes longer to encode than
+such sounds to make. Printed are the seconds of the book in one command, of reading alone (`-o
+book.md`) and of speaking alone (of that text), and their ratio; the memory of the command (Linux);
+and with `--kills`, which jobs a command that was killed as often did twice.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ sys.path.insert(0, str(ROOT))
 from orchestrator.book.text_layer import page_of_layer  # noqa: E402 - of this checkout
 from tests.books.layouts import BOOKS  # noqa: E402
 from tests.books.texts import english  # noqa: E402
-from tests.books.typeset import Layout, Sheet, draw, font, typeset  # noqa: E402
+from tests.books.typeset import Layout, Sheet, draw, lines, typeset  # noqa: E402
 
 MM = [sys.executable, "-m", "orchestrator"]
 MODELS = ("slow-reader", "slow-voice")
@@ -64,8 +65,10 @@ def run(model, job, *, text):
     with open({log!r}, "a") as log:
         log.write("passage %s\\n" % text[-40:])
     time.sleep({seconds} * len(text))
-    return {{"audio": (array.array("h", [3000, -3000] * 40 * len(text)), 24000)}}
+    return {{"audio": (array.array("h", [3000, -3000] * 2 * len(text)), 24000)}}
 """
+SPOKEN = "spoken"
+"""The pipeline `book` without its file."""
 
 
 def make_pages(folder: Path, count: int) -> int:
@@ -91,15 +94,7 @@ def make_pages(folder: Path, count: int) -> int:
 
 def boxes_of(number: int, sheet: Sheet, layout: Layout) -> Iterator[dict[str, Any]]:
     """Yield the lines of a page as the output `boxes` of a reader."""
-    lines = [
-        (
-            run.text, run.x, run.y - 0.75 * run.size,
-            run.x + font(layout.fonts, round(run.size), run.bold).getlength(run.text),
-            run.y + 0.25 * run.size, run.size,
-        )
-        for run in sheet.runs
-    ]  # fmt: skip
-    for index, block in enumerate(page_of_layer(number, lines).blocks):
+    for index, block in enumerate(page_of_layer(number, lines(sheet, layout)).blocks):
         for line in block.lines:
             x, y = (line.left, line.right), (line.top, line.bottom)
             polygon = [[x[0], y[0]], [x[1], y[0]], [x[1], y[1]], [x[0], y[1]]]
@@ -122,6 +117,11 @@ def declare(folder: Path, read: float, speak: float) -> None:
         (manifests / f"{name}.yaml").write_text(text.replace(f"do-{name}", task))
         (folder / "envs" / name).mkdir(parents=True)
         (folder / "envs" / name / "runner.py").write_text(runner.format(log=log, seconds=seconds))
+    book = (ROOT / "manifests" / "pipelines" / "book.yaml").read_text()
+    steps, _, _ = book.replace("name: book", f"name: {SPOKEN}", 1).partition("  - id: sound")
+    outputs = 'outputs: {text: "${{ steps.book.markdown }}", audios: "${{ steps.speak.audio }}"}'
+    (manifests / "pipelines").mkdir()
+    (manifests / "pipelines" / f"{SPOKEN}.yaml").write_text(f"{steps}{outputs}\n")
     os.environ["MM_MANIFESTS"] = str(manifests)
     subprocess.run([*MM, "env", "lock", *MODELS], check=True, capture_output=True)
 
@@ -136,17 +136,23 @@ class Trial:
 
     def __init__(self, folder: Path, models: Sequence[str]) -> None:
         self._folder = folder
-        self._models = [f"--read={models[0]}", f"--speak={models[1]}"]
+        self._models = models
 
     def forget(self) -> None:
         """Remove all kept results."""
         shutil.rmtree(Path(os.environ["MM_HOME"]) / "results", ignore_errors=True)
 
     def start(self, source: str, target: str) -> subprocess.Popen[bytes]:
-        """Start a book."""
-        models = self._models[1:] if source.endswith(".md") else self._models
+        """Start a book, or where `target` is `SPOKEN` the pipeline without its file."""
+        words = ["book", source, "-o", target]
+        words += [f"--read={self._models[0]}", f"--speak={self._models[1]}"]
+        if target == SPOKEN:
+            files = sorted(self._folder.glob(f"{source}/*.png")) or [self._folder / source]
+            words = ["pipeline", "run", SPOKEN, *map(str, files), "-o", "text=spoken.md"]
+            words += ["--set", f"read.model={self._models[0]}"]
+            words += ["--set", f"speak.model={self._models[1]}"]
         return subprocess.Popen(
-            [*MM, "book", source, "-o", target, *models],
+            [*MM, *words],
             cwd=self._folder, stdout=subprocess.DEVNULL, stderr=(self._folder / "said").open("ab"),
         )  # fmt: skip
 
@@ -199,10 +205,10 @@ def main() -> None:
         trial.run("pages/0001.png", "warm.m4b")
         trial.forget()
         read = trial.run("pages", "book.md")
-        speak = trial.run("book.md", "alone.m4b")
+        speak = trial.run("book.md", "alone.m4b" if options.models else SPOKEN)
         trial.forget()
         (folder / "log").unlink(missing_ok=True)
-        whole = trial.run("pages", "book.m4b", memory)
+        whole = trial.run("pages", "book.m4b" if options.models else SPOKEN, memory)
         print(f"{options.pages} pages, {letters} letters (seconds)")
         print(f"  reading alone {read:.1f}, speaking alone {speak:.1f}, the book {whole:.1f}")
         print(f"  the book by its slower stage: {whole / max(read, speak):.3f}")
@@ -210,6 +216,7 @@ def main() -> None:
         quarters = ", ".join(f"{statistics.median(each):.0f}" for each in parts if each)
         print(f"  memory of the command by quarters: {quarters} MB; at most {max(memory):.0f} MB")
         if options.kills:
+            trial.run("pages", "book.m4b")
             trial.forget()
             once = Counter((folder / "log").read_text().splitlines())
             (folder / "log").unlink()

@@ -24,6 +24,11 @@ _TITLE = re.compile(
 _ENTRY = re.compile(r"(.*?\w.*?)[\s.·…⋯。・_,-]+(\d{1,4}|[ivxlc]{1,7})\W*", re.IGNORECASE)
 
 
+def is_contents_title(text: str) -> bool:
+    """Return whether a line heads a page of contents."""
+    return _TITLE.fullmatch(text) is not None
+
+
 def titles_on(page: Page, *, follows: bool) -> list[str]:
     """Return the titles on a page of contents; nothing where it is none.
 
@@ -32,11 +37,11 @@ def titles_on(page: Page, *, follows: bool) -> list[str]:
         follows: Whether the page before is one of contents, which may go on.
     """
     blocks = page.blocks
-    titled = any(_TITLE.fullmatch(block.text) for block in blocks[:2])
+    titled = any(is_contents_title(block.text) for block in blocks[:2])
     if not (titled or follows):
         return []
     lines = [line for block in blocks for line in _entry_lines(block)]
-    lines = [line for line in lines if not _TITLE.fullmatch(line.text)]
+    lines = [line for line in lines if not is_contents_title(line.text)]
     entries = [match for line in lines if (match := _ENTRY.fullmatch(line.text))]
     numbers = [value for each in entries if (value := page_number(each[2])) is not None]
     rising = sum(a <= b for a, b in pairwise(numbers)) >= 0.8 * (len(numbers) - 1)

@@ -14,15 +14,23 @@ _WORDS = (
 _CHAPTER = re.compile(
     rf"(?:chapter|part|book|kapitel|teil|chapitre|partie|cap[ií]tulo|parte|capitolo)\s+(?:\d+|{_ROMAN}|{_WORDS})\b"
     r"|第\s*[一二三四五六七八九十百千零〇两\d]+\s*[章回部卷篇编]"
+    rf"|(?:act|acte|akt|aufzug|canto)\s+(?:\d+|{_ROMAN})\b"
+    r"|[^\W\d]+(?:es|er)\s(?:kapitel|teil|buch)$"
     r"|глава\s+\w+"
     r"|(?:prologue|epilogue|preface|foreword|introduction|afterword|appendix(?:\s+\w)?|acknowledge?ments)$"
     r"|(?:序言?|前言|引言|后记|後記|尾声|楔子|附录.?|序章|终章)$",
     re.IGNORECASE,
 )
 _SECTION = re.compile(
-    r"第\s*[一二三四五六七八九十百\d]+\s*[节節]|\d{1,2}\.\d{1,2}(?:\.\d{1,2})*\.?\s"
+    r"第\s*[一二三四五六七八九十百\d]+\s*[节節]|§{1,2}\s*\d|(?:article|section)\s+\d|\d{1,2}\.\d{1,2}(?:\.\d{1,2})*\.?\s",
+    re.IGNORECASE,
 )
 
+
+_SCENE = re.compile(
+    rf"(?:SCENE|Scene|SZENE|Szene|AUFTRITT|Auftritt|SCÈNE|Scène)\s+(?:\d+|{_ROMAN})\b"
+    r"|第\s*[一二三四五六七八九十\d]+\s*[场場折出齣]"
+)
 
 _PARTS = ((1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"),
           (40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))  # fmt: skip
@@ -40,6 +48,17 @@ def is_numbered(text: str) -> bool:
     return not rest or (
         rest != title and not title[:1].islower() and text.rstrip()[-1] not in ".,;。，；、"
     )
+
+
+def is_bare(text: str) -> bool:
+    """Return whether a line is the number of a chapter or scene alone, without its title."""
+    match = _CHAPTER.match(text.strip()) or _SCENE.match(text.strip())
+    return match is not None and not text.strip()[match.end() :].strip(" .:：—–-")
+
+
+def is_scene(text: str) -> bool:
+    """Return whether a line heads a scene of a play."""
+    return _SCENE.match(text.strip()) is not None
 
 
 def is_section(text: str) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from orchestrator.book.hyphens import vocabulary
-from orchestrator.book.layout import Block, Page
+from orchestrator.book.indents import has_indent
+from orchestrator.book.layout import Page
 
 
 class Known:
@@ -54,12 +55,6 @@ class Known:
     def indented(self) -> bool:
         """Whether paragraphs begin with an indent."""
         return self._indents[True] > self._indents[False]
-
-
-def has_indent(block: Block) -> bool:
-    """Return whether the first line of a block begins farther right than another."""
-    first, *others = block.lines
-    return bool(others) and first.left > min(line.left for line in others) + 0.6 * first.size
 
 
 def _counts(pages: Sequence[Page], line: str) -> tuple[Counter[Any], ...]:

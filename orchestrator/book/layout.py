@@ -1,24 +1,24 @@
-"""A page as blocks of lines: of what a reader says, or of lines with their places."""
+"""A page as blocks of lines with their places."""
 # ruff: noqa: RUF001 - marks of several scripts
 
 from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Mapping, Sequence
-from itertools import groupby
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import msgspec
 
 from orchestrator.book.book_file import parsed
 from orchestrator.book.content import Element
+from orchestrator.book.headings import is_numbered
 
-SHORT = 4
-"""Letters of a line whose length says little of their size."""
-NARROW = " ijlft.,:;'’!|I()[]-"
-
-
+ITEM = re.compile(
+    r"\s*(?:(?:[•·●○◦▪■–—*-]|\d{1,3}[.)])\s+|(?:\(?[a-z]{1,3}\)|[(（]\d{1,3}[)）])\s*)(?=\S)"
+)
+"""How an item of a list begins, or a numbered paragraph."""
+CLOSING = "\"'”’»«)]」』"
 RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -89,26 +89,16 @@ class Page(msgspec.Struct, frozen=True):
         """All its lines, in reading order."""
         return [line for block in self.blocks for line in block.lines]
 
-
-def page_of_boxes(number: int, boxes: Sequence[Mapping[str, Any]], markdown: str) -> Page:
-    """Return a page of the outputs `boxes` and `markdown` of a reader."""
-    tables = iter(each for each in parsed(markdown).elements if each.kind == "table")
-    blocks = []
-    lines_of = _with_marks([_line(box) for box in boxes])
-    for (_, role), some in groupby(
-        range(len(boxes)), lambda k: (boxes[k].get("block"), boxes[k].get("role"))
-    ):
-        lines = rows([lines_of[k] for k in some if lines_of[k].text])
-        if not lines:
-            continue
-        table = next(tables, None) if role == "table" else None
-        if table is not None:
-            blocks.append(
-                Block("table", (msgspec.structs.replace(lines[0], text=table.text),), markdown=True)
-            )
-        else:
-            blocks.append(Block(str(role or "paragraph"), tuple(lines)))
-    return Page(number, tuple(blocks))
+    @property
+    def step(self) -> float:
+        """The usual distance of two lines; 0 where it is not known."""
+        steps = [
+            below.middle - above.middle
+            for block in self.blocks
+            for above, below in pairwise(block.lines)
+            if above.size and below.middle > above.middle
+        ]
+        return statistics.median(steps) if steps else 0.0
 
 
 def page_of_markdown(number: int, text: str) -> Page:
@@ -125,49 +115,6 @@ def _block(top: int, element: Element) -> Block:
     return Block(element.kind, placed, markdown=True, level=element.level, mark=element.mark)
 
 
-def _with_marks(lines: list[Line]) -> list[Line]:
-    """Return lines with the marks of notes at their ends, which a reader may find apart.
-
-    What was moved is left as an empty line.
-    """
-    found = list(lines)
-    for k, mark in enumerate(lines):
-        if len(mark.text) > 2 or not mark.text.isdigit():
-            continue
-        for other, line in enumerate(lines):
-            near = abs(mark.left - line.right) < 0.7 * line.size
-            raised = line.top - 0.4 * line.size < mark.middle < line.middle
-            small = mark.bottom - mark.top < 0.8 * (line.bottom - line.top)
-            if other != k and near and raised and small:
-                text = found[other].text + mark.text.translate(RAISED)
-                found[other] = msgspec.structs.replace(found[other], text=text)
-                found[k] = msgspec.structs.replace(mark, text="")
-                break
-    return found
-
-
-def _line(box: Mapping[str, Any]) -> Line:
-    across, down = zip(*box["polygon"], strict=True)
-    left, top, right, bottom = min(across), min(down), max(across), max(down)
-    text = box["text"]
-    size = 0.8 * min(bottom - top, right - left)  # of a vertical line, its width
-    if len(text) >= SHORT:
-        # How long a line is says more of its letters than how high: that depends on which they are.
-        size = max(bottom - top, right - left) / sum(map(_advance, text))
-    return Line(text, left, top, right, bottom, size)
-
-
-def _advance(letter: str) -> float:
-    """Return the usual width of a letter, in ems."""
-    if letter >= "\u2e80":
-        return 1.0
-    if letter in NARROW:
-        return 0.28
-    if letter in "mwMW@%—":
-        return 0.85
-    return 0.67 if letter.isupper() else 0.5
-
-
 def rows(lines: Sequence[Line]) -> list[Line]:
     """Return lines with those joined that stand side by side at one height."""
     found: list[Line] = []
@@ -178,8 +125,48 @@ def rows(lines: Sequence[Line]) -> list[Line]:
             gap = "" if line.left - last.right < 0.12 * line.size else " "
             found[-1] = Line(
                 last.text + gap + line.text, last.left, min(last.top, line.top), line.right,
-                max(last.bottom, line.bottom), max(last.size, line.size),
+                max(last.bottom, line.bottom), max(last, line, key=lambda one: len(one.text)).size,
             )  # fmt: skip
         else:
             found.append(line)
     return found
+
+
+def blocks_of(lines: Sequence[Line]) -> Iterator[Block]:
+    """Yield the blocks of lines in their order: a change of size, place or indent begins one."""
+    usual = statistics.median([line.size for line in lines for _ in line.text] or [1.0])
+    some: list[Line] = []
+    steps = [below.middle - above.middle for above, below in pairwise(lines)]
+    step = statistics.median([each for each in steps if each > 0] or [0.0])
+    for line in lines:
+        if some and _begins(some, line, step):
+            yield _placed(some, usual)
+            some = []
+        some.append(line)
+    if some:
+        yield _placed(some, usual)
+
+
+def _begins(some: Sequence[Line], line: Line, usual: float) -> bool:
+    last = some[-1]
+    step = line.middle - last.middle
+    if step <= 0 or max(line.size, last.size) > 1.1 * min(line.size, last.size):
+        return True
+    if ITEM.match(line.text) and step > 1.1 * usual:
+        return True
+    usual = some[1].middle - some[0].middle if len(some) > 1 else min(usual, 1.75 * line.size)
+    if step > max(1.25 * usual, 1.2 * line.size):
+        return True
+    left = min(each.left for each in some[1:] or some)
+    return line.left > left + 0.6 * line.size and last.left <= left + 0.6 * line.size
+
+
+def _placed(lines: Sequence[Line], usual: float) -> Block:
+    text = " ".join(line.text for line in lines)
+    large = (
+        lines[0].size > 1.12 * usual
+        and len(lines) <= 3
+        and text.rstrip(CLOSING)[-1:] not in ".,;。，；"
+    )
+    heading = large or (len(lines) == 1 and is_numbered(text))
+    return Block("heading" if heading else "paragraph", tuple(lines))

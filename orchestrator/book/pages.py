@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 import msgspec
 
 from orchestrator.book.book_file import FIELDS, parsed
+from orchestrator.book.boxes import lines_of, page_of_boxes
 from orchestrator.book.content import Book, Element
-from orchestrator.book.layout import Page, page_of_boxes, page_of_markdown
+from orchestrator.book.layout import Line, Page, page_of_markdown
+from orchestrator.book.margins import with_margins
 from orchestrator.book.text import Text
 from orchestrator.book.text_files import book_of_text
-from orchestrator.book.text_layer import page_of_layer
+from orchestrator.book.text_layer import lines_of_layer, page_of_layer
 
 PAGE = ("image", "layer")
 """The parts that are pages."""
@@ -31,6 +33,25 @@ class Readings(msgspec.Struct, frozen=True):
     texts: Iterable[str | None] = ()
     markdowns: Iterable[str | None] = ()
     boxes: Iterable[Sequence[Mapping[str, Any]] | None] = ()
+
+
+class _Reading(msgspec.Struct, frozen=True):
+    """What was read of a page; of a layer, its lines alone."""
+
+    number: int
+    lines: Sequence[Line]
+    text: str | None = None
+    markdown: str = ""
+    boxes: Sequence[Mapping[str, Any]] | None = None
+
+    def page(self, margin: Container[int]) -> Page:
+        """Return the page, without the lines of `margin`."""
+        if self.text is None:
+            kept = [line for at, line in enumerate(self.lines) if at not in margin]
+            return page_of_layer(self.number, kept)
+        if self.boxes is not None:
+            return page_of_boxes(self.number, self.boxes, self.markdown, margin)
+        return page_of_markdown(self.number, self.text)
 
 
 class BookReader:
@@ -53,7 +74,7 @@ class BookReader:
         for is_page, parts in groupby(self._document, key=lambda part: part["from"] in PAGE):
             first = len(self._elements)
             if is_page:
-                text = Text(map(self._page, parts))
+                text = Text(self._pages(parts))
                 for element in text:
                     self._elements.append(element)
                     yield element
@@ -71,16 +92,20 @@ class BookReader:
         """Return the book, once it has yielded all elements."""
         return Book(**self._fields, elements=tuple(self._elements))
 
-    def _page(self, part: Mapping[str, Any]) -> Page:
-        number = part["page"]
+    def _pages(self, parts: Iterable[Mapping[str, Any]]) -> Iterator[Page]:
+        """Yield pages without the numbers in their margins."""
+        for reading, margin in with_margins((each, each.lines) for each in map(self._read, parts)):
+            yield reading.page(margin)
+
+    def _read(self, part: Mapping[str, Any]) -> _Reading:
         if part["from"] == "layer":
-            return page_of_layer(number, part["lines"])
+            return _Reading(part["page"], lines_of_layer(part["lines"]))
         text, markdown = next(self._texts, None), next(self._markdowns, None)
         boxes = next(self._boxes, None)
-        # Boxes without text are the regions of a page, and its Markdown says more.
-        if boxes is not None and all("text" in each and "polygon" in each for each in boxes):
-            return page_of_boxes(number, boxes, markdown or "")
-        return page_of_markdown(number, text or "")
+        if boxes is not None and not all("text" in each and "polygon" in each for each in boxes):
+            boxes = None  # they are the regions of a page without their text
+        lines = lines_of(boxes or ())
+        return _Reading(part["page"], lines, text or "", markdown or "", boxes)
 
     def _taken(self, part: Mapping[str, Any]) -> Sequence[Element]:
         """Take a name or a file of text; return its elements."""

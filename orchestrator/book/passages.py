@@ -118,7 +118,7 @@ def first_texts(
         due = due[1:]
         if rules.footnotes == "inline" and element.kind != "footnote":
             due = list(dict.fromkeys(_REFERENCE.findall(element.text)))
-        for part in pieces(_spoken(element, speak), MOST):
+        for part in _passages(element, speak):
             yield element, part
 
 
@@ -136,8 +136,7 @@ def plan(book: Book, rules: Rules, speak: Speak) -> tuple[Plan, list[str]]:
     for title, elements in _chapters(book, rules):
         first = len(texts)
         for element in _in_order(elements, rules.footnotes):
-            words = _spoken(element, speak)
-            parts = pieces(words, MOST)
+            parts = _passages(element, speak)
             for number, part in enumerate(parts, start=1):
                 pause = PAUSES[element.kind] if number == len(parts) else WITHIN
                 if element.kind == "heading" and element is elements[0]:
@@ -150,6 +149,13 @@ def plan(book: Book, rules: Rules, speak: Speak) -> tuple[Plan, list[str]]:
             chapters.append(Chapter(" ".join(speak(title).split()), first))
     language = book.language or language_of(" ".join(texts), "")
     return Plan(book.title, book.author, language, tuple(chapters), tuple(passages)), texts
+
+
+def _passages(element: Element, speak: Speak) -> list[str]:
+    """Return the passages of an element; each line of verse is one."""
+    words = _spoken(element, speak)
+    lines = [words] if element.kind in ("table", "code") else words.split("\n")
+    return [part for line in lines for part in pieces(line, MOST)]
 
 
 def _spoken(element: Element, speak: Speak) -> str:

@@ -13,7 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import islice
 
 import msgspec
 
@@ -30,6 +30,8 @@ SAME_PLACE = 0.025
 """Of the height of a page: what stands in one place."""
 LARGER = 1.25
 """Times the usual size: what is larger is a heading."""
+LARGEST = 1.4
+"""Times the size of the text: what is larger is a heading, even if it repeats."""
 APART = 1.15
 """Times the usual distance of lines: what stands closer to others is a line of the text."""
 ROUNDS = 2
@@ -108,7 +110,7 @@ def without_running(pages: Sequence[Page], titles: Sequence[tuple[str, float]] =
     found = list(pages)
     for _ in range(ROUNDS):
         candidates = list(_candidates(found))
-        running = _running(candidates, titles, len(found))
+        running = _running(candidates, titles, found)
         if not running:
             break
         found = [_without(page, running.get(index, [])) for index, page in enumerate(found)]
@@ -128,24 +130,13 @@ def _candidates(pages: Sequence[Page]) -> Iterator[_Candidate]:
             continue
         placed = any(line.size for line in lines)
         ends = (min(line.middle for line in lines), max(line.middle for line in lines))
-        step = _step(page)
+        step = page.step
         for end, top in zip(ends, (True, False), strict=True):
             for line in lines:
                 near = 0.6 * line.size if placed else 0.1
                 if abs(line.middle - end) <= near and _is_apart(line, lines, step):
                     place = line.middle / height if placed else float(not top)
                     yield _Candidate(index, line, top, place, *_key(line.text))
-
-
-def _step(page: Page) -> float:
-    """Return the usual distance of two lines of a page; 0 where it is not known."""
-    steps = [
-        below.middle - above.middle
-        for block in page.blocks
-        for above, below in pairwise(block.lines)
-        if above.size and below.middle > above.middle
-    ]
-    return statistics.median(steps) if steps else 0.0
 
 
 def _is_apart(line: Line, lines: Sequence[Line], step: float) -> bool:
@@ -192,10 +183,12 @@ def _alike(one: str, other: str) -> bool:
 
 
 def _running(
-    candidates: Sequence[_Candidate], titles: Sequence[tuple[str, float]], count: int
+    candidates: Sequence[_Candidate], titles: Sequence[tuple[str, float]], pages: Sequence[Page]
 ) -> dict[int, list[Line]]:
     """Return the lines that are running heads or page numbers, by the index of their page."""
+    count = len(pages)
     usual = statistics.median([each.line.size for each in candidates] or [0.0])
+    body = statistics.median([line.size for page in pages for line in page.lines] or [0.0])
     needed = 2 if count > 4 else 1
     of_page: dict[int, list[_Candidate]] = {}
     for each in candidates:
@@ -223,7 +216,8 @@ def _running(
         beside = bisect_right(band, each.place + reach) - bisect_left(band, each.place - reach)
         # A short head is on one page of its chapter alone; the band says what it is.
         in_band = each.line.size > 0 and beside > max(1, count // 3)
-        if known or (in_band and each.line.size <= LARGER * usual):
+        small = each.line.size <= LARGEST * body
+        if small and (known or (in_band and each.line.size <= LARGER * usual)):
             found.setdefault(each.page, []).append(each.line)
     return found
 
@@ -235,11 +229,13 @@ def _repeats(one: _Candidate, other: _Candidate) -> bool:
         return False
     if abs(one.place - other.place) > SAME_PLACE:
         return False
-    if max(one.line.size, other.line.size) > LARGER * min(one.line.size, other.line.size):
-        return False
     counting = (
         None not in (one.number, other.number) and (other.number or 0) - (one.number or 0) == apart
     )
+    if counting and abs(apart) == 1 and _at_start(one) != _at_start(other):
+        return True  # heads of facing pages
+    if max(one.line.size, other.line.size) > LARGER * min(one.line.size, other.line.size):
+        return False
     if not one.key or not other.key:
         return not one.key and not other.key and counting
     if one.number != other.number and not counting:
@@ -249,6 +245,10 @@ def _repeats(one: _Candidate, other: _Candidate) -> bool:
     if one.number is not None and is_numbered(one.line.text) and counting and abs(apart) == 1:
         return False  # chapters of a page each
     return _alike(one.key, other.key)
+
+
+def _at_start(candidate: _Candidate) -> bool:
+    return _AT_START.match(candidate.line.text) is not None
 
 
 def _without(page: Page, lines: Sequence[Line]) -> Page:

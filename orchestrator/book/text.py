@@ -14,12 +14,14 @@ import msgspec
 from orchestrator.book.content import Element, Kind, escaped
 from orchestrator.book.contents import listed, titles_on
 from orchestrator.book.footnotes import CLOSE, OPEN, Note, referred, split_notes
-from orchestrator.book.headings import is_numbered, is_section
+from orchestrator.book.headings import is_bare, is_numbered, is_scene, is_section
 from orchestrator.book.hyphens import CHINESE, joined
-from orchestrator.book.known import Known, has_indent
-from orchestrator.book.layout import Block, Page
+from orchestrator.book.indents import has_indent, parted_at_indents
+from orchestrator.book.known import Known
+from orchestrator.book.layout import ITEM, Block, Line, Page
 from orchestrator.book.running import cleaned
 from orchestrator.book.sentences import ends_with_abbreviation
+from orchestrator.book.verse import lines_of_stanza, with_verse
 
 KINDS: dict[str, Kind] = {
     "heading": "heading", "list": "list", "table": "table", "caption": "caption",
@@ -34,6 +36,7 @@ FULL = 1.6
 LONGEST_HEADING = 120
 
 _END = re.compile(r"[.!?…。！？：:；;][\"'”’)\]」』）》\ue000-\ue0010-9]*$")
+_POINT = re.compile(r"[.。]\W*(?:\ue000\d+\ue001)?$")
 _FIRST_WORD = re.compile(r"[^\s\u2e80-\uffef]+")
 _ITEM = re.compile(r"\s*(?:([•·●○◦▪■–—*-])|(\d{1,3}[.)]|[a-z]\)))\s+(?=\S)")
 
@@ -43,15 +46,17 @@ class _Heading(msgspec.Struct, frozen=True):
 
     Attributes:
         named: Whether it is numbered as a chapter, or the contents list it.
-        section: Whether it is numbered as a part of a chapter.
+        section: Whether it is numbered as a part of a chapter, or as a scene.
         size: Of its letters; 0 where a reader gives no places.
         said: The level that the reader gives, or 0.
+        below: Whether it stands right below another heading, and is not numbered as a chapter.
     """
 
     named: bool
     section: bool
     size: float
     said: int
+    below: bool = False
 
 
 class _Part(msgspec.Struct, frozen=True):
@@ -103,6 +108,7 @@ class Text:
         """Yield the blocks of the running text, and keep the notes."""
         titles: list[str] = []
         follows = False
+        before = blank = Page(0, ())
         number = 1
         for page, ahead in self._pages:
             self._known.take(page, ahead)
@@ -117,7 +123,9 @@ class Text:
             for name, note in enumerate(notes, start=number):
                 self._notes[str(name)] = (page.number, note)
             number += len(notes)
-            parts = (_part(block, page.number, titles, usual) for block in bare.blocks)
+            parted = parted_at_indents(with_verse(bare, before, ahead[0] if ahead else blank))
+            before = bare
+            parts = (_part(block, page.number, titles, usual) for block in parted.blocks)
             yield from _merged_headings(parts)
 
     def _referred(self, element: Element) -> Iterator[Element]:
@@ -150,9 +158,16 @@ def _part(block: Block, page: int, titles: Sequence[str], usual: float) -> _Part
         short and block.role == "paragraph" and 0 < 1.3 * usual <= block.size
         and not _END.search(text)
     )  # fmt: skip
-    if not (named or large or block.role == "heading"):
-        return _Part(block, page)
-    return _Part(block, page, (_Heading(named, is_section(text), block.size, block.level),))
+    scene = short and len(block.lines) <= 2 and is_scene(text)
+    # The mark of a note may hide from the reader that a sentence ends.
+    said = block.role == "heading" and not (_POINT.search(text) and block.size < 1.3 * usual)
+    if not (named or large or scene or said):
+        role = "paragraph" if block.role == "heading" else block.role
+        return _Part(msgspec.structs.replace(block, role=role), page)
+    section = scene or is_section(text)
+    if len(block.lines) > 1 and is_bare(block.lines[0].text):
+        block = msgspec.structs.replace(block, lines=_numbered(block.lines[:1]) + block.lines[1:])
+    return _Part(block, page, (_Heading(named, section, block.size, block.level),))
 
 
 def _levels(headings: Sequence[tuple[_Heading, ...]]) -> list[int]:
@@ -161,7 +176,10 @@ def _levels(headings: Sequence[tuple[_Heading, ...]]) -> list[int]:
     tops = [each.size for each in all_of_them if each.named]
     steps = _steps(sorted({each.size for each in all_of_them}, reverse=True))
     top = statistics.median(tops) if tops else 0.0
-    found = [min(_level(each, top, steps) for each in some) for some in headings]
+    found: list[int] = []
+    for some in headings:
+        level = min(_level(each, top, steps) for each in some)
+        found.append(max(level, found[-1] + 1) if some[0].below else level)
     known = sorted(set(found))
     return [known.index(level) + 1 for level in found]
 
@@ -192,25 +210,27 @@ def _merged_headings(parts: Iterable[_Part]) -> list[_Part]:
     for part in parts:
         last = found[-1] if found else None
         if last and last.headings and part.headings:
-            bare = is_numbered(last.block.text) and not re.search(r"[.:：]\s*\S", last.block.text)
-            bare = bare and len(last.block.text.split()) <= 3
+            first = part.headings[0]
+            bare = is_bare(last.block.text) and not first.section
             alike = LIKE <= last.block.size / (part.block.size or 1.0) <= 1 / LIKE
-            alike = alike and last.headings[-1].section == part.headings[0].section
-            if (bare and not is_numbered(part.block.text)) or alike:
-                lines = last.block.lines
-                if bare and not CHINESE.search(lines[-1].text) and lines[-1].text[-1].isalnum():
-                    ended = msgspec.structs.replace(lines[-1], text=lines[-1].text + ".")
-                    lines = (*lines[:-1], ended)
-                elif bare and CHINESE.search(lines[-1].text):
-                    lines = (
-                        *lines[:-1],
-                        msgspec.structs.replace(lines[-1], text=lines[-1].text + " "),
-                    )
+            alike = alike and last.headings[-1].section == first.section and not first.named
+            near = part.block.box[1] - last.block.box[3] < part.block.size
+            if (bare and not is_numbered(part.block.text)) or (alike and near):
+                lines = _numbered(last.block.lines) if bare else last.block.lines
                 block = msgspec.structs.replace(last.block, lines=lines + part.block.lines)
                 found[-1] = _Part(block, last.page, last.headings + part.headings)
                 continue
+            below = msgspec.structs.replace(first, below=not first.named)
+            part = msgspec.structs.replace(part, headings=(below,))  # noqa: PLW2901
         found.append(part)
     return found
+
+
+def _numbered(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Return the lines of the number of a chapter as they stand before its title."""
+    text = lines[-1].text
+    end = " " if CHINESE.search(text) else "." if text[-1].isalnum() else ""
+    return (*lines[:-1], msgspec.structs.replace(lines[-1], text=text + end))
 
 
 def _run_on(parts: Iterable[_Part], known: Known) -> Iterator[_Part]:
@@ -218,24 +238,35 @@ def _run_on(parts: Iterable[_Part], known: Known) -> Iterator[_Part]:
     held: list[_Part] = []  # a paragraph, and what it may go on below
     for part in parts:
         last = held[0] if held else None
-        if last and part.role == "paragraph" and _goes_on(last, part, known.indented):
+        if last and (_is_rest_of_stanza(last, part) or _goes_on(last, part, known.indented)):
             block = msgspec.structs.replace(last.block, lines=last.block.lines + part.block.lines)
             held[0] = msgspec.structs.replace(last, block=block)
         elif last and part.role in ("caption", "table"):
             held.append(part)
         else:
             yield from held
-            held = [part] if part.role == "paragraph" else []
+            held = [part] if part.role in ("paragraph", "verse") else []
             if not held:
                 yield part
     yield from held
 
 
+def _is_rest_of_stanza(last: _Part, part: _Part) -> bool:
+    """Whether a block on the next page goes on with a stanza that has not ended."""
+    few = part.role == "verse" or (part.role == "paragraph" and len(part.block.lines) == 1)
+    if last.role != "verse" or not few:
+        return False
+    before, after = last.block.lines[-1], part.block.lines[0]
+    return part.page != last.page and after.top < before.top and not _END.search(before.text)
+
+
 def _goes_on(last: _Part, part: _Part, indented: bool) -> bool:  # noqa: FBT001
     """Whether a paragraph goes on in another."""
+    if not last.role == part.role == "paragraph":
+        return False
     before, after = last.block.lines[-1], part.block.lines[0]
     letter = after.text.lstrip("\"'“‘(（「『")[:1]
-    if _ITEM.match(after.text):
+    if ITEM.match(after.text):
         return False
     if letter.islower():
         return True
@@ -259,7 +290,12 @@ def _element(part: _Part, words: Counter[str]) -> Element:
     block = part.block
     kind: Kind = KINDS.get(part.role, "paragraph")
     texts = [line.text for line in block.lines]
-    text = "\n".join(texts) if kind in ("table", "code", "formula") else joined(texts, words)
+    if part.role == "verse":
+        text = "\n".join(joined(parts, words) for parts in lines_of_stanza(block.lines))
+    elif kind in ("table", "code", "formula"):
+        text = "\n".join(texts)
+    else:
+        text = joined(texts, words)
     mark = block.mark
     if kind == "list" and not block.markdown:
         found = _ITEM.match(text)

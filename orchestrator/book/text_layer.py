@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import re
-import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from orchestrator.book.headings import is_numbered
-from orchestrator.book.layout import Block, Line, Page, rows
+from orchestrator.book.layout import Line, Page, blocks_of, rows
 
 SCAN = 0.7
 """Of a page: images that cover as much are a scan of it, whose text another reader made."""
@@ -63,44 +61,11 @@ def _is_broken(letter: str) -> bool:
     )
 
 
-def page_of_layer(number: int, lines: Sequence[Sequence[Any]]) -> Page:
-    """Return a page of the lines of a text layer.
-
-    Args:
-        number: The number of the page.
-        lines: Each with text, left, top, right, bottom and size.
-    """
-    placed = rows([Line(*each) for each in lines if str(each[0]).strip()])
-    usual = statistics.median([line.size for line in placed for _ in line.text] or [1.0])
-    return Page(number, tuple(_blocks(placed, usual)))
+def lines_of_layer(lines: Sequence[Sequence[Any]]) -> list[Line]:
+    """Return the lines of a text layer, each of text, left, top, right, bottom and size."""
+    return [Line(*each) for each in lines]
 
 
-def _blocks(lines: Sequence[Line], usual: float) -> Iterator[Block]:
-    """Yield the blocks of lines in their order: a change of size, place or indent begins one."""
-    some: list[Line] = []
-    for line in lines:
-        if some and _begins(some, line):
-            yield _block(some, usual)
-            some = []
-        some.append(line)
-    if some:
-        yield _block(some, usual)
-
-
-def _begins(some: Sequence[Line], line: Line) -> bool:
-    last = some[-1]
-    step = line.middle - last.middle
-    if step <= 0 or max(line.size, last.size) > 1.1 * min(line.size, last.size):
-        return True
-    usual = some[1].middle - some[0].middle if len(some) > 1 else 1.75 * line.size
-    if step > max(1.25 * usual, 1.2 * line.size):
-        return True
-    left = min(each.left for each in some[1:] or some)
-    return line.left > left + 0.6 * line.size and last.left <= left + 0.6 * line.size
-
-
-def _block(lines: Sequence[Line], usual: float) -> Block:
-    text = " ".join(line.text for line in lines)
-    large = lines[0].size > 1.12 * usual and len(lines) <= 3 and text[-1] not in ".,;。，；"
-    heading = large or (len(lines) == 1 and is_numbered(text))
-    return Block("heading" if heading else "paragraph", tuple(lines))
+def page_of_layer(number: int, lines: Sequence[Line]) -> Page:
+    """Return a page of the lines of a text layer."""
+    return Page(number, tuple(blocks_of(rows([line for line in lines if line.text.strip()]))))

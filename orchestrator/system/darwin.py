@@ -141,9 +141,20 @@ def working_set(memory: int, ask: Ask = sysctl.integer) -> int | None:
     return limit << 20 or usual
 
 
-def performance_cores(ask: Ask = sysctl.integer) -> int | None:
-    """Return how many fast cores there are; of Intel's, which are all alike, all."""
-    return ask("hw.perflevel0.physicalcpu") or ask("hw.physicalcpu")
+def performance_cores(
+    ask: Ask = sysctl.integer, name: Callable[[str], str | None] = sysctl.text
+) -> int | None:
+    """Return how many cores there are but efficiency cores; of Intel's, which are all alike, all.
+
+    The first level holds not all of them: an M5 Max has 6 cores named Super, 12 named Performance,
+    as fast but for a twentieth, and none named Efficiency.
+    """
+    fast = [
+        ask(f"hw.perflevel{level}.physicalcpu") or 0
+        for level in range(ask("hw.nperflevels") or 0)
+        if name(f"hw.perflevel{level}.name") != "Efficiency"
+    ]
+    return sum(fast) or ask("hw.physicalcpu")
 
 
 def clone(path: Path | str) -> Clone | None:

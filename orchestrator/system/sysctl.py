@@ -24,3 +24,14 @@ def integer(name: str) -> int | None:
     size = ctypes.c_size_t(ctypes.sizeof(value))
     failed = sysctlbyname(name.encode(), ctypes.byref(value), ctypes.byref(size), None, 0)
     return None if failed else value.value
+
+
+def text(name: str) -> str | None:
+    """Return the short text of a name, such as `hw.perflevel0.name`; None where there is none."""
+    sysctlbyname = _library()
+    if sysctlbyname is None:
+        return None
+    value = ctypes.create_string_buffer(64)
+    size = ctypes.c_size_t(len(value))
+    failed = sysctlbyname(name.encode(), value, ctypes.byref(size), None, 0)
+    return None if failed else value.value.decode("utf-8", "replace")

@@ -6,14 +6,15 @@ The fonts are those of Debian's fonts-liberation and fonts-noto-cjk.
 import sys
 from pathlib import Path
 
-from tests.books.layouts import BOOKS
+from tests.books.layouts import BOOKS, HELD_OUT
 from tests.books.typeset import draw, typeset
 
 
 def main(directory, *names):
     """Write `BOOK/NNN.png` for each page."""
-    for name in names or BOOKS:
-        book, layout = BOOKS[name]
+    books = BOOKS | HELD_OUT
+    for name in names or books:
+        book, layout = books[name]
         Path(directory, name).mkdir(parents=True, exist_ok=True)
         for number, sheet in enumerate(typeset(book, layout), start=1):
             draw(sheet, layout).save(Path(directory, name, f"{number:03}.png"))

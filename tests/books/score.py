@@ -31,3 +31,9 @@ def error(found, truth):
 def headings(book):
     """Return the headings of a book with their levels."""
     return [(each.level, each.text) for each in book.elements if each.kind == "heading"]
+
+
+def lines_of_verse(book):
+    """Return the stanzas of a book, each as the words of its lines."""
+    stanzas = (each.text.split("\\\n") for each in book.elements if each.kind == "paragraph")
+    return [tuple(" ".join(words(line)) for line in some) for some in stanzas if len(some) > 1]

@@ -12,11 +12,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
 
-from PIL import Image, ImageDraw, ImageFont
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 NO_START = "，。！？：；、”’）》.,;:!?)"
 SERIF = "LiberationSerif-Regular.ttf", "LiberationSerif-Bold.ttf"
 SONG = "NotoSerifCJK-Regular.ttc", "NotoSerifCJK-Bold.ttc"
+SANS = "LiberationSans-Regular.ttf", "LiberationSans-Bold.ttf"
+DEJAVU = "DejaVuSerif.ttf", "DejaVuSerif-Bold.ttf"
+HEI = "NotoSansCJK-Regular.ttc", "NotoSansCJK-Bold.ttc"
 BUILT_IN = "", ""
 """The font that Pillow carries: the same on every machine."""
 
@@ -43,6 +47,13 @@ class Layout:
     first: int = 1
     per_page_notes: bool = False
     fonts: tuple[str, str] = SERIF
+    centred: bool = False  # headings, those of chapters with their numbers on a line of their own
+    drop_cap: bool = False
+    verse_indent: float = 2.0  # ems
+    numbers: str = ""  # in the margin: "verse", "page" (of lines) or "paragraph"
+    every: int = 5
+    numbers_at: str = "right"  # or "left", "outer"
+    worn: float = 0.0  # grey and noise of the paper, and degrees of skew
 
 
 class Run(NamedTuple):
@@ -83,6 +94,8 @@ class Setter:
         self.y = 0.0
         self.notes: list[tuple[str, str]] = []
         self.chapter = ""
+        self.counted = 0
+        self.first = False  # whether the next paragraph is the first of its chapter
         self.text_width = (
             layout.width - 2 * layout.margin - (layout.columns - 1) * layout.gutter
         ) / layout.columns
@@ -113,7 +126,23 @@ class Setter:
             number = self.layout.first + len(self.sheets)
             self.sheets.append(Sheet(number, chapter=self.chapter))
             self.column = 0
+            if self.layout.numbers == "page":
+                self.counted = 0
         self.y = float(self.layout.margin)
+
+    def number(self, kind: str, every: int) -> None:
+        """Count a line or a paragraph that begins at `y`, and set its number in the margin."""
+        if kind != self.layout.numbers:
+            return
+        self.counted += 1
+        if self.counted % every:
+            return
+        small, sheet = 0.75 * self.layout.size, self.sheets[-1]
+        at, margin = self.layout.numbers_at, self.layout.margin
+        left = at == "left" or (at == "outer" and sheet.number % 2 == 0)
+        wide = self.width(str(self.counted), small)
+        x = margin - 1.2 * self.layout.size - wide if left else self.layout.width - margin + 22
+        sheet.runs.append(Run(str(self.counted), x, self.y - 0.3 * self.layout.size, small))
 
     def _set_notes(self) -> None:
         if not self.notes:
@@ -129,8 +158,10 @@ class Setter:
                 self.sheets[-1].runs.append(Run(line, self.left, y - 0.3 * small, small))
         self.notes = []
 
-    def broken(self, text: str, size: float, indent: float, bold: bool = False) -> list[str]:
-        """Return the lines of a paragraph."""
+    def broken(
+        self, text: str, size: float, indent: float, bold: bool = False, deep: int = 1
+    ) -> list[str]:
+        """Return the lines of a paragraph, the first `deep` of them indented."""
         lines, line, room = [], "", self.text_width - indent
         for token in re.findall(
             r"\[\^\w+\]|[\u2e80-\uffef“”‘’]|[^\s\u2e80-\uffef“”‘’\[]+|\s+|\[", text
@@ -147,7 +178,7 @@ class Setter:
             line = token[
                 len(head.rstrip("-")) if not token.startswith(head) else len(head) :
             ].lstrip()
-            room = self.text_width
+            room = self.text_width - (indent if len(lines) < deep else 0)
         return [*lines, line.rstrip()] if line.strip() else lines
 
     def _hyphenated(self, word: str, room: float, size: float, bold: bool) -> str:
@@ -167,18 +198,32 @@ class Setter:
     def paragraph(self, text: str, notes: dict[str, str]) -> None:
         size = self.layout.size
         step = size * self.layout.leading
-        indent = self.layout.indent * size
+        indent, deep = self.layout.indent * size, 1
         if not indent and self.y > self.layout.margin:
             self.y += 0.7 * size
-        for number, line in enumerate(self.broken(text, size, indent)):
+        cap = self.layout.drop_cap and self.first and text[0].isalpha()
+        self.first = False
+        if cap:
+            large, deep = 2.9 * size, 2
+            indent = self.width(text[0], large) + 4
+            if self.y + 2 * step > self.bottom:
+                self.turn(column=True)
+            self.sheets[-1].runs.append(
+                Run(text[0], self.left, self.y + 2 * step - 0.3 * size, large)
+            )
+            text = text[1:]
+        for number, line in enumerate(self.broken(text, size, indent, deep=deep)):
             marks = re.findall(r"\[\^(\w+)\]", line)
             new = [(mark, notes[mark]) for mark in marks]
             if self.y + step > self.bottom - self._notes_height(
                 [*self.notes, *new]
             ) + self._notes_height(self.notes):
                 self.turn(column=True)
-            x = self.left + (indent if number == 0 else 0)
+            x = self.left + (indent if number < deep else 0)
             self.y += step
+            self.number("page", self.layout.every)
+            if number == 0:
+                self.number("paragraph", 1)
             for part in re.split(r"(\[\^\w+\])", line):
                 if mark := re.fullmatch(r"\[\^(\w+)\]", part):
                     shown = str(len(self.notes) + 1) if self.layout.per_page_notes else mark[1]
@@ -189,6 +234,24 @@ class Setter:
                     self.sheets[-1].runs.append(Run(part, x, self.y - 0.3 * size, size))
                     x += self.width(part, size)
 
+    def verse(self, text: str) -> None:
+        """Set the lines of a stanza; those that begin with spaces are indented."""
+        size, step = self.layout.size, self.layout.size * self.layout.leading
+        lines = text.split("\\\n")
+        if self.y > self.layout.margin:
+            self.y += 0.8 * size
+        for line in lines:
+            if self.y + step > self.bottom:
+                self.turn(column=True)
+            self.y += step
+            x = self.left + self.layout.verse_indent * size
+            x += size / 2 * (len(line) - len(line.lstrip()))
+            self.sheets[-1].runs.append(Run(line.strip(), x, self.y - 0.3 * size, size))
+            self.number("page", self.layout.every)
+            if not line.isupper():
+                self.number("verse", self.layout.every)
+        self.y += 0.8 * size
+
     def heading(self, text: str, level: int) -> None:
         layout = self.layout
         size = layout.size * (layout.chapter_size if level == 1 else layout.section_size)
@@ -196,14 +259,20 @@ class Setter:
             self.chapter = text
             if layout.new_page or not self.sheets:
                 self.turn()
-        lines = self.broken(text, size, 0, True)
+        self.first = True
+        if layout.numbers == "verse":
+            self.counted = 0
+        parts = re.split(r"(?<=[IVX])\. ", text) if layout.centred else [text]
+        lines = [line for part in parts for line in self.broken(part, size, 0, True)]
         if self.y + 2 * len(lines) * size + 4 * layout.size > self.bottom:
             self.turn(column=True)
         if self.y > layout.margin:
             self.y += size
         for line in lines:
             self.y += 1.3 * size
-            self.sheets[-1].runs.append(Run(line, self.left, self.y - 0.3 * size, size, True))
+            free = self.text_width - self.width(line, size, True)
+            x = self.left + (free / 2 if layout.centred else 0)
+            self.sheets[-1].runs.append(Run(line, x, self.y - 0.3 * size, size, True))
         self.y += 0.8 * size
 
     def table(self, text: str) -> None:
@@ -265,7 +334,10 @@ def typeset(book, layout: Layout) -> list[Sheet]:
         elif element.kind in ("paragraph", "list"):
             if not setter.sheets:
                 setter.turn()
-            setter.paragraph(element.text, notes)
+            if "\\\n" in element.text:
+                setter.verse(element.text)
+            else:
+                setter.paragraph(element.text.replace("*", ""), notes)
         elif element.kind == "table":
             setter.table(element.text)
         elif element.kind == "caption":
@@ -306,7 +378,35 @@ def draw(sheet: Sheet, layout: Layout) -> Image.Image:
         pen.text((run.x, run.y), run.text, font=face, fill=0, anchor="ls")
     for rule in sheet.rules:
         pen.line(rule, fill=0, width=2)
-    return image
+    return _worn(image, sheet.number, layout.worn) if layout.worn else image
+
+
+def _worn(image: Image.Image, seed: int, much: float) -> Image.Image:
+    """Return a page as it looks on grey paper, a little askew, with noise and a shadow."""
+    random = np.random.default_rng(seed)
+    turned = image.rotate(
+        random.uniform(-much, much), Image.Resampling.BICUBIC, fillcolor=255
+    ).filter(ImageFilter.GaussianBlur(0.7 * min(1.0, much)))
+    ink = np.asarray(turned, np.float32) / 255
+    down, across = ink.shape
+    shadow = 1 - 0.22 * much * np.exp(-np.arange(across) / (0.12 * across))
+    stains = random.normal(0, 1, (down // 40 + 1, across // 40 + 1))
+    stains = np.asarray(Image.fromarray(stains.astype(np.float32)).resize((across, down)))
+    paper = (205 + 6 * much * stains) * shadow
+    grey = 45 + (paper - 45) * ink + random.normal(0, 9 * much, ink.shape)
+    return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8))
+
+
+def lines(sheet: Sheet, layout: Layout) -> list[tuple[str, float, float, float, float, float]]:
+    """Return the lines of a page with their places, as the text layer of a PDF has them."""
+    return [
+        (
+            run.text, run.x, run.y - 0.75 * run.size,
+            run.x + font(layout.fonts, round(run.size), run.bold).getlength(run.text),
+            run.y + 0.25 * run.size, run.size,
+        )
+        for run in sheet.runs
+    ]  # fmt: skip
 
 
 def pdf(path, sheets: list[Sheet], layout: Layout) -> None:

@@ -1,8 +1,11 @@
 """Drawn pages become an audiobook; a text that is corrected changes what hangs on it alone."""
 
 import json
+import wave
+from itertools import pairwise
 
 import av
+import numpy as np
 import pytest
 import yaml
 from PIL import Image
@@ -14,9 +17,10 @@ from tests.integration.browser import Document
 from tests.integration.conftest import ROOT
 
 TRUTH = english(2, 2, table=False, section=False)
+RATE = 16_000
 LAYOUT = Layout(
-    width=760, height=780, margin=90, size=22, head=("The Harbour|{page}", "{page}|The Harbour"),
-    fonts=BUILT_IN, first=7,
+    width=760, height=780, margin=90, size=22, fonts=BUILT_IN, first=417,
+    head=("The Purple Elephant|{page}", "{page}|The Purple Elephant"),
 )  # fmt: skip
 
 
@@ -34,6 +38,30 @@ def counts(ended):
     """Return what the summary says of each step."""
     lines = [line.removeprefix("mm: ").partition(": ") for line in ended.err.splitlines()]
     return {step: what for step, _, what in lines if "done" in what or "kept" in what}
+
+
+def cut_into_chapters(path):
+    """Write what sounds between the chapter marks of a book as WAV files, and return these."""
+    with av.open(str(path)) as book:
+        marks = [float(each["start"] * each["time_base"]) for each in book.chapters()]
+        resampler = av.AudioResampler("s16", "mono", RATE)
+        frames = [part for frame in book.decode(audio=0) for part in resampler.resample(frame)]
+    samples = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
+    parts = np.split(samples, [round(mark * RATE) for mark in marks[1:]])
+    paths = [path.with_name(f"chapter{number}.wav") for number in range(1, len(parts) + 1)]
+    for target, part in zip(paths, parts, strict=True):
+        with wave.open(str(target), "wb") as writer:
+            writer.setparams((1, 2, RATE, 0, "NONE", ""))
+            writer.writeframes(part.tobytes())
+    return paths
+
+
+def broken_words():
+    """Return the words that are broken over the lines, columns or pages of the drawn book."""
+    lines = [run.text.strip() for sheet in typeset(TRUTH, LAYOUT) for run in sheet.runs]
+    lines = [line for line in lines if "Elephant" not in line and not line.isdecimal()]
+    pairs = [pair for pair in pairwise(lines) if pair[0].endswith("-")]
+    return {above.split()[-1][:-1] + below.split()[0].strip(".,") for above, below in pairs}
 
 
 def test_three_pages_become_a_book_and_a_corrected_text_changes_what_hangs_on_it(
@@ -71,6 +99,22 @@ def test_three_pages_become_a_book_and_a_corrected_text_changes_what_hangs_on_it
     assert any(url.startswith("data:audio/mpeg") for url in sounds)
     assert page.texts(".passage p")[0] == titles[0]
     assert not [heading for heading in page.texts("h2") if "Items of book" in heading]
+    heard = []
+    for chapter, title, ending in zip(
+        cut_into_chapters(tmp_path / "book.m4b"),
+        titles,
+        ("foundations", "immediately"),
+        strict=True,
+    ):
+        ended = mm("run", "asr", "--audio", chapter, "--language", "en")
+        assert ended.code == 0, ended
+        found = words(ended.out)
+        assert found[:2] == words(title)[:2]
+        assert set(found[2:6]) & set(words(title)[2:])
+        assert found[-1] == ending
+        heard += found
+    assert broken_words() <= set(heard)
+    assert not set(heard) & {"purple", "elephant", "417", "418", "419"}
 
     (tmp_path / "book.md").write_text(text.replace("On quiet mornings", "On noisy mornings"))
     ended = mm("book", "book.md", "-o", "again.m4b", "-o", "plan.json")

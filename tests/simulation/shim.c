@@ -96,7 +96,14 @@ static int pages(const char *name) {
 }
 
 int sysctlbyname(const char *name, void *old, size_t *room, void *new, size_t size) {
-    int value = !strcmp(name, "hw.perflevel0.physicalcpu") ? sysconf(_SC_NPROCESSORS_ONLN) : pages(name);
+    if (!strcmp(name, "hw.perflevel0.name")) {
+        const char own[] = "Performance";
+        if (*room < sizeof own) FAIL(ENOMEM);
+        memcpy(old, own, *room = sizeof own);
+        return 0;
+    }
+    int value = !strcmp(name, "hw.nperflevels") ? 1
+        : !strcmp(name, "hw.perflevel0.physicalcpu") ? sysconf(_SC_NPROCESSORS_ONLN) : pages(name);
     (void)new, (void)size;
     if (value < 0) FAIL(ENOENT);
     if (*room < sizeof value) FAIL(ENOMEM);

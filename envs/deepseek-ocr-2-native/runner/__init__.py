@@ -49,6 +49,7 @@ def load(context):
     import torch
     from transformers import PreTrainedTokenizerFast
 
+    torch.empty(1, device=context.device)  # where it cannot be used, torch says why
     directory = Path(context.model_dir)
     # Made from its one file: what a class of the original's time is named may have changed.
     tokenizer = PreTrainedTokenizerFast(

@@ -38,12 +38,8 @@ def load(context):
     import torch
     from qwen_tts import Qwen3TTSModel, Qwen3TTSTokenizer
 
+    torch.empty(1, device=context.device)  # where it cannot be used, torch says why
     place = {"device_map": context.device}
-    mps = torch.backends.mps
-    if context.device == "mps" and not mps.is_available():
-        if not mps.is_built():
-            raise RuntimeError("this torch is built without MPS")
-        torch.empty(1, device="mps")  # raises, with torch's own reason
     tts = Qwen3TTSModel.from_pretrained(
         str(folder), dtype=getattr(torch, context.dtype), local_files_only=True, **place
     )

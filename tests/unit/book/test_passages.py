@@ -115,7 +115,7 @@ def test_lines_run_on_but_for_those_that_end_on_purpose():
     book = Book(
         elements=(Element("paragraph", "he went\non\\\nand on"), Element("paragraph", "没有\n人"))
     )
-    assert plan(book, Rules(), plain_text)[1] == ["he went on\nand on", "没有人"]
+    assert plan(book, Rules(), plain_text)[1] == ["he went on", "and on", "没有人"]
 
 
 def test_a_mark_without_a_note_is_not_spoken():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 from PIL import Image
 
@@ -251,3 +254,14 @@ def test_mlx_writes_no_long_sequence_twice():
     assert repeats.banned() == {7}
     repeats.add(8)
     assert not repeats.banned()
+
+
+def test_a_gpu_that_torch_cannot_use_is_said_before_the_files_are_read(monkeypatch, tmp_path):
+    def empty(_size, *, device):
+        raise RuntimeError(f"The {device} backend is supported on MacOS 14.0+")
+
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(empty=empty))
+    monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(PreTrainedTokenizerFast=None))
+    context = SimpleNamespace(model_dir=str(tmp_path), device="mps", dtype="float16")
+    with pytest.raises(RuntimeError, match=r"supported on MacOS 14\.0"):
+        load_runner("deepseek-ocr-2-native").load(context)

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from orchestrator.book import passages
+from orchestrator.book import margins, passages, running
 from orchestrator.book.pages import Readings, book_of
-from orchestrator.book.running import AHEAD
 from orchestrator.errors import JobFailed
 from orchestrator.pipelines import readiness
 from orchestrator.steps.plain_text import plain_text
@@ -24,6 +23,8 @@ YAML = (ROOT / "manifests" / "pipelines" / "book.yaml").read_text(encoding="utf-
 YAML = YAML.replace("name: book", "name: p", 1)
 SEVERAL = YAML.replace("run: ocr,", "run: ocr, workers: 4,")
 SEVERAL = SEVERAL.replace("run: tts,", "run: tts, workers: 2,")
+AHEAD = running.AHEAD + margins.AHEAD
+"""Pages behind a page that are known when it is decided."""
 
 
 def recorded(name):
@@ -37,7 +38,7 @@ def long_book(count):
     return [{"text": f"A head\n\n{text}\n\n{n}"} for n, text in enumerate(said)]
 
 
-def run(directory, pages, *before, yaml=YAML, store=None, see=str, say=str):
+def run(directory, pages, *before, yaml=YAML, see=str, say=str, **options):
     """Read and speak a book; `see` and `say` are called with each page and passage."""
 
     def read(image):
@@ -53,8 +54,8 @@ def run(directory, pages, *before, yaml=YAML, store=None, see=str, say=str):
         Image.new("L", (int(path.stem), 1)).save(path)  # no two alike
     models = FakeModels(ocr=read, tts=speak)
     found = Run(
-        yaml, models, directory, store=store, files=[*before, *files],
-        pdf_text="auto", footnotes="inline", tables="skip", chapters="auto",
+        yaml, models, directory, files=[*before, *files],
+        pdf_text="auto", footnotes="inline", tables="skip", chapters="auto", **options,
     )  # fmt: skip
     found.ran = [name for name, _ in models.ran]
     return found
@@ -102,6 +103,22 @@ def test_the_first_page_is_spoken_while_a_later_one_is_read(tmp_path):
 
     found = run(tmp_path, pages, see=see, say=lambda text: begun.set())
     assert found.ran.count("tts") == len(found.output("plan")["passages"]) == 40
+
+
+def test_a_page_that_fails_holds_up_no_other_and_is_read_alone_in_the_next_run(tmp_path):
+    broken = {9}
+
+    def see(number):
+        if number in broken:
+            raise JobFailed(f"no {number}")
+
+    first = run(tmp_path, long_book(30), see=see, keep_going=True)
+    assert [failure[:2] for failure in first.observed.failures] == [("read", 8)]
+    assert first.ran.count("ocr") == 30
+    broken.clear()
+    second = run(tmp_path, long_book(30), see=see, store=first.store)
+    assert second.ran.count("ocr") == 1
+    assert (first.ran + second.ran).count("tts") == 30
 
 
 def test_reading_does_not_run_away_from_a_slow_voice(tmp_path):

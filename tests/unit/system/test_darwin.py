@@ -83,14 +83,22 @@ def test_free_is_what_needs_no_compression():
 @pytest.mark.parametrize(
     ("numbers", "count"),
     [
-        ({"hw.perflevel0.physicalcpu": 8, "hw.physicalcpu": 12}, 8),
-        ({"hw.physicalcpu": 6}, 6),
-        ({}, None),
+        ({"Performance": 8, "Efficiency": 4}, 8),
+        ({"Super": 4, "Efficiency": 6}, 4),
+        ({"Super": 6, "Performance": 12}, 18),
+        ({}, 6),
     ],
-    ids=["M2 Max", "Intel", "neither"],
+    ids=["M2 Max", "M5", "M5 Max", "Intel"],
 )
 def test_efficiency_cores_do_not_count(numbers, count):
-    assert darwin.performance_cores(numbers.get) == count
+    known = {"hw.physicalcpu": 6}
+    if numbers:
+        known |= {"hw.nperflevels": len(numbers), "hw.physicalcpu": sum(numbers.values())}
+    for level, number in enumerate(numbers.values()):
+        known[f"hw.perflevel{level}.physicalcpu"] = number
+    names = {f"hw.perflevel{level}.name": name for level, name in enumerate(numbers)}
+    assert darwin.performance_cores(known.get, names.get) == count
+    assert darwin.performance_cores({}.get, {}.get) is None
 
 
 @pytest.mark.parametrize(
