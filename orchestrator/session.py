@@ -18,6 +18,7 @@ from msgspec import to_builtins
 from msgspec.structs import replace
 
 from orchestrator.core.devices import AUTO
+from orchestrator.core.languages import LANGUAGE, language_input
 from orchestrator.core.manifest import FILE_TYPES
 from orchestrator.core.paths import given_path, working_directory
 from orchestrator.core.refusals import refusals
@@ -450,7 +451,8 @@ class Session:
     def _run(self, job: Job) -> Result:
         declared = self._choose(job)
         manifest = declared.manifest
-        values = check_inputs(manifest, job.inputs)
+        spoken = language_input(manifest, job.language) if job.language else ""
+        values = check_inputs(manifest, ({LANGUAGE: spoken} if spoken else {}) | dict(job.inputs))
         if manifest.takes_paths:
             values = resolve_files(manifest, values)
         job = replace(job, inputs=values)

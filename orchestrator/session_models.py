@@ -141,4 +141,9 @@ def _limited(model: PreparedModel, job: Job) -> PreparedModel:
 
 def choice_key(job: Job) -> tuple[str, str | None, Wanted | None, tuple[str, ...]]:
     """Return what decides which model a job's name stands for: its key in `Job.models`."""
-    return job.name, job.model, None if job.model else wanted(job.inputs), job.candidates
+    return (
+        job.name,
+        job.model,
+        None if job.model else wanted(job.inputs, job.language),
+        job.candidates,
+    )

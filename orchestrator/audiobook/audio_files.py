@@ -6,7 +6,7 @@ import base64
 import io
 import struct
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -90,8 +90,10 @@ class BookFile:
     cover: Cover | None = None
     bit_rate: int | None = None
 
-    def write(self, target: Path, book: Book, first: int, end: int, marks: Sequence[Part]) -> None:
-        """Write the passages `first` up to `end` of a book.
+    def write(
+        self, target: Path, book: Book, first: int, end: int, marks: Sequence[Part]
+    ) -> Iterator[int]:
+        """Write the passages `first` up to `end` of a book, and yield the index behind each.
 
         Args:
             target: The file.
@@ -121,8 +123,10 @@ class BookFile:
             suffix = f".{self.format}"
             encoder = SoundEncoder(stream, suffix, book.rate, 1, form=form, prepare=prepare)
             with closing(encoder):
-                for samples in book.samples(first, end):
-                    encoder.feed(samples)
+                for index in range(first, end):
+                    for samples in book.samples(index, index + 1):
+                        encoder.feed(samples)
+                    yield index + 1
 
     def _prepare(self, container: Any, chapters: list[dict[str, Any]]) -> Iterable[Any]:
         tags = {name: value for name, value in self.tags.items() if value}

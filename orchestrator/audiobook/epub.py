@@ -51,8 +51,11 @@ class Epub:
     sound: BookFile
     cover: Cover | None = None
 
-    def write(self, target: Path, directory: Path) -> None:
-        """Write the file; the sounds are made in `directory` before, one chapter at a time."""
+    def write(self, target: Path, directory: Path) -> Iterator[int]:
+        """Write the file, and yield the index behind each passage.
+
+        The sounds are made in `directory` before, one chapter at a time.
+        """
         parts = list(enumerate(self.book.parts, start=1))
         with zipfile.ZipFile(target, "w") as archive:
             _add(archive, "mimetype", "application/epub+zip", zipfile.ZIP_STORED)
@@ -67,7 +70,7 @@ class Epub:
                 _add(archive, f"book/{name}.xhtml", self._text(part))
                 _add(archive, f"book/{name}.smil", self._overlay(part, name))
                 sound = directory / f"{name}.{self.sound.format}"
-                self.sound.write(sound, self.book, part.first, part.end, ())
+                yield from self.sound.write(sound, self.book, part.first, part.end, ())
                 entry = zipfile.ZipInfo(f"book/{sound.name}")
                 with sound.open("rb") as source, archive.open(entry, "w", force_zip64=True) as to:
                     while block := source.read(1 << 20):

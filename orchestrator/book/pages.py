@@ -83,6 +83,11 @@ class BookReader:
             for part in parts:
                 yield from self._taken(part)
 
+    @property
+    def language(self) -> str:
+        """What the files of text that came so far say of their language; it may be anything."""
+        return self._fields.get("language", "")
+
     def book(self) -> Book:
         """Return the book, once it has yielded all elements."""
         return Book(**self._fields, elements=tuple(self._elements))
@@ -97,6 +102,8 @@ class BookReader:
             return _Reading(part["page"], lines_of_layer(part["lines"]))
         text, markdown = next(self._texts, None), next(self._markdowns, None)
         boxes = next(self._boxes, None)
+        if boxes is not None and not all("text" in each and "polygon" in each for each in boxes):
+            boxes = None  # they are the regions of a page without their text
         lines = lines_of(boxes or ())
         return _Reading(part["page"], lines, text or "", markdown or "", boxes)
 

@@ -89,7 +89,7 @@ class Rules(msgspec.Struct, frozen=True):
             ValueError: With the line that names no page and title.
         """
         if self.chapters not in ("auto", "pages"):
-            dict(_listed(self.chapters))
+            chapter_list(self.chapters)
 
     @property
     def silent(self) -> tuple[str, ...]:
@@ -216,7 +216,7 @@ def _beginnings(elements: list[Element], chapters: str) -> dict[int, str]:
             if each.kind == "heading" and each.level <= level
         }
     found: dict[int, str] = {}
-    wanted = dict(_listed(chapters)) if chapters != "pages" else None
+    wanted = chapter_list(chapters) if chapters != "pages" else None
     last = None
     for index, each in enumerate(elements):
         if each.page is None or each.page == last or each.kind == "footnote":
@@ -231,14 +231,16 @@ def _beginnings(elements: list[Element], chapters: str) -> dict[int, str]:
     return found
 
 
-def _listed(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the pages and titles of a list of chapters.
+def chapter_list(text: str) -> dict[int, str]:
+    """Return the titles of a list of chapters by their pages.
 
     Raises:
         ValueError: With the line that names no page and title.
     """
+    found: dict[int, str] = {}
     for line in filter(None, map(str.strip, text.splitlines())):
         page, _, title = line.partition(" ")
         if not (page.isascii() and page.isdigit() and title.strip()):
             raise ValueError(f"{line!r} is no page and title, such as: 12 The sea")
-        yield int(page), title.strip()
+        found[int(page)] = title.strip()
+    return found

@@ -263,13 +263,20 @@ def _run_batch(
     context: Context, batch: Batch, items: Iterable[Item], lines: JsonLines, progress: Progress
 ) -> None:
     key = batch.job.name  # the task, where each item has a model of its own
+    refused = True
     try:
         batch.run(items, lines, progress, ItemReport(context, key, progress))
+        refused = False
     finally:
         context.reporter.finish(key)
-        before = f", {progress.skipped} done before" if progress.skipped else ""
-        gone = f"; {counted(lines.lost, 'result')} had lost a file" if lines.lost else ""
-        context.say(f"{progress.done} done, {len(progress.failed)} failed{before}{gone}")
+        if not (refused and progress.ended == progress.skipped == 0):
+            _count(context, lines, progress)
+
+
+def _count(context: Context, lines: JsonLines, progress: Progress) -> None:
+    before = f", {progress.skipped} done before" if progress.skipped else ""
+    gone = f"; {counted(lines.lost, 'result')} had lost a file" if lines.lost else ""
+    context.say(f"{progress.done} done, {len(progress.failed)} failed{before}{gone}")
 
 
 def _conclude(context: Context, work: _Work, progress: Progress, options: dict[str, Any]) -> None:

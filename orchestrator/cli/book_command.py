@@ -11,11 +11,13 @@ from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.outputs import STANDARD_OUTPUT, is_template
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.cli.pipeline.run_command import OPTIONS, run_pipeline
+from orchestrator.core.binding import did_you_mean
+from orchestrator.core.manifest import VOICE_INPUTS
 from orchestrator.core.subtitle_format import SUBTITLES
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orchestrator.core.pipelines import Declaration, Where
 
@@ -28,8 +30,7 @@ TEXTS = frozenset([".md", ".markdown", ".txt", ".text", ".epub"])
 OUTPUTS = {".md": "text", ".json": "plan", **dict.fromkeys(SUBTITLES, "segments")}
 """The outputs that suffixes name; any other names the sound, and its format."""
 
-STEPS = {"read": "read.model", "speak": "speak.model", "voice": "speak.voice",
-         "speed": "speak.speed"}  # fmt: skip
+STEPS = {"read": "read.model", "speak": "speak.model", "speed": "speak.speed"}
 """The options that stand for `--set`."""
 
 MOST_VOICES = 4
@@ -76,7 +77,7 @@ def command(context: Context, /, files: tuple[str, ...], **options: Any) -> None
     given["files"] = tuple(_pages(context, files))
     if given["chapters"] not in (None, "auto", "pages"):
         given["chapters"] = _listed(context.cwd / Path(given["chapters"]).expanduser())
-    chosen = {key: options.pop(name) for name, key in STEPS.items()}
+    written = {name: options.pop(name) for name in (*STEPS, "voice")}
     places = [place_of(word, declaration.outputs) for word in options["out"]]
     if not places and not options["explain"]:
         raise UsageError("no place for the book is given", fix="add -o book.m4b")
@@ -84,17 +85,20 @@ def command(context: Context, /, files: tuple[str, ...], **options: Any) -> None
         declaration = narrowed(declaration, {name for name, _ in places})
     if all(Path(each).suffix.lower() in TEXTS for each in given["files"]):
         declaration = without_step(declaration, "read")  # nor does a text need a reader
-    steps = {step.id for step in declaration.steps}
-    settings = [
-        f"{key}={value}"
-        for key, value in chosen.items()
-        if value is not None and key.partition(".")[0] in steps
-    ]
-    settings += [f"speak.workers={voices(cores())}"] if "speak" in steps else []
-    settings += _formats(places)
+    steps = {step.id: step for step in declaration.steps}
+    shown = {
+        f"{key}={written[name]}": f"--{name} {written[name]}"
+        for name, key in STEPS.items()
+        if written[name] is not None and key.partition(".")[0] in steps
+    }
+    settings = _formats(places)
+    if "speak" in steps:
+        given["language"] = _language(context, steps["speak"].run, given, written)
+        shown |= _voice(context, steps["speak"].run, written)
+        settings.append(f"speak.workers={voices(cores())}")
     options["out"] = tuple(f"{name}={place}" for name, place in places)
-    options["settings"] = (*settings, *options["settings"])
-    run_pipeline(context, declaration, where, given, options)
+    options["settings"] = (*shown, *settings, *options["settings"])
+    run_pipeline(context, declaration, where, given, options, shown)
 
 
 def _pipeline(context: Context) -> tuple[Declaration, Where]:
@@ -131,12 +135,68 @@ def voices(cores: int) -> int:
     return min(MOST_VOICES, max(1, cores // 2))
 
 
+def _language(
+    context: Context, task: str, given: Mapping[str, Any], written: Mapping[str, Any]
+) -> str | None:
+    """Return the language that is given as a tag, once a model is known that speaks it.
+
+    Raises:
+        MMError: When it is no tag, or no model that is ready speaks it.
+    """
+    from orchestrator.core.languages import Wanted, language_tag
+
+    if given["language"] is None:
+        return None
+    try:
+        tag = language_tag(given["language"])
+    except ValueError as error:
+        raise UsageError(str(error), where="--language") from error
+    if tag and written["speak"] is None:
+        context.choose(task, None, Wanted((), tag, given=False))
+    return tag
+
+
+def _voice(context: Context, task: str, written: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings that stand for a voice, with the option: its model, and its input.
+
+    Raises:
+        MMError: When no model has the voice.
+    """
+    voice, model = written["voice"], written["speak"]
+    if voice is None:
+        return {}
+    many = [each.manifest for each in context.catalog.task(task)]
+    if model is not None:
+        many = [context.catalog.model(model).manifest]
+    taking = [each for each in many if VOICE_INPUTS & set(each.inputs)]
+    if not taking:
+        raise UsageError(f"{model} has one voice alone", where="--voice", fix="leave it out")
+    knowing = [each.name for each in taking if voice in each.voices]
+    # Others know their voices when they are loaded.
+    names = knowing or [each.name for each in taking if not each.voices]
+    near = did_you_mean(voice, [name for each in taking for name in each.voices])
+    if not names or (near and not knowing):
+        fix = near or f"run: mm run {taking[0].name} --help"
+        raise UsageError(f"there is no voice {voice!r}", where="--voice", fix=fix)
+    chosen = context.choose(task, model, candidates=names).declared.manifest
+    name = next(each for each in chosen.inputs if each in VOICE_INPUTS)
+    option = f"--voice {voice}"
+    settings = {f"speak.{name}={voice}": option}
+    return settings if model else {f"speak.model={chosen.name}": option, **settings}
+
+
 def _listed(path: Path) -> str:
     """Return what a list of chapters holds."""
+    from orchestrator.book.passages import chapter_list
+
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        text = path.read_text(encoding="utf-8-sig")
+        chapter_list(text)
+        return text
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, UnicodeDecodeError):
+            why = "it is not UTF-8"
         fix = "give --chapters auto, pages, or a file with lines such as: 12 The sea"
         raise UsageError(f"cannot be read ({why})", where=str(path), fix=fix) from error
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from orchestrator.cli.context import Context
 
 INTERRUPTED = 130
+
+_COMMAND = re.compile(r"(?<![\w.:-])mm (?=(?:model|env|run|use) )")
+"""The beginning of a command about models, in a sentence."""
 
 JSON_VERSION = 1
 """The version of the objects of `--json` of a job, a pipeline and an error."""
@@ -78,6 +83,8 @@ def _known(error: BaseException) -> BaseException:
 
 def _print_json(error: BaseException, context: Context) -> None:
     outcome, described = outcome_of(error)
+    if described:
+        described["message"] = _with_manifests(described["message"], context)
     try:
         context.out_json(
             {"version": JSON_VERSION, **context.failure, "outcome": outcome, "error": described}
@@ -115,8 +122,14 @@ def _ours(error: MMError, context: Context) -> int:
         _write(error.detail.rstrip("\n"))
     if context.debug:
         _write(_traceback(error))
-    _write(f"mm: {error}")
+    _write(_with_manifests(f"mm: {error}", context))
     return error.exit_code
+
+
+def _with_manifests(text: str, context: Context) -> str:
+    """Return a message whose commands find the models that this command line has found."""
+    options = shlex.join(f"--manifests={each}" for each in context.manifests)
+    return _COMMAND.sub(lambda _: f"mm {options} ", text) if options else text
 
 
 def _usage_sentence(error: click.ClickException) -> str:

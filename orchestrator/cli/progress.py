@@ -10,7 +10,9 @@ from orchestrator.cli.terminal import visible, write_if_possible
 from orchestrator.redaction import redacted
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
+
+    from orchestrator.cli.progress_display import ProgressDisplay
 
 
 QUIET_SECONDS = 5.0
@@ -27,7 +29,7 @@ class TerminalReporter:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
-        self._bars: Progress | None = None
+        self._bars: ProgressDisplay | None = None
         self._tasks: dict[str, TaskID] = {}
         self._lines: dict[str, tuple[str, float]] = {}
         self._noted: set[str] = set()
@@ -53,11 +55,12 @@ class TerminalReporter:
             if not self._stream.isatty():
                 self._quiet_line(key, text)
                 return
-            text = redacted(visible(text))
+            first, _, current = redacted(visible(text)).partition("\n")
             bars = self._display()
             if key not in self._tasks:
-                self._tasks[key] = bars.add_task(key, total=None, text=text)
-            bars.update(self._tasks[key], completed=done, total=total or None, text=text)
+                self._tasks[key] = bars.add_task(key, total=None, text=first, current=current)
+            task, size = self._tasks[key], total or None
+            bars.update(task, completed=done, total=size, text=first, current=current)
 
     def finish(self, key: str, text: str = "") -> None:
         """Remove the bar of `key`; write `text` if there is any."""
@@ -81,25 +84,18 @@ class TerminalReporter:
 
     def _quiet_line(self, key: str, text: str) -> None:
         """Write the first line of `key`, and now and then a later one that is new."""
+        text = text.partition("\n")[0]
         last, when = self._lines.get(key, ("", -QUIET_SECONDS))
         now = time.monotonic()
         if text and text != last and now - when >= QUIET_SECONDS:
             self._lines[key] = (text, now)
             self._write(f"mm: {key}: {text}")
 
-    def _display(self) -> Progress:
+    def _display(self) -> ProgressDisplay:
         if self._bars is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+            from orchestrator.cli.progress_display import ProgressDisplay
 
-            self._bars = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=24),
-                TextColumn("{task.fields[text]}", markup=False),
-                console=Console(file=self._stream),
-                transient=True,
-            )
+            self._bars = ProgressDisplay(self._stream)
             self._bars.start()
         return self._bars
 

@@ -6,6 +6,7 @@ among kana are Japanese and count as Kana. Languages that share a script are not
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from functools import lru_cache
@@ -74,6 +75,14 @@ Sinhala si
 _SCRIPT_OF = {
     tag: script for script, *tags in map(str.split, _WRITTEN_IN.split("\n")[1:-1]) for tag in tags
 }
+_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*", re.ASCII)
+_NO_LANGUAGE = ("und", "mul", "zxx", "mis")
+_SHORT = {
+    "eng": "en", "zho": "zh", "chi": "zh", "jpn": "ja", "kor": "ko", "deu": "de", "ger": "de",
+    "fra": "fr", "fre": "fr", "rus": "ru", "por": "pt", "spa": "es", "ita": "it", "nld": "nl",
+    "dut": "nl", "pol": "pl",
+}  # fmt: skip
+"""The codes of two letters for those of three, which old books have."""
 _SUBTAGS = {"Latn": "Latin", "Cyrl": "Cyrillic", "Arab": "Arabic"}
 _NAMES = {"Han": "Chinese", "Kana": "Japanese", "Hangul": "Korean"}
 
@@ -84,10 +93,12 @@ class Wanted(msgspec.Struct, frozen=True):
     Attributes:
         scripts: Of the text, the one with the larger part first.
         language: The tag or name that the job gives as its language; empty for none.
+        given: Whether that is an input of the job, so that the model must take one.
     """
 
     scripts: tuple[str, ...] = ()
     language: str = ""
+    given: bool = True
 
     @property
     def main(self) -> str:
@@ -99,12 +110,19 @@ class Wanted(msgspec.Struct, frozen=True):
         return self.language or " and ".join(map(_name, self.scripts))
 
 
-def wanted(inputs: Mapping[str, Any]) -> Wanted | None:
-    """Return what a job's inputs ask to be spoken; None where they say nothing of a language."""
+def wanted(inputs: Mapping[str, Any], known: str = "") -> Wanted | None:
+    """Return what a job's inputs ask to be spoken; None where they say nothing of a language.
+
+    Args:
+        inputs: The inputs.
+        known: The tag of the text's language, where that is known apart from them.
+    """
     text, language = inputs.get(TEXT), inputs.get(LANGUAGE)
     scripts = scripts_of(text) if isinstance(text, str) else ()
     given = language if isinstance(language, str) and language.lower() != "auto" else ""
-    return Wanted(scripts, given) if scripts or given else None
+    if not scripts and not given:
+        return None
+    return Wanted(scripts, given or known, given=bool(given) or not known)
 
 
 def scripts_of(text: str) -> tuple[str, ...]:
@@ -125,6 +143,20 @@ def scripts_of(text: str) -> tuple[str, ...]:
         for place, script in enumerate(ordered)
         if place == 0 or counts[script] > _FEW or weights[script] * _SMALL_PART >= total
     )
+
+
+def language_tag(text: str) -> str:
+    """Return a tag as models list them; empty where it stands for no language, as `und` does.
+
+    Raises:
+        ValueError: When it is no tag.
+    """
+    tag = text.strip().replace("_", "-")
+    if not _TAG.fullmatch(tag):
+        raise ValueError(f"{text!r} is no tag of a language, such as en or zh-CN")
+    code, dash, rest = tag.partition("-")
+    code = code.lower()
+    return "" if code in _NO_LANGUAGE else _SHORT.get(code, code) + dash + rest
 
 
 def language_of(text: str, near: str = "") -> str:
@@ -154,7 +186,19 @@ def coverage(manifest: Manifest, wanted: Wanted) -> tuple[bool, ...]:
     code = _primary(wanted.language)
     # A longer word is the model's own name of a language.
     listed = speaks_all or len(code) > 3 or code in map(_primary, tags)
-    return (listed and LANGUAGE in manifest.inputs, *parts)
+    return (listed and (not wanted.given or LANGUAGE in manifest.inputs), *parts)
+
+
+def language_input(manifest: Manifest, tag: str) -> str:
+    """Return what a model is given as its input `language` for a text in the language of a tag.
+
+    Empty where it has no such input, or does not know the language.
+    """
+    declared = manifest.inputs.get(LANGUAGE)
+    if declared is None or _primary(tag) not in map(_primary, manifest.languages):
+        return ""
+    known = declared.choices or (_primary(tag),)
+    return next((each for each in (tag, _primary(tag)) if each in known), "")
 
 
 def voices_for(manifest: Manifest, text: str) -> tuple[str, ...]:

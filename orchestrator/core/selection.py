@@ -69,7 +69,12 @@ def select(
         UsageError: When none of them runs on a device that this machine has, or none speaks what
             is wanted.
     """
-    if wanted and wanted.language and not any(LANGUAGE in each.inputs for each in manifests):
+    if (
+        wanted
+        and wanted.language
+        and wanted.given
+        and not any(LANGUAGE in each.inputs for each in manifests)
+    ):
         wanted = Wanted(wanted.scripts) if wanted.scripts else None
     covered = {each.name: coverage(each, wanted) if wanted else () for each in manifests}
     ranked = sorted(manifests, key=preference_order(facts.platform))
@@ -88,12 +93,10 @@ def select(
         raise _none_ready(kind, [problem for problem in obstacles.values() if problem])
     model = ready[0]
     why = [_comparison(ready, hosts, facts.platform)]
-    for name, problem in obstacles.items():
-        if name == model:
-            break
-        if problem:
-            command = problem.fix.removeprefix("run: ")
-            why.append(f"{problem.what}: {command}" if command else problem.what)
+    better = (obstacles[name] for name in list(obstacles)[: list(obstacles).index(model)])
+    if problem := next(filter(None, better), None):  # the best one says enough
+        command = problem.fix.removeprefix("run: ")
+        why.append(f"{problem.what}: {command}" if command else problem.what)
     if chosen in covered and wanted:
         why.append(f"{chosen}, chosen with mm use, does not speak {wanted.main}")
     elif chosen:

@@ -78,6 +78,17 @@ def format_elapsed(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def format_left(seconds: float) -> str:
+    """Return an estimated time, as coarse as estimates are: `40 s`, `9 min`, `2 h 10 min`."""
+    if seconds <= 50:
+        return f"{10 * max(1, math.ceil(seconds / 10))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, tens = divmod(round(minutes / 10), 6)
+    return f"{hours} h {10 * tens} min" if tens else f"{hours} h"
+
+
 def format_clock(milliseconds: int, point: str = ".") -> str:
     """Return a place in a recording: `01:02:03.004`."""
     seconds, rest = divmod(milliseconds, 1000)

@@ -66,6 +66,8 @@ class Job(msgspec.Struct, frozen=True):
             as they are, whatever is edited meanwhile. By default each job sees every edit.
         wait: Whether to wait for memory that busy workers hold, instead of refusing the job.
         candidates: The only models that may stand for the task; by default all.
+        language: The tag of the language of the input `text`, where the caller knows it: it chooses
+            the model, which gets it as its input `language` if it takes it.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Job(msgspec.Struct, frozen=True):
     models: dict[Any, Any] | None = None
     wait: bool = False
     candidates: tuple[str, ...] = ()
+    language: str = ""
 
     def __post_init__(self) -> None:
         """Check the times.

@@ -13,6 +13,7 @@ from orchestrator.jobs.in_flight import InFlightJobs
 from orchestrator.jobs.input_files import resolve_files
 from orchestrator.jobs.job import Event
 from orchestrator.pipelines.outcome import Outcome
+from orchestrator.pipelines.pipeline_catalog import missing_packages
 from orchestrator.pipelines.result_cleanup import LOCK
 from orchestrator.pipelines.result_store import ResultStore
 from orchestrator.pipelines.run_context import RunContext, RunOptions
@@ -101,9 +102,12 @@ def checked_values(graph: Graph, inputs: Mapping[str, Any]) -> dict[str, Values]
     """Return the pipeline's inputs as values, checked, with defaults filled in.
 
     Raises:
-        UsageError: For an input that is missing, unknown, not of its type, or no file.
+        UsageError: When a step lacks its packages, and for an input that is missing, unknown, not
+            of its type, or no file.
     """
     declared = graph.declaration
+    for missing in missing_packages(declared):
+        raise missing
     checked = check_inputs(declared, inputs)
     found = resolve_files(declared, checked)
     return {

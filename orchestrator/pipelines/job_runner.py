@@ -155,14 +155,18 @@ class JobRunner:
         self._on_prepared(part, began, time.perf_counter() - started)
         return prepared
 
-    def run(self, inputs: Mapping[str, Any]) -> Result:
+    def run(self, inputs: Mapping[str, Any], language: str = "") -> Result:
         """Run one job, again where it failed in a way that another attempt may not meet.
+
+        Args:
+            inputs: Its inputs.
+            language: That of its text, where it is known apart from them.
 
         Raises:
             ModelUnusable: When every other job of the model would fail as well.
             MMError: As the last attempt ended.
         """
-        job = replace(self._job, inputs=inputs)
+        job = replace(self._job, inputs=inputs, language=language)
 
         def attempt() -> Result:
             with self._in_flight.cancellation() as cancellation:  # one used before may be spent
@@ -196,15 +200,19 @@ class JobRunners:
         self._lock = threading.Lock()
         self._runners: dict[str, JobRunner] = {}
 
-    def of(self, inputs: Mapping[str, Any]) -> JobRunner:
+    def of(self, inputs: Mapping[str, Any], language: str = "") -> JobRunner:
         """Return the runner for a job with these inputs, always the same for a model.
+
+        Args:
+            inputs: The inputs.
+            language: As for `JobRunner.run`.
 
         Raises:
             MMError: When no model speaks their language.
         """
         job = self._job
         if job.candidates:
-            model = self._jobs.model_for(replace(job, inputs=inputs))
+            model = self._jobs.model_for(replace(job, inputs=inputs, language=language))
             job = replace(job, name=model, candidates=())
         with self._lock:
             if job.name not in self._runners:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,9 +99,7 @@ def signature_on(workspace: Workspace, step: Step) -> Signature:
         for key in ("model", "timeout"):
             if getattr(step, key) is not None:
                 raise UsageError(f"{step.run} is no model, and has no {key}")
-        found = builtin(step.run)
-        found.check_installed()
-        return found.signature
+        return builtin(step.run).signature
     try:
         choice = workspace.choose(step.run, step.model)
     except UsageError as error:
@@ -116,6 +115,12 @@ def signature_on(workspace: Workspace, step: Step) -> Signature:
         return one
     others = (signature_of_model(each) for each in many if each.name != manifest.name)
     return signature_of_models(one, others, set(step.with_))
+
+
+def missing_packages(declaration: Declaration) -> Iterator[UsageError]:
+    """Yield the error of each built-in step of a pipeline that cannot run without an extra."""
+    names = {step.run: None for step in declaration.steps if step.run in BUILT_IN_STEPS}
+    yield from filter(None, (builtin(name).missing() for name in names))
 
 
 def problems_of(

@@ -165,7 +165,8 @@ class ResultStore:
     def _read(self, value: Mapping[str, Any]) -> Value:
         kind, label = str(value["type"]), str(value.get("label", ""))
         if "sha256" not in value:
-            return Value(kind, value["data"], label=label)
+            language = str(value.get("language", ""))
+            return Value(kind, value["data"], label=label, language=language)
         digest = str(value["sha256"])
         outside = value.get("path")
         path = Path(outside) if outside else self._file(digest, str(value["suffix"]))
@@ -214,6 +215,8 @@ def _written(value: Value) -> dict[str, Any]:
     shown: dict[str, Any] = {"type": value.type}
     if value.label:
         shown["label"] = value.label
+    if value.language:
+        shown["language"] = value.language
     if value.file is None:
         return {**shown, "data": value.data}
     found = value.file.stat()

@@ -1,6 +1,7 @@
 """What happens in a run: events for its observer.
 
-All but `Preparation` come from the coordinator's thread.
+All but `Preparation`, and the `StepProgress` of a step that runs once, come from the coordinator's
+thread.
 """
 
 from __future__ import annotations
@@ -67,6 +68,13 @@ class StepFailure:
     error: MMError
 
 
+class ItemBegan(NamedTuple):
+    """A step takes up an item."""
+
+    step: str
+    item: int
+
+
 @dataclass(frozen=True)
 class ItemDone:
     """A step has a result for an item; the first three are as in `StepFailure`."""
@@ -86,7 +94,10 @@ class ItemFailed(NamedTuple):
 
 
 class StepProgress(NamedTuple):
-    """How many items of a step are finished, of how many as far as is known."""
+    """How many items of a step are finished, of how many as far as is known.
+
+    Of a step that runs once: of which it says so itself.
+    """
 
     step: str
     finished: int
@@ -109,7 +120,7 @@ class Preparation(NamedTuple):
     seconds: float
 
 
-RunEvent = ItemDone | ItemFailed | StepProgress | Preparation
+RunEvent = ItemBegan | ItemDone | ItemFailed | StepProgress | Preparation
 
 
 def ignore_event(event: RunEvent) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.core.pipelines.references import Reference
+from orchestrator.core.units import format_left
 from orchestrator.errors import MMError
 from orchestrator.pipelines.outcome import Counts
+from orchestrator.pipelines.pace import Pace
+from orchestrator.pipelines.readiness import AHEAD
 from orchestrator.pipelines.run_events import (
+    ItemBegan,
     ItemDone,
     ItemFailed,
     RunEvent,
@@ -17,7 +23,7 @@ from orchestrator.pipelines.run_events import (
 from orchestrator.pipelines.run_record import RunRecord
 from orchestrator.pipelines.run_state import RunState
 from orchestrator.pipelines.step_failures import is_rejection, repeat_command
-from orchestrator.pipelines.step_values import for_step, resolve_inputs
+from orchestrator.pipelines.step_values import Value, for_step, resolve_inputs
 from orchestrator.system.reporter import Reporter
 
 
@@ -41,10 +47,16 @@ class RunObserver:
         self._run_state = run_state
         self.counted = dict.fromkeys(run_state.states, Counts())
         self.commands: list[str] = []
+        self._paces = {
+            name: Pace(AHEAD if self._is_waited_for(name) else 0) for name in self.counted
+        }
+        self._current: dict[str, str] = {}
 
     def on_event(self, event: RunEvent) -> None:
         """Take what happened in the run."""
-        if isinstance(event, ItemDone):
+        if isinstance(event, ItemBegan):
+            self._began(event)
+        elif isinstance(event, ItemDone):
             self._done(event)
         elif isinstance(event, ItemFailed):
             self._failed(event)
@@ -58,9 +70,30 @@ class RunObserver:
         for name in self._run_state.states:
             self._reporter.finish(name)
 
+    def _is_waited_for(self, step: str) -> bool:
+        """Return whether other steps take its items one by one, and it must wait for them."""
+        nodes = [state.node for state in self._run_state.states.values()]
+        return any(
+            node.follows == step or any(each.step == step for each in node.streams.values())
+            for node in nodes
+        )
+
+    def _began(self, event: ItemBegan) -> None:
+        state = self._run_state.states[event.step]
+        source = state.node.source
+        item: object = None
+        with suppress(MMError):  # its result was taken away: the step will say so
+            item = self._run_state.item(source, event.item) if source is not None else None
+        text = item.data if isinstance(item, Value) and item.type == "text" else ""
+        name = self._run_state.label(state, event.item).rpartition("/")[2]
+        self._current[event.step] = str(text or name)
+        self._progress(StepProgress(event.step, state.finished, state.total))
+
     def _done(self, event: ItemDone) -> None:
         reused = event.result.reused
         self._count(event.step, done=not reused, kept=reused)
+        if not reused and event.index is not None:
+            self._paces[event.step].count(self.counted[event.step].done, event.span.ended)
         self._record.done(event)
         for warning in event.result.warnings:
             self._reporter.note(f"{event.step}{_on(event.label)}: {warning}")
@@ -75,10 +108,18 @@ class RunObserver:
         self._reporter.note(f"{failure.step} failed{_on(failure.label)}: {failure.error}")
 
     def _progress(self, event: StepProgress) -> None:
-        if self._run_state.states[event.step].node.mapped:
-            of = f" of {event.total}" if event.total is not None else ""
-            text = f"{event.finished}{of}"
-            self._reporter.progress(event.step, text, event.finished, event.total or 0)
+        pace, left = self._paces[event.step], None
+        if not self._run_state.states[event.step].node.mapped:
+            pace.count(event.finished, time.time())
+        text = f"{event.finished:,}"
+        if event.total is not None:
+            text += f" of {event.total:,}"
+            left = pace.left(event.total - event.finished)
+        if left:
+            text += f", about {format_left(left)} left"
+        over = event.finished == event.total
+        current = "" if over else " ".join(self._current.get(event.step, "").split())
+        self._reporter.progress(event.step, f"{text}\n{current}", event.finished, event.total or 0)
 
     def _count(
         self, step: str, *, done: bool = False, kept: bool = False, failed: bool = False

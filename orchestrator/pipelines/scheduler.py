@@ -23,6 +23,7 @@ from orchestrator.pipelines.job_runner import ModelUnusable
 from orchestrator.pipelines.readiness import Readiness
 from orchestrator.pipelines.run_context import RunContext
 from orchestrator.pipelines.run_events import (
+    ItemBegan,
     ItemDone,
     ItemFailed,
     Span,
@@ -127,7 +128,10 @@ class Scheduler:
         if state.begun >= self._readiness.limit(state) and not state.flows:
             return False
         ready = self._readiness.ready_since(state)
-        work = partial(self._work, state, state.begin(), ready)
+        index = state.begin()
+        if state.node.mapped:
+            self._context.on_event(ItemBegan(state.node.id, index))
+        work = partial(self._work, state, index, ready)
         self._context.in_flight.submit(state.node.id, state.node.step.workers, work)
         return True
 
@@ -239,7 +243,8 @@ class Scheduler:
             self._abort(outcome)
 
     def _report_progress(self, state: StepState) -> None:
-        self._context.on_event(StepProgress(state.node.id, state.finished, state.total))
+        if state.node.mapped:
+            self._context.on_event(StepProgress(state.node.id, state.finished, state.total))
 
     def _abort(self, error: BaseException) -> None:
         """End the run with an error, the first of several."""

@@ -23,7 +23,7 @@ from orchestrator.jobs.job import Job, ignore_event
 from orchestrator.pipelines.growing_lists import Flow, GrowingLists, KeptResult
 from orchestrator.pipelines.job_runner import JobRunner, JobRunners, ModelUnusable
 from orchestrator.pipelines.run_context import RunContext
-from orchestrator.pipelines.run_events import Preparation, StepResult
+from orchestrator.pipelines.run_events import Preparation, StepProgress, StepResult
 from orchestrator.pipelines.step_values import (
     SKIPPED_BEFORE,
     Value,
@@ -33,7 +33,7 @@ from orchestrator.pipelines.step_values import (
     resolve_inputs,
     skip_reason,
 )
-from orchestrator.steps import BuiltIn
+from orchestrator.steps import BuiltIn, Emit, Progress
 
 
 class Timings:
@@ -205,7 +205,7 @@ class StepExecutor:
         runner.load()
         timings.end("ready")
         kinds = self.node.signature.outputs
-        with runner.run(arguments) as result:
+        with runner.run(arguments, _language_of(inputs)) as result:
             timings.end("wait", result.timings)
             kept = {
                 name: self._store.keep_output(kinds[name].type, value)
@@ -253,7 +253,7 @@ class StepExecutor:
             return None
         found = {name: inputs.get(name) for name in (TEXT, LANGUAGE)}
         given = {name: one.data for name, one in found.items() if isinstance(one, Value)}
-        return self._runners.of(given)
+        return self._runners.of(given, _language_of(inputs))
 
     def _producer(self, runner: JobRunner | None) -> Recipe:
         """Return what decides the result of an item beside its inputs; build what is missing."""
@@ -293,11 +293,14 @@ class StepExecutor:
                     one = next(emitted, None)
                     if one is None:
                         break
+                    if isinstance(one, Progress):
+                        self._context.on_event(StepProgress(self.node.id, one.done, one.total))
+                        continue
                     if not one.output:
                         warnings.append(one.value)
                         continue
                     kind = kinds[one.output]
-                    value = self._adopt(kind.type, one.value, one.label, directory)
+                    value = self._adopt(kind.type, one, directory)
                     if kind.many:
                         outputs[one.output].append(value)
                         flow.emit(one.output, value)
@@ -310,12 +313,19 @@ class StepExecutor:
             for name, values in outputs.items()
         }, tuple(warnings)
 
-    def _adopt(self, kind: str, value: Any, label: str, directory: Path) -> Value:
+    def _adopt(self, kind: str, emitted: Emit, directory: Path) -> Value:
+        value, label = emitted.value, emitted.label
         if not isinstance(value, Path):
-            return Value(kind, value, label=label)
+            return Value(kind, value, label=label, language=emitted.language)
         if value.is_relative_to(directory):
             return self._store.keep_file(kind, value, label)
         return Value(kind, file=value, label=label)
+
+
+def _language_of(inputs: Mapping[str, Values]) -> str:
+    """Return the language of what is spoken, where the step that made the text knows it."""
+    text = inputs.get(TEXT)
+    return text.language if isinstance(text, Value) else ""
 
 
 def _job(node: Node, context: RunContext) -> Job:

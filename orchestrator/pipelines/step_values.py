@@ -36,6 +36,7 @@ class Value:
         file: Where it is, where it is a file.
         label: What people call it, such as `scans/7.png`.
         hash: SHA-256 of the file, where it is known already.
+        language: The tag of its language, where it is a text of which a step knows that.
     """
 
     type: str
@@ -43,6 +44,7 @@ class Value:
     file: Path | None = None
     label: str = ""
     hash: str = ""
+    language: str = ""
 
     def __str__(self) -> str:
         """Return it as it is written inside other text."""
@@ -68,10 +70,10 @@ class Value:
         if self.file is not None:
             known = {"sha256": self.sha256, "suffix": self.file.suffix.lower()}
             return {**known, "path": _readable(self.file)} if named else known
-        data = self._bytes()
-        if len(data) <= LONGEST:
-            return self.data
-        return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        data, shown = self._bytes(), self.data
+        if len(data) > LONGEST:
+            shown = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+        return {"language": self.language, "text": shown} if self.language else shown
 
     def for_step(self) -> Any:
         """Return what a step is given: a path, an array, or the data."""

@@ -1,6 +1,6 @@
 """The built-in steps of pipelines: one small file each, imported when a pipeline names it."""
 
 from orchestrator.steps.registry import builtin
-from orchestrator.steps.step import BuiltIn, Emit
+from orchestrator.steps.step import BuiltIn, Emit, Progress
 
-__all__ = ["BuiltIn", "Emit", "builtin"]
+__all__ = ["BuiltIn", "Emit", "Progress", "builtin"]

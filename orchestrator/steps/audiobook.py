@@ -18,7 +18,7 @@ from orchestrator.core.units import counted
 from orchestrator.errors import Cancelled, UsageError
 from orchestrator.jobs import sound_encoder
 from orchestrator.jobs.cancellation import Cancellation, asked_to_stop
-from orchestrator.steps.step import BuiltIn, Emit, Emits, growing, signature
+from orchestrator.steps.step import BuiltIn, Emit, Emits, Progress, growing, signature
 
 EPUB = "epub"
 """The format that holds text and sound together."""
@@ -91,10 +91,12 @@ def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation)
     if form == EPUB:
         sound = BookFile("mp3", {}, bit_rate=file.bit_rate)
         name = title or UNTITLED
-        epub.Epub(spoken, texts, name, author, sound, cover).write(target, directory)
+        written = epub.Epub(spoken, texts, name, author, sound, cover).write(target, directory)
     else:
         marks = spoken.parts if any(part.title for part in spoken.parts) else []
-        file.write(target, spoken, 0, len(passages), marks)
+        written = file.write(target, spoken, 0, len(passages), marks)
+    for passage in written:
+        yield Progress(passage, len(passages))
     yield Emit("audio", target)
 
 
@@ -104,7 +106,9 @@ def _chapters(file: BookFile, spoken: Book, directory: Path) -> Emits:
         name = part.title or file.tags["title"] or f"Chapter {number}"
         more = {"title": name, "track": f"{number}/{len(spoken.parts)}"}
         target = directory / f"chapter-{number}.{file.format}"
-        replace(file, tags={**file.tags, **more}).write(target, spoken, part.first, part.end, ())
+        own = replace(file, tags={**file.tags, **more})
+        for passage in own.write(target, spoken, part.first, part.end, ()):
+            yield Progress(passage, len(spoken.sounds))
         yield Emit("files", target, name)
 
 

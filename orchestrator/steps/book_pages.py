@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator import book
+from orchestrator.audiobook.audio_files import read_cover
 from orchestrator.book import epub_reader, text_layer
 from orchestrator.book.book_file import written
 from orchestrator.book.page_ranges import selected, selection
@@ -16,13 +17,15 @@ from orchestrator.errors import UsageError
 from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.jobs.input_files import is_pdf
 from orchestrator.steps.pdf_renderer import PROGRAM, PdfRenderer
-from orchestrator.steps.step import BuiltIn, Emit, Emits, signature
+from orchestrator.steps.step import BuiltIn, Emit, Emits, Progress, signature
 
 LARGEST_TEXT = 64 << 20
 """Bytes of a file of text."""
 
 TEXT = frozenset({".md", ".markdown", ".txt", ".text"})
 MARKDOWN = frozenset({".md", ".markdown"})
+WHOLE = TEXT | {".epub"}
+"""The suffixes of files that have no pages."""
 COVER_DPI = 150
 
 SMALLER = "lower the dpi of the step pages (--set pages.dpi=N), or save the page smaller"
@@ -48,12 +51,27 @@ class _Pages:
         self._dpi = values.get("dpi", 200)
         self._directory = directory
         self._renderer = renderer
-        self._count = 0
+        self._count = self._done = self._total = 0
         self.parts = 0
         self.fields: dict[str, str] = {}
         self.cover: Path | None = None
 
-    def take(self, path: Path, shown: str) -> Iterator[Emit]:
+    def count(self, files: Iterable[str]) -> int:
+        """Return how many pages are to come.
+
+        Raises:
+            UsageError: When a PDF cannot be read, or pages are chosen of files without any.
+        """
+        pages = sum(
+            self._renderer.pages(path) if is_pdf(path) else path.suffix.lower() not in WHOLE
+            for path in map(Path, files)
+        )
+        if self._ranges and not pages:
+            raise UsageError("none of the files has pages", where="pages")
+        self._total = sum(selected(page, self._ranges) for page in range(1, pages + 1))
+        return self._total
+
+    def take(self, path: Path, shown: str) -> Iterator[Emit | Progress]:
         """Yield the images of a file, and what it consists of."""
         suffix = path.suffix.lower()
         if is_pdf(path):
@@ -65,11 +83,12 @@ class _Pages:
         else:
             self._count += 1
             if selected(self._count, self._ranges):
+                yield self._one_more()
                 self.cover = self.cover or path
                 yield Emit("images", path, shown)
                 yield self._part("image", page=self._count)
 
-    def _pdf(self, path: Path, shown: str) -> Iterator[Emit]:
+    def _pdf(self, path: Path, shown: str) -> Iterator[Emit | Progress]:
         unused: dict[str, list[int]] = {}
         for page in range(1, self._renderer.pages(path) + 1):
             self._count += 1
@@ -93,6 +112,7 @@ class _Pages:
                 )
                 fix = error.fix or f"leave the page out: --pages {before}{self._count + 1}-"
                 raise UsageError(error.what, where=error.where, fix=fix) from error
+            yield self._one_more()
             if lines is None:
                 yield Emit("images", target, f"{shown}#page={page}")
                 yield self._part("image", page=self._count)
@@ -100,6 +120,10 @@ class _Pages:
                 yield self._part("layer", page=self._count, lines=lines)
         for why, pages in unused.items():
             yield Emit("", f"{shown}: the text of {_listed(pages)} {why}, and is read anew")
+
+    def _one_more(self) -> Progress:
+        self._done += 1
+        return Progress(self._done, self._total)
 
     def _part(self, kind: str, **what: Any) -> Emit:
         self.parts += 1
@@ -148,11 +172,14 @@ def _listed(pages: list[int]) -> str:
 
 def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation) -> Emits:
     files = values["files"]
+    if "cover" in values:
+        read_cover(Path(values["cover"]))  # before anything is read
     path = Path(files[0])
     name = path.parent.name if len(files) > 1 and path.suffix.lower() not in TEXT else path.stem
-    yield Emit("document", {"from": "name", "text": name or path.stem})
     with PdfRenderer(cancellation=cancellation) as renderer:
         pages = _Pages(values, directory, renderer)
+        count = pages.count(files)
+        yield Emit("document", {"from": "name", "text": name or path.stem, "pages": count})
         for given in files:
             yield from pages.take(Path(given), str(given))
     if not pages.parts:

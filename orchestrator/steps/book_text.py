@@ -5,6 +5,7 @@ Passages are given while pages come in; what is given does not depend on when th
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Mapping
 from functools import cache
@@ -15,11 +16,12 @@ import msgspec
 
 from orchestrator.book import book_file, passages
 from orchestrator.book.pages import BookReader, Readings
+from orchestrator.core.languages import language_of, language_tag
 from orchestrator.core.manifest import Input
 from orchestrator.errors import UsageError
 from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.steps.plain_text import plain_text
-from orchestrator.steps.step import BuiltIn, Emit, Emits, growing, signature
+from orchestrator.steps.step import BuiltIn, Emit, Emits, Progress, growing, signature
 
 RULES = tuple(sorted(Path(book_file.__file__).parent.glob("*.py")))
 """The source of what it calls, on which its result depends."""
@@ -28,6 +30,11 @@ RULES = tuple(sorted(Path(book_file.__file__).parent.glob("*.py")))
 def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
     del directory
     given = {name: values[name] for name in book_file.FIELDS if values.get(name)}
+    if "language" in given:
+        try:
+            given["language"] = language_tag(given["language"])
+        except ValueError as error:
+            raise UsageError(str(error), where="language") from error
     try:
         rules = passages.Rules(
             values.get("footnotes", "skip"),
@@ -37,15 +44,20 @@ def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
     except ValueError as error:
         raise UsageError(str(error), where="chapters") from error
     lists = (values.get(name, ()) for name in ("texts", "markdowns", "boxes"))
-    reader = BookReader(values["document"], Readings(*lists))
+    document = iter(values["document"])
+    name = next(document)
+    reader = BookReader(itertools.chain([name], document), Readings(*lists))
     elements = reader.elements()
     speak = cache(plain_text)
     early = 0
-    for element, text in passages.first_texts(elements, rules, speak):
-        early += 1
-        yield _passage(text, element.page)
+    if name.get("pages") != 0:  # without pages all of it comes at once, and can be counted
+        for element, text in passages.first_texts(elements, rules, speak):
+            early += 1
+            known = given.get("language") or _tag(reader.language)
+            yield _passage(text, element.page, known)
     deque(elements, maxlen=0)
-    book = msgspec.structs.replace(reader.book(), **given)
+    book = reader.book()
+    book = msgspec.structs.replace(book, **{"language": _tag(book.language), **given})
     plan, texts = passages.plan(book, rules, speak)
     if not texts:
         raise UsageError(
@@ -56,13 +68,26 @@ def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
         )
     yield Emit("markdown", book_file.written(book))
     yield Emit("plan", msgspec.to_builtins(plan))
-    for passage, text in list(zip(plan.passages, texts, strict=True))[early:]:
-        yield _passage(text, passage.page)
+    for number, (passage, text) in enumerate(zip(plan.passages, texts, strict=True)):
+        if number >= early:
+            yield Progress(number, len(texts))
+            yield _passage(text, passage.page, book.language)
 
 
-def _passage(text: str, page: int | None) -> Emit:
+def _passage(text: str, page: int | None, language: str) -> Emit:
     start = text if len(text) <= 40 else f"{text[:39]}…"
-    return Emit("passages", text, f"p. {page}: {start}" if page else start)
+    label = f"p. {page}: {start}" if page else start
+    # What its letters alone say of it is left to the choice of a model.
+    known = language if language_of(text, language) == language else ""
+    return Emit("passages", text, label, known)
+
+
+def _tag(text: str) -> str:
+    """Return the language that a file says of itself, which may be anything."""
+    try:
+        return language_tag(text)
+    except ValueError:
+        return ""
 
 
 STEP = BuiltIn(

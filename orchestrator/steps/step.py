@@ -22,14 +22,24 @@ class Emit(NamedTuple):
         value: A value, or for files a path: of an input, or in the directory that the step is
             given.
         label: What people call this item of a list, such as `doc.pdf#page=3`.
+        language: The tag of its language, where it is a text of which that is known: it chooses the
+            model of the next step.
     """
 
     output: str
     value: Any
     label: str = ""
+    language: str = ""
 
 
-Emits = Generator[Emit, None, None]
+class Progress(NamedTuple):
+    """How many of its own items a step is done with, and of how many."""
+
+    done: int
+    total: int
+
+
+Emits = Generator[Emit | Progress, None, None]
 
 Run = Callable[[Mapping[str, Any], Path, Cancellation], Emits]
 
@@ -61,19 +71,16 @@ class BuiltIn:
     named: bool = False
     extra: str = ""
 
-    def check_installed(self) -> None:
-        """Check that its packages are there.
-
-        Raises:
-            UsageError: When one is not.
-        """
+    def missing(self) -> UsageError | None:
+        """Return the error of a run without its packages; None where they are there."""
         try:
             for package in self.packages if self.extra else ():
                 metadata.version(package)
         except metadata.PackageNotFoundError as missing:
             what = f"needs the package {missing.name}, which is not installed"
             fix = f"run: pip install 'mm-orchestrator[{self.extra}]'"
-            raise UsageError(f"{self.signature.name} {what}", fix=fix) from None
+            return UsageError(f"{self.signature.name} {what}", fix=fix)
+        return None
 
 
 def growing(declared: Input) -> Port:

@@ -16,7 +16,11 @@ class Reporter(Protocol):
         """Say one thing worth a line."""
 
     def progress(self, key: str, text: str, done: float = 0, total: float = 0) -> None:
-        """Say how far the work called `key` is; `total` is 0 where it is not known."""
+        """Say how far the work called `key` is; `total` is 0 where it is not known.
+
+        `text` may have a second line, about what is worked on just now: it is left out where a
+        line stays when the next one comes.
+        """
 
     def finish(self, key: str, text: str = "") -> None:
         """End the work called `key`; `text`, when given, is worth a line."""

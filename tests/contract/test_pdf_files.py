@@ -13,7 +13,7 @@ from PIL import Image
 from orchestrator.client.supervisors import start_time, wait_gone
 from orchestrator.errors import Cancelled, EnvironmentFailure, TimedOut, UsageError
 from orchestrator.jobs.cancellation import Cancellation
-from orchestrator.steps import builtin
+from orchestrator.steps import Progress, builtin
 from orchestrator.steps.pdf_process import ROOM
 from orchestrator.steps.pdf_renderer import Limits, PdfRenderer, start
 from tests.pdf_files import make_pdf, many_pages, memory_bomb, time_bomb
@@ -42,7 +42,9 @@ def test_pages_of_a_pdf_are_images_with_their_numbers(tmp_path, cancellation):
     image.write_bytes(b"an image")
     (tmp_path / "work").mkdir()
     values = {"files": [pdf, image], "dpi": 72}
-    found = list(builtin("split-pages").run(values, tmp_path / "work", cancellation))
+    made = list(builtin("split-pages").run(values, tmp_path / "work", cancellation))
+    assert made[::2] == [Progress(number, 3) for number in (1, 2, 3)]
+    found = made[1::2]
     assert [each.label for each in found] == [f"{pdf}#page=1", f"{pdf}#page=2", str(image)]
     assert found[2].value == image
     with Image.open(found[0].value) as page:

@@ -7,11 +7,14 @@ from itertools import pairwise
 import av
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from tests.books.score import error, headings, words
 from tests.books.texts import english
 from tests.books.typeset import BUILT_IN, Layout, draw, typeset
+from tests.integration.browser import Document
+from tests.integration.conftest import ROOT
 
 TRUTH = english(2, 2, table=False, section=False)
 RATE = 16_000
@@ -88,6 +91,14 @@ def test_three_pages_become_a_book_and_a_corrected_text_changes_what_hangs_on_it
         assert book.metadata["artist"] == "A. Writer"
     assert titles == [title for _, title in headings(TRUTH)]
 
+    assert mm("pipeline", "report", "-o", "book.html").code == 0
+    page = Document(tmp_path / "book.html")
+    assert len(page.texts('[class="columns"] img')) == 3  # each with what is spoken of it
+    sounds = page.attributes(".passage audio", "src")
+    assert len(sounds) == len(page.texts(".passage p")) > len(titles)
+    assert any(url.startswith("data:audio/mpeg") for url in sounds)
+    assert page.texts(".passage p")[0] == titles[0]
+    assert not [heading for heading in page.texts("h2") if "Items of book" in heading]
     heard = []
     for chapter, title, ending in zip(
         cut_into_chapters(tmp_path / "book.m4b"),
@@ -168,6 +179,75 @@ def test_models_that_read_markdown_alone_and_speak_are_chosen_by_options(mm, tmp
         assert book.duration > 1_000_000
 
 
+PRETENDERS = {
+    "deepseek-ocr-2": """
+        def load(context): ...
+        def run(model, job, *, image, **more):
+            boxes = [{"label": "title", "box": [0, 0, 8, 2]}]
+            text = "# One\\n\\nThe tide rose.\\n\\n# Two\\n\\nIt fell."
+            return {"text": text, "raw": text, "boxes": boxes}
+        """,
+    "qwen3-tts": """
+        import array
+        def load(context): ...
+        def run(model, job, *, text, speaker, language, **more):
+            job.warn(f"{text} by {speaker} in {language}")
+            return {"audio": (array.array("h", [9000, -9000] * 6000), 24000)}
+        """,
+}
+"""Runners with the inputs and outputs of large models, and without their packages."""
+
+
+def test_large_models_read_and_speak_a_book_in_the_same_command(mm, tmp_path, declare):
+    manifests = []
+    for name, runner in PRETENDERS.items():
+        said = yaml.safe_load((ROOT / "manifests" / f"{name}.yaml").read_text())
+        same = ("name", "task", "summary", "inputs", "outputs", "languages")
+        kept = {key: said[key] for key in same if key in said}
+        kept["environment"] = {"python": ">=3.10", "dependencies": []}
+        shown = yaml.safe_dump(kept).replace("{", "{{").replace("}", "}}")
+        manifests += ["--manifests", declare({name: runner}, shown)]
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    ended = mm(
+        "book", "a.png", *manifests, "--read", "deepseek-ocr-2", "--speak", "qwen3-tts",
+        "--voice", "ryan", "--language", "en", "-o", "a.m4b", "-o", "a.md",
+    )  # fmt: skip
+    assert ended.code == 0, ended
+    assert "The tide rose. by ryan in en\n" in ended.err
+    text = (tmp_path / "a.md").read_text()
+    assert text.endswith("# One\n\nThe tide rose.\n\n# Two\n\nIt fell.\n")
+    with av.open(str(tmp_path / "a.m4b")) as book:
+        assert [chapter["metadata"]["title"] for chapter in book.chapters()] == ["One", "Two"]
+
+
+SPEAKER = """
+    def load(context): ...
+    def run(model, job, *, text, language="auto"):
+        import array
+        job.warn(f"{text} in {language}")
+        return {"audio": (array.array("h", [9000, -9000] * 400), 16000), "text": text}
+    """
+
+
+def test_the_language_of_a_book_chooses_its_voice_and_is_given_to_it(mm, tmp_path, declare):
+    manifest = MANIFEST.replace("{{task}}", "tts\npreference: 99\nlanguages: [{languages}]")
+    german = manifest.replace("inputs:", "inputs:\n  language: {{type: text}}")
+    plain = declare({"plain": SPEAKER}, manifest.replace("{languages}", "en, zh"))
+    german = declare({"german": SPEAKER}, german.replace("{languages}", "de"))
+    (tmp_path / "a.md").write_text("Der Tag.\n\n海上的早晨。\n")
+    more = ("--manifests", plain, "--manifests", german, "-o", "a.wav")
+    ended = mm("book", "a.md", "--language", "de", *more)
+    assert ended.code == 0, ended
+    for line in ("tts for de: german (", "tts for Chinese: plain (",
+                 ": Der Tag. in de\n", ": 海上的早晨。 in auto\n"):  # fmt: skip
+        assert line in ended.err
+    ended = mm("book", "a.md", "--language", "German", *more)
+    assert "--language: 'German' is no tag of a language, such as en" in ended.err
+    ended = mm("book", "a.md", "--language", "fi", *more)
+    assert ended.code != 0
+    assert "no model of the task tts speaks fi" in ended.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -177,6 +257,12 @@ def test_models_that_read_markdown_alone_and_speak_are_chosen_by_options(mm, tmp
         (["empty", "-o", "a.md"], "empty: holds no image and no PDF"),
         (["a.md", "-o", "a.md2.md", "--chapters", "gone.txt"], "gone.txt: cannot be read"),
         (["blank.md", "-o", "b.md"], "no text was found"),
+        (["a.md", "-o", "a.m4b", "--chapters", "a.md"], "'Words.' is no page and title"),
+        (["a.md", "-o", "a.m4b", "--pages", "4"], "none of the files has pages"),
+        (["a.md", "-o", "a.m4b", "--cover", "a.md"], "a.md: cannot be a cover"),
+        (["a.md", "-o", "a.m4b", "--voice", "af_sk"], "--voice: there is no voice 'af_sk'; did"),
+        (["a.md", "-o", "a.m4b", "--speed", "9"], "--speed 9.0: 9.0 is above the maximum"),
+        (["a.md", "-o", "a.m4b", "--speak", "hibari", "--voice", "x"], "hibari has one voice"),
     ],
 )
 def test_what_cannot_be_a_book_is_refused_in_a_sentence(mm, tmp_path, arguments, sentence):

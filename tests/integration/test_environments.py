@@ -363,6 +363,11 @@ def test_a_second_environment_shares_the_files_of_the_first(world):
     listed = json.loads(world.mm("env", "list", "--json").out)
     sizes = [row["size"] for row in listed["environments"] if row["path"]]
     assert listed["total"] < sum(sizes) - 250_000
+    assert listed["archives"] == 0
+    files = world.home / "archives" / "ab" / "files"
+    files.mkdir(parents=True)
+    (files / "voice.bin").write_bytes(bytes(100_000))
+    assert "files of models from archives: 10" in world.mm("env", "list").sentence
 
 
 def test_the_tree_is_the_resolvers(world):

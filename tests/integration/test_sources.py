@@ -266,8 +266,9 @@ def test_the_commands(mm, hub, tmp_path, variables):
     assert "tiny read not pulled (3 kB) A model for tests" in [" ".join(r.split()) for r in rows]
     refused = mm("run", "tiny", *named, "--text", "x", variables=variables)
     assert (refused.code, refused.sentence) == (
-        4, "mm: tiny needs its weights; run: mm model pull tiny",
-    )  # fmt: skip
+        4,
+        f"mm: tiny needs its weights; run: mm --manifests={tmp_path}/manifests model pull tiny",
+    )
     pulled = mm("model", "pull", "tiny", *named, variables=variables)
     assert (pulled.code, pulled.out) == (0, "")
     assert pulled.sentence == "mm: tiny: whole, at 111111111111"

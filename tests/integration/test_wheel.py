@@ -74,3 +74,14 @@ def test_without_ray_the_command_that_installs_it_is_named(installed, tmp_path):
     ended = installed("batch", "rapidocr", RECEIPT, "-o", "-", "--engine", "ray", cwd=tmp_path)
     assert ended.returncode == 2
     assert "run: pip install 'mm-orchestrator[ray]'" in ended.stderr.splitlines()[-1]
+
+
+def test_pipelines_are_checked_without_the_extra_that_a_step_needs(installed, tmp_path):
+    ended = installed("pipeline", "check", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    needed = "audiobook needs the package av, which is not installed; run: pip install "
+    assert f"mm: book: {needed}'mm-orchestrator[audio]'" in ended.stderr
+    (tmp_path / "a.md").write_text("Words.\n")
+    ended = installed("book", "a.md", "-o", "a.m4b", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert needed in ended.stderr.splitlines()[-1]

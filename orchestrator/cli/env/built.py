@@ -37,6 +37,7 @@ def list_rows(context: Context, *, as_json: bool) -> None:
     """
     from orchestrator.environments.inventory import size_of, take_inventory
 
+    archives = size_of(context.home.archives).total
     inventory = take_inventory(context.environments, context.catalog.models.values())
     if as_json:
         rows = [
@@ -47,6 +48,7 @@ def list_rows(context: Context, *, as_json: bool) -> None:
             "environments": rows,
             "total": inventory.total,
             "converted": size_of(*context.sources.conversions.directories()).total,
+            "archives": archives,
         }
         context.out(json.dumps(document, indent=2))
         return
@@ -56,6 +58,8 @@ def list_rows(context: Context, *, as_json: bool) -> None:
         context.say(f"together {format_size(inventory.total)}, each file counted once")
     for entry in context.sources.conversions.directories():
         context.say(f"and {format_size(size_of(entry).total)} of converted weights in {entry}")
+    if archives:
+        context.say(f"beside them, files of models from archives: {format_size(archives)}")
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -140,6 +141,7 @@ def run_pipeline(
     where: Where,
     given: dict[str, Any],
     options: dict[str, Any],
+    shown: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Run a pipeline, deliver its outputs and say what was done; or explain what would run.
 
@@ -149,6 +151,7 @@ def run_pipeline(
         where: Where its parts were written.
         given: Its inputs, None or empty where nothing was given.
         options: The values of `OPTIONS`.
+        shown: By setting, what the user wrote for it, where that is not `--set`.
 
     Raises:
         ItemsFailed: When something failed.
@@ -165,7 +168,7 @@ def run_pipeline(
         force=frozenset(options["force_step"]),
     )
     context.failure = {"pipeline": declaration.name, "outputs": {}, "failures": [], "run": None}
-    graph = graph_of(context, *apply(declaration, where, options["settings"]))
+    graph = graph_of(context, *apply(declaration, where, options["settings"], shown))
     for node in graph.nodes.values():
         if node.signature.reason and not node.signature.candidates:
             context.say(node.signature.reason)

@@ -71,13 +71,21 @@ def check_command(context: Context, names: tuple[str, ...]) -> None:
     One line for each, with its file, line and key; the exit code is 2 when there are any.
     """
     from orchestrator.core.units import counted
-    from orchestrator.pipelines.pipeline_catalog import all_pipelines, find, problems_of
+    from orchestrator.pipelines.pipeline_catalog import (
+        all_pipelines,
+        find,
+        missing_packages,
+        problems_of,
+    )
 
     found = [find(context, name) for name in names] or list(all_pipelines(context).values())
     count = 0
     for each in found:
         try:
-            problems = problems_of(context, *each.read())[1]
+            declaration, where = each.read()
+            problems = problems_of(context, declaration, where)[1]
+            for missing in missing_packages(declaration):
+                context.say(f"{each.name}: {missing}")
         except ManifestError as error:
             problems = [error]
         for problem in problems:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,7 +12,7 @@ from orchestrator.core.yaml_document import scalar
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from orchestrator.core.pipelines import Declaration, Step, Where
     from orchestrator.core.yaml_document import Path
@@ -21,11 +22,16 @@ KEYS = {"model": str, "device": str, "dtype": str, "workers": int, "timeout": fl
 
 
 def apply(
-    declaration: Declaration, where: Where, settings: Iterable[str]
+    declaration: Declaration,
+    where: Where,
+    settings: Iterable[str],
+    shown: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Declaration, Where]:
     """Return `declaration` with the settings applied, and where what was set is: in an option.
 
-    `read.model=deepseek-ocr-2` sets a key of a step, `read.mode=free` an input of it.
+    `read.model=deepseek-ocr-2` sets a key of a step, `read.mode=free` an input of it, and
+    `read.image_size="768"` one to a text of digits. `shown` has
+    what the user wrote for a setting, where that is not `--set`.
 
     Raises:
         UsageError: When a setting is malformed, or its step does not exist.
@@ -34,6 +40,7 @@ def apply(
     positions = {step.id: number for number, step in enumerate(declaration.steps)}
     options: dict[Path, str] = {}
     for setting in settings:
+        option = shown.get(setting, f"--set {setting}")
         left, equals, value = setting.partition("=")
         name, dot, key = left.partition(".")
         if not (equals and dot and key):
@@ -41,25 +48,26 @@ def apply(
         if name not in steps:
             fix = did_you_mean(name, steps) or f"its steps are {', '.join(steps)}"
             raise UsageError(f"--set {setting}: there is no step {name!r}", fix=fix)
-        steps[name] = _set(steps[name], key, value, setting)
+        steps[name] = _set(steps[name], key, value, option)
         # What a model or a device does not fit is reported as a problem of `run`.
         own = key if key in ("workers", "timeout") else "run"
         step: Path = ("steps", positions[name])
-        options[step + ((own,) if key in KEYS else ("with", key))] = f"--set {setting}"
+        options[step + ((own,) if key in KEYS else ("with", key))] = option
     changed = msgspec.structs.replace(declaration, steps=tuple(steps.values()))
     return changed, lambda path: options.get(path) or where(path)
 
 
-def _set(step: Step, key: str, text: str, setting: str) -> Step:
+def _set(step: Step, key: str, text: str, option: str) -> Step:
     if key in KEYS:
         try:
             value: Any = KEYS[key](text)
         except ValueError:
             kind = "a whole number" if KEYS[key] is int else "a number"
-            raise UsageError(f"--set {setting}: {key} is {kind}") from None
+            raise UsageError(f"{option}: {key} is {kind}") from None
         return msgspec.structs.replace(step, **{key: value})
     try:
-        value = scalar(text)
+        quoted = len(text) > 1 and text[0] == text[-1] == '"'
+        value = text[1:-1] if quoted else scalar(text)
     except ValueError as error:
-        raise UsageError(f"--set {setting}: {error}") from error
+        raise UsageError(f"{option}: {error}") from error
     return msgspec.structs.replace(step, with_={**step.with_, key: value})

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from orchestrator.core.units import format_size
+from orchestrator.errors import OutputError, UsageError
 from orchestrator.jobs.results import MEDIA_TYPES
+from orchestrator.jobs.sound_encoder import encode_wav
 from orchestrator.system.files import read_file
 
 WIDTH = 720
@@ -18,6 +20,9 @@ WIDTH = 720
 
 SMALL = 150_000
 """Bytes of an image that goes into the page as it is."""
+
+COMPRESSION = 6
+"""How many times smaller than a WAV file of speech an MP3 is."""
 
 READ = 500_000_000
 """Bytes of an image that is read at all; a BMP of as many pixels as Pillow takes has fewer."""
@@ -93,12 +98,17 @@ class Media:
     def sound(self, path: Path, limit: int | None = None) -> Embedded:
         """Return a sound; `limit`: the bytes that it may take in the page, by default all left."""
         try:
-            size = path.stat().st_size
-            fits = limit is None or _encoded(size) <= limit
-            if path.suffix.lower() not in PLAYED or not fits or not self._spend(size):
+            size, suffix = path.stat().st_size, path.suffix.lower()
+            room = self.room if limit is None else min(limit, self.room)
+            if suffix == ".wav" and size > SMALL and _encoded(size) // COMPRESSION <= room:
+                small = compressed(path)
+                if small is not None and len(small) < size and _encoded(len(small)) <= room:
+                    self._spend(len(small))
+                    return Embedded(_data_url(MEDIA_TYPES[".mp3"], small))
+            if suffix not in PLAYED or _encoded(size) > room or not self._spend(size):
                 what = f"a sound of {format_size(size)}, left out for want of room"
                 return self._leave_out(size, what)
-            return Embedded(_data_url(MEDIA_TYPES[path.suffix.lower()], read_file(path)))
+            return Embedded(_data_url(MEDIA_TYPES[suffix], read_file(path)))
         except OSError as error:
             return Embedded("", f"its sound is gone ({error.strerror})")
 
@@ -141,6 +151,16 @@ def scaled(data: bytes, width: int) -> bytes | None:
     ):  # fmt: skip
         return None
     return small.getvalue()
+
+
+def compressed(path: Path) -> bytes | None:
+    """Return a WAV file as MP3; None where it cannot be encoded, or not here."""
+    made = io.BytesIO()
+    try:
+        encode_wav(path, made, ".mp3")
+    except (OutputError, UsageError):  # PyAV is an extra
+        return None
+    return made.getvalue()
 
 
 def _encoded(size: int) -> int:

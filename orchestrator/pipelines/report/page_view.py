@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.core.units import counted, format_elapsed, format_size
 from orchestrator.pipelines.chrome_trace import TRANSFERS
 from orchestrator.pipelines.report import graph_layout, timeline
+from orchestrator.pipelines.report.book_pages import join_passages
 from orchestrator.pipelines.report.media import Media
 from orchestrator.pipelines.report.run_items import ItemGroup, ListItem, RunItems
 from orchestrator.pipelines.result_store import ResultStore
@@ -207,7 +208,7 @@ class PageView:
     @property
     def groups(self) -> Iterator[tuple[ItemGroup, list[ListItem]]]:
         """The lists of the run, with the items that are shown: first what is doubtful."""
-        for group in self.items.groups():
+        for group in join_passages(self.run, self.items, self.items.groups()):
             items, most = list(group.items.values()), self._limits.items
             for item in items:
                 item.again = self.items.again(group, item)

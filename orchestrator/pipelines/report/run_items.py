@@ -26,11 +26,13 @@ class ListItem:
         number: Counted from 1; 0 for what belongs to no list.
         entries: What is recorded of it, in the order of the pipeline.
         again: The command by which another model makes anew what a model itself calls doubtful.
+        passages: What is spoken of a page, each with its group.
     """
 
     number: int
     entries: list[Entry] = field(default_factory=list)
     again: str = ""
+    passages: list[tuple[ItemGroup, ListItem]] = field(default_factory=list)
 
     @property
     def label(self) -> str:

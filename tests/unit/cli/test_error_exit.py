@@ -131,3 +131,21 @@ def test_the_log_of_a_fault_holds_no_credentials(context, capsys):
     (log,) = (context.home.logs).iterdir()
     assert "hunter2" not in log.read_text() + capsys.readouterr().err
     assert "***@host" in log.read_text()
+
+
+def test_commands_name_the_manifests_that_were_given(context, capsys):
+    error = MMError(
+        "tiny cannot be fetched",
+        where="https://host/mm model",
+        fix="run: mm model pull tiny; HF_ENDPOINT=https://x mm model pull tiny; "
+        "mm model add tiny DIR",
+    )
+    error_exit.conclude(error, context, [])
+    assert capsys.readouterr().err == f"mm: {error}\n"
+    context.manifests = ("models", "of mine")
+    error_exit.conclude(error, context, [])
+    one = "mm --manifests=models '--manifests=of mine' model"
+    assert capsys.readouterr().err == (
+        f"mm: https://host/mm model: tiny cannot be fetched; run: {one} pull tiny; "
+        f"HF_ENDPOINT=https://x {one} pull tiny; {one} add tiny DIR\n"
+    )

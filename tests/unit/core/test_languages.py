@@ -3,7 +3,14 @@
 
 import pytest
 
-from orchestrator.core.languages import Wanted, coverage, scripts_of, wanted
+from orchestrator.core.languages import (
+    Wanted,
+    coverage,
+    language_input,
+    language_tag,
+    scripts_of,
+    wanted,
+)
 from orchestrator.core.manifest import Environment, Input, Manifest, Output
 
 
@@ -83,6 +90,50 @@ def test_the_whole_of_a_long_text_counts():
 )
 def test_what_a_job_asks_for(inputs, expected):
     assert wanted(inputs) == expected
+
+
+def test_a_language_that_is_known_of_the_text_chooses_as_well():
+    assert wanted({"text": "hello"}, "de") == Wanted(("Latin",), "de", given=False)
+    assert wanted({"text": "hello", "language": "en"}, "de") == Wanted(("Latin",), "en")
+    assert coverage(voice("de"), wanted({"text": "hello"}, "de")) == (True, True)
+    assert coverage(voice("en"), wanted({"text": "hello"}, "de")) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("model", "tag", "expected"),
+    [
+        (voice("de", "en", language=Input(type="text")), "de-AT", "de"),
+        (voice("zh", language=Input(type="choice", choices=("auto", "zh"))), "zh-CN", "zh"),
+        (voice("zh-TW", language=Input(type="choice", choices=("zh-TW",))), "zh-TW", "zh-TW"),
+        (voice("de", language=Input(type="choice", choices=("auto", "zh"))), "de", ""),
+        (voice("en", language=Input(type="text")), "de", ""),
+        (voice("de"), "de", ""),
+    ],
+    ids=["by its first part", "among choices", "in whole", "no choice", "not spoken", "no input"],
+)
+def test_a_model_is_given_a_language_that_it_takes(model, tag, expected):
+    assert language_input(model, tag) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        ("en", "en"),
+        ("EN-us", "en-us"),
+        ("zh_CN", "zh-CN"),
+        ("ger", "de"),
+        ("und", ""),
+        ("la", "la"),
+    ],
+)
+def test_a_tag_is_written_as_models_list_it(text, tag):
+    assert language_tag(text) == tag
+
+
+@pytest.mark.parametrize("text", ["", "English", "d", "de/at", "zh-"])
+def test_what_is_no_tag_is_refused(text):
+    with pytest.raises(ValueError, match="no tag of a language"):
+        language_tag(text)
 
 
 @pytest.mark.parametrize(

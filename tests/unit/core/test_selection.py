@@ -48,6 +48,13 @@ def test_weights_that_are_missing_are_told_with_their_command():
     )
 
 
+def test_of_several_without_their_weights_the_best_alone_is_named():
+    larger = renamed(LARGE, "larger", preference=LARGE.preference + 1)
+    assert chosen(EMBEDDED, LARGE, larger).reason == (
+        "ocr: small (the only one that is ready; larger needs its weights: mm model pull larger)"
+    )
+
+
 def test_the_highest_preference_wins_among_the_ready():
     assert chosen(EMBEDDED, LARGE, pulled={"large"}) == Selection(
         "large", "ocr: large (preferred to small)"

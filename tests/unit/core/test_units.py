@@ -11,6 +11,7 @@ from orchestrator.core.units import (
     counted,
     format_duration,
     format_elapsed,
+    format_left,
     format_size,
     parse_duration,
     parse_size,
@@ -111,6 +112,12 @@ def test_measured_times_are_shown_with_three_digits():
     assert [format_elapsed(each) for each in (0.0004, 0.05, 1.239, 75, 7500)] == [
         "0.4 ms", "50 ms", "1.24 s", "1 min 15 s", "2 h 5 min",
     ]  # fmt: skip
+
+
+def test_estimates_are_coarse():
+    seconds = (1, 31, 54, 55, 200, 3_569, 3_600, 7_800, 72_000)
+    shown = "10 s, 40 s, 1 min, 1 min, 3 min, 59 min, 1 h, 2 h 10 min, 20 h"
+    assert ", ".join(map(format_left, seconds)) == shown
 
 
 def test_counts_have_their_noun():

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import wave
 import zlib
 from html import unescape
 from itertools import pairwise
@@ -35,6 +36,18 @@ def test_no_text_becomes_markup(words):
     assert re.fullmatch("(?:[^&]|&(?:amp|lt|gt|#34|#39);)*", shown[1], re.DOTALL)
     assert "\0" not in shown[1]
     shown[1].encode("utf-8")  # raises for half of a surrogate pair
+
+
+def test_a_long_sound_is_compressed_where_that_makes_it_fit(tmp_path):
+    with wave.open(str(tmp_path / "a.wav"), "wb") as sound:
+        sound.setparams((1, 2, 24000, 0, "NONE", ""))
+        sound.writeframes(bytes(480_000))
+    media = Media(200_000)
+    assert media.sound(tmp_path / "a.wav").url.startswith("data:audio/mpeg;base64,")
+    assert 0 < media.spent < 200_000
+    assert "left out for want of room" in Media(100_000).sound(tmp_path / "a.wav").why
+    (tmp_path / "b.wav").write_bytes(bytes(200_000))  # it cannot be encoded
+    assert Media(300_000).sound(tmp_path / "b.wav").url.startswith("data:audio/wav;base64,")
 
 
 def test_a_template_escapes_once_and_takes_no_unknown_name():

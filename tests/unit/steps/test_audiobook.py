@@ -14,7 +14,7 @@ from PIL import Image
 from orchestrator.audiobook.sounds import PEAK, Meter
 from orchestrator.errors import Cancelled, UsageError
 from orchestrator.jobs.cancellation import Cancellation
-from orchestrator.steps import builtin
+from orchestrator.steps import Emit, Progress, builtin
 
 FORMATS = ("m4b", "mp3", "opus", "flac", "wav")
 PLAN = {
@@ -60,7 +60,12 @@ def book(directory, sounds, plan=PLAN, ask=False, **values):
         if ask:
             cancellation.request()
         given = {"audios": sounds, "plan": plan, **values}
-        emitted = list(builtin("audiobook").run(given, directory, cancellation))
+        made = list(builtin("audiobook").run(given, directory, cancellation))
+    emitted = [each for each in made if isinstance(each, Emit)]
+    passages = len(plan["passages"])
+    assert [each for each in made if isinstance(each, Progress)] == [
+        (number, passages) for number in range(1, passages + 1)
+    ]
     files = [(each.label, each.value) for each in emitted if each.output == "files"]
     return {**{each.output: each.value for each in emitted}, "files": files}
 

@@ -7,14 +7,19 @@ from PIL import Image
 
 from orchestrator.errors import UsageError
 from orchestrator.jobs.cancellation import Cancellation
-from orchestrator.steps import builtin
+from orchestrator.steps import Emit, builtin
 from tests.unit.book.test_files import ENCRYPTED, LOCK, make_epub
 
 
-def emitted(name, directory, **values):
+def every(name, directory, **values):
     directory.mkdir(exist_ok=True)
     with contextlib.closing(Cancellation()) as cancellation:
         made = list(builtin(name).run(values, directory, cancellation))
+    return [each for each in made if isinstance(each, Emit)]
+
+
+def emitted(name, directory, **values):
+    made = every(name, directory, **values)
     return {name: [each.value for each in made if each.output == name] for name, *_ in made}
 
 
@@ -66,6 +71,25 @@ def test_a_book_that_is_corrected_is_taken_as_it_is(tmp_path):
         document=[NAME, {"from": "markdown", "text": text["markdown"][0]}],
     )
     assert again == text
+
+
+@pytest.mark.parametrize(
+    ("says", "given", "expected"),
+    [
+        ("", {}, ["", ""]),  # the letters decide
+        ("en_GB", {}, ["en-GB", ""]),
+        ("German!", {}, ["", ""]),
+        ("en", {"language": "ger"}, ["de", ""]),
+        ("en", {"language": "zh"}, ["", "zh"]),
+    ],
+)
+def test_a_passage_has_the_language_of_the_book_where_it_is_written_in_its_letters(
+    tmp_path, says, given, expected
+):
+    text = f"---\nlanguage: {says}\n---\nOf the sea.\n\n海上的早晨。\n"
+    document = [{"from": "name", "text": "x"}, {"from": "markdown", "text": text}]
+    made = every("book-text", tmp_path / "work", document=document, **given)
+    assert [each.language for each in made if each.output == "passages"] == expected
 
 
 @pytest.mark.parametrize(
