@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
-JSON_VERSION = 1
-"""The version of the objects of `--json` of a job, a pipeline and an error."""
-
 
 def conclude(error: BaseException, context: Context, arguments: Sequence[str]) -> int:
     """Report `error` on standard error, and in JSON where that was asked for; return its exit code.
@@ -79,9 +76,7 @@ def _known(error: BaseException) -> BaseException:
 def _print_json(error: BaseException, context: Context) -> None:
     outcome, described = outcome_of(error)
     try:
-        context.out_json(
-            {"version": JSON_VERSION, **context.failure, "outcome": outcome, "error": described}
-        )
+        context.out_json({**context.failure, "outcome": outcome, "error": described})
     except BrokenPipeError:
         discard(sys.stdout)
     except UsageError as unwritable:
