@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from orchestrator.jobs.job import Event
     from orchestrator.workspace import ChosenModel
 
-JSON_VERSION = 1
 DIFFER = 1
 """The exit code where the two differ."""
 
@@ -153,7 +152,7 @@ def _compare(
     if as_json:
         document = {**to_builtins(found), "equal": found.equal}
         document["parted"] = found.parted.name if found.parted else None
-        context.out_json({"version": JSON_VERSION, **document})
+        context.out_json(document)
     else:
         _show(context, found)
     return 0 if found.equal else DIFFER
