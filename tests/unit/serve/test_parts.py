@@ -209,6 +209,11 @@ def test_a_data_url_becomes_a_file(tmp_path, url, data, suffix):
     assert (path.read_bytes(), path.suffix, path.parent) == (data, suffix, tmp_path)
 
 
+def test_a_long_data_url_without_base64_is_decoded_in_parts(tmp_path):
+    url = "data:," + "%41" * 1_000_000 + "%"
+    assert save_data_url(url, "image", tmp_path).read_bytes() == b"A" * 1_000_000 + b"%"
+
+
 @pytest.mark.parametrize(
     "url", ["/etc/passwd", "http://a.example/b.png", "data:x", None, 3, "data:;base64,%%"]
 )
