@@ -101,12 +101,15 @@ def answered(headers, **given):
     return first_message(headers, **given)["status"]
 
 
-def first_message(headers, *, path="/v1/models", method="POST", messages=(), idle=20, **settings):
+def first_message(
+    headers, *, path="/v1/models", method="POST", messages=(), idle=20, busy=0, **settings
+):
     """Return what a guard sends first."""
     sent = []
     given = iter(messages or [{"type": "http.request", "body": b"", "more_body": False}])
 
     async def app(scope, receive, send):
+        await asyncio.sleep(busy)
         try:
             while (await receive()).get("more_body"):
                 pass
@@ -192,6 +195,10 @@ def test_a_body_is_counted_whatever_its_header_says():
 
 def test_a_body_that_does_not_come_is_given_up():
     assert answered({"host": "localhost"}, messages=["never"], idle=0.01) == 408
+
+
+def test_what_the_server_takes_before_it_reads_a_body_is_not_the_clients_time():
+    assert answered({"host": "localhost"}, idle=0.5, busy=0.6) == 200
 
 
 @pytest.mark.parametrize(
