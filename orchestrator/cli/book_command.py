@@ -11,8 +11,8 @@ from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.outputs import STANDARD_OUTPUT, is_template
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.cli.pipeline.run_command import OPTIONS, run_pipeline
-from orchestrator.core.binding import did_you_mean
 from orchestrator.core.manifest import VOICE_INPUTS
+from orchestrator.core.names import did_you_mean
 from orchestrator.core.subtitle_format import SUBTITLES
 from orchestrator.errors import UsageError
 
