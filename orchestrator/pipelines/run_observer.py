@@ -108,16 +108,15 @@ class RunObserver:
         self._reporter.note(f"{failure.step} failed{_on(failure.label)}: {failure.error}")
 
     def _progress(self, event: StepProgress) -> None:
-        pace, left = self._paces[event.step], None
+        pace, left, over = self._paces[event.step], None, event.finished == event.total
         if not self._run_state.states[event.step].node.mapped:
             pace.count(event.finished, time.time())
         text = f"{event.finished:,}"
         if event.total is not None:
             text += f" of {event.total:,}"
             left = pace.left(event.total - event.finished)
-        if left:
+        if left and not over:
             text += f", about {format_left(left)} left"
-        over = event.finished == event.total
         current = "" if over else " ".join(self._current.get(event.step, "").split())
         self._reporter.progress(event.step, f"{text}\n{current}", event.finished, event.total or 0)
 

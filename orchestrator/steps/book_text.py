@@ -70,7 +70,7 @@ def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
     yield Emit("plan", msgspec.to_builtins(plan))
     for number, (passage, text) in enumerate(zip(plan.passages, texts, strict=True)):
         if number >= early:
-            yield Progress(number, len(texts))
+            yield Progress(number + 1, len(texts))
             yield _passage(text, passage.page, book.language)
 
 

@@ -29,7 +29,7 @@ outputs: {texts: "${{ steps.say.text }}"}
         (0, [1, 2, 3, 4], None),
         (0, [1, 3, 5, 7, 9], 200.0),
         (2, [1, 1, 3, 5, 7, 9], None),  # the first two are made before the step must wait
-        (2, [1, 1, 3, 5, 7, 9, 11], 200.0),
+        (2, [1, 1, 3, 5, 7, 9, 11], 204.0),  # until the last two are taken
         (0, [*[0] * 50, *range(50)], 100.0),  # only recent ones count
     ],
     ids=["none", "too few", "enough", "too few behind those ahead", "enough behind", "recent"],
