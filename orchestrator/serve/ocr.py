@@ -48,7 +48,7 @@ class OcrRequest(msgspec.Struct):
     """The body of a request; what it has beyond this is for other services."""
 
     document: Document
-    model: str = "ocr"
+    model: str | None = "ocr"
     pages: list[int] | str | None = None
 
 
@@ -90,7 +90,7 @@ async def ocr(request: Request) -> Response:
     models: ServedModels = request.app.state.models
     jobs: Jobs = request.app.state.jobs
     wanted = await json_record(request, OcrRequest)
-    model = await models.find(wanted.model, "ocr")
+    model = await models.find(wanted.model or "ocr", "ocr")
     request.app.state.lanes.check(model.name)
     directory = jobs.new_directory()
     try:
