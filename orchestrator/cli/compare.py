@@ -32,12 +32,12 @@ MAX_WORDS = 60
 WORDS = click.Argument(["mm_words"], metavar="[MODEL] [FILE]", nargs=-1, type=GivenPath())
 TWICE = tuple(
     click.Option(
-        [f"--{name}"],
+        names.split(),
         multiple=True,
-        metavar=name.upper(),
+        metavar=names[2:].split()[0].upper(),
         help=f"The {what} of both; given twice, that of each.  [default: auto]",
     )
-    for name, what in (("device", "device"), ("dtype", "data type"))
+    for names, what in (("--device", "device"), ("--dtype --precision", "data type"))
 )
 
 

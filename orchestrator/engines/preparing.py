@@ -99,9 +99,10 @@ class LocalPreparer:
 
         Those of an embedded model are fetched when it is prepared.
         """
-        self._workspace.device_and_dtype(declared, device, dtype)
+        _, dtype = self._workspace.device_and_dtype(declared, device, dtype)
         if not declared.manifest.is_embedded:
-            self._workspace.sources.ready(declared)
+            sources = self._workspace.sources
+            sources.ready(sources.at(declared, dtype))
 
     def prepare(
         self,
@@ -126,6 +127,7 @@ class LocalPreparer:
             return Wait(declared.name, what, self._workspace.reporter, deadline, stopped)
 
         chosen, dtype = self._workspace.device_and_dtype(declared, device, dtype)
+        declared = self._workspace.sources.at(declared, dtype)
         if declared.manifest.source is not None:
             self._workspace.sources.fetched(declared, deadline, stopped)
         with self._lock:

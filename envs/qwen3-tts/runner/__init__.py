@@ -14,7 +14,8 @@ from .checkpoint import check_files, check_type
 from .onednn import without_onednn
 from .pauses import pause_between
 from .pieces import cut
-from .reference import cloned, recording
+from .recording import recording
+from .reference import cloned
 from .speaking import FRAME_RATE, Stopped, Voice, speak_batch
 from .text import checked, readable
 

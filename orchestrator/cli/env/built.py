@@ -35,20 +35,27 @@ def list_rows(context: Context, *, as_json: bool) -> None:
     SIZE counts each file once; FREED is what removing that environment alone would give back, as
     files that uv's cache or another environment links to stay on the disk.
     """
-    from orchestrator.environments.inventory import take_inventory
+    from orchestrator.environments.inventory import size_of, take_inventory
 
     inventory = take_inventory(context.environments, context.catalog.models.values())
     if as_json:
         rows = [
             {**asdict(row), "path": str(row.path) if row.path else None} for row in inventory.rows
         ]
-        document = {"version": 1, "environments": rows, "total": inventory.total}
+        document = {
+            "version": 1,
+            "environments": rows,
+            "total": inventory.total,
+            "converted": size_of(*context.sources.conversions.directories()).total,
+        }
         context.out(json.dumps(document, indent=2))
         return
     headings = ("MODEL", "PYTHON", "SIZE", "FREED", "STATE", "LAST USED")
     context.table([headings, *map(_cells, inventory.rows)])
     if any(row.path for row in inventory.rows):
         context.say(f"together {format_size(inventory.total)}, each file counted once")
+    for entry in context.sources.conversions.directories():
+        context.say(f"and {format_size(size_of(entry).total)} of converted weights in {entry}")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -172,7 +179,8 @@ def remove(context: Context, models: tuple[str, ...]) -> None:
 def prune(context: Context, *, dry_run: bool) -> None:
     """Remove the environments that no model of the catalogue needs, and unfinished ones.
 
-    One that a worker uses stays, and so does that of a model whose manifest or lock is broken.
+    Converted weights that are unfinished, or from files that a model has no longer, go as well. An
+    environment that a worker uses stays, and so does that of a model whose manifest or lock is broken.
     """
     from orchestrator.environments import inventory
 
@@ -185,16 +193,19 @@ def prune(context: Context, *, dry_run: bool) -> None:
         if found is None:
             unknown.add(declared.name)
     leaving = inventory.unneeded(store, needed, unknown)
+    conversions = context.sources.unneeded_conversions()
     if dry_run:
-        for stored in leaving:
-            context.out(f"would remove {stored.path}")
-        freed = inventory.size_of(*(stored.path for stored in leaving)).freed
+        for path in (*(stored.path for stored in leaving), *conversions):
+            context.out(f"would remove {path}")
+        freed = inventory.size_of(*(stored.path for stored in leaving), *conversions).freed
         context.say(f"{len(leaving)} environments, {format_size(freed)}")
         return
     pruned = inventory.prune(store, leaving)
-    for directory in pruned.removed:
+    freed = pruned.freed + inventory.size_of(*conversions).freed
+    removed = [*pruned.removed, *filter(context.sources.conversions.prune, conversions)]
+    for directory in removed:
         context.say(f"removed {directory}")
-    context.say(f"{len(pruned.removed)} removed, {format_size(pruned.freed)} given back")
+    context.say(f"{len(removed)} removed, {format_size(freed)} given back")
     if pruned.left:
         raise EnvironmentFailure(
             f"{len(pruned.left)} could not be removed", detail="\n".join(pruned.left)
