@@ -42,7 +42,7 @@ PATH_TYPES = FILE_TYPES | {"array"}
 Device = Literal["cuda", "cpu", "mps", "mlx"]
 DType = Literal["float32", "bfloat16", "float16", "8bit", "4bit"]
 QUANTIZED = frozenset({"8bit", "4bit"})
-"""The data types that need weights of their own: a checkpoint is not quantized when it is loaded."""
+"""The data types that need weights of their own: nothing is quantized while it is loaded."""
 
 Platform = Literal["linux-x86_64", "linux-aarch64", "macos-arm64", "macos-x86_64"]
 PreferredOn = Literal["default", "linux-x86_64", "linux-aarch64", "macos-arm64", "macos-x86_64"]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 
 BITS = {"8bit": 8, "4bit": 4}
 
@@ -51,8 +52,11 @@ def loaded(folder, dtype):
         ValueError: When the weights are not those of the model.
     """
     import mlx.core as mx
+    from mlx_audio import dsp
     from mlx_audio.tts.utils import load_model
 
+    # The model was trained on spectra of periodic windows, and the package takes symmetric ones.
+    dsp.STR_TO_WINDOW_FN["hann"] = partial(dsp.hanning, periodic=True)
     if sys.platform == "darwin":
         if not mx.metal.is_available():
             raise RuntimeError("this MLX finds no Metal")

@@ -180,7 +180,8 @@ def prune(context: Context, *, dry_run: bool) -> None:
     """Remove the environments that no model of the catalogue needs, and unfinished ones.
 
     Converted weights that are unfinished, or from files that a model has no longer, go as well. An
-    environment that a worker uses stays, and so does that of a model whose manifest or lock is broken.
+    environment that a worker uses stays, and so does that of a model whose manifest or lock is
+    broken.
     """
     from orchestrator.environments import inventory
 
