@@ -168,7 +168,7 @@ def _weights(manifest: Manifest) -> Iterator[Problem]:
     for dtype, source in manifest.weights.items():
         if manifest.source is None or not manifest.source.repo:
             yield Problem((dtype,), "is converted from a repository, and source has none")
-        if dtype not in listed:
+        elif dtype not in listed:
             yield Problem((dtype,), "memory does not list it", f"write what {dtype} needs there")
         if source.archives:
             yield Problem((dtype, "archives"), "converted weights are in a repository")

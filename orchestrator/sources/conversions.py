@@ -8,13 +8,13 @@ from __future__ import annotations
 import secrets
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
 from orchestrator.core.canonical import digest, short
 from orchestrator.core.units import format_size
-from orchestrator.errors import SourceError
+from orchestrator.errors import JobFailed, SourceError
 from orchestrator.sources.model_files import FileRecord, SourceRecord, describe, system_errors
 from orchestrator.system.content_store import ContentStore
 from orchestrator.system.copying import copy_file
@@ -35,6 +35,9 @@ FORMAT = 1
 MARGIN = 256 << 20
 """Bytes that a disk must keep free."""
 
+FULL = 1 << 20
+"""A disk with fewer free bytes is what ended a conversion that failed."""
+
 
 class ConversionMarker(msgspec.Struct, frozen=True, kw_only=True):
     """Written last: an entry without it is not whole."""
@@ -47,10 +50,16 @@ class ConversionMarker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Conversions:
-    """What was converted, in one `MM_HOME`."""
+    """What was converted, in one `MM_HOME`.
 
-    def __init__(self, home: Home) -> None:
+    Args:
+        home: `MM_HOME`.
+        free: Returns the bytes that are free where a path lies.
+    """
+
+    def __init__(self, home: Home, free: Callable[[Path], int] = free_disk) -> None:
         self._locks = home.locks
+        self._free = free
         self._store = ContentStore(
             home.converted,
             home.locks,
@@ -90,8 +99,8 @@ class Conversions:
             record = marker and _record(directory, marker, original)
             made = record is None or next(record.differing(), None) is not None
             if record is None or made:
-                _check_room(directory, original.size)
-                make = partial(_filled, directory, name, original, fill)
+                self._check_room(directory, original.size)
+                make = partial(self._filled, directory, name, original, fill)
                 record = _record(directory, self._store.make(directory, make), original)
             keep(record)
         return record, made
@@ -112,6 +121,42 @@ class Conversions:
         with held, system_errors("cannot be removed", directory):
             return self._store.discard(directory)
 
+    def _filled(
+        self,
+        directory: Path,
+        name: str,
+        original: SourceRecord,
+        fill: Callable[[Path], Iterable[str]],
+    ) -> ConversionMarker:
+        # Of a name of its own: a worker whose mm was killed finds its directory gone, and not ours.
+        folder = directory / secrets.token_hex(4)
+        folder.mkdir()
+        try:
+            kept = list(fill(folder))
+        except JobFailed:  # libraries have words of their own for it
+            if self._free(folder) < FULL:
+                self._refuse(directory, original.size)
+            raise
+        for each in kept:
+            target = folder.joinpath(*each.split("/"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            copy_file(original.file(each).resolve(), target)
+        names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        files = {each: describe(folder / each, sha256_of(folder / each)) for each in names}
+        return ConversionMarker(digest=name, folder=folder.name, files=files)
+
+    def _check_room(self, directory: Path, size: int) -> None:
+        if size + MARGIN > self._free(directory):
+            self._refuse(directory, size)
+
+    def _refuse(self, directory: Path, size: int) -> NoReturn:
+        raise SourceError(
+            f"converted weights need {format_size(size + MARGIN)} of disk, and "
+            f"{format_size(self._free(directory))} are free",
+            where=str(directory),
+            fix="make room, or set MM_HOME to another disk",
+        )
+
     def _build_lock(self, directory: Path) -> Path:
         return self._locks / f"converted-{directory.name[-12:]}-build.lock"
 
@@ -130,32 +175,3 @@ class Conversions:
 def _record(directory: Path, marker: ConversionMarker, original: SourceRecord) -> SourceRecord:
     path = str(directory / marker.folder)
     return SourceRecord(path=path, files=marker.files, converted=original.digest)
-
-
-def _filled(
-    directory: Path,
-    name: str,
-    original: SourceRecord,
-    fill: Callable[[Path], Iterable[str]],
-) -> ConversionMarker:
-    # Of a name of its own: a worker whose mm was killed finds its directory gone, and not ours.
-    folder = directory / secrets.token_hex(4)
-    folder.mkdir()
-    for kept in fill(folder):
-        target = folder.joinpath(*kept.split("/"))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        copy_file(original.file(kept).resolve(), target)
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    files = {each: describe(folder / each, sha256_of(folder / each)) for each in names}
-    return ConversionMarker(digest=name, folder=folder.name, files=files)
-
-
-def _check_room(directory: Path, size: int) -> None:
-    free = free_disk(directory)
-    if size + MARGIN > free:
-        raise SourceError(
-            f"converted weights take up to {format_size(size)}, and the disk has "
-            f"{format_size(free)} free",
-            where=str(directory),
-            fix="make room, or set MM_HOME to another disk",
-        )

@@ -110,7 +110,8 @@ class Sources:
             }
             for device, sizes in manifest.memory.items()
         }
-        return replace(manifest, memory=memory)
+        devices = tuple(each for each in manifest.devices if memory.get(each, True))
+        return replace(manifest, memory=memory, devices=devices)
 
     def files(self, declared: Declared) -> list[Path]:
         """Return the files that decide what `overlay` returns, those that are not there included.
