@@ -96,7 +96,7 @@ class Conversions:
             system_errors("the converted weights cannot be written", directory),
         ):
             marker = self._store.marker(directory)
-            record = marker and _record(directory, marker, original)
+            record = None if marker is None else _record(directory, marker, original)
             made = record is None or next(record.differing(), None) is not None
             if record is None or made:
                 self._check_room(directory, original.size)
