@@ -18,15 +18,14 @@ from .pauses import pause_between
 from .pieces import cut
 from .recording import recording
 from .reference import cloned
-from .speaking import Stopped, speak_piece, watched
+from .speaking import Stopped, speak_piece
 from .text import checked, readable
+from .tracing import traced
 
 FRAME_RATE = 12.5
 """Frames of the codec in a second."""
 SMALL = "0b6"
 """The `tts_model_size` of models that were not trained to follow instructions."""
-TRACED = 8
-"""Frames whose logits are compared between devices."""
 CODES = {
     "zh": "chinese", "en": "english", "ja": "japanese", "ko": "korean", "de": "german",
     "fr": "french", "ru": "russian", "pt": "portuguese", "es": "spanish", "it": "italian",
@@ -91,19 +90,10 @@ def run(
 
 
 def trace(model, job, **inputs):
-    """Returns the logits of the first frames, of which each takes the likeliest code."""
-    import mlx.core as mx
-
-    vectors = []
-
-    def keep(logits):
-        vectors.append(np.array(logits[-1].astype(mx.float32)))
-        if len(vectors) == TRACED:
-            raise Stopped
-
-    with watched(model.tts, job, lambda _: None, keep):
+    """Returns what the talker takes and gives in the first frames, of the likeliest codes."""
+    with traced(model.tts) as kept:
         run(model, job, **{**inputs, "temperature": 0})
-    return {"logits": np.stack(vectors)}
+    return kept.arrays
 
 
 def choose(what, asked, model, job):

@@ -77,14 +77,13 @@ def generated(tts, speak):
 
 
 @contextmanager
-def watched(tts, job, report, keep=None):
+def watched(tts, job, report):
     """Calls `report` with the number of frames after each, and stops a job that was cancelled.
 
     Args:
         tts: The package's model.
         job: Asked for cancellation before each code, and before the codec begins.
         report: Takes the number of frames so far.
-        keep: Takes the logits of the first code of each frame, shaped tokens by codes.
     """
     frames = 0
     # The package has no other place where something is called at each token.
@@ -96,8 +95,6 @@ def watched(tts, job, report, keep=None):
         if "suppress_tokens" in more:  # the first code of a frame
             frames += 1
             report(frames)
-            if keep:
-                keep(logits[0])
         return sample(logits, **more)
 
     def decoded(codes):

@@ -116,3 +116,36 @@ def test_weights_have_the_precision_that_was_asked_for(runner, tmp_path, config,
     refused = pytest.raises(ValueError, match=said) if said else nullcontext()
     with refused:
         runner.loading.check_precision(tmp_path, dtype)
+
+
+def test_what_the_talker_does_is_traced_and_left_as_it_was(runner, monkeypatch):
+    monkeypatch.setattr(runner.tracing, "floats", np.asarray)
+    step = np.ones((1, 1, 4))
+
+    def talker(inputs, **_):
+        return np.zeros((1, inputs.shape[1], 20)), inputs * 2
+
+    tts = SimpleNamespace(talker=talker, _sample_token=lambda logits: np.full((1, 1), len(logits)))
+
+    def speak(steps):
+        with runner.tracing.traced(tts) as kept:
+            try:
+                for number in range(steps):
+                    logits, _ = tts.talker(step if number else np.ones((1, 5, 4)), cache=None)
+                    for _code in range(3):
+                        tts._sample_token(logits)
+            except runner.speaking.Stopped:
+                pass
+        return {name: array.shape for name, array in kept.arrays.items()}
+
+    ended = {
+        "prompt": (5, 4),
+        "hidden": (3, 4),
+        "logits": (3, 20),
+        "codes": (2, 3),
+        "frames": (2, 4),
+    }
+    assert speak(3) == ended
+    assert speak(20)["logits"] == (8, 20)
+    assert list(speak(1)) == ["prompt", "hidden", "logits"]
+    assert tts.talker is talker
