@@ -272,7 +272,7 @@ def _kin_with_weights(context: Context, declared: Declared) -> Declared | None:
     for other in context.catalog.models.values():
         kin = other.manifest
         same = own.family and kin.family == own.family and _serves(kin.source, own.source)
-        if same and kin is not own and context.sources.has_weights(kin):
+        if same and kin is not own and "" in context.sources.there(kin):
             return other
     return None
 

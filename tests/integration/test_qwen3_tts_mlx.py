@@ -101,39 +101,39 @@ def test_the_seed_the_speaker_and_the_language_decide(speak):
     assert len({plain, *others}) == 5
 
 
-def test_weights_are_converted_once_and_spoken_with(session, speak, variables, checkpoints):
+def test_a_conversion_that_is_killed_leaves_nothing_and_two_at_once_convert_once(
+    session, variables
+):
+    command = [*MM, "model", "convert", MODEL, "--precision", "4bit"]
+    keywords = {"env": {**os.environ, **variables}, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **keywords) as victim:
+        for line in victim.stderr:
+            if "reading the weights" in line:
+                victim.kill()
+    assert "4bit" not in json.loads(run_mm(variables, "model", "show", MODEL))["weights"]
+    ends = [subprocess.Popen(command, **keywords) for _ in range(2)]
+    said = sorted(each.communicate()[1].splitlines()[-1].split(",")[0] for each in ends)
+    assert [each.returncode for each in ends] == [0, 0]
+    assert said == [
+        f"mm: {MODEL} --precision 4bit: converted",
+        f"mm: {MODEL} --precision 4bit: was converted before",
+    ]
+
+
+def test_converted_weights_speak_as_the_original_and_quantized_ones_are_smaller(
+    session, speak, variables, checkpoints
+):
     before = {path: path.stat().st_mtime_ns for path in checkpoints.rglob("*")}
-    whole = speak("a", seed=4, dtype="bfloat16")
-    for precision in ("bf16", "4bit"):
-        run_mm(variables, "model", "convert", MODEL, "--precision", precision)
-    converted = [speak("a", seed=4, dtype=dtype) for dtype in ("bfloat16", "4bit")]
-    assert converted[0] == whole != converted[1]
+    original = speak("a", seed=4, dtype="bfloat16")
+    run_mm(variables, "model", "convert", MODEL, "--precision", "bf16")
+    assert speak("a", seed=4, dtype="bfloat16") == original
     shown = json.loads(run_mm(variables, "model", "show", MODEL))
     records = [shown["source"], *(shown["converted"][each] for each in ("bfloat16", "4bit"))]
     sizes = [record["files"]["model.safetensors"]["size"] for record in records]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[2] < sizes[0] / 2
+    assert speak("a", seed=4, dtype="4bit") != original
     assert {path: path.stat().st_mtime_ns for path in checkpoints.rglob("*")} == before
-
-
-def test_a_conversion_that_is_killed_leaves_nothing_and_two_at_once_convert_once(
-    session, variables
-):
-    started = [[*MM, "model", "convert", MODEL, "--precision", "8bit"]] * 2
-    environment = {**os.environ, **variables}
-    keywords = {"env": environment, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(started[0], **keywords) as victim:
-        for line in victim.stderr:
-            if "reading the weights" in line:
-                victim.kill()
-    assert "8bit" not in json.loads(run_mm(variables, "model", "show", MODEL))["weights"]
-    ends = [subprocess.Popen(command, **keywords) for command in started]
-    said = sorted(each.communicate()[1].splitlines()[-1] for each in ends)
-    assert [each.returncode for each in ends] == [0, 0]
-    assert [line.split(",")[0] for line in said] == [
-        f"mm: {MODEL} --precision 8bit: converted",
-        f"mm: {MODEL} --precision 8bit: was converted before",
-    ]
 
 
 def test_long_text_is_streamed_piece_by_piece_and_is_the_whole_in_the_end(session, speak):
