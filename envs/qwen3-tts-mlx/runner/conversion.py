@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 from .checkpoint import FILES, check_files, check_type
-from .loading import BITS, loaded, quantized
+from .loading import loaded
+from .precision import BITS, quantize, quantized
 
-GROUPS = (64, 32)
-"""Sizes of the groups of numbers that share a scale, the usual one first."""
 CODEC = "speech_tokenizer"
 
 
@@ -31,7 +30,8 @@ def convert(context, job, directory, precision):
     tts = loaded(folder, None if precision in BITS else precision)
     job.progress(1, 2, "converting them")
     if precision in BITS:
-        described["quantization"] = quantize(tts, BITS[precision])
+        bits, wanted = BITS[precision], tts.model_quant_predicate
+        described["quantization"] = quantize(tts.talker, bits, wanted)
         tts.talker.set_dtype(mx.bfloat16)
     weights = {name: each for name, each in tree_flatten(tts.parameters()) if not_codec(name)}
     mx.save_safetensors(str(target / "model.safetensors"), weights, metadata={"format": "mlx"})
@@ -47,24 +47,3 @@ def convert(context, job, directory, precision):
 def not_codec(name):
     """Whether a weight is none of the codec's, which has a file of its own."""
     return not name.startswith(f"{CODEC}.")
-
-
-def quantize(tts, bits):
-    """Quantizes the talker in place; returns what the package has to know of it."""
-    import mlx.core as mx
-    from mlx import nn
-
-    def able(path, module):
-        return hasattr(module, "to_quantized") and tts.model_quant_predicate(path, module)
-
-    widths = [
-        module.weight.shape[-1] for path, module in tts.talker.named_modules() if able(path, module)
-    ]
-    size = next((size for size in GROUPS if all(width % size == 0 for width in widths)), GROUPS[-1])
-
-    def fits(path, module):
-        return able(path, module) and module.weight.shape[-1] % size == 0
-
-    nn.quantize(tts.talker, group_size=size, bits=bits, class_predicate=fits)
-    mx.eval(tts.talker.parameters())
-    return {"group_size": size, "bits": bits, "mode": "affine"}

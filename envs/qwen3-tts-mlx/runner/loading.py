@@ -1,10 +1,9 @@
 """A checkpoint as a model of MLX: the original one or a converted one."""
 
-import json
 import sys
 from functools import partial
 
-BITS = {"8bit": 8, "4bit": 4}
+from .precision import check_precision, computed
 
 
 class Voice:
@@ -24,24 +23,7 @@ class Voice:
     def __init__(self, folder, dtype, options):
         self.kind, self.longest = options["type"], options["piece"]
         check_precision(folder, dtype)
-        self.tts = loaded(folder, "bfloat16" if dtype in BITS else dtype)
-
-
-def check_precision(folder, dtype):
-    """Raises ValueError where a checkpoint is quantized to other bits, or should not be."""
-    described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    found, wanted = (quantized(described) or {}).get("bits"), BITS.get(dtype)
-    if found != wanted:
-        is_, needed = (f"of {bits} bits" if bits else "not quantized" for bits in (found, wanted))
-        raise ValueError(
-            f"the weights in {folder} are {is_}, and those that were asked for are {needed}: "
-            "mm model add takes the --precision of a directory"
-        )
-
-
-def quantized(described):
-    """Returns how a checkpoint was quantized when it was converted, by its config.json, or None."""
-    return described.get("quantization") or described.get("quantization_config")
+        self.tts = loaded(folder, computed(dtype))
 
 
 def loaded(folder, dtype):

@@ -23,6 +23,11 @@ def test_text_and_checkpoints_are_looked_at_as_the_twin_does(name):
     assert mine.read_bytes() == twins.read_bytes()
 
 
+def test_weights_are_quantized_as_those_of_the_other_model_by_mlx():
+    mine, other = (ENVS / each / "runner" / "precision.py" for each in (MLX, "deepseek-ocr-2-mlx"))
+    assert mine.read_bytes() == other.read_bytes()
+
+
 @pytest.mark.parametrize("voices", ["", "-1.7b", "-design", "-clone"])
 def test_weights_and_inputs_are_those_of_the_twin(voices):
     mine, twin = (
@@ -115,7 +120,7 @@ def test_weights_have_the_precision_that_was_asked_for(runner, tmp_path, config,
     (tmp_path / "config.json").write_text(config)
     refused = pytest.raises(ValueError, match=said) if said else nullcontext()
     with refused:
-        runner.loading.check_precision(tmp_path, dtype)
+        runner.precision.check_precision(tmp_path, dtype)
 
 
 def test_what_the_talker_does_is_traced_and_left_as_it_was(runner, monkeypatch):
