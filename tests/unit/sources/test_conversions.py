@@ -130,3 +130,14 @@ def test_weights_of_other_files_are_converted_again(sources, declared, tmp_path)
     _, made = sources.convert(declared, "4bit", quarter)
     assert made
     assert sources.unneeded_conversions() == [old]
+
+
+def test_what_is_being_converted_is_not_pruned(sources, declared):
+    def pruned_meanwhile(folder):
+        assert sources.unneeded_conversions() == [folder.parent]
+        assert not sources.conversions.prune(folder.parent)
+        return quarter(folder)
+
+    _, made = sources.convert(declared, "4bit", pruned_meanwhile)
+    assert made
+    assert sources.ready(declared.at("4bit"))
