@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict, replace
 
 from orchestrator.catalog import Declared
+from orchestrator.catalog.runners import wrapped
 from orchestrator.core.manifest import QUANTIZED, Input, Output
 from orchestrator.core.runner_check import names_bound
 from orchestrator.engines.preparing import LocalPreparer
@@ -20,6 +20,7 @@ from orchestrator.session_models import choice_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from orchestrator.jobs.cancellation import Cancellation
     from orchestrator.jobs.job import Event
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 CONVERT = "convert"
 
 RUNNER = """\
-from . import {module} as runner
+from . import {name} as runner
 
 
 def load(context):
@@ -46,10 +47,7 @@ class _Converting(Declared, frozen=True):
     """A model whose jobs convert its weights."""
 
     def read_runner(self) -> dict[str, str]:
-        files = super().read_runner()
-        first = Path(next(iter(files)))
-        module = first.parent if first.name == "__init__.py" else first
-        return {str(module.parent / "__init__.py"): RUNNER.format(module=module.stem), **files}
+        return wrapped(super().read_runner(), RUNNER)
 
 
 def convert(
