@@ -6,6 +6,7 @@ With `--each` it prints what differs as well. Nothing is asserted.
 import json
 import sys
 from difflib import SequenceMatcher
+from functools import cache
 from pathlib import Path
 
 from orchestrator.book.pages import Readings, book_of
@@ -15,6 +16,7 @@ from tests.books.score import error, headings, lines_of_verse, spoken
 RECORDED = Path(__file__).with_name("recorded")
 
 
+@cache
 def read(name):
     """Return the book that the rules make of what was read of a drawn one."""
     stored = (RECORDED / f"{name}.jsonl").read_text(encoding="utf-8")
