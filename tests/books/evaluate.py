@@ -6,15 +6,17 @@ With `--each` it prints what differs as well. Nothing is asserted.
 import json
 import sys
 from difflib import SequenceMatcher
+from functools import cache
 from pathlib import Path
 
 from orchestrator.book.pages import Readings, book_of
-from tests.books.layouts import BOOKS, HELD_OUT
+from tests.books.layouts import BOOKS, HELD_OUT, UNSEEN
 from tests.books.score import error, headings, lines_of_verse, spoken
 
 RECORDED = Path(__file__).with_name("recorded")
 
 
+@cache
 def read(name):
     """Return the book that the rules make of what was read of a drawn one."""
     stored = (RECORDED / f"{name}.jsonl").read_text(encoding="utf-8")
@@ -44,7 +46,7 @@ def differences(found, truth):
 
 def main(*arguments):
     """Print a row for each book."""
-    books = BOOKS | HELD_OUT
+    books = BOOKS | HELD_OUT | UNSEEN
     for name in [each for each in arguments if each != "--each"] or books:
         found, truth = read(name), books[name][0]
         everything = {"footnotes": "inline", "tables": True}

@@ -122,5 +122,25 @@ HELD_OUT = {
 }  # fmt: skip
 """Books of other kinds, set after the rules stood; docs/book.md says what was looked at since."""
 
+UNSEEN = {
+    "novel-gaps": (
+        _held_out("novel"),
+        Layout(width=820, height=1180, size=24, indent=0, hyphens=False, fonts=DEJAVU, worn=0.9,
+               head=("{title}|{page}", "{chapter}|{page}"), numbers="page", every=10,
+               numbers_at="outer", margin=125, first=54),
+    ),
+    "anthology-plain": (
+        _held_out("anthology"),
+        Layout(width=820, height=1150, size=29, leading=1.75, indent=2, fonts=HEI, centred=True,
+               foot="{page}", verse_indent=5, worn=1.1),
+    ),
+    "poems-sans": (
+        _held_out("poems"),
+        Layout(width=900, height=1300, size=26, fonts=SANS, head=("{page}|{title}", "|{page}"),
+               numbers="verse", every=5, numbers_at="left", worn=0.9, verse_indent=1.5, first=17),
+    ),
+}  # fmt: skip
+"""Books read once, when the rules stood as they stand; no rule has seen them."""
+
 OUT_OF_ORDER = {"poems-columns", "tang-columns"}
 """Books of which the reader puts a column that a heading parts in another order."""

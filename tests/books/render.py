@@ -6,13 +6,13 @@ The fonts are those of Debian's fonts-liberation and fonts-noto-cjk.
 import sys
 from pathlib import Path
 
-from tests.books.layouts import BOOKS, HELD_OUT
+from tests.books.layouts import BOOKS, HELD_OUT, UNSEEN
 from tests.books.typeset import draw, typeset
 
 
 def main(directory, *names):
     """Write `BOOK/NNN.png` for each page."""
-    books = BOOKS | HELD_OUT
+    books = BOOKS | HELD_OUT | UNSEEN
     for name in names or books:
         book, layout = books[name]
         Path(directory, name).mkdir(parents=True, exist_ok=True)
