@@ -21,8 +21,8 @@ from orchestrator.async_session import AsyncSession
 from orchestrator.errors import MMError
 from orchestrator.serve import any_model, files, listings
 from orchestrator.serve.chat import chat, respond
-from orchestrator.serve.files import Files
-from orchestrator.serve.jobs import Jobs
+from orchestrator.serve.files import UploadedFiles
+from orchestrator.serve.jobs import ServedJobs
 from orchestrator.serve.lanes import Lanes
 from orchestrator.serve.mcp import Tools
 from orchestrator.serve.mcp_http import mcp
@@ -115,7 +115,7 @@ class Application:
         self._workspace = workspace
         self._write_log = write_log
         self._open = open_session or (lambda: AsyncSession(kept=True, workers=settings.workers))
-        self._jobs: Jobs | None = None
+        self._jobs: ServedJobs | None = None
         self._metrics = Metrics()
         handlers: Any = {
             Refused: _refused,
@@ -194,7 +194,7 @@ class Application:
                 state.workspace, state.metrics = workspace, self._metrics
                 state.lanes = Lanes(settings.workers + settings.queue, settings.jobs)
                 state.models = ServedModels(workspace, settings.models)
-                state.jobs = self._jobs = Jobs(
+                state.jobs = self._jobs = ServedJobs(
                     session,
                     state.lanes,
                     scratch.path,
@@ -204,7 +204,7 @@ class Application:
                 )
                 await state.jobs.restore(state.models)
                 state.tools = Tools(state.models, state.jobs)
-                state.files = Files(scratch.new_job())
+                state.files = UploadedFiles(scratch.new_job())
                 gc.freeze()  # collections look at what is made from here on
                 sys.setswitchinterval(SWITCH_SECONDS)
                 sweeping = asyncio.create_task(_sweep(state.jobs, state.files))
@@ -237,7 +237,7 @@ def _lasting(home: Home, port: int) -> Iterator[Path | None]:
         yield path
 
 
-async def _sweep(jobs: Jobs, files: Files) -> None:
+async def _sweep(jobs: ServedJobs, files: UploadedFiles) -> None:
     """Forget, now and then, the jobs whose outputs have expired, and old files."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from orchestrator.core.manifest import Manifest
-    from orchestrator.serve.jobs import Jobs
+    from orchestrator.serve.jobs import ServedJobs
     from orchestrator.serve.served_models import ServedModels
     from orchestrator.serve.sound import Encoder
 
@@ -88,7 +88,7 @@ class SpeechAnswer(msgspec.Struct):
 async def speech(request: Request) -> Response:
     """Speak a text."""
     models: ServedModels = request.app.state.models
-    jobs: Jobs = request.app.state.jobs
+    jobs: ServedJobs = request.app.state.jobs
     wanted = await json_record(request, SpeechRequest)
     given = {"text": wanted.input, "language": wanted.language}
     model = await models.find(_name(wanted), "tts", given)
@@ -149,7 +149,7 @@ def _reference(manifest: Manifest, given: str, directory: Path) -> dict[str, Pat
     return {name: save_data_url(url, "ref_audio", directory)}
 
 
-def _events(jobs: Jobs, job: ServedJob, encode: Encoder, key: str) -> JobStream:
+def _events(jobs: ServedJobs, job: ServedJob, encode: Encoder, key: str) -> JobStream:
     """Return the sound as server-sent events, each with its bytes under a key."""
 
     def delta(data: bytes) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.core.manifest import Input
 from orchestrator.serve import security
 from orchestrator.serve.lanes import Lanes
-from orchestrator.serve.mcp import META, MODERN, ProtocolError, check_envelope, is_modern, tool_name
+from orchestrator.serve.mcp import META, MODERN, RpcError, check_envelope, is_modern, tool_name
 from orchestrator.serve.metrics import Metrics
 from orchestrator.serve.ocr import page_numbers
 from orchestrator.serve.refusals import Refused
@@ -276,7 +276,7 @@ def test_both_kinds_of_revisions_are_told_apart():
     ],
 )
 def test_an_envelope_that_is_wrong_is_an_error(headers, meta, code):
-    with pytest.raises(ProtocolError) as error:
+    with pytest.raises(RpcError) as error:
         check_envelope(message(**meta), headers)
     assert error.value.code == code
 
