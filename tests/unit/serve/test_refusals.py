@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from orchestrator.cli.serve import _origin, _token, needing_extra
+from orchestrator.cli.serve_command import _origin, _token, needing_extra
 from orchestrator.errors import (
     Cancelled,
     Crashed,
