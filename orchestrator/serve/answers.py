@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import FileResponse, Response
 
 from orchestrator.errors import MMError
-from orchestrator.serve.refusals import CLIENT_CLOSED, Refused, refused
+from orchestrator.serve.refused import CLIENT_CLOSED, Refused, refused
 from orchestrator.serve.spool import Spool
 
 if TYPE_CHECKING:

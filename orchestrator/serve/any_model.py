@@ -14,7 +14,7 @@ from orchestrator.jobs.output_files import is_binary, media_type, pieces
 from orchestrator.jobs.results import Artifact, Audio
 from orchestrator.serve import kept_jobs
 from orchestrator.serve.answers import EVENTS, Streamed, finished
-from orchestrator.serve.refusals import Refused, refused
+from orchestrator.serve.refused import Refused, refused
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.threads import uninterrupted
 from orchestrator.serve.uploads import given_by, inputs_of

@@ -19,9 +19,9 @@ from starlette.routing import Route
 
 from orchestrator.async_session import AsyncSession
 from orchestrator.errors import MMError
-from orchestrator.serve import any_model, files, listings
+from orchestrator.serve import any_model, listings
+from orchestrator.serve import uploaded_files as files
 from orchestrator.serve.chat import chat, respond
-from orchestrator.serve.files import UploadedFiles
 from orchestrator.serve.jobs import ServedJobs
 from orchestrator.serve.lanes import Lanes
 from orchestrator.serve.mcp import Tools
@@ -30,11 +30,12 @@ from orchestrator.serve.metrics import Metrics
 from orchestrator.serve.ocr import ocr
 from orchestrator.serve.openapi import openapi
 from orchestrator.serve.page import page
-from orchestrator.serve.refusals import CLIENT_CLOSED, Refused, machine_refused, refused
+from orchestrator.serve.refused import CLIENT_CLOSED, Refused, machine_refused, refused
 from orchestrator.serve.security import Guard
 from orchestrator.serve.served_models import ASKED_FOR, ServedModels
 from orchestrator.serve.speech import speech
 from orchestrator.serve.transcription import transcribe
+from orchestrator.serve.uploaded_files import UploadedFiles
 from orchestrator.system.flock import try_lock
 from orchestrator.system.home import make_private
 from orchestrator.system.scratch import Scratch
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Message, Receive, Scope, Send
 
-    from orchestrator.serve.settings import ServeSettings
+    from orchestrator.serve.serve_settings import ServeSettings
     from orchestrator.system.home import Home
     from orchestrator.workspace import Workspace
 

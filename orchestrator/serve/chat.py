@@ -29,7 +29,7 @@ from orchestrator.serve.chat_records import (
     ResponseRequest,
     ResponseUsage,
 )
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.uploads import save_data_url
 

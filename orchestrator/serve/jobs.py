@@ -16,7 +16,7 @@ from orchestrator.errors import Cancelled, MMError
 from orchestrator.jobs.job import Job
 from orchestrator.serve import kept_jobs
 from orchestrator.serve.answers import event
-from orchestrator.serve.refusals import (
+from orchestrator.serve.refused import (
     CLIENT_CLOSED,
     Refused,
     machine_refused,

@@ -18,7 +18,7 @@ import msgspec
 
 from orchestrator.jobs.output_files import is_binary, suffix_of, write_output
 from orchestrator.jobs.results import Artifact, Result
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.uploads import remove_uploads
 from orchestrator.system.home import read_json, write_json
 

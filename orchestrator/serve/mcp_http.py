@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from orchestrator.serve.answers import EVENTS, Streamed, event, watched
 from orchestrator.serve.mcp import PARSE_ERROR, STATUSES, RpcError, is_modern
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.uploads import parsed
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from orchestrator.serve.jobs import ServedJobs
 from orchestrator.serve.lanes import Lanes
 from orchestrator.serve.mcp import PARSE_ERROR, RpcError, Tools
 from orchestrator.serve.metrics import Metrics
+from orchestrator.serve.serve_settings import ServeSettings
 from orchestrator.serve.served_models import ServedModels
-from orchestrator.serve.settings import ServeSettings
 from orchestrator.system.scratch import Scratch
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from orchestrator.errors import MMError
 from orchestrator.serve.answers import watched
 from orchestrator.serve.bodies import answered, json_record
 from orchestrator.serve.chat_records import ImageUrl
-from orchestrator.serve.refusals import Refused, refused
+from orchestrator.serve.refused import Refused, refused
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.threads import remove_tree
 from orchestrator.serve.uploads import save_data_url
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from orchestrator.catalog import Declared
-    from orchestrator.serve.files import UploadedFiles
     from orchestrator.serve.jobs import ServedJobs
     from orchestrator.serve.served_models import ServedModels
+    from orchestrator.serve.uploaded_files import UploadedFiles
     from orchestrator.steps.pdf_renderer import PdfRenderer
 
 DPI = 200

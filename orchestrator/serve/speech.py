@@ -15,10 +15,10 @@ from orchestrator.core.languages import voices_for
 from orchestrator.core.manifest import VOICE_INPUTS
 from orchestrator.serve.answers import EVENTS, JobStream, Sent, event, watched
 from orchestrator.serve.bodies import answered, json_record
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.served_models import ALIASES
-from orchestrator.serve.sound import MEDIA_TYPES, complete_wav, encoder
+from orchestrator.serve.sound_stream import MEDIA_TYPES, complete_wav, encoder
 from orchestrator.serve.uploads import save_data_url
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.core.manifest import Manifest
     from orchestrator.serve.jobs import ServedJobs
     from orchestrator.serve.served_models import ServedModels
-    from orchestrator.serve.sound import Encoder
+    from orchestrator.serve.sound_stream import Encoder
 
 OPENAI_VOICES = (
     "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage",

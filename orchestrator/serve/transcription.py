@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from orchestrator.core.subtitle_format import subtitles
 from orchestrator.serve.answers import EVENTS, JobStream, event, finished
 from orchestrator.serve.bodies import Upload, answered, form_record
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.uploads import save_upload
 

@@ -16,7 +16,7 @@ from orchestrator.serve.answers import JobStream
 from orchestrator.serve.jobs import MAX_KEPT, ServedJobs
 from orchestrator.serve.lanes import Lanes
 from orchestrator.serve.metrics import Metrics
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.served_models import Served
 from orchestrator.serve.threads import uninterrupted

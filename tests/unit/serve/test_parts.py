@@ -11,10 +11,10 @@ from orchestrator.serve.lanes import Lanes
 from orchestrator.serve.mcp import META, MODERN, RpcError, check_envelope, is_modern, tool_name
 from orchestrator.serve.metrics import Metrics
 from orchestrator.serve.ocr import page_numbers
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.schemas import input_schema
 from orchestrator.serve.security import Guard, host_name
-from orchestrator.serve.settings import ServeSettings
+from orchestrator.serve.serve_settings import ServeSettings
 from orchestrator.serve.spool import Spool
 from orchestrator.serve.uploads import save_data_url
 from tests.models import model

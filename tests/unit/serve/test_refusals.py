@@ -17,7 +17,7 @@ from orchestrator.errors import (
     TimedOut,
     UsageError,
 )
-from orchestrator.serve.refusals import Refused, machine_refused, refused, without_paths
+from orchestrator.serve.refused import Refused, machine_refused, refused, without_paths
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from msgspec import Struct
 from starlette.responses import FileResponse, Response
 
 from orchestrator.serve.bodies import Upload, answered, form_record
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.threads import remove_tree
 from orchestrator.serve.uploads import save_upload
 
