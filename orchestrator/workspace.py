@@ -260,7 +260,7 @@ class Workspace:
     @cached_property
     def machine(self) -> Machine:
         """The devices of this machine."""
-        from orchestrator.system.devices import find_devices
+        from orchestrator.system.device_discovery import find_devices
 
         return find_devices(self.variables)
 
