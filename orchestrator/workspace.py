@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from orchestrator.core.languages import Wanted
     from orchestrator.core.selection import Facts
     from orchestrator.environments import Environments
-    from orchestrator.sources.service import Sources
+    from orchestrator.sources.model_sources import Sources
     from orchestrator.system.settings import Settings
 
 
@@ -147,7 +147,7 @@ class Workspace:
     @cached_property
     def sources(self) -> Sources:
         """The models' files, pulled or added."""
-        from orchestrator.sources.service import Sources
+        from orchestrator.sources.model_sources import Sources
 
         return Sources(self.home, self.variables, self.reporter)
 
@@ -260,7 +260,7 @@ class Workspace:
     @cached_property
     def machine(self) -> Machine:
         """The devices of this machine."""
-        from orchestrator.system.devices import find_devices
+        from orchestrator.system.device_discovery import find_devices
 
         return find_devices(self.variables)
 

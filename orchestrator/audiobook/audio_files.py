@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from orchestrator.audiobook.book import Book
+from orchestrator.audiobook.book import SpokenBook
 from orchestrator.audiobook.book_plan import Part
 from orchestrator.core.units import format_clock
 from orchestrator.errors import UsageError
@@ -91,7 +91,7 @@ class BookFile:
     bit_rate: int | None = None
 
     def write(
-        self, target: Path, book: Book, first: int, end: int, marks: Sequence[Part]
+        self, target: Path, book: SpokenBook, first: int, end: int, marks: Sequence[Part]
     ) -> Iterator[int]:
         """Write the passages `first` up to `end` of a book, and yield the index behind each.
 

@@ -17,7 +17,7 @@ RATES = (24_000, 48_000)
 
 
 @dataclass(frozen=True)
-class Book:
+class SpokenBook:
     """The passages of a book and their sounds.
 
     Attributes:

@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 
 from orchestrator.audiobook.audio_files import BookFile, Cover
-from orchestrator.audiobook.book import Book
+from orchestrator.audiobook.book import SpokenBook
 from orchestrator.audiobook.book_plan import Part
 
 ACTIVE = "-epub-media-overlay-active"
@@ -32,7 +32,7 @@ _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True)
-class Epub:
+class EpubWriter:
     """What goes into the file.
 
     Attributes:
@@ -44,7 +44,7 @@ class Epub:
         cover: Its image.
     """
 
-    book: Book
+    book: SpokenBook
     texts: Sequence[str | None]
     title: str
     author: str

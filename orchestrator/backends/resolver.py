@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from orchestrator.core.lockfile import Pin
     from orchestrator.core.manifest import Platform
     from orchestrator.core.uv_project import Project
-    from orchestrator.core.wheels import Files, PackageFile
+    from orchestrator.core.wheels import PackageFile, PackageFiles
     from orchestrator.system.processes import Children, Completed
     from orchestrator.system.reporter import Reporter
 
@@ -51,7 +51,7 @@ class Resolution(NamedTuple):
     """
 
     body: str
-    files: Mapping[tuple[str, str], Files]
+    files: Mapping[tuple[str, str], PackageFiles]
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,9 @@ def install_python(
         ) from error
 
 
-def _hashed_files(files: Mapping[tuple[str, str], Files]) -> dict[tuple[str, str], Files]:
+def _hashed_files(
+    files: Mapping[tuple[str, str], PackageFiles],
+) -> dict[tuple[str, str], PackageFiles]:
     """Return `files` with the hashes of wheels on this disk, which uv does not name.
 
     Raises:

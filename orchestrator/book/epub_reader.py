@@ -32,7 +32,7 @@ _REFERENCE = re.compile(r"\[\^([^\]\s]+)\]")
 IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
 
-class Refused(ValueError):
+class UnreadableEpub(ValueError):
     """What is wrong with an EPUB, as a clause."""
 
 
@@ -66,11 +66,11 @@ def read_epub(path: Path) -> Epub:
         OSError,
         zlib.error,
     ) as error:
-        raise Refused(f"is no EPUB that can be read ({error})") from error
+        raise UnreadableEpub(f"is no EPUB that can be read ({error})") from error
     except RuntimeError as error:  # as zipfile says it
-        raise Refused("is locked with a password") from error
+        raise UnreadableEpub("is locked with a password") from error
     except (ET.ParseError, UnicodeError) as error:
-        raise Refused(f"is no EPUB that can be read ({error})") from error
+        raise UnreadableEpub(f"is no EPUB that can be read ({error})") from error
 
 
 class _Reader:
@@ -79,13 +79,13 @@ class _Reader:
         self._names = {info.filename for info in archive.infolist()}
         self._left = MOST_TEXT
         if len(self._names) > MOST_FILES:
-            raise Refused(f"holds {len(self._names)} files, and {MOST_FILES} are the most")
+            raise UnreadableEpub(f"holds {len(self._names)} files, and {MOST_FILES} are the most")
 
     def read(self) -> Epub:
         container = self._xml("META-INF/container.xml")
         root = next((each.get("full-path", "") for each in _all(container, "rootfile")), "")
         if not root:
-            raise Refused("is no EPUB that can be read (it names no package)")
+            raise UnreadableEpub("is no EPUB that can be read (it names no package)")
         package = self._xml(root)
         items = {
             each.get("id", ""): _Item(
@@ -125,7 +125,7 @@ class _Reader:
                 unquote(reference.get("URI", "")) in paths
                 for reference in _all(each, "CipherReference")
             ):
-                raise Refused("is locked (DRM)")
+                raise UnreadableEpub("is locked (DRM)")
 
     def _cover(self, package: ET.Element, items: dict[str, _Item]) -> tuple[bytes, str]:
         named = [
@@ -141,12 +141,12 @@ class _Reader:
 
     def _bytes(self, name: str) -> bytes:
         if name not in self._names:
-            raise Refused(f"lacks its file {name}")
+            raise UnreadableEpub(f"lacks its file {name}")
         with self._archive.open(name) as stream:
             data = stream.read(LARGEST + 1)
         self._left -= len(data)
         if len(data) > LARGEST or self._left < 0:
-            raise Refused(
+            raise UnreadableEpub(
                 f"is too large: {LARGEST >> 20} MiB are the most of a file in it, "
                 f"and {MOST_TEXT >> 20} MiB of all"
             )
@@ -155,7 +155,7 @@ class _Reader:
     def _xml(self, name: str) -> ET.Element:
         data = self._bytes(name)
         if b"<!ENTITY" in data or b"<\0!\0E\0N\0T" in data:
-            raise Refused(f"declares entities of its own in {name}")
+            raise UnreadableEpub(f"declares entities of its own in {name}")
         return ET.fromstring(data)  # noqa: S314 - it has no entities but those of XML
 
     def _text(self, name: str) -> str:

@@ -13,7 +13,7 @@ from orchestrator.book.boxes import lines_of, page_of_boxes
 from orchestrator.book.content import Book, Element
 from orchestrator.book.layout import Line, Page, page_of_markdown
 from orchestrator.book.margins import with_margins
-from orchestrator.book.text import Text
+from orchestrator.book.text import BookText
 from orchestrator.book.text_files import book_of_text
 from orchestrator.book.text_layer import lines_of_layer, page_of_layer
 
@@ -74,7 +74,7 @@ class BookReader:
         for is_page, parts in groupby(self._document, key=lambda part: part["from"] in PAGE):
             first = len(self._elements)
             if is_page:
-                text = Text(self._pages(parts))
+                text = BookText(self._pages(parts))
                 for element in text:
                     self._elements.append(element)
                     yield element

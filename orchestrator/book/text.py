@@ -71,7 +71,7 @@ class _Part(msgspec.Struct, frozen=True):
         return "heading" if self.headings else self.block.role
 
 
-class Text:
+class BookText:
     """The text of consecutive pages, as it stood in the manuscript.
 
     Iterating takes a page at a time and yields the elements that no later page can change: a page
@@ -141,7 +141,7 @@ class Text:
 
 def elements_of(pages: Iterable[Page]) -> list[Element]:
     """Return the elements of consecutive pages."""
-    text = Text(pages)
+    text = BookText(pages)
     return list(text.levelled(list(text)))
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from orchestrator.jobs.job import Job
     from orchestrator.pipelines.batch_items import Item
     from orchestrator.pipelines.batch_resume import Resumption
-    from orchestrator.pipelines.batch_run import Batch, Progress
+    from orchestrator.pipelines.batch_run import Batch, BatchProgress
     from orchestrator.pipelines.json_lines import JsonLines
     from orchestrator.session import Session
     from orchestrator.steps.pdf_renderer import PdfRenderer
@@ -152,7 +152,7 @@ def _run(
     from orchestrator.jobs.job import Job
     from orchestrator.pipelines.batch_items import STANDARD_INPUT, item_of, listed
     from orchestrator.pipelines.batch_resume import Resumption
-    from orchestrator.pipelines.batch_run import Batch, Progress
+    from orchestrator.pipelines.batch_run import Batch, BatchProgress
     from orchestrator.session import Session
     from orchestrator.steps.pdf_renderer import PdfRenderer
 
@@ -187,7 +187,7 @@ def _run(
             retries=options["retries"],
             sound=sound,
         )
-        progress = Progress()
+        progress = BatchProgress()
         resumption = Resumption(lines, manifest, progress, mix=options["mix"])
         if job.candidates:
             resumption.model_for = lambda inputs: session.model_for(replace(job, inputs=inputs))
@@ -260,7 +260,7 @@ def _lines(
 
 
 def _run_batch(
-    context: Context, batch: Batch, items: Iterable[Item], lines: JsonLines, progress: Progress
+    context: Context, batch: Batch, items: Iterable[Item], lines: JsonLines, progress: BatchProgress
 ) -> None:
     key = batch.job.name  # the task, where each item has a model of its own
     refused = True
@@ -273,13 +273,15 @@ def _run_batch(
             _count(context, lines, progress)
 
 
-def _count(context: Context, lines: JsonLines, progress: Progress) -> None:
+def _count(context: Context, lines: JsonLines, progress: BatchProgress) -> None:
     before = f", {progress.skipped} done before" if progress.skipped else ""
     gone = f"; {counted(lines.lost, 'result')} had lost a file" if lines.lost else ""
     context.say(f"{progress.done} done, {len(progress.failed)} failed{before}{gone}")
 
 
-def _conclude(context: Context, work: _Work, progress: Progress, options: dict[str, Any]) -> None:
+def _conclude(
+    context: Context, work: _Work, progress: BatchProgress, options: dict[str, Any]
+) -> None:
     """Print the command that repeats each failed item alone, and fail if there is one."""
     if not progress.failed:
         return

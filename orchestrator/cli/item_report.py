@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.cli.context import Context
-    from orchestrator.pipelines.batch_run import Progress
+    from orchestrator.pipelines.batch_run import BatchProgress
 
 FAILURES_SHOWN = 20
 
@@ -25,7 +25,7 @@ class ItemReport:
 
     context: Context
     name: str
-    progress: Progress
+    progress: BatchProgress
     bar: bool = True
     _failed: int = 0
     _warned: int = 0

@@ -34,7 +34,10 @@ COMMANDS = {
     "model": ("Show the models, and fetch, check and forget their weights", "model:command"),
     "patch": ("Show, check and apply the edits that a model's code needs", "patch:command"),
     "doctor": ("Say what is wrong, why, and how to fix it", "doctor:command"),
-    "compare": ("Run one input through two models and show where they differ", "compare:command"),
+    "compare": (
+        "Run one input through two models and show where they differ",
+        "compare_command:command",
+    ),
     "use": ("Choose the model that stands for a task", "use:command"),
     "manifest": (
         "Check manifests, print their schema, trust a directory of them",
@@ -42,8 +45,8 @@ COMMANDS = {
     ),
     "new": ("Write the skeleton of a model of your own", "new:command"),
     "completion": ("Print the completion script for a shell", "completion:command"),
-    "mcp": ("Give the models to an agent as tools, over standard streams", "mcp:command"),
-    "serve": ("Serve the models over HTTP, to applications", "serve:command"),
+    "mcp": ("Give the models to an agent as tools, over standard streams", "mcp_command:command"),
+    "serve": ("Serve the models over HTTP, to applications", "serve_command:command"),
     "ps": ("Show the live workers", "ps:command"),
     "load": ("Load a model into a worker that stays for the next jobs", "load:command"),
     "stop": ("End workers and free their memory", "stop:command"),

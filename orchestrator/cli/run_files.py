@@ -20,7 +20,7 @@ from orchestrator.errors import Cancelled, ItemsFailed, MMError, UsageError
 from orchestrator.jobs.input_files import file_named, refuse_input
 from orchestrator.jobs.output_files import BINARY_TYPES
 from orchestrator.pipelines.batch_items import expand, item_of
-from orchestrator.pipelines.batch_run import Batch, Progress
+from orchestrator.pipelines.batch_run import Batch, BatchProgress
 from orchestrator.system.home import json_line
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Results:
         self, context: Context, manifest: Manifest, places: Mapping[str, str], *, as_json: bool
     ) -> None:
         self.chunks: list[tuple[str, Any]] = []
-        self.progress = Progress()
+        self.progress = BatchProgress()
         self.written = 0
         self._context = context
         self._manifest = manifest

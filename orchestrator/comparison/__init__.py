@@ -5,7 +5,7 @@
 
 from orchestrator.comparison.arrays import ALLOWED, LOGITS, Array, ArrayDifference, compare_arrays
 from orchestrator.comparison.compare import ModelComparison, Side, compare, inputs_for
-from orchestrator.comparison.outputs import OutputDifference
+from orchestrator.comparison.output_differences import OutputDifference
 from orchestrator.comparison.smallest_inputs import smallest_inputs
 from orchestrator.comparison.traced import (
     TracedJob,

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import structs
 
 from orchestrator.comparison.arrays import ALLOWED, ArrayDifference, compare_arrays
-from orchestrator.comparison.outputs import OutputDifference, compare_outputs
+from orchestrator.comparison.output_differences import OutputDifference, compare_outputs
 from orchestrator.comparison.smallest_inputs import smallest_inputs
 from orchestrator.comparison.traced import TracedJob, has_function, run_traced
 from orchestrator.core.manifest import option_name

@@ -25,7 +25,7 @@ from orchestrator.core.platforms import (
     marker_values,
 )
 from orchestrator.core.toml import parse_toml
-from orchestrator.core.wheels import Files, PackageFile
+from orchestrator.core.wheels import PackageFile, PackageFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -172,7 +172,7 @@ def preferences_text(pins: Iterable[Pin]) -> str:
     return "".join(parts)
 
 
-def read_uv_lock(text: str, folder: Path) -> dict[tuple[str, str], Files]:
+def read_uv_lock(text: str, folder: Path) -> dict[tuple[str, str], PackageFiles]:
     """Return the files that a `uv.lock` names, by normalised name and version.
 
     Args:
@@ -186,7 +186,9 @@ def read_uv_lock(text: str, folder: Path) -> dict[tuple[str, str], Files]:
         base = folder if "://" in registry else folder / registry
         files = [_file(name, entry, base) for entry in package.get("wheels", ())]
         source = package.get("sdist")
-        found[name, version] = Files(tuple(files), _file(name, source, base) if source else None)
+        found[name, version] = PackageFiles(
+            tuple(files), _file(name, source, base) if source else None
+        )
     return found
 
 
@@ -196,7 +198,7 @@ def _file(name: str, entry: Mapping[str, Any], base: Path) -> PackageFile:
 
 
 def lock_body(
-    exported: str, project: Project, files: Mapping[tuple[str, str], Files] | None = None
+    exported: str, project: Project, files: Mapping[tuple[str, str], PackageFiles] | None = None
 ) -> str:
     """Return the body of a lock from what `uv export` wrote for `project`.
 
@@ -222,8 +224,8 @@ def lock_body(
     return _REQUIREMENT.sub(requirement, exported).replace(PROJECT, "-r manifest.in")
 
 
-def _hashes(pin: str, files: Mapping[tuple[str, str], Files]) -> str:
+def _hashes(pin: str, files: Mapping[tuple[str, str], PackageFiles]) -> str:
     name, _, version = pin.partition("==")
-    known = files.get((normal_name(name), version), Files())
+    known = files.get((normal_name(name), version), PackageFiles())
     hashes = sorted({file.sha256 for file in known.wheels if file.sha256})
     return "".join(f" \\\n    --hash=sha256:{value}" for value in hashes)

@@ -37,7 +37,7 @@ class PackageFile(NamedTuple):
         return unquote(urlsplit(self.url).path.rpartition("/")[2])
 
 
-class Files(NamedTuple):
+class PackageFiles(NamedTuple):
     """What an index has of one version of a package."""
 
     wheels: tuple[PackageFile, ...] = ()
@@ -60,7 +60,7 @@ class Missing(NamedTuple):
 
 def missing_wheels(
     pins: Iterable[Pin],
-    files: Mapping[tuple[str, str], Files],
+    files: Mapping[tuple[str, str], PackageFiles],
     places: Iterable[Place],
     glibc: int = GLIBC,
 ) -> list[Missing]:
@@ -79,7 +79,7 @@ def missing_wheels(
     absent: dict[Pin, set[Place]] = {}
     for platform, minor in places:
         for pin in applicable(pins, marker_values(platform, minor)):
-            known = files.get((pin.name, pin.version), Files())
+            known = files.get((pin.name, pin.version), PackageFiles())
             if best_wheel(known.wheels, platform, minor, glibc, hashes=pin.hashes) is None:
                 absent.setdefault(pin, set()).add((platform, minor))
     return [
@@ -114,8 +114,8 @@ def split_versions(
     return [(pin, frozenset(held[pin])) for pin in pins if pin in held]
 
 
-def _is_source_only(files: Mapping[tuple[str, str], Files], pin: Pin) -> bool:
-    known = files.get((pin.name, pin.version), Files())
+def _is_source_only(files: Mapping[tuple[str, str], PackageFiles], pin: Pin) -> bool:
+    known = files.get((pin.name, pin.version), PackageFiles())
     return known.source is not None and not known.wheels
 
 

@@ -15,7 +15,7 @@ from orchestrator.doctor.rules.findings import Evidence, Fact, Layer, Report, Re
 from orchestrator.errors import MMError
 from orchestrator.system import gpus, machine, processes
 from orchestrator.system.cores import cores
-from orchestrator.system.devices import find_devices
+from orchestrator.system.device_discovery import find_devices
 from orchestrator.system.processor import features
 from orchestrator.workspace import Workspace
 

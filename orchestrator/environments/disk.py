@@ -16,7 +16,7 @@ from orchestrator.backends.installed import installed, recorded_files
 from orchestrator.core.units import format_size
 from orchestrator.environments.sizes_file import total
 from orchestrator.errors import EnvironmentFailure
-from orchestrator.system.devices import drivers
+from orchestrator.system.device_discovery import drivers
 from orchestrator.system.home import read_json, write_json
 from orchestrator.system.machine import free_disk
 from orchestrator.system.processes import ProcessError

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Environment, Manifest
     from orchestrator.environments.sizes_file import WheelSize
-    from orchestrator.system.devices import System
+    from orchestrator.system.device_discovery import System
     from orchestrator.system.home import Home
     from orchestrator.system.reporter import Reporter
 
@@ -257,7 +257,7 @@ class Targets:
         made_for = [each for each in fitting if not platforms or each.platform in platforms]
         if not made_for:
             raise not_made_for(manifest, fitting[0].platform)
-        from orchestrator.system.devices import this_system, too_old
+        from orchestrator.system.device_discovery import this_system, too_old
 
         if old := too_old(this_system().release):
             raise EnvironmentFailure(f"{manifest.name} cannot be installed: {old}")
@@ -266,7 +266,7 @@ class Targets:
 
 def not_made_for(manifest: Manifest, platform: str, system: System | None = None) -> MMError:
     """Return the error for a model that is not locked for the platform of the Pythons here."""
-    from orchestrator.system.devices import INSTALL_ARM64, this_system
+    from orchestrator.system.device_discovery import INSTALL_ARM64, this_system
 
     fix = "add the platform to its manifest and lock it again"
     if platform == "macos-x86_64":  # the packages of most models have no wheels for it

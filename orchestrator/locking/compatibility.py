@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.backends.resolver import Resolver
     from orchestrator.catalog import Declared
     from orchestrator.core.lockfile import Pin
-    from orchestrator.core.wheels import Files
+    from orchestrator.core.wheels import PackageFiles
     from orchestrator.environments.targets import Target
 
 _GONE = re.compile(
@@ -94,7 +94,7 @@ def check_lock(resolver: Resolver, declared: Declared) -> LockFinding | None:
 
 def _available(
     resolver: Resolver, project: Project, pins: Sequence[Pin]
-) -> Mapping[tuple[str, str], Files]:
+) -> Mapping[tuple[str, str], PackageFiles]:
     """Return the files that the index has of `pins`; what is not there has none.
 
     Raises:

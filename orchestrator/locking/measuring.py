@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.core.lockfile import Lock, Pin
     from orchestrator.core.manifest import Environment
-    from orchestrator.core.wheels import Files, Place
+    from orchestrator.core.wheels import PackageFiles, Place
 
-    PackageFiles = Mapping[tuple[str, str], Files]
+    IndexFiles = Mapping[tuple[str, str], PackageFiles]
 
 _JOBS = 8
 """How many wheels are measured at once."""
 
 
 def sizes_text(
-    resolver: Resolver, declared: Declared, target: Path, lock: Lock, files: PackageFiles
+    resolver: Resolver, declared: Declared, target: Path, lock: Lock, files: IndexFiles
 ) -> str:
     """Return the text of the `sizes.json` that belongs beside a lock; empty where it is there."""
     places = representative(declared.manifest.environment)
@@ -54,7 +54,7 @@ def representative(environment: Environment) -> list[Place]:
 def measure_sizes(
     resolver: Resolver,
     pins: Sequence[Pin],
-    files: PackageFiles,
+    files: IndexFiles,
     places: Iterable[Place],
     glibc: int = GLIBC,
 ) -> dict[str, dict[str, WheelSize]]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from orchestrator.core.manifest import Manifest
     from orchestrator.pipelines.batch_items import Item
-    from orchestrator.pipelines.batch_run import Progress
+    from orchestrator.pipelines.batch_run import BatchProgress
     from orchestrator.pipelines.json_lines import JsonLines
 
 SHOWN = 4
@@ -47,7 +47,7 @@ class Resumption:
 
     lines: JsonLines
     manifest: Manifest
-    progress: Progress
+    progress: BatchProgress
     mix: bool = False
     model_for: Callable[[Mapping[str, Any]], str] | None = None
     manifests: Mapping[str, Manifest] = field(default_factory=dict)

@@ -53,7 +53,7 @@ class Lines(Protocol):
 
 
 @dataclass
-class Progress:
+class BatchProgress:
     """How far a batch is.
 
     Attributes:
@@ -121,7 +121,7 @@ class Batch:
         self,
         items: Iterable[Item],
         lines: Lines,
-        progress: Progress,
+        progress: BatchProgress,
         report: Callable[[], None] = lambda: None,
     ) -> None:
         """Run every item, past failures.
@@ -171,7 +171,7 @@ class _BatchRun:
 
     batch: Batch
     lines: Lines
-    progress: Progress
+    progress: BatchProgress
     report: Callable[[], None]
     in_flight: InFlightJobs
     runners: JobRunners

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import FileResponse, Response
 
 from orchestrator.errors import MMError
-from orchestrator.serve.refusals import CLIENT_CLOSED, Refused, refused
+from orchestrator.serve.refused import CLIENT_CLOSED, Refused, refused
 from orchestrator.serve.spool import Spool
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from orchestrator.jobs.results import Result
-    from orchestrator.serve.jobs import Jobs
+    from orchestrator.serve.jobs import ServedJobs
     from orchestrator.serve.served_job import ServedJob
 
 
@@ -67,7 +67,7 @@ async def watched(request: Request, work: Awaitable[Any]) -> Any:
 
 
 @asynccontextmanager
-async def finished(request: Request, jobs: Jobs, job: ServedJob) -> AsyncIterator[Result]:
+async def finished(request: Request, jobs: ServedJobs, job: ServedJob) -> AsyncIterator[Result]:
     """Yield the outputs of a job, which ends with its client, and is forgotten after the body.
 
     Raises:
@@ -93,7 +93,7 @@ class JobStream:
 
     def __init__(
         self,
-        jobs: Jobs,
+        jobs: ServedJobs,
         job: ServedJob,
         part: Callable[[Any], bytes],
         last: Callable[[Result], bytes],

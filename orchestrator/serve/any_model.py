@@ -14,7 +14,7 @@ from orchestrator.jobs.output_files import is_binary, media_type, pieces
 from orchestrator.jobs.results import Artifact, Audio
 from orchestrator.serve import kept_jobs
 from orchestrator.serve.answers import EVENTS, Streamed, finished
-from orchestrator.serve.refusals import Refused, refused
+from orchestrator.serve.refused import Refused, refused
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.threads import uninterrupted
 from orchestrator.serve.uploads import given_by, inputs_of
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from orchestrator.serve.jobs import Jobs
+    from orchestrator.serve.jobs import ServedJobs
     from orchestrator.serve.served_models import ServedModels
 
 
 async def run_model(request: Request) -> Response:
     """Run a model; answer with JSON, its primary output, events, or the address of the job."""
     models: ServedModels = request.app.state.models
-    jobs: Jobs = request.app.state.jobs
+    jobs: ServedJobs = request.app.state.jobs
     name = request.path_params["name"]
     request.app.state.lanes.check((await models.find(name)).name)
     given = await given_by(request)
@@ -82,7 +82,7 @@ async def show_job(request: Request) -> Response:
 
 async def delete_job(request: Request) -> Response:
     """Cancel a job and forget it."""
-    jobs: Jobs = request.app.state.jobs
+    jobs: ServedJobs = request.app.state.jobs
     job = jobs.find(request.path_params["id"])
     await jobs.cancel(job)
     jobs.forget(job)

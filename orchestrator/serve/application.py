@@ -19,10 +19,10 @@ from starlette.routing import Route
 
 from orchestrator.async_session import AsyncSession
 from orchestrator.errors import MMError
-from orchestrator.serve import any_model, files, listings
+from orchestrator.serve import any_model, listings
+from orchestrator.serve import uploaded_files as files
 from orchestrator.serve.chat import chat, respond
-from orchestrator.serve.files import Files
-from orchestrator.serve.jobs import Jobs
+from orchestrator.serve.jobs import ServedJobs
 from orchestrator.serve.lanes import Lanes
 from orchestrator.serve.mcp import Tools
 from orchestrator.serve.mcp_http import mcp
@@ -30,11 +30,12 @@ from orchestrator.serve.metrics import Metrics
 from orchestrator.serve.ocr import ocr
 from orchestrator.serve.openapi import openapi
 from orchestrator.serve.page import page
-from orchestrator.serve.refusals import CLIENT_CLOSED, Refused, machine_refused, refused
+from orchestrator.serve.refused import CLIENT_CLOSED, Refused, machine_refused, refused
 from orchestrator.serve.security import Guard
 from orchestrator.serve.served_models import ASKED_FOR, ServedModels
 from orchestrator.serve.speech import speech
 from orchestrator.serve.transcription import transcribe
+from orchestrator.serve.uploaded_files import UploadedFiles
 from orchestrator.system.flock import try_lock
 from orchestrator.system.home import make_private
 from orchestrator.system.scratch import Scratch
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Message, Receive, Scope, Send
 
-    from orchestrator.serve.settings import ServeSettings
+    from orchestrator.serve.serve_settings import ServeSettings
     from orchestrator.system.home import Home
     from orchestrator.workspace import Workspace
 
@@ -115,7 +116,7 @@ class Application:
         self._workspace = workspace
         self._write_log = write_log
         self._open = open_session or (lambda: AsyncSession(kept=True, workers=settings.workers))
-        self._jobs: Jobs | None = None
+        self._jobs: ServedJobs | None = None
         self._metrics = Metrics()
         handlers: Any = {
             Refused: _refused,
@@ -194,7 +195,7 @@ class Application:
                 state.workspace, state.metrics = workspace, self._metrics
                 state.lanes = Lanes(settings.workers + settings.queue, settings.jobs)
                 state.models = ServedModels(workspace, settings.models)
-                state.jobs = self._jobs = Jobs(
+                state.jobs = self._jobs = ServedJobs(
                     session,
                     state.lanes,
                     scratch.path,
@@ -204,7 +205,7 @@ class Application:
                 )
                 await state.jobs.restore(state.models)
                 state.tools = Tools(state.models, state.jobs)
-                state.files = Files(scratch.new_job())
+                state.files = UploadedFiles(scratch.new_job())
                 gc.freeze()  # collections look at what is made from here on
                 sys.setswitchinterval(SWITCH_SECONDS)
                 sweeping = asyncio.create_task(_sweep(state.jobs, state.files))
@@ -237,7 +238,7 @@ def _lasting(home: Home, port: int) -> Iterator[Path | None]:
         yield path
 
 
-async def _sweep(jobs: Jobs, files: Files) -> None:
+async def _sweep(jobs: ServedJobs, files: UploadedFiles) -> None:
     """Forget, now and then, the jobs whose outputs have expired, and old files."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)

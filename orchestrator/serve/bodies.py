@@ -8,7 +8,7 @@ import msgspec
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.uploads import form_of, is_form, json_object
 
 if TYPE_CHECKING:

@@ -16,20 +16,20 @@ from msgspec.structs import replace
 from orchestrator.serve.answers import EVENTS, JobStream, event, finished
 from orchestrator.serve.bodies import answered, json_record
 from orchestrator.serve.chat_records import (
+    ChatChoice,
     ChatCompletion,
     ChatMessage,
     ChatRequest,
     ChatUsage,
-    Choice,
     ImageUrl,
-    Message,
     ModelResponse,
     OutputMessage,
     OutputText,
+    RequestMessage,
     ResponseRequest,
     ResponseUsage,
 )
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.uploads import save_data_url
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from orchestrator.core.manifest import Manifest
-    from orchestrator.serve.jobs import Jobs
+    from orchestrator.serve.jobs import ServedJobs
     from orchestrator.serve.served_models import ServedModels
 
 TEXTS, IMAGES = ("text", "input_text"), ("image_url", "input_image")
@@ -63,14 +63,14 @@ async def chat(request: Request) -> Response:
     jobs.start(job)
     async with finished(request, jobs, job) as result:
         message = ChatMessage(str(result[result.primary]))
-    return answered(ChatCompletion(key, job.model.name, [Choice(message)]))
+    return answered(ChatCompletion(key, job.model.name, [ChatChoice(message)]))
 
 
 async def respond(request: Request) -> Response:
     """Answer a request of OpenAI's newer form."""
     wanted = await json_record(request, ResponseRequest)
     given = wanted.input
-    messages = [Message(content=given)] if isinstance(given, str) else given
+    messages = [RequestMessage(content=given)] if isinstance(given, str) else given
     jobs, job = await _job(request, wanted.model or "ocr", messages)
     if wanted.stream:
         return await _streamed_response(jobs, job).answer(request, EVENTS)
@@ -80,10 +80,12 @@ async def respond(request: Request) -> Response:
     return answered(ModelResponse(job.model.name, [message]))
 
 
-async def _job(request: Request, name: str, messages: Sequence[Message]) -> tuple[Jobs, ServedJob]:
+async def _job(
+    request: Request, name: str, messages: Sequence[RequestMessage]
+) -> tuple[ServedJobs, ServedJob]:
     """Return the job that a conversation asks for, not yet begun."""
     models: ServedModels = request.app.state.models
-    jobs: Jobs = request.app.state.jobs
+    jobs: ServedJobs = request.app.state.jobs
     model = await models.find(name)
     manifest = model.manifest
     if manifest.outputs[manifest.primary_output].type != "text":
@@ -99,7 +101,7 @@ async def _job(request: Request, name: str, messages: Sequence[Message]) -> tupl
     return jobs, job
 
 
-def _asked(messages: Sequence[Message]) -> tuple[str, list[Any]]:
+def _asked(messages: Sequence[RequestMessage]) -> tuple[str, list[Any]]:
     """Return the words and the images of the user's last message.
 
     Raises:
@@ -133,7 +135,7 @@ def _inputs(manifest: Manifest, words: str, images: list[Any], directory: Path) 
     return inputs
 
 
-def _streamed_chat(jobs: Jobs, job: ServedJob, key: str, *, with_usage: bool) -> JobStream:
+def _streamed_chat(jobs: ServedJobs, job: ServedJob, key: str, *, with_usage: bool) -> JobStream:
     created = int(time.time())
 
     def chunk(choices: list[dict[str, Any]], usage: ChatUsage | None = None) -> bytes:
@@ -160,7 +162,7 @@ def _streamed_chat(jobs: Jobs, job: ServedJob, key: str, *, with_usage: bool) ->
     return JobStream(jobs, job, part, last, _as_error)
 
 
-def _streamed_response(jobs: Jobs, job: ServedJob) -> JobStream:
+def _streamed_response(jobs: ServedJobs, job: ServedJob) -> JobStream:
     said: list[str] = []
     numbers = iter(range(1 << 30))
     item = OutputMessage([], status="in_progress")

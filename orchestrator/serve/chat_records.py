@@ -18,7 +18,7 @@ class ImageUrl(Struct):
     url: str
 
 
-class Part(Struct):
+class ContentPart(Struct):
     """A part of a message."""
 
     type: str = "text"
@@ -26,11 +26,11 @@ class Part(Struct):
     image_url: str | ImageUrl | None = None
 
 
-class Message(Struct):
+class RequestMessage(Struct):
     """A message of a conversation."""
 
     role: str = "user"
-    content: str | list[Part] | None = None
+    content: str | list[ContentPart] | None = None
 
 
 class StreamOptions(Struct):
@@ -42,7 +42,7 @@ class StreamOptions(Struct):
 class ChatRequest(Struct):
     """The body of a request; what it has beyond this is for other services."""
 
-    messages: list[Message]
+    messages: list[RequestMessage]
     model: str | None = "ocr"
     stream: bool | None = False
     stream_options: StreamOptions | None = None
@@ -51,7 +51,7 @@ class ChatRequest(Struct):
 class ResponseRequest(Struct):
     """The same in OpenAI's newer form."""
 
-    input: str | list[Message]
+    input: str | list[RequestMessage]
     model: str | None = "ocr"
     stream: bool | None = False
 
@@ -72,7 +72,7 @@ class ChatMessage(Struct):
     refusal: None = None
 
 
-class Choice(Struct):
+class ChatChoice(Struct):
     """The one answer that there is."""
 
     message: ChatMessage
@@ -86,7 +86,7 @@ class ChatCompletion(Struct):
 
     id: str
     model: str
-    choices: list[Choice]
+    choices: list[ChatChoice]
     created: int = field(default_factory=lambda: int(time.time()))
     object: Literal["chat.completion"] = "chat.completion"
     usage: ChatUsage = field(default_factory=ChatUsage)

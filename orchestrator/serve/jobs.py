@@ -16,7 +16,7 @@ from orchestrator.errors import Cancelled, MMError
 from orchestrator.jobs.job import Job
 from orchestrator.serve import kept_jobs
 from orchestrator.serve.answers import event
-from orchestrator.serve.refusals import (
+from orchestrator.serve.refused import (
     CLIENT_CLOSED,
     Refused,
     machine_refused,
@@ -46,7 +46,7 @@ WAIT_SECONDS = 300.0
 log = logging.getLogger("mm.serve")
 
 
-class Jobs:
+class ServedJobs:
     """Runs jobs, and keeps those that clients may ask for again.
 
     Args:
@@ -135,7 +135,7 @@ class Jobs:
             else:
                 remove_tree(directory)
 
-    async def _restore(self, model: Served, record: kept_jobs.Record, directory: Path) -> None:
+    async def _restore(self, model: Served, record: kept_jobs.KeptJob, directory: Path) -> None:
         inputs = kept_jobs.restored_inputs(record, directory)
         job = ServedJob(model.declared, inputs or {}, directory, id=record.id, lasting=True)
         job.created = record.created

@@ -18,7 +18,7 @@ import msgspec
 
 from orchestrator.jobs.output_files import is_binary, suffix_of, write_output
 from orchestrator.jobs.results import Artifact, Result
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.uploads import remove_uploads
 from orchestrator.system.home import read_json, write_json
 
@@ -101,7 +101,7 @@ def _save_outcome(job: ServedJob, result: Result) -> Result:
     return _result(outcome, directory)
 
 
-class Record(msgspec.Struct):
+class KeptJob(msgspec.Struct):
     """What is written down of a job; `kept` names what is in its directory."""
 
     version: Literal[1]
@@ -114,7 +114,7 @@ class Record(msgspec.Struct):
     error: tuple[int, str, str] | None = None
 
 
-def records(root: Path) -> Iterator[tuple[Path, Record]]:
+def records(root: Path) -> Iterator[tuple[Path, KeptJob]]:
     """Yield the directory and the record of each job; what is none is removed."""
     for directory in [each for each in sorted(root.iterdir()) if each.is_dir()]:
         if (record := _record(directory)) is not None:
@@ -123,14 +123,14 @@ def records(root: Path) -> Iterator[tuple[Path, Record]]:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _record(directory: Path) -> Record | None:
+def _record(directory: Path) -> KeptJob | None:
     try:
-        return msgspec.convert(read_json(directory / JOB), Record)
+        return msgspec.convert(read_json(directory / JOB), KeptJob)
     except msgspec.ValidationError:
         return None
 
 
-def restored_inputs(record: Record, directory: Path) -> dict[str, Any] | None:
+def restored_inputs(record: KeptJob, directory: Path) -> dict[str, Any] | None:
     """Return the inputs of a job that had not begun; None where they could not be written down."""
     found = record.inputs
     if found is None or record.state != "queued" or (directory / BEGUN).exists():
@@ -153,7 +153,7 @@ def restored_result(directory: Path) -> Result | None:
     return _result(outcome, directory / OUTPUTS) if isinstance(outcome, dict) else None
 
 
-def restored_error(record: Record) -> Refused:
+def restored_error(record: KeptJob) -> Refused:
     """Return how a job ended that has no outputs."""
     return Refused(*record.error) if record.error else Refused(499, RESTARTED, "cancelled")
 

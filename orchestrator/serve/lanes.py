@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from orchestrator.serve.refusals import RETRY_SECONDS, Refused
+from orchestrator.serve.refused import RETRY_SECONDS, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

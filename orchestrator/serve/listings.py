@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from orchestrator.serve.bodies import answered
 from orchestrator.serve.metrics import MEDIA_TYPE
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.served_models import ALIASES, ListedModel, as_listed
 from orchestrator.system.machine import resident_memory
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.jobs.output_files import is_binary, media_type, pieces
 from orchestrator.jobs.results import Audio
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.schemas import input_schema
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.uploads import inputs_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from orchestrator.catalog import Declared
     from orchestrator.jobs.results import Result
-    from orchestrator.serve.jobs import Jobs
+    from orchestrator.serve.jobs import ServedJobs
     from orchestrator.serve.served_models import ServedModels
 
 MODERN = "2026-07-28"
@@ -61,7 +61,7 @@ LARGEST_CONTENT = 32 << 20
 """Bytes of an output that is sent inside a message; of a larger one only its size is said."""
 
 
-class ProtocolError(Exception):
+class RpcError(Exception):
     """An error of JSON-RPC."""
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
@@ -87,7 +87,7 @@ class Tools:
             this user.
     """
 
-    def __init__(self, models: ServedModels, jobs: Jobs, *, paths: bool = False) -> None:
+    def __init__(self, models: ServedModels, jobs: ServedJobs, *, paths: bool = False) -> None:
         self._models = models
         self._jobs = jobs
         self._paths = paths
@@ -115,7 +115,7 @@ class Tools:
             if modern:
                 check_envelope(message, headers)
             result = await self._result(message["method"], params, on_progress)
-        except ProtocolError as error:
+        except RpcError as error:
             return error.body(key)
         if modern:
             result = {"resultType": "complete", **result, "_meta": {f"{META}serverInfo": SERVER}}
@@ -145,7 +145,7 @@ class Tools:
             return {"tools": tools, "ttlMs": LIST_FRESH, "cacheScope": "private"}
         if method == "tools/call":
             return await self._call(params, on_progress)
-        raise ProtocolError(NO_METHOD, f"there is no method {method!r}")
+        raise RpcError(NO_METHOD, f"there is no method {method!r}")
 
     async def _ready(self) -> list[Declared]:
         return [each.declared for each in await self._models.all() if each.ready]
@@ -169,9 +169,9 @@ class Tools:
         name, arguments = params.get("name"), params.get("arguments") or {}
         model = next((one for one in await self._ready() if tool_name(one.name) == name), None)
         if model is None:
-            raise ProtocolError(INVALID_PARAMS, f"there is no tool {name!r}")
+            raise RpcError(INVALID_PARAMS, f"there is no tool {name!r}")
         if not isinstance(arguments, dict):
-            raise ProtocolError(INVALID_PARAMS, "arguments is an object")
+            raise RpcError(INVALID_PARAMS, "arguments is an object")
         token = (params.get("_meta") or {}).get("progressToken")
         job = ServedJob(model, {}, self._jobs.new_directory())
         if token is not None and on_progress is not None:
@@ -204,10 +204,10 @@ def params_of(message: Any) -> dict[str, Any]:
         ProtocolError: When it is no request of JSON-RPC.
     """
     if not isinstance(message, dict) or not isinstance(message.get("method"), str):
-        raise ProtocolError(INVALID_REQUEST, "not one JSON-RPC request")
+        raise RpcError(INVALID_REQUEST, "not one JSON-RPC request")
     params = message.get("params") or {}
     if not isinstance(params, dict):
-        raise ProtocolError(INVALID_PARAMS, "params is an object")
+        raise RpcError(INVALID_PARAMS, "params is an object")
     return params
 
 
@@ -236,7 +236,7 @@ def check_envelope(message: Mapping[str, Any], headers: Mapping[str, str] | None
     missing = [key for key in ("protocolVersion", "clientCapabilities") if META + key not in meta]
     if missing:
         names = ", ".join(META + key for key in missing)
-        raise ProtocolError(INVALID_PARAMS, f"params._meta lacks {names}")
+        raise RpcError(INVALID_PARAMS, f"params._meta lacks {names}")
     version = meta[f"{META}protocolVersion"]
     if headers is not None:
         wanted = {"mcp-protocol-version": version, "mcp-method": message["method"]}
@@ -244,12 +244,12 @@ def check_envelope(message: Mapping[str, Any], headers: Mapping[str, str] | None
             wanted["mcp-name"] = params["name"]
         for name, value in wanted.items():
             if headers.get(name) != value:
-                raise ProtocolError(HEADER_MISMATCH, f"the header {name} is not as in the body")
+                raise RpcError(HEADER_MISMATCH, f"the header {name} is not as in the body")
     if not isinstance(version, str):
-        raise ProtocolError(INVALID_PARAMS, "the protocol version is a string")
+        raise RpcError(INVALID_PARAMS, "the protocol version is a string")
     if version != MODERN:
         data = {"supported": [MODERN], "requested": version}
-        raise ProtocolError(UNKNOWN_REVISION, f"revision {version} is not spoken", data)
+        raise RpcError(UNKNOWN_REVISION, f"revision {version} is not spoken", data)
 
 
 def progress_of(token: Any, progress: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, Response
 
 from orchestrator.serve.answers import EVENTS, Streamed, event, watched
-from orchestrator.serve.mcp import PARSE_ERROR, STATUSES, ProtocolError, is_modern
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.mcp import PARSE_ERROR, STATUSES, RpcError, is_modern
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.uploads import parsed
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ async def mcp(request: Request) -> Response:
     try:
         message = await parsed(request)
     except Refused as refused:
-        return JSONResponse(ProtocolError(PARSE_ERROR, refused.message).body(None), 400)
+        return JSONResponse(RpcError(PARSE_ERROR, refused.message).body(None), 400)
     if _wants_progress(message) and EVENTS in headers.get("accept", ""):
         return _with_progress(tools, message, headers)
     answer = await watched(request, tools.answer(message, headers))

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.async_session import AsyncSession
 from orchestrator.core.json_text import parse_json
-from orchestrator.serve.jobs import Jobs
+from orchestrator.serve.jobs import ServedJobs
 from orchestrator.serve.lanes import Lanes
-from orchestrator.serve.mcp import PARSE_ERROR, ProtocolError, Tools
+from orchestrator.serve.mcp import PARSE_ERROR, RpcError, Tools
 from orchestrator.serve.metrics import Metrics
+from orchestrator.serve.serve_settings import ServeSettings
 from orchestrator.serve.served_models import ServedModels
-from orchestrator.serve.settings import ServeSettings
 from orchestrator.system.scratch import Scratch
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ async def _serve(
     try:
         async with AsyncSession(kept=True) as session:
             lanes = Lanes(settings.workers + settings.queue, settings.jobs)
-            jobs = Jobs(session, lanes, scratch.path, settings.keep, Metrics())
+            jobs = ServedJobs(session, lanes, scratch.path, settings.keep, Metrics())
             tools = Tools(ServedModels(workspace, names), jobs, paths=True)
 
             def send(message: Mapping[str, Any]) -> None:
@@ -75,7 +75,7 @@ async def _serve(
                         break
                     message = parse_json(line.decode("utf-8"))
                 except ValueError as error:
-                    send(ProtocolError(PARSE_ERROR, f"not JSON ({error})").body(None))
+                    send(RpcError(PARSE_ERROR, f"not JSON ({error})").body(None))
                     continue
                 _cancel(message, running)
                 task = asyncio.create_task(work(message))

@@ -13,7 +13,7 @@ from orchestrator.errors import MMError
 from orchestrator.serve.answers import watched
 from orchestrator.serve.bodies import answered, json_record
 from orchestrator.serve.chat_records import ImageUrl
-from orchestrator.serve.refusals import Refused, refused
+from orchestrator.serve.refused import Refused, refused
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.threads import remove_tree
 from orchestrator.serve.uploads import save_data_url
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from orchestrator.catalog import Declared
-    from orchestrator.serve.files import Files
-    from orchestrator.serve.jobs import Jobs
+    from orchestrator.serve.jobs import ServedJobs
     from orchestrator.serve.served_models import ServedModels
+    from orchestrator.serve.uploaded_files import UploadedFiles
     from orchestrator.steps.pdf_renderer import PdfRenderer
 
 DPI = 200
@@ -35,7 +35,7 @@ MAX_PAGES = 1000
 """Pages of one request."""
 
 
-class Document(msgspec.Struct):
+class OcrDocument(msgspec.Struct):
     """What to read: one of these."""
 
     type: str = ""
@@ -47,7 +47,7 @@ class Document(msgspec.Struct):
 class OcrRequest(msgspec.Struct):
     """The body of a request; what it has beyond this is for other services."""
 
-    document: Document
+    document: OcrDocument
     model: str | None = "ocr"
     pages: list[int] | str | None = None
 
@@ -60,7 +60,7 @@ class Dimensions(msgspec.Struct):
     width: int
 
 
-class Page(msgspec.Struct):
+class OcrPage(msgspec.Struct):
     """What is written on a page; pages are counted from 0."""
 
     index: int
@@ -79,7 +79,7 @@ class OcrUsage(msgspec.Struct):
 class OcrAnswer(msgspec.Struct):
     """A document that was read."""
 
-    pages: list[Page]
+    pages: list[OcrPage]
     model: str
     usage_info: OcrUsage
     document_annotation: None = None
@@ -88,7 +88,7 @@ class OcrAnswer(msgspec.Struct):
 async def ocr(request: Request) -> Response:
     """Read a document."""
     models: ServedModels = request.app.state.models
-    jobs: Jobs = request.app.state.jobs
+    jobs: ServedJobs = request.app.state.jobs
     wanted = await json_record(request, OcrRequest)
     model = await models.find(wanted.model or "ocr", "ocr")
     request.app.state.lanes.check(model.name)
@@ -97,14 +97,14 @@ async def ocr(request: Request) -> Response:
         path = await asyncio.to_thread(
             _document, wanted.document, request.app.state.files, directory
         )
-        reading = _Reading(jobs, model, path, directory)
+        reading = _DocumentReading(jobs, model, path, directory)
         pages = await watched(request, reading.pages(wanted.pages))
     finally:
         remove_tree(directory)
     return answered(OcrAnswer(pages, model.name, OcrUsage(len(pages), reading.size)))
 
 
-def _document(document: Document, files: Files, directory: Path) -> Path:
+def _document(document: OcrDocument, files: UploadedFiles, directory: Path) -> Path:
     """Return the file of a document; no URL but a signed one of ours is followed.
 
     Raises:
@@ -120,17 +120,17 @@ def _document(document: Document, files: Files, directory: Path) -> Path:
     return save_data_url(url, "document", directory)
 
 
-class _Reading:
+class _DocumentReading:
     """One document, read page by page."""
 
-    def __init__(self, jobs: Jobs, model: Declared, path: Path, directory: Path) -> None:
+    def __init__(self, jobs: ServedJobs, model: Declared, path: Path, directory: Path) -> None:
         self._jobs = jobs
         self._model = model
         self._path = path
         self._directory = directory
         self.size = path.stat().st_size
 
-    async def pages(self, chosen: list[int] | str | None) -> list[Page]:
+    async def pages(self, chosen: list[int] | str | None) -> list[OcrPage]:
         """Return the pages of the answer, in order.
 
         Raises:
@@ -149,7 +149,7 @@ class _Reading:
             except MMError as error:
                 raise refused(error, [(str(self._path), "document")]) from error
 
-    async def _drawn(self, renderer: PdfRenderer, number: int) -> Page:
+    async def _drawn(self, renderer: PdfRenderer, number: int) -> OcrPage:
         target = self._directory / f"page-{number}.png"
         await asyncio.to_thread(partial(renderer.render, self._path, number + 1, target, DPI))
         try:
@@ -157,7 +157,7 @@ class _Reading:
         finally:
             target.unlink(missing_ok=True)
 
-    async def _page(self, number: int, image: Path, dpi: int | None) -> Page:
+    async def _page(self, number: int, image: Path, dpi: int | None) -> OcrPage:
         job = ServedJob(self._model, {"image": image}, self._jobs.new_directory())
         self._jobs.start(job)
         try:
@@ -170,7 +170,7 @@ class _Reading:
 
         width, height = imagesize.get(image)
         known = width > 0 and height > 0
-        return Page(number, text, Dimensions(dpi or DPI, height, width) if known else None)
+        return OcrPage(number, text, Dimensions(dpi or DPI, height, width) if known else None)
 
 
 def page_numbers(chosen: list[int] | str | None, count: int) -> list[int]:

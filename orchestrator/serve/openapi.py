@@ -20,17 +20,23 @@ from orchestrator.serve.chat_records import (
     ModelResponse,
     ResponseRequest,
 )
-from orchestrator.serve.files import FileDeleted, FileList, FileRequest, FileShown, SignedUrl
 from orchestrator.serve.listings import ModelList, SpeechModels, VoiceList
 from orchestrator.serve.ocr import OcrAnswer, OcrRequest
 from orchestrator.serve.schemas import input_schema
 from orchestrator.serve.served_models import ListedModel
-from orchestrator.serve.sound import MEDIA_TYPES
+from orchestrator.serve.sound_stream import MEDIA_TYPES
 from orchestrator.serve.speech import SpeechAnswer, SpeechRequest
 from orchestrator.serve.transcription import (
     Transcription,
     TranscriptionRequest,
     VerboseTranscription,
+)
+from orchestrator.serve.uploaded_files import (
+    FileDeleted,
+    FileList,
+    FileRequest,
+    FileShown,
+    SignedUrl,
 )
 from orchestrator.version import __version__
 

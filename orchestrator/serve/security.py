@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from orchestrator.serve.settings import ServeSettings
+    from orchestrator.serve.serve_settings import ServeSettings
 
 OPEN_PATHS = ("/", "/healthz")
 """What needs no token: a page without data, and whether the server lives."""

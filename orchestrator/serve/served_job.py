@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.jobs.output_files import is_binary, media_type, pieces
 from orchestrator.jobs.results import Audio
 from orchestrator.serve.answers import event
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.spool import Spool
 
 if TYPE_CHECKING:

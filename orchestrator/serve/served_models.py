@@ -12,7 +12,7 @@ import msgspec
 
 from orchestrator.core.languages import Wanted, wanted
 from orchestrator.errors import MMError
-from orchestrator.serve.refusals import Refused, refused
+from orchestrator.serve.refused import Refused, refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

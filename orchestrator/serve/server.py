@@ -21,7 +21,7 @@ from orchestrator.system.files import allow_open_files
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from orchestrator.serve.settings import ServeSettings
+    from orchestrator.serve.serve_settings import ServeSettings
     from orchestrator.workspace import Workspace
 
 CONNECTIONS = 1024

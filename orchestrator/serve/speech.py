@@ -15,10 +15,10 @@ from orchestrator.core.languages import voices_for
 from orchestrator.core.manifest import VOICE_INPUTS
 from orchestrator.serve.answers import EVENTS, JobStream, Sent, event, watched
 from orchestrator.serve.bodies import answered, json_record
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.served_models import ALIASES
-from orchestrator.serve.sound import MEDIA_TYPES, complete_wav, encoder
+from orchestrator.serve.sound_stream import MEDIA_TYPES, complete_wav, encoder
 from orchestrator.serve.uploads import save_data_url
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from orchestrator.core.manifest import Manifest
-    from orchestrator.serve.jobs import Jobs
+    from orchestrator.serve.jobs import ServedJobs
     from orchestrator.serve.served_models import ServedModels
-    from orchestrator.serve.sound import Encoder
+    from orchestrator.serve.sound_stream import Encoder
 
 OPENAI_VOICES = (
     "alloy", "ash", "ballad", "cedar", "coral", "echo", "fable", "marin", "nova", "onyx", "sage",
@@ -88,7 +88,7 @@ class SpeechAnswer(msgspec.Struct):
 async def speech(request: Request) -> Response:
     """Speak a text."""
     models: ServedModels = request.app.state.models
-    jobs: Jobs = request.app.state.jobs
+    jobs: ServedJobs = request.app.state.jobs
     wanted = await json_record(request, SpeechRequest)
     given = {"text": wanted.input, "language": wanted.language}
     model = await models.find(_name(wanted), "tts", given)
@@ -149,7 +149,7 @@ def _reference(manifest: Manifest, given: str, directory: Path) -> dict[str, Pat
     return {name: save_data_url(url, "ref_audio", directory)}
 
 
-def _events(jobs: Jobs, job: ServedJob, encode: Encoder, key: str) -> JobStream:
+def _events(jobs: ServedJobs, job: ServedJob, encode: Encoder, key: str) -> JobStream:
     """Return the sound as server-sent events, each with its bytes under a key."""
 
     def delta(data: bytes) -> bytes:

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from orchestrator.core.subtitle_format import subtitles
 from orchestrator.serve.answers import EVENTS, JobStream, event, finished
 from orchestrator.serve.bodies import Upload, answered, form_record
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.uploads import save_upload
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from orchestrator.core.manifest import Manifest
-    from orchestrator.serve.jobs import Jobs
+    from orchestrator.serve.jobs import ServedJobs
     from orchestrator.serve.served_models import ServedModels
 
 
@@ -74,7 +74,7 @@ class VerboseTranscription(Struct):
 async def transcribe(request: Request) -> Response:
     """Recognise what is said in a sound file."""
     models: ServedModels = request.app.state.models
-    jobs: Jobs = request.app.state.jobs
+    jobs: ServedJobs = request.app.state.jobs
     wanted = await form_record(request, TranscriptionRequest)
     model = await models.find(wanted.model, "asr")
     request.app.state.lanes.check(model.name)
@@ -105,7 +105,7 @@ def _options(wanted: TranscriptionRequest, manifest: Manifest) -> dict[str, Any]
     return options
 
 
-def _streamed(jobs: Jobs, job: ServedJob) -> JobStream:
+def _streamed(jobs: ServedJobs, job: ServedJob) -> JobStream:
     heard: list[str] = []
 
     def part(text: Any) -> bytes:

@@ -21,7 +21,7 @@ from orchestrator.core.manifest import FILE_TYPES, PATH_TYPES, Input, Manifest
 from orchestrator.errors import MMError
 from orchestrator.jobs.npy import read_npy
 from orchestrator.jobs.results import MEDIA_TYPES
-from orchestrator.serve.refusals import Refused, refused
+from orchestrator.serve.refused import Refused, refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

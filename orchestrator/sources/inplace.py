@@ -35,7 +35,7 @@ class Edited(msgspec.Struct, frozen=True, kw_only=True):
     after: str
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class PatchedDirectory(msgspec.Struct, frozen=True, kw_only=True):
     """What was done to a directory."""
 
     model: str
@@ -73,7 +73,8 @@ def write_patched(directory: Path, model: str, patched: Patched) -> None:
         for name, data in originals.items():
             write_atomically(_original(directory, name), data)
         write_json(
-            directory / STATE / RECORD, msgspec.to_builtins(Record(model=model, files=known))
+            directory / STATE / RECORD,
+            msgspec.to_builtins(PatchedDirectory(model=model, files=known)),
         )
         _write_all(directory, patched.files)
 
@@ -111,7 +112,7 @@ def revert(directory: Path) -> list[str]:
     return list(back)
 
 
-def load(directory: Path) -> Record | None:
+def load(directory: Path) -> PatchedDirectory | None:
     """Return the record in a directory; None where there is none.
 
     Raises:
@@ -119,7 +120,7 @@ def load(directory: Path) -> Record | None:
     """
     path = directory / STATE / RECORD
     try:
-        return parse_record(read_file(path), Record)
+        return parse_record(read_file(path), PatchedDirectory)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.audiobook import epub
 from orchestrator.audiobook.audio_files import BIT_RATES, BOOKS, BookFile, read_cover
-from orchestrator.audiobook.book import Book
+from orchestrator.audiobook.book import SpokenBook
 from orchestrator.audiobook.book_plan import read_plan
 from orchestrator.audiobook.sounds import Meter, Sound
 from orchestrator.book import spoken_plan
@@ -25,12 +25,12 @@ from orchestrator.steps.step import BuiltIn, Emit, Emits, Progress, growing, sig
 EPUB = "epub"
 """The format that holds text and sound together."""
 
-UNTITLED = "Book"
+UNTITLED = "SpokenBook"
 
 
 def measured(
     plan: Plan, audios: Iterable[Path | None], directory: Path, check: Callable[[], None]
-) -> Book:
+) -> SpokenBook:
     """Return the book of a plan and its sounds, as they come; they are read once.
 
     Args:
@@ -60,7 +60,7 @@ def measured(
     if not any(found):
         why = f": none of the {len(found)} passages had a text to speak" if found else ""
         raise UsageError(f"there is no sound for a book{why}")
-    return Book(plan, found, {each: meter.gain() for each, meter in meters.items()}, check)
+    return SpokenBook(plan, found, {each: meter.gain() for each, meter in meters.items()}, check)
 
 
 def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation) -> Emits:
@@ -93,7 +93,9 @@ def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation)
     if form == EPUB:
         sound = BookFile("mp3", {}, bit_rate=file.bit_rate)
         name = title or UNTITLED
-        written = epub.Epub(spoken, texts, name, author, sound, cover).write(target, directory)
+        written = epub.EpubWriter(spoken, texts, name, author, sound, cover).write(
+            target, directory
+        )
     else:
         marks = spoken.parts if any(part.title for part in spoken.parts) else []
         written = file.write(target, spoken, 0, len(passages), marks)
@@ -102,7 +104,7 @@ def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation)
     yield Emit("audio", target)
 
 
-def _chapters(file: BookFile, spoken: Book, directory: Path) -> Emits:
+def _chapters(file: BookFile, spoken: SpokenBook, directory: Path) -> Emits:
     """Write a file for each chapter, whose label is its number and title."""
     for number, part in enumerate(spoken.parts, start=1):
         name = part.title or file.tags["title"] or f"Chapter {number}"

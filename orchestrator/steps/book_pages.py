@@ -143,7 +143,7 @@ class _Pages:
     def _epub(self, path: Path, shown: str) -> Emit:
         try:
             found = epub_reader.read_epub(path)
-        except epub_reader.Refused as error:
+        except epub_reader.UnreadableEpub as error:
             fix = "take a copy without a lock" if "locked" in str(error) else ""
             raise UsageError(str(error), where=shown, fix=fix) from error
         if found.cover and self.cover is None:

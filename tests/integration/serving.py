@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from orchestrator.serve.application import Application
-from orchestrator.serve.settings import ServeSettings
+from orchestrator.serve.serve_settings import ServeSettings
 from orchestrator.workspace import Workspace
 from tests.integration.conftest import MM, ROOT
 

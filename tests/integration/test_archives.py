@@ -19,7 +19,7 @@ from orchestrator.catalog import Declared, Origin
 from orchestrator.core.manifest_reader import read_manifest
 from orchestrator.engines.preparing import LocalPreparer
 from orchestrator.errors import Cancelled, EnvironmentFailure, SourceError
-from orchestrator.sources.service import Sources
+from orchestrator.sources.model_sources import Sources
 from orchestrator.system.home import Home
 from orchestrator.workspace import Workspace
 from tests.models import Notes

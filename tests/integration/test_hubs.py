@@ -13,8 +13,8 @@ import pytest
 
 from orchestrator.engines.ray.node_weights import ensure_weights
 from orchestrator.errors import ManifestError, SourceError
+from orchestrator.sources.model_sources import Sources
 from orchestrator.sources.modelscope import ModelScope
-from orchestrator.sources.service import Sources
 from orchestrator.system.home import Home
 from orchestrator.workspace import Workspace
 from tests.hub import COMMITS, serving

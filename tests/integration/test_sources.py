@@ -11,7 +11,7 @@ import pytest
 from orchestrator.catalog import Declared, Origin
 from orchestrator.core.manifest_reader import read_manifest
 from orchestrator.errors import SourceError, UsageError
-from orchestrator.sources.service import Sources
+from orchestrator.sources.model_sources import Sources
 from orchestrator.system.home import Home
 from orchestrator.system.reporter import Silent
 from tests.hub import COMMITS, serving

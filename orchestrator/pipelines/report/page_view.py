@@ -13,8 +13,8 @@ from typing import Any
 from orchestrator.core.units import counted, format_elapsed, format_size
 from orchestrator.pipelines.chrome_trace import TRANSFERS
 from orchestrator.pipelines.report import graph_layout, timeline
-from orchestrator.pipelines.report.book_pages import join_passages
 from orchestrator.pipelines.report.media import Media
+from orchestrator.pipelines.report.page_passages import join_passages
 from orchestrator.pipelines.report.run_items import ItemGroup, ListItem, RunItems
 from orchestrator.pipelines.result_store import ResultStore
 from orchestrator.pipelines.run_history import Entry, Run

@@ -127,16 +127,16 @@ OUTSIDE = '<!DOCTYPE p [<!ENTITY a SYSTEM "file:///etc/passwd">]><package>&a;</p
     ],
 )  # fmt: skip
 def test_an_epub_that_cannot_be_read_is_refused(tmp_path, files, sentence):
-    with pytest.raises(epub_reader.Refused, match=sentence):
+    with pytest.raises(epub_reader.UnreadableEpub, match=sentence):
         epub_reader.read_epub(make_epub(tmp_path / "a.epub", **files))
 
 
 def test_what_is_no_archive_or_too_large_is_refused(tmp_path):
     (tmp_path / "a.epub").write_bytes(b"no archive")
-    with pytest.raises(epub_reader.Refused, match="no EPUB"):
+    with pytest.raises(epub_reader.UnreadableEpub, match="no EPUB"):
         epub_reader.read_epub(tmp_path / "a.epub")
     large = {"META-INF/container.xml": CONTAINER + " " * epub_reader.LARGEST}
-    with pytest.raises(epub_reader.Refused, match="too large"):
+    with pytest.raises(epub_reader.UnreadableEpub, match="too large"):
         epub_reader.read_epub(make_epub(tmp_path / "b.epub", **large))
 
 

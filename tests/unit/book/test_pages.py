@@ -8,7 +8,7 @@ from orchestrator.book.book_file import parsed, written
 from orchestrator.book.content import Book
 from orchestrator.book.layout import page_of_markdown
 from orchestrator.book.running import AHEAD
-from orchestrator.book.text import Text, elements_of
+from orchestrator.book.text import BookText, elements_of
 from orchestrator.book.text_layer import lines_of_layer, page_of_layer
 from tests.books.evaluate import kinds, read
 from tests.books.layouts import BOOKS, HELD_OUT, OUT_OF_ORDER
@@ -55,7 +55,7 @@ def test_a_long_book_is_decided_page_by_page():
             taken.append(number)
             yield page_of_layer(number, lines_of_layer(lines(sheet, layout)))
 
-    text = Text(pages())
+    text = BookText(pages())
     elements, known = [], []
     for element in text:
         elements.append(element)

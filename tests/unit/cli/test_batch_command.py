@@ -6,13 +6,13 @@ import pytest
 
 from orchestrator.cli.batch_command import _run_batch
 from orchestrator.errors import UsageError
-from orchestrator.pipelines.batch_run import Progress
+from orchestrator.pipelines.batch_run import BatchProgress
 from tests.models import Notes
 
 
 @pytest.mark.parametrize("done", [0, 2])
 def test_a_batch_that_is_refused_before_any_item_counts_none(done):
-    notes, progress = Notes(), Progress()
+    notes, progress = Notes(), BatchProgress()
 
     def run(*_):
         progress.done = done

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from orchestrator.comparison.outputs import compare_outputs, compare_texts, edit_distance
+from orchestrator.comparison.output_differences import compare_outputs, compare_texts, edit_distance
 from orchestrator.core.value_checks import AudioValue
 from orchestrator.jobs.results import Artifact, Audio
 

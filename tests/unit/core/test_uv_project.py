@@ -13,7 +13,7 @@ from orchestrator.core.uv_project import (
     preferences_text,
     read_uv_lock,
 )
-from orchestrator.core.wheels import Files, PackageFile
+from orchestrator.core.wheels import PackageFile, PackageFiles
 
 ENVIRONMENT = Environment(
     python=">=3.11,<3.13",
@@ -105,7 +105,7 @@ def test_a_body_keeps_hashes_and_who_asked():
 def test_packages_from_a_directory_get_their_hashes():
     project = environment_project(ENVIRONMENT)
     wheels = [PackageFile("own", f"file:///own-{tag}.whl", tag * 64) for tag in "10"]
-    files = {("own", "1.0+mine"): Files(tuple(wheels)), ("alpha", "2"): Files()}
+    files = {("own", "1.0+mine"): PackageFiles(tuple(wheels)), ("alpha", "2"): PackageFiles()}
     exported = "own==1.0+mine ; sys_platform == 'linux'\n    # via alpha\n"
     (own,) = read_pins(lock_body(exported, project, files))
     assert own.hashes == (f"sha256:{'0' * 64}", f"sha256:{'1' * 64}")

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from orchestrator.core.lockfile import Pin
 from orchestrator.core.wheels import (
-    Files,
     PackageFile,
+    PackageFiles,
     best_wheel,
     describe_places,
     missing_wheels,
@@ -26,7 +26,7 @@ def wheel(tag, name="av", version="1.0"):
 
 def files(*tags, source=False, version="1.0"):
     sdist = PackageFile("av", f"https://i.test/av-{version}.tar.gz", "s") if source else None
-    return {("av", version): Files(tuple(map(wheel, tags)), sdist)}
+    return {("av", version): PackageFiles(tuple(map(wheel, tags)), sdist)}
 
 
 @pytest.mark.parametrize(

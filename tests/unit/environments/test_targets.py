@@ -9,7 +9,7 @@ from orchestrator.environments.locks import UserLockOptions
 from orchestrator.environments.store import Marker
 from orchestrator.environments.targets import not_made_for
 from orchestrator.errors import Cancelled, EnvironmentFailure, TimedOut
-from orchestrator.system.devices import System
+from orchestrator.system.device_discovery import System
 from orchestrator.system.home import Home
 from orchestrator.system.waiting import Deadline
 from tests.models import Notes, facts, model

@@ -10,7 +10,7 @@ from packaging.version import Version
 
 from orchestrator.backends.resolver import Resolution
 from orchestrator.core.uv_project import Project
-from orchestrator.core.wheels import Files, PackageFile, best_wheel
+from orchestrator.core.wheels import PackageFile, PackageFiles, best_wheel
 from orchestrator.locking.stepping import missing_pins, resolve_everywhere, source_only
 from orchestrator.system.processes import ProcessError
 
@@ -48,7 +48,7 @@ class FakeResolver:
             ):
                 raise self._failure(f"all versions of {name} have no usable wheels and …")
             pins.append(f"{name}=={version} \\\n    --hash=sha256:{'0' * 64}\n")
-            files[name, version] = Files(self._wheels(name, version))
+            files[name, version] = PackageFiles(self._wheels(name, version))
         return Resolution("".join(pins), files)
 
     def newest(self, requirement, platform, minor):

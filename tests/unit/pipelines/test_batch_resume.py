@@ -17,7 +17,7 @@ from orchestrator.jobs.results import Artifact, Result
 from orchestrator.pipelines import batch_sources
 from orchestrator.pipelines.batch_items import item_of, listed
 from orchestrator.pipelines.batch_resume import Resumption
-from orchestrator.pipelines.batch_run import Batch, Progress
+from orchestrator.pipelines.batch_run import Batch, BatchProgress
 from orchestrator.pipelines.json_lines import JsonLines
 from orchestrator.steps.pdf_renderer import PdfRenderer
 from orchestrator.system.hashing import sha256_of
@@ -92,7 +92,7 @@ class World:
     def batch(self, *names, resume=True, mix=False, given=(), **more):
         """Run a batch over files, or over the objects `given`; return what is known of it."""
         self.ran.clear()
-        progress = Progress()
+        progress = BatchProgress()
         files = {"copy", "other"}
         with JsonLines.open(self.out, resume=resume, outputs=files) as lines:
             resumption = Resumption(lines, self.manifest, progress, mix)

@@ -12,7 +12,7 @@ from orchestrator.jobs.job import Job
 from orchestrator.jobs.results import Result
 from orchestrator.pipelines.batch_items import Item
 from orchestrator.pipelines.batch_resume import Resumption
-from orchestrator.pipelines.batch_run import Batch, Progress
+from orchestrator.pipelines.batch_run import Batch, BatchProgress
 from orchestrator.pipelines.json_lines import JsonLines
 from tests.models import model
 
@@ -46,7 +46,7 @@ class World:
         self.root = root
         self.out = root / "out.jsonl"
         self.directories = []
-        self.progress = Progress()
+        self.progress = BatchProgress()
 
     def scratch(self):
         path = self.root / f"job-{len(self.directories)}"

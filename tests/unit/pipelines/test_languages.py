@@ -11,7 +11,7 @@ from orchestrator.jobs.receipts import receipt
 from orchestrator.jobs.results import Result
 from orchestrator.pipelines.batch_items import Item
 from orchestrator.pipelines.batch_resume import Resumption
-from orchestrator.pipelines.batch_run import Batch, Progress
+from orchestrator.pipelines.batch_run import Batch, BatchProgress
 from orchestrator.pipelines.json_lines import JsonLines
 from orchestrator.pipelines.run_context import RunContext, RunOptions
 from orchestrator.pipelines.run_plan import RunPlanner
@@ -119,7 +119,7 @@ class Batches:
         models.execute = self.execute_with_receipt
         manifest = model(self.root, "plain").manifest
         job = Job("voice", candidates=VOICES)
-        progress = Progress()
+        progress = BatchProgress()
         scratch = self.root / "scratch"
         with JsonLines.open(self.out, resume=resume, outputs={"file"}) as lines:
             resumption = Resumption(

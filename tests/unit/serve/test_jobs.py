@@ -13,10 +13,10 @@ from orchestrator.jobs.job import Event
 from orchestrator.jobs.results import Result
 from orchestrator.serve import kept_jobs
 from orchestrator.serve.answers import JobStream
-from orchestrator.serve.jobs import MAX_KEPT, Jobs
+from orchestrator.serve.jobs import MAX_KEPT, ServedJobs
 from orchestrator.serve.lanes import Lanes
 from orchestrator.serve.metrics import Metrics
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.served_models import Served
 from orchestrator.serve.threads import uninterrupted
@@ -53,7 +53,7 @@ def make_jobs(tmp_path, session=None, most=MAX_KEPT, **places):
     root = tmp_path / "jobs"
     root.mkdir(exist_ok=True)
     lanes = Lanes(**{"each": 2, "total": 4, **places})
-    return Jobs(session or Session(), lanes, root, 600.0, Metrics(), most=most), lanes, root
+    return ServedJobs(session or Session(), lanes, root, 600.0, Metrics(), most=most), lanes, root
 
 
 def test_a_job_without_a_place_leaves_nothing(tmp_path, declared):

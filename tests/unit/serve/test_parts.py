@@ -8,13 +8,13 @@ import pytest
 from orchestrator.core.manifest import Input
 from orchestrator.serve import security
 from orchestrator.serve.lanes import Lanes
-from orchestrator.serve.mcp import META, MODERN, ProtocolError, check_envelope, is_modern, tool_name
+from orchestrator.serve.mcp import META, MODERN, RpcError, check_envelope, is_modern, tool_name
 from orchestrator.serve.metrics import Metrics
 from orchestrator.serve.ocr import page_numbers
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.schemas import input_schema
 from orchestrator.serve.security import Guard, host_name
-from orchestrator.serve.settings import ServeSettings
+from orchestrator.serve.serve_settings import ServeSettings
 from orchestrator.serve.spool import Spool
 from orchestrator.serve.uploads import save_data_url
 from tests.models import model
@@ -276,7 +276,7 @@ def test_both_kinds_of_revisions_are_told_apart():
     ],
 )
 def test_an_envelope_that_is_wrong_is_an_error(headers, meta, code):
-    with pytest.raises(ProtocolError) as error:
+    with pytest.raises(RpcError) as error:
         check_envelope(message(**meta), headers)
     assert error.value.code == code
 

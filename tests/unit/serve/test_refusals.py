@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from orchestrator.cli.serve import _origin, _token, needing_extra
+from orchestrator.cli.serve_command import _origin, _token, needing_extra
 from orchestrator.errors import (
     Cancelled,
     Crashed,
@@ -17,7 +17,7 @@ from orchestrator.errors import (
     TimedOut,
     UsageError,
 )
-from orchestrator.serve.refusals import Refused, machine_refused, refused, without_paths
+from orchestrator.serve.refused import Refused, machine_refused, refused, without_paths
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.served_models import ServedModels
 from orchestrator.workspace import Workspace
 from tests.unit.catalog.worlds import write_model

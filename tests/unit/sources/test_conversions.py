@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.errors import JobFailed, SourceError
 from orchestrator.sources.conversions import FULL, MARGIN, Conversions
-from orchestrator.sources.service import Sources
+from orchestrator.sources.model_sources import Sources
 from orchestrator.system.home import Home
 from orchestrator.system.reporter import Silent
 from orchestrator.system.waiting import Wait

@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.core.devices import Device
-from orchestrator.system.devices import System, find_devices
+from orchestrator.system.device_discovery import System, find_devices
 from orchestrator.system.processor import native_dtypes
 from tests.nvidia import GIB, Card, nvml
 

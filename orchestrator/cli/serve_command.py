@@ -51,7 +51,7 @@ def command(context: Context, /, **given: Any) -> None:
     with needing_extra("mm serve"):
         from orchestrator.serve.server import serve
     from orchestrator.core.units import parse_size
-    from orchestrator.serve.settings import ServeSettings
+    from orchestrator.serve.serve_settings import ServeSettings
 
     token_file = str(context.cwd / given["token_file"]) if given["token_file"] else ""
     token = _token(Path(token_file)) if token_file else ""

@@ -18,7 +18,7 @@ def command(context: Context, models: tuple[str, ...]) -> None:
     It speaks the Model Context Protocol on standard input and output; agents start it themselves.
     Files are named by their paths.
     """
-    from orchestrator.cli.serve import needing_extra
+    from orchestrator.cli.serve_command import needing_extra
 
     with needing_extra("mm mcp"):
         from orchestrator.serve.mcp_stdio import serve_streams

@@ -17,7 +17,7 @@ from msgspec import Struct
 from starlette.responses import FileResponse, Response
 
 from orchestrator.serve.bodies import Upload, answered, form_record
-from orchestrator.serve.refusals import Refused
+from orchestrator.serve.refused import Refused
 from orchestrator.serve.threads import remove_tree
 from orchestrator.serve.uploads import save_upload
 
@@ -109,7 +109,7 @@ class SignedUrl(Struct):
     url: str
 
 
-class Files:
+class UploadedFiles:
     """The files of one server.
 
     Args:
@@ -204,7 +204,7 @@ class Files:
 
 async def upload_file(request: Request) -> Response:
     """Keep an uploaded file."""
-    files: Files = request.app.state.files
+    files: UploadedFiles = request.app.state.files
     wanted = await form_record(request, FileRequest)
     return answered((await files.add(wanted.file, wanted.purpose)).shown())
 
@@ -229,7 +229,7 @@ async def delete_file(request: Request) -> Response:
 
 async def sign_file(request: Request) -> Response:
     """Return an address of a file that this server takes as a document for a while."""
-    files: Files = request.app.state.files
+    files: UploadedFiles = request.app.state.files
     kept = files.get(request.path_params["id"])
     hours = request.query_params.get("expiry", str(DEFAULT_HOURS))
     if not hours.isdecimal() or not 0 < int(hours) <= 7 * 24:
