@@ -34,7 +34,7 @@ from msgspec.structs import replace
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from orchestrator.book.text_layer import page_of_layer  # noqa: E402 - of this checkout
+from orchestrator.book.text_layer import lines_of_layer, page_of_layer  # noqa: E402 - of this checkout
 from tests.books.layouts import BOOKS  # noqa: E402
 from tests.books.texts import english  # noqa: E402
 from tests.books.typeset import Layout, Sheet, draw, lines, typeset  # noqa: E402
@@ -94,7 +94,9 @@ def make_pages(folder: Path, count: int) -> int:
 
 def boxes_of(number: int, sheet: Sheet, layout: Layout) -> Iterator[dict[str, Any]]:
     """Yield the lines of a page as the output `boxes` of a reader."""
-    for index, block in enumerate(page_of_layer(number, lines(sheet, layout)).blocks):
+    for index, block in enumerate(
+        page_of_layer(number, lines_of_layer(lines(sheet, layout))).blocks
+    ):
         for line in block.lines:
             x, y = (line.left, line.right), (line.top, line.bottom)
             polygon = [[x[0], y[0]], [x[1], y[0]], [x[1], y[1]], [x[0], y[1]]]

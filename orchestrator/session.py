@@ -218,7 +218,7 @@ class Session:
             name: A task ("ocr") or a model ("rapidocr").
             model: The model that is to stand for the task.
             device: "auto", "cpu", "cuda", "cuda:1", "mps" or "mlx".
-            dtype: "auto", "float32", "bfloat16" or "float16".
+            dtype: "auto", "float32", "bfloat16", "float16", "8bit" or "4bit".
             timeout: Seconds that the run may take.
             wait: Whether to wait for memory that busy workers hold, instead of refusing the job.
             **inputs: The manifest's inputs: values, and paths for images, files and audio.

@@ -198,8 +198,8 @@ class Workspace:
         declared, reason = self.catalog.select(name, facts, used, wanted, candidates)
         stamps = self._stamps_of(name, declared)
         many = self.catalog.tasks[name]
-        weights = (each.name for each in many if each.manifest.source is not None)
-        stamps.add(map(self.sources.record_path, weights), began)
+        weights = (each.manifest for each in many if each.manifest.source is not None)
+        stamps.add((path for one in weights for path in self.sources.record_paths(one)), began)
         return ChosenModel(declared, reason, stamps)
 
     def candidates(self, name: str, model: str | None = None) -> list[Declared]:
@@ -238,9 +238,10 @@ class Workspace:
         Raises:
             UsageError: When the manifest does not list them, or the device is not there.
         """
-        from orchestrator.core.devices import choose_device, choose_dtype, with_equals
+        from orchestrator.core.devices import AUTO, choose_device, choose_dtype, with_equals
 
-        machine, manifest = self.machine_for(declared, dtype), declared.manifest
+        machine = self.machine_for(declared, dtype)
+        manifest = self.sources.usable(declared.manifest) if dtype == AUTO else declared.manifest
         chosen, note = choose_device(manifest, device, machine)
         dtype = choose_dtype(manifest, chosen, dtype)
         if note:
@@ -253,7 +254,8 @@ class Workspace:
         from orchestrator.core.selection import Facts
         from orchestrator.system.machine import this_platform
 
-        return Facts(self.sources.has_weights, self.machine.memory, this_platform())
+        sources = self.sources
+        return Facts(sources.has_weights, self.machine.memory, this_platform(), sources.usable)
 
     @cached_property
     def machine(self) -> Machine:
@@ -319,7 +321,9 @@ class Workspace:
         conditions = Conditions(kind, dtype, target.packages)
         return {
             "environment": target.digest,
-            "model's files": self.sources.overlay_digest(declared, conditions),
+            "model's files": self.sources.overlay_digest(
+                self.sources.at(declared, dtype), conditions
+            ),
             "runner": runner_digest(declared.read_runner()),
             "system": f"{system.release} {system.version}",
         }

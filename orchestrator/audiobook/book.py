@@ -8,8 +8,9 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
-from orchestrator.audiobook.book_plan import Part, Plan, parts_of
+from orchestrator.audiobook.book_plan import Part, parts_of
 from orchestrator.audiobook.sounds import Sound, levelled
+from orchestrator.book.spoken_plan import Plan
 
 RATES = (24_000, 48_000)
 """Frames a second of a book, at least and at most; between them the highest of its sounds."""

@@ -1,4 +1,4 @@
-"""What a book consists of, and when each part of it begins."""
+"""The plan of a book as it is given, and the parts of which something is spoken."""
 
 from __future__ import annotations
 
@@ -8,40 +8,8 @@ from typing import Any
 
 import msgspec
 
+from orchestrator.book.spoken_plan import Plan
 from orchestrator.errors import UsageError
-
-
-class Passage(msgspec.Struct, frozen=True):
-    """What is spoken in one go.
-
-    Attributes:
-        kind: `heading`, or another part of a text.
-        pause: Seconds of silence after it.
-        language: A tag; passages of one language have one voice.
-        text: What is spoken.
-    """
-
-    kind: str | None = None
-    pause: float = 0.5
-    language: str | None = None
-    text: str = ""
-
-
-class Chapter(msgspec.Struct, frozen=True):
-    """A chapter: its title, and the index of its first passage."""
-
-    title: str
-    first: int
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """A book before it is spoken; its passages are in the order of the sounds."""
-
-    title: str | None = None
-    author: str | None = None
-    language: str | None = None
-    chapters: tuple[Chapter, ...] = ()
-    passages: tuple[Passage, ...] = ()
 
 
 def read_plan(value: Any) -> Plan:

@@ -12,6 +12,7 @@ import msgspec
 
 from orchestrator.book.content import Book, Element
 from orchestrator.book.sentences import pieces
+from orchestrator.book.spoken_plan import Chapter, Passage, Plan
 from orchestrator.core.languages import language_of
 
 MOST = 600
@@ -31,41 +32,6 @@ _SOFT = re.compile(r"(?<!\\)\n")
 
 Notes = Literal["skip", "end", "inline"]
 Speak = Callable[[str], str]
-
-
-class Chapter(msgspec.Struct, frozen=True):
-    """A chapter; `first` is the index of its first passage."""
-
-    title: str
-    first: int
-
-
-class Passage(msgspec.Struct, frozen=True):
-    """What is known of a passage beside its text.
-
-    Attributes:
-        chapter: The index of its chapter.
-        kind: What it is: the kind of an element.
-        pause: Seconds of silence after it.
-        page: The page on which it begins, counted from 1; None where there are no pages.
-        language: A BCP 47 tag; empty where it is not known.
-    """
-
-    chapter: int
-    kind: str
-    pause: float
-    page: int | None
-    language: str
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """How the passages of a book are spoken and put together."""
-
-    title: str
-    author: str
-    language: str
-    chapters: tuple[Chapter, ...]
-    passages: tuple[Passage, ...]
 
 
 class Rules(msgspec.Struct, frozen=True):

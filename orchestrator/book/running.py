@@ -22,7 +22,7 @@ from orchestrator.book.layout import Line, Page
 
 NEAR = 8
 """Pages within which a head repeats."""
-AHEAD = 6
+AHEAD = 4
 """Pages behind a page that are known when it is decided."""
 ALIKE = 0.8
 """The ratio of similarity above which two heads are one: readers make mistakes."""

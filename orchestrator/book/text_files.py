@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from orchestrator.book.content import Book, Element, escaped
 from orchestrator.book.headings import is_numbered
+from orchestrator.book.verse import is_stanza
 
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"),
           (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
@@ -49,7 +50,8 @@ def book_of_text(text: str) -> Book:
     """Return the book that plain text holds.
 
     Paragraphs are parted by empty lines; where there are none, or lines are longer than a screen,
-    each line is one. A short line that is numbered as a chapter is a heading.
+    each line is one. A short line that is numbered as a chapter is a heading, and verse keeps its
+    lines.
     """
     lines = [line.strip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
     return Book(elements=tuple(_elements(lines)))
@@ -63,7 +65,9 @@ def _elements(lines: list[str]) -> Iterator[Element]:
     for line in [*lines, ""]:
         heading = len(line) <= LONGEST_HEADING and is_numbered(line)
         if (not line or heading or not wrapped) and parts:
-            yield Element("paragraph", escaped("\n".join(parts)).replace("\\\n", "\n"))
+            text = escaped("\n".join(parts))
+            kept = text if is_stanza(parts) else text.replace("\\\n", "\n")
+            yield Element("paragraph", kept)
             parts = []
         if heading:
             yield Element("heading", escaped(line), 1)

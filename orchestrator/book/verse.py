@@ -77,6 +77,18 @@ def _stretches(page: Page) -> Iterator[tuple[list[Block], Block | None]]:
     yield stretch, None
 
 
+def is_stanza(texts: Sequence[str]) -> bool:
+    """Return whether lines of plain text, without places, are verse."""
+    lines = tuple(
+        Line(
+            text, 0.0, top, sum(1.0 if CHINESE.match(each) else 0.5 for each in text), top + 1, 1.0
+        )
+        for top, text in enumerate(texts)
+    )
+    right = max(line.right for line in lines)
+    return _may_be_verse(Block("paragraph", lines), right) and _is_verse(lines)
+
+
 def lines_of_stanza(lines: Sequence[Line]) -> list[list[str]]:
     """Return the lines of a stanza, each as the parts that it was broken into."""
     found: list[list[str]] = []

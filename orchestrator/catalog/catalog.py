@@ -10,6 +10,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from orchestrator.catalog.directories import LOCK, ManifestDirectory, Origin
 from orchestrator.catalog.own_wheels import WHEELS
@@ -37,6 +38,7 @@ class Declared(msgspec.Struct, frozen=True):
         env_directory: The folder of its runner and lock, under the `envs/` beside the manifests.
         digest: SHA-256 of the file, in hexadecimal.
         shown: The file as messages name it.
+        precision: The data type whose converted weights are the manifest's source; else empty.
     """
 
     manifest: Manifest
@@ -45,11 +47,26 @@ class Declared(msgspec.Struct, frozen=True):
     env_directory: Path
     digest: str
     shown: str
+    precision: str = ""
+
+    def at(self, dtype: str) -> Declared:
+        """Return the model with the converted weights of a data type as its source, if any."""
+        manifest = self.manifest
+        converted = {str(key): each for key, each in manifest.weights.items()}.get(dtype)
+        if converted is None or manifest.source is None:
+            return self
+        source = replace(converted, include=converted.include or manifest.source.include)
+        return replace(self, manifest=replace(manifest, source=source), precision=dtype)
 
     @property
     def name(self) -> str:
         """The model's name."""
         return self.manifest.name
+
+    @property
+    def words(self) -> str:
+        """The model as commands take it, with the option for its converted weights."""
+        return f"{self.name} --precision {self.precision}" if self.precision else self.name
 
     @property
     def runner(self) -> Path:

@@ -113,3 +113,16 @@ def _read(path: Path) -> str:
             fix = "add it, with load and run" if path.name == "__init__.py" else "correct it"
         what = f"the runner cannot be read ({reason})"
         raise ManifestError(what, where=str(path), fix=fix) from error
+
+
+def wrapped(files: Mapping[str, str], text: str, **words: object) -> dict[str, str]:
+    """Return a runner around another one, which becomes a module of it.
+
+    Args:
+        files: The texts of the other by path, the one that is executed first.
+        text: That of the new one, to be formatted; `{name}` stands for the module.
+        words: What else is in it.
+    """
+    first = Path(next(iter(files)))
+    module = first.parent if first.name == "__init__.py" else first
+    return {str(module.parent / "__init__.py"): text.format(name=module.stem, **words), **files}

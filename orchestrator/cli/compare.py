@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from orchestrator.jobs.job import Event
     from orchestrator.workspace import ChosenModel
 
-JSON_VERSION = 1
 DIFFER = 1
 """The exit code where the two differ."""
 
@@ -32,12 +31,12 @@ MAX_WORDS = 60
 WORDS = click.Argument(["mm_words"], metavar="[MODEL] [FILE]", nargs=-1, type=GivenPath())
 TWICE = tuple(
     click.Option(
-        [f"--{name}"],
+        names.split(),
         multiple=True,
-        metavar=name.upper(),
+        metavar=names[2:].split()[0].upper(),
         help=f"The {what} of both; given twice, that of each.  [default: auto]",
     )
-    for name, what in (("device", "device"), ("dtype", "data type"))
+    for names, what in (("--device", "device"), ("--dtype --precision", "data type"))
 )
 
 
@@ -153,7 +152,7 @@ def _compare(
     if as_json:
         document = {**to_builtins(found), "equal": found.equal}
         document["parted"] = found.parted.name if found.parted else None
-        context.out_json({"version": JSON_VERSION, **document})
+        context.out_json(document)
     else:
         _show(context, found)
     return 0 if found.equal else DIFFER

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,9 @@ from orchestrator.cli.progress import TerminalReporter
 from orchestrator.cli.terminal import write_result
 from orchestrator.system.home import json_line
 from orchestrator.workspace import Workspace
+
+JSON_VERSION = 1
+"""The version of the objects of `--json`."""
 
 
 def _reporter() -> TerminalReporter:
@@ -50,10 +53,10 @@ class Context(Workspace):
         """Write a result and a newline to standard output."""
         write_result(f"{text}\n")
 
-    def out_json(self, document: dict[str, Any]) -> None:
-        """Write one JSON object and a newline to standard output."""
+    def out_json(self, document: Mapping[str, Any]) -> None:
+        """Write one JSON object, after its version, and a newline to standard output."""
         self.json_printed = True
-        write_result(json_line(document) + b"\n")
+        write_result(json_line({"version": JSON_VERSION, **document}) + b"\n")
 
     def table(self, rows: Sequence[Sequence[str]]) -> None:
         """Write a line for each row to standard output, with columns that line up."""

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from orchestrator.doctor import CheckOptions, Explanation, Finding, Report
     from orchestrator.doctor.rules.subject import Subject
 
-JSON_VERSION = 1
 WRONG = 1
 """The exit code where there are findings."""
 
@@ -92,7 +91,7 @@ def command(
             _explain(context, ended.explanations)
         done = done and _self_test(context, subject, options, document["run"], as_json=as_json)
     if as_json:
-        _print_json(context, document)
+        context.out_json(document)
     return WRONG if report.wrong or not done else 0
 
 
@@ -144,7 +143,7 @@ def _self_test(
 
 def _show_explanations(context: Context, found: list[Explanation], *, as_json: bool) -> int:
     if as_json:
-        _print_json(context, {"explanations": [each.document() for each in found]})
+        context.out_json({"explanations": [each.document() for each in found]})
     elif not found:
         context.out("no known failure is in this text; docs/doctor.md says how to add one")
     else:
@@ -164,10 +163,6 @@ def _trace(context: Context, name: str) -> str:
     except OSError as error:
         raise UsageError(f"cannot be read ({error.strerror})", where=f"--error {name}") from error
     return data.decode("utf-8", "replace")
-
-
-def _print_json(context: Context, document: dict[str, Any]) -> None:
-    context.out_json({"version": JSON_VERSION, **document})
 
 
 def _show(context: Context, report: Report) -> None:

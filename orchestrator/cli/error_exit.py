@@ -32,9 +32,6 @@ INTERRUPTED = 130
 _COMMAND = re.compile(r"(?<![\w.:-])mm (?=(?:model|env|run|use) )")
 """The beginning of a command about models, in a sentence."""
 
-JSON_VERSION = 1
-"""The version of the objects of `--json` of a job, a pipeline and an error."""
-
 
 def conclude(error: BaseException, context: Context, arguments: Sequence[str]) -> int:
     """Report `error` on standard error, and in JSON where that was asked for; return its exit code.
@@ -86,9 +83,7 @@ def _print_json(error: BaseException, context: Context) -> None:
     if described:
         described["message"] = _with_manifests(described["message"], context)
     try:
-        context.out_json(
-            {"version": JSON_VERSION, **context.failure, "outcome": outcome, "error": described}
-        )
+        context.out_json({**context.failure, "outcome": outcome, "error": described})
     except BrokenPipeError:
         discard(sys.stdout)
     except UsageError as unwritable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from msgspec.structs import replace
@@ -12,11 +12,22 @@ from msgspec.structs import replace
 from orchestrator.cli.context import Context, pass_context
 from orchestrator.cli.group import Group
 from orchestrator.cli.path_type import GivenPath
+from orchestrator.core.manifest import DType
+from orchestrator.errors import UsageError
 from orchestrator.sources.hub import HUBS
 
 if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Source
+    from orchestrator.jobs.job import Event
+    from orchestrator.sources.model_files import SourceRecord
+
+PRECISION = click.option(
+    "--precision",
+    metavar="TYPE",
+    default="",
+    help="Its converted weights of this data type: 4bit, 8bit or bf16.",
+)
 
 NOTHING_NEEDED = "in its packages"
 """What is shown as the weights of a model without a source."""
@@ -65,6 +76,12 @@ def show(context: Context, model: str) -> None:
     record = context.sources.record(model)
     if record is not None and declared.manifest.source is not None:
         document["source"] = msgspec.to_builtins(record)
+    if declared.manifest.weights:
+        records = context.sources.records(declared.manifest)
+        document["converted"] = {
+            precision: msgspec.to_builtins(records.get(precision))
+            for precision in declared.manifest.weights
+        }
     context.out(json.dumps(document, ensure_ascii=False, indent=2))
     for problem in check_wheels(declared.file, declared.shown):
         context.say(str(problem))
@@ -79,8 +96,11 @@ def show(context: Context, model: str) -> None:
     type=click.Choice(HUBS),
     help="The hub to ask.  [default: MM_HUB, else huggingface]",
 )
+@PRECISION
 @pass_context
-def pull(context: Context, models: tuple[str, ...], *, update: bool, hub: str | None) -> None:
+def pull(
+    context: Context, models: tuple[str, ...], *, update: bool, hub: str | None, precision: str
+) -> None:
     """Download the weights of each MODEL, from either hub into the cache of Hugging Face.
 
     MODEL may be a family, of which the model is pulled that suits this machine. Files that are
@@ -89,7 +109,7 @@ def pull(context: Context, models: tuple[str, ...], *, update: bool, hub: str | 
     HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, MODELSCOPE_DOMAIN, MODELSCOPE_API_TOKEN and
     proxies are honoured.
     """
-    for declared in [_meant(context, name) for name in models]:
+    for declared in [_at(_meant(context, name), precision) for name in models]:
         if not update and not hub and (kin := _kin_with_weights(context, declared)):
             record = context.sources.share(declared, kin)
             context.say(f"{declared.name}: the weights of {kin.name}, in {record.path}")
@@ -97,19 +117,58 @@ def pull(context: Context, models: tuple[str, ...], *, update: bool, hub: str | 
         record = context.sources.pull(declared, update=update, hub=hub or "")
         of = f" of {record.hub}" if record.hub else ""
         at = f", at {record.commit[:12]}{of}" if record.commit else ""
-        context.say(f"{declared.name}: whole{at}")
+        context.say(f"{declared.words}: whole{at}")
+
+
+@command.command("convert")
+@click.argument("model")
+@click.option(
+    "--precision",
+    metavar="TYPE",
+    default="4bit",
+    help="The data type: 4bit, 8bit or bf16.  [default: 4bit]",
+)
+@pass_context
+def convert(context: Context, model: str, *, precision: str) -> None:
+    """Convert the weights of MODEL that are here, once, instead of a second download.
+
+    They are kept in MM_HOME; what was pulled or added stays as it is. `mm run MODEL --precision
+    TYPE` uses them, and so does a job without it where no other weights are there.
+    """
+    from orchestrator.cli.interrupts import interrupts
+    from orchestrator.conversion import convert
+    from orchestrator.core.devices import SHORT
+    from orchestrator.core.units import format_size
+
+    declared = context.catalog.model(model)
+    precision = SHORT.get(precision, precision)
+
+    def on_event(event: Event) -> None:
+        if event.kind == "progress":
+            context.reporter.progress(model, str(event.params.get("text") or ""))
+
+    with interrupts() as cancellation:
+        try:
+            record, made = convert(context, declared, precision, cancellation, on_event)
+        finally:
+            context.reporter.finish(model)
+    done = "converted" if made else "was converted before"
+    words = declared.at(precision).words
+    context.say(f"{words}: {done}, {format_size(record.size)} in {record.path}")
 
 
 @command.command("add")
 @click.argument("model")
 @click.argument("directory", type=GivenPath(path_type=Path))
+@PRECISION
 @pass_context
-def add(context: Context, model: str, directory: Path) -> None:
+def add(context: Context, model: str, directory: Path, *, precision: str) -> None:
     """Use the weights of MODEL that are in DIRECTORY, which is never written to."""
     from orchestrator.core.units import format_size
 
-    record = context.sources.add(context.catalog.model(model), context.cwd / directory)
-    context.say(f"{model}: {len(record.files)} files, {format_size(record.size)}")
+    declared = _at(context.catalog.model(model), precision)
+    record = context.sources.add(declared, context.cwd / directory)
+    context.say(f"{declared.words}: {len(record.files)} files, {format_size(record.size)}")
 
 
 @command.command("verify")
@@ -130,10 +189,11 @@ def verify(context: Context, models: tuple[str, ...]) -> int:
 
 @command.command("path")
 @click.argument("model")
+@PRECISION
 @pass_context
-def path(context: Context, model: str) -> None:
+def path(context: Context, model: str, *, precision: str) -> None:
     """Print the directory that holds the files of MODEL, as they were pulled or added."""
-    context.out(context.sources.ready(context.catalog.model(model)).path)
+    context.out(context.sources.ready(_at(context.catalog.model(model), precision)).path)
 
 
 @command.command("remove")
@@ -141,8 +201,9 @@ def path(context: Context, model: str) -> None:
 @click.option(
     "--download", is_flag=True, help="Remove its snapshot from the hub's cache, too, if pulled."
 )
+@PRECISION
 @pass_context
-def remove(context: Context, model: str, *, download: bool) -> None:
+def remove(context: Context, model: str, *, download: bool, precision: str) -> None:
     """Forget where the files of MODEL are, and remove what was made from them.
 
     A directory that was added is never touched, and a download stays in the hub's cache unless
@@ -150,16 +211,38 @@ def remove(context: Context, model: str, *, download: bool) -> None:
     """
     from orchestrator.core.units import format_size
 
-    record = context.sources.record(model)
-    if record is None:
+    words, kinds = model, ("", *get_args(DType))
+    if precision:
+        declared = _at(context.catalog.model(model), precision)
+        words, kinds = declared.words, (declared.precision,)
+    records = [known for each in kinds if (known := context.sources.record(model, each))]
+    if not records:
         context.catalog.model(model)
-        context.say(f"{model}: nothing to remove")
+        context.say(f"{words}: nothing to remove")
         return
-    freed = context.sources.remove(model, download=download)
+    freed = context.sources.remove(model, kinds, download=download)
     if freed or download:
-        context.say(f"{model}: removed, {format_size(freed)} freed")
+        context.say(f"{words}: removed, {format_size(freed)} freed")
     else:
-        context.say(f"{model}: forgotten; its files stay in {record.path}")
+        context.say(f"{words}: forgotten; its files stay in {records[0].path}")
+
+
+def _at(declared: Declared, precision: str) -> Declared:
+    """Return a model at the data type that was named, if one was.
+
+    Raises:
+        UsageError: When it has no such weights.
+    """
+    from orchestrator.core.devices import SHORT
+
+    precision = SHORT.get(precision, precision)
+    if precision and precision not in declared.manifest.weights:
+        offered = "|".join(declared.manifest.weights)
+        raise UsageError(
+            f"{declared.name} has no weights of {precision}",
+            fix=f"choose --precision {offered}" if offered else "leave --precision out",
+        )
+    return declared.at(precision)
 
 
 def _meant(context: Context, name: str) -> Declared:
@@ -184,12 +267,12 @@ def _meant(context: Context, name: str) -> Declared:
 def _kin_with_weights(context: Context, declared: Declared) -> Declared | None:
     """Return another of the family whose weights are there and serve this model too, or None."""
     own = declared.manifest
-    if own.source is None or context.sources.record(own.name) is not None:
+    if own.source is None or declared.precision or context.sources.record(own.name) is not None:
         return None
     for other in context.catalog.models.values():
         kin = other.manifest
         same = own.family and kin.family == own.family and _serves(kin.source, own.source)
-        if same and kin is not own and context.sources.has_weights(kin):
+        if same and kin is not own and "" in context.sources.there(kin):
             return other
     return None
 
@@ -205,7 +288,7 @@ def _with_files(context: Context) -> list[Declared]:
     return [
         declared
         for name, declared in context.catalog.models.items()
-        if context.sources.record(name) is not None
+        if context.sources.records(declared.manifest)
     ]
 
 
@@ -226,11 +309,17 @@ def _weights(context: Context, declared: Declared) -> str:
     source = declared.manifest.source
     if source is None:
         return NOTHING_NEEDED
-    record = context.sources.record(declared.name)
-    if record is None and declared.manifest.is_embedded:
+    records = context.sources.records(declared.manifest)
+    if not records and declared.manifest.is_embedded:
         return f"fetched at first use ({source.size})"
-    if record is None:
+    if not records:
         return f"not pulled ({source.size})" if source.size else "not pulled"
-    if not context.sources.has_weights(declared.manifest):
+    return ", ".join(f"{_state(each)} {precision}".strip() for precision, each in records.items())
+
+
+def _state(record: SourceRecord) -> str:
+    if record.dangling() is not None:
         return "gone"
+    if record.converted:
+        return "converted"
     return "pulled" if record.pulled else "added"

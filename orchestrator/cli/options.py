@@ -17,7 +17,9 @@ DEVICE = click.Option(
     ["--device"], default="auto", help="auto, cpu, cuda, cuda:N, mps or mlx.  [default: auto]"
 )
 DTYPE = click.Option(
-    ["--dtype"], default="auto", help="auto, float32, bfloat16 or float16.  [default: auto]"
+    ["--dtype", "--precision"],
+    default="auto",
+    help="auto, float32, bfloat16, float16, 8bit or 4bit.  [default: auto]",
 )
 
 PYTHON = click.Option(

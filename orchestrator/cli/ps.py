@@ -13,8 +13,6 @@ from orchestrator.cli.context import Context, pass_context
 if TYPE_CHECKING:
     from orchestrator.client.runtime import WorkerRecord, WorkerStatus
 
-JSON_VERSION = 1
-
 HEADINGS = ("MODEL", "PID", "DEVICE", "DTYPE", "MEMORY", "STATE", "JOBS", "UNTIL")
 
 
@@ -28,7 +26,7 @@ def command(context: Context, *, as_json: bool) -> None:
     """
     rows = _rows(context)
     if as_json:
-        context.out_json({"version": JSON_VERSION, "workers": rows})
+        context.out_json({"workers": rows})
         return
     if not rows:
         context.say("no worker is running")

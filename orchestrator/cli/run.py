@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.error_exit import JSON_VERSION
 from orchestrator.cli.path_type import GivenPath
 from orchestrator.cli.task_group import TaskGroup
 from orchestrator.cli.terminal import write_result
@@ -353,7 +352,6 @@ class _Run:
             }
             context.out_json(
                 {
-                    "version": JSON_VERSION,
                     **({"input": file} if file else {}),
                     "model": result.model,
                     "outcome": "done",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from orchestrator.cli import outputs
-from orchestrator.cli.error_exit import JSON_VERSION
 from orchestrator.cli.item_report import ItemReport
 from orchestrator.cli.job_display import print_log
 from orchestrator.cli.terminal import write_result
@@ -223,7 +222,6 @@ class Results:
         values = {name: outputs.described(one, None) for name, one in (slot.outputs or {}).items()}
         self._context.out_json(
             {
-                "version": JSON_VERSION,
                 "input": slot.item.name,
                 "model": slot.model,
                 "outcome": error["outcome"] if error else "done",

@@ -19,6 +19,7 @@ DESCRIPTIONS = {
     "envs": "built environments",
     "models": "overlays of models",
     "archives": "files of models from archives",
+    "converted": "weights that were converted here",
     "home": "what workers keep as their HOME",
     "logs": "logs",
     "locks": "lock files",

@@ -253,7 +253,7 @@ def connect(worker: Worker, check: Callable[[], None] = lambda: None) -> None:
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        _reach(sock, worker.record.socket, check)
+        _reach(sock, worker, check)
         owner = peers.peer_uid(sock)
     except BaseException:
         sock.close()
@@ -275,14 +275,18 @@ def connect(worker: Worker, check: Callable[[], None] = lambda: None) -> None:
         channel.use_memory_files()
 
 
-def _reach(sock: socket.socket, address: str, check: Callable[[], None]) -> None:
-    """Connect to a socket, again and again while its backlog is full."""
+def _reach(sock: socket.socket, worker: Worker, check: Callable[[], None]) -> None:
+    """Connect to a worker's socket, again and again while its backlog is full.
+
+    Linux then says EAGAIN; macOS refuses, as it does where no one listens.
+    """
+    address = worker.record.socket
     sock.settimeout(0)
-    while (failed := sock.connect_ex(address)) == errno.EAGAIN:
+    while failed := sock.connect_ex(address):
+        if failed != errno.EAGAIN and not (failed == errno.ECONNREFUSED and worker.computing):
+            raise OSError(failed, os.strerror(failed), address)
         check()
         time.sleep(CHECK_SECONDS)
-    if failed:
-        raise OSError(failed, os.strerror(failed), address)
     sock.settimeout(None)
 
 

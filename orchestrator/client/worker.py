@@ -15,7 +15,7 @@ from orchestrator.client.connection import (
     RemoteError,
 )
 from orchestrator.client.requests import PendingRequest
-from orchestrator.client.supervisors import STOP_SECONDS, OwnedProcess
+from orchestrator.client.supervisors import STOP_SECONDS, OwnedProcess, is_alive
 from orchestrator.core.refusals import REFUSALS, refusal
 from orchestrator.errors import (
     Cancelled,
@@ -79,6 +79,12 @@ class Worker:
         self._supervisor = supervisor
         # Requests to one that no one else may use never wait their turn, whatever it sends.
         self._shared = record.kept or not supervisor.own
+
+    @property
+    def computing(self) -> bool:
+        """Whether it lives and is at a request, and may be unable to take a connection."""
+        working = self._runtime.status(self.record.id).working
+        return working and is_alive(self.record.supervisor, self.record.started)
 
     def load(
         self,

@@ -10,7 +10,7 @@ import msgspec
 LOGITS = "logits"
 """The array with a vector for each step, of which the most likely token must be the same."""
 
-ALLOWED = {"float32": 1e-3, "bfloat16": 2e-2, "float16": 2e-2}
+ALLOWED = {"float32": 1e-3, "bfloat16": 2e-2, "float16": 2e-2, "8bit": 5e-2, "4bit": 0.2}
 """How far two numbers may differ, by data type, in parts of the largest where that is above 1.
 
 A bound on the number itself fits logits of size 1 alone. bfloat16 has 8 significant bits, so that

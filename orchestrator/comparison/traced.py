@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import asdict, replace
 
 from orchestrator.catalog import Declared
+from orchestrator.catalog.runners import wrapped
 from orchestrator.comparison.arrays import Array
 from orchestrator.core.manifest import Output
 from orchestrator.core.runner_check import names_bound
@@ -73,14 +73,9 @@ class _Traced(Declared, frozen=True):
     tiny: str = ""
 
     def read_runner(self) -> dict[str, str]:
-        files = super().read_runner()
-        first = Path(next(iter(files)))
-        module = first.parent if first.name == "__init__.py" else first
         outputs = OWN_RUN if self.runs else "{}"
-        text = RUNNER.format(
-            name=module.stem, outputs=outputs, names=NAMES, arrays=ARRAYS, tiny=self.tiny
-        )
-        return {str(module.parent / "__init__.py"): text, **files}
+        words = {"outputs": outputs, "names": NAMES, "arrays": ARRAYS, "tiny": self.tiny}
+        return wrapped(super().read_runner(), RUNNER, **words)
 
 
 def has_function(files: Mapping[str, str], name: str) -> bool:

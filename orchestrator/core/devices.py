@@ -18,6 +18,9 @@ AUTO = "auto"
 DEFAULT = "float32"
 """The data type of a model whose manifest lists none."""
 
+SHORT = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+"""What people call data types as well."""
+
 UNSUPPORTED = {"rocm": "AMD's ROCm", "hip": "AMD's ROCm", "xpu": "Intel's XPU"}
 """Devices that torch has builds for, and no model here."""
 
@@ -239,6 +242,7 @@ def choose_dtype(manifest: Manifest, device: Device, asked: str) -> str:
     Raises:
         UsageError: When the manifest does not list it for the device.
     """
+    asked = SHORT.get(asked, asked)
     sizes: dict[str, str] = dict(manifest.memory.get(device.kind, {}))  # type: ignore[call-overload]
     listed = list(sizes) or [DEFAULT]
     if asked != AUTO:

@@ -17,7 +17,7 @@ from orchestrator.worker.encoding import SCALARS, is_scalar
 RESERVED_OPTIONS = frozenset(
     {"out", "json", "model", "device", "dtype", "keep-alive", "timeout", "receipt", "manifests"}
     | {"debug", "force", "retries", "workers", "backend", "engine", "help", "address", "model-dir"}
-    | {"load-timeout", "quiet", "resume", "mix", "wait", "sound-format", "text-layer"}
+    | {"load-timeout", "quiet", "resume", "mix", "wait", "sound-format", "text-layer", "precision"}
 )
 """The options of `mm` and of its Python API, which no input may bear."""
 

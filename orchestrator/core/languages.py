@@ -1,7 +1,7 @@
 """The languages of a text by its scripts alone, and which models speak them.
 
 A script is called by the first word of its letters' Unicode names: Latin, Han, Thai. Han letters
-among kana are Japanese and count as Kana. Languages that share a script are not told apart.
+among kana are Japanese and count as Kana. Languages that share a script are not distinguished.
 """
 
 from __future__ import annotations

@@ -40,7 +40,10 @@ PATH_TYPES = FILE_TYPES | {"array"}
 """The types whose input is a path on the command line."""
 
 Device = Literal["cuda", "cpu", "mps", "mlx"]
-DType = Literal["float32", "bfloat16", "float16"]
+DType = Literal["float32", "bfloat16", "float16", "8bit", "4bit"]
+QUANTIZED = frozenset({"8bit", "4bit"})
+"""The data types that need weights of their own: nothing is quantized while it is loaded."""
+
 Platform = Literal["linux-x86_64", "linux-aarch64", "macos-arm64", "macos-x86_64"]
 PreferredOn = Literal["default", "linux-x86_64", "linux-aarch64", "macos-arm64", "macos-x86_64"]
 
@@ -196,6 +199,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Where the model is described."""
     source: Source | None = None
     """Where the weights come from. Absent where a package carries them."""
+    weights: dict[DType, Source] = {}
+    """Checkpoints that were converted for the model, by the data type that each is for; mm model
+    convert makes them of the source's. They take the source's include where they have none."""
     languages: tuple[Language, ...] = ()
     """The languages that the model reads, speaks or recognises: en, zh, pt-BR, or any for all. A
     job whose input text is in another language goes to another model of the task."""

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from orchestrator.core.input_rules import RESERVED_OPTIONS, input_problems
-from orchestrator.core.manifest import VOICE_INPUTS, Environment, Manifest, Source, option_name
+from orchestrator.core.manifest import (
+    VOICE_INPUTS,
+    Environment,
+    Manifest,
+    Source,
+    option_name,
+)
 from orchestrator.core.names import (
     BUILT_IN_STEPS,
     LANGUAGE_PATTERN,
@@ -84,6 +90,7 @@ def _problems(manifest: Manifest) -> Iterator[Problem]:
     yield from nested(("environment",), _environment(manifest.environment))
     if manifest.source is not None:
         yield from nested(("source",), _source(manifest.source))
+    yield from nested(("weights",), _weights(manifest))
     yield from nested(("inputs",), _inputs(manifest))
     yield from nested(("outputs",), _outputs(manifest))
     yield from _task_shape(manifest)
@@ -154,6 +161,18 @@ def _source(source: Source) -> Iterator[Problem]:
     for index, archive in enumerate(source.archives):
         yield from nested(("archives", index), _archive(archive))
         yield from nested(("archives", index, "files"), _picked(archive, taken))
+
+
+def _weights(manifest: Manifest) -> Iterator[Problem]:
+    listed = {dtype for sizes in manifest.memory.values() for dtype in sizes}
+    for dtype, source in manifest.weights.items():
+        if manifest.source is None or not manifest.source.repo:
+            yield Problem((dtype,), "is converted from a repository, and source has none")
+        elif dtype not in listed:
+            yield Problem((dtype,), "memory does not list it", f"write what {dtype} needs there")
+        if source.archives:
+            yield Problem((dtype, "archives"), "converted weights are in a repository")
+        yield from nested((dtype,), _source(source))
 
 
 def _repository(source: Source) -> Iterator[Problem]:

@@ -34,11 +34,13 @@ class Facts(msgspec.Struct, frozen=True):
         memory: The memory, in bytes, of each kind of device this machine has; None where it is
             not known, which counts as enough.
         platform: What this machine is to manifests, such as linux-x86_64.
+        usable: Returns a manifest with the data types alone whose weights are there.
     """
 
     has_weights: Callable[[Manifest], bool]
     memory: Mapping[str, int | None]
     platform: str = ""
+    usable: Callable[[Manifest], Manifest] = lambda manifest: manifest
 
 
 def select(
@@ -110,7 +112,7 @@ def preference_order(platform: str) -> Callable[[Manifest], tuple[int, str]]:
 
 def suits_best(family: Sequence[Manifest], facts: Facts) -> Manifest | None:
     """Return the preferred one of those that run on this machine, weights aside, or None."""
-    able = msgspec.structs.replace(facts, has_weights=lambda _: True)
+    able = Facts(lambda _: True, facts.memory, facts.platform)
     fitting = [each for each in family if obstacle(each, able) is None]
     return min(fitting, key=preference_order(facts.platform), default=None)
 
@@ -118,6 +120,7 @@ def suits_best(family: Sequence[Manifest], facts: Facts) -> Manifest | None:
 def obstacle(manifest: Manifest, facts: Facts) -> MMError | None:
     """Return what keeps a model from being ready, or None."""
     name = manifest.name
+    manifest = facts.usable(manifest)
     devices = [device for device in manifest.devices if device in facts.memory]
     if not devices:
         return UsageError(

@@ -108,11 +108,14 @@ def model_subject(
     early += _last_failure(workspace, declared.name, table, site)
     name, record = declared.name, None
     if declared.manifest.source is not None:
-        known = workspace.sources.record(name)
+        declared = workspace.sources.at(declared, dtype)
+        known = workspace.sources.record(name, declared.precision)
         if known is None and declared.manifest.is_embedded:
             early.append(Fact(Layer.WEIGHTS, "its files are fetched for its first job"))
         else:
-            with _noted(early, Layer.WEIGHTS, "files", SourceError, f"run: mm model pull {name}"):
+            with _noted(
+                early, Layer.WEIGHTS, "files", SourceError, f"run: mm model pull {declared.words}"
+            ):
                 record = workspace.sources.ready(declared)
             record = record or known
     files: dict[str, Path] = {}
@@ -125,7 +128,7 @@ def model_subject(
     with _noted(early, Layer.RUNNER, "runner", ManifestError, f"write {declared.runner}"):
         texts = declared.read_runner()
         subject.runner = {shown_path(Path(f), workspace.cwd): text for f, text in texts.items()}
-    subject.fetch = f"run: mm model verify {name}; then: mm model pull {name}"
+    subject.fetch = f"run: mm model verify {name}; then: mm model pull {declared.words}"
     if record is not None:
         subject.root, subject.repo, subject.commit = Path(record.path), record.repo, record.commit
         if not record.pulled:
@@ -227,7 +230,8 @@ def _chosen(
             device, note = choose_device(manifest, AUTO, machine)
             if note:
                 early.append(Fact(Layer.DEVICE, note))
-    return device.kind, choose_dtype(manifest, device, options.dtype)
+    usable = workspace.sources.usable(manifest) if options.dtype == AUTO else manifest
+    return device.kind, choose_dtype(usable, device, options.dtype)
 
 
 def _environment(

@@ -9,6 +9,8 @@ after both.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from orchestrator.catalog import Declared
@@ -59,20 +61,21 @@ def compare_with_cpu(
     basis = workspace.self_test_basis(declared, device, dtype)
     compared = as_miniature(declared) if miniature else declared
     reference = _reference(workspace, compared)
-    cpus = _logits(workspace, compared, "cpu", reference, miniature=miniature)
+    cpus = _traced(workspace, compared, "cpu", reference, miniature=miniature)
     try:
-        ours = _logits(workspace, compared, device, dtype, miniature=miniature)
-        found = compare_arrays(LOGITS, ours, cpus, ALLOWED[dtype])
+        ours = _traced(workspace, compared, device, dtype, miniature=miniature)
+        found, parted = _compared(ours, cpus, ALLOWED[dtype])
     except (JobFailed, Crashed) as error:
         found = ArrayDifference(LOGITS, equal=False, finding=error.what, largest=None)
+        parted = ""
     test = SelfTest(
         model=declared.name,
         device=device,
         dtype=dtype,
         basis=basis,
         passed=found.equal,
-        finding=f"{'miniature: ' * miniature}{found.finding}, against cpu in {reference}",
-        steps=cpus.steps,
+        finding=f"{'miniature: ' * miniature}{found.finding}{parted}, against cpu in {reference}",
+        steps=cpus[LOGITS].steps,
         difference=found.largest,
     )
     if not (miniature and test.passed):
@@ -86,14 +89,27 @@ def _reference(workspace: Workspace, declared: Declared) -> str:
     return choose_dtype(declared.manifest, cpu, AUTO)
 
 
-def _logits(
+def _compared(
+    ours: Mapping[str, Array], cpus: Mapping[str, Array], allowed: float
+) -> tuple[ArrayDifference, str]:
+    """Compare the logits; where they differ, say which array is the first that does."""
+    found = compare_arrays(LOGITS, ours[LOGITS], cpus[LOGITS], allowed)
+    if found.equal:
+        return found, ""
+    names = [name for name in cpus if name in ours and name != LOGITS]
+    each = (compare_arrays(name, ours[name], cpus[name], allowed) for name in names)
+    first = next((array.name for array in each if not array.equal), LOGITS)
+    return found, f"; they part at {first}"
+
+
+def _traced(
     workspace: Workspace, declared: Declared, device: str, dtype: str, *, miniature: bool
-) -> Array:
-    """Run the smallest job in a worker of its own, and return its logits."""
+) -> Mapping[str, Array]:
+    """Run the smallest job in a worker of its own, and return its arrays."""
     with Session(workspace=workspace) as session:
         inputs = smallest_inputs(declared.manifest, session.spool())
         job = Job(declared.name, inputs, device=device, dtype=dtype)
         arrays = run_traced(session, declared, job, runs=False, miniature=miniature).arrays
     if LOGITS not in arrays:
         raise UsageError(f"the trace() of {declared.name} returns no {LOGITS}")
-    return arrays[LOGITS]
+    return arrays

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.catalog import runner_digest
@@ -99,9 +99,10 @@ class LocalPreparer:
 
         Those of an embedded model are fetched when it is prepared.
         """
-        self._workspace.device_and_dtype(declared, device, dtype)
+        _, dtype = self._workspace.device_and_dtype(declared, device, dtype)
         if not declared.manifest.is_embedded:
-            self._workspace.sources.ready(declared)
+            sources = self._workspace.sources
+            sources.ready(sources.at(declared, dtype))
 
     def prepare(
         self,
@@ -126,6 +127,7 @@ class LocalPreparer:
             return Wait(declared.name, what, self._workspace.reporter, deadline, stopped)
 
         chosen, dtype = self._workspace.device_and_dtype(declared, device, dtype)
+        declared = self._workspace.sources.at(declared, dtype)
         if declared.manifest.source is not None:
             self._workspace.sources.fetched(declared, deadline, stopped)
         with self._lock:
@@ -308,12 +310,8 @@ def device_variables(device: Device, workspace: Workspace) -> dict[str, str]:
     It sees its own GPU alone, and so finds it as the first, whatever the model's code asks for.
     """
     if device.kind == "mps":
-        # What Apple's GPU lacks is computed on the CPU. The allocator's limit stays (it is never
-        # PYTORCH_MPS_HIGH_WATERMARK_RATIO=0): without one the whole machine stands still.
-        ratio = "PYTORCH_MPS_HIGH_WATERMARK_RATIO"
-        unlimited = workspace.variables.get(ratio, "").strip("0.") == ""
-        kept = {ratio: "1.0"} if ratio in workspace.variables and unlimited else {}
-        return {"PYTORCH_ENABLE_MPS_FALLBACK": "1", **kept}
+        # What Apple's GPU lacks is computed on the CPU.
+        return {"PYTORCH_ENABLE_MPS_FALLBACK": "1", **_mps_limits(workspace.variables)}
     if device.kind != "cuda":
         return {}
     variables = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
@@ -323,6 +321,23 @@ def device_variables(device: Device, workspace: Workspace) -> dict[str, str]:
         given = workspace.variables.get("LD_LIBRARY_PATH")
         variables["LD_LIBRARY_PATH"] = f"{given}:{directory}" if given else directory
     return variables
+
+
+def _mps_limits(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the limits of torch's allocator on Apple's GPU, where the user has set the upper one.
+
+    It is never 0: without one the whole machine stands still. Torch refuses a lower limit above the
+    upper one, also its own, 1.4 (aten/src/ATen/mps/MPSAllocator.mm, init_allocator).
+    """
+    high, low = (f"PYTORCH_MPS_{which}_WATERMARK_RATIO" for which in ("HIGH", "LOW"))
+    if high not in variables:
+        return {}
+    try:
+        ratio = float(variables[high])
+    except ValueError:
+        ratio = 0.0  # as torch reads it
+    most = variables[high] if ratio > 0 else "1.0"
+    return {high: most} if low in variables or ratio >= 1.4 else {high: most, low: most}
 
 
 def memory_need(manifest: Manifest, device: str, dtype: str) -> int:

@@ -54,7 +54,7 @@ PROMPTS = ("prompt", "question", "instruction")
 async def chat(request: Request) -> Response:
     """Answer the last message of a chat."""
     wanted = await json_record(request, ChatRequest)
-    jobs, job = await _job(request, wanted.model, wanted.messages)
+    jobs, job = await _job(request, wanted.model or "ocr", wanted.messages)
     key = f"chatcmpl-{secrets.token_hex(12)}"
     if wanted.stream:
         with_usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
@@ -71,7 +71,7 @@ async def respond(request: Request) -> Response:
     wanted = await json_record(request, ResponseRequest)
     given = wanted.input
     messages = [Message(content=given)] if isinstance(given, str) else given
-    jobs, job = await _job(request, wanted.model, messages)
+    jobs, job = await _job(request, wanted.model or "ocr", messages)
     if wanted.stream:
         return await _streamed_response(jobs, job).answer(request, EVENTS)
     jobs.start(job)

@@ -43,7 +43,7 @@ class ChatRequest(Struct):
     """The body of a request; what it has beyond this is for other services."""
 
     messages: list[Message]
-    model: str = "ocr"
+    model: str | None = "ocr"
     stream: bool | None = False
     stream_options: StreamOptions | None = None
 
@@ -52,7 +52,7 @@ class ResponseRequest(Struct):
     """The same in OpenAI's newer form."""
 
     input: str | list[Message]
-    model: str = "ocr"
+    model: str | None = "ocr"
     stream: bool | None = False
 
 

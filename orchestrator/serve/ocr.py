@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import imagesize
 import msgspec
 
 from orchestrator.errors import MMError
@@ -18,7 +17,6 @@ from orchestrator.serve.refusals import Refused, refused
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.threads import remove_tree
 from orchestrator.serve.uploads import save_data_url
-from orchestrator.steps.pdf_renderer import PdfRenderer
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.serve.files import Files
     from orchestrator.serve.jobs import Jobs
     from orchestrator.serve.served_models import ServedModels
+    from orchestrator.steps.pdf_renderer import PdfRenderer
 
 DPI = 200
 PDF = b"%PDF-"
@@ -49,7 +48,7 @@ class OcrRequest(msgspec.Struct):
     """The body of a request; what it has beyond this is for other services."""
 
     document: Document
-    model: str = "ocr"
+    model: str | None = "ocr"
     pages: list[int] | str | None = None
 
 
@@ -91,7 +90,7 @@ async def ocr(request: Request) -> Response:
     models: ServedModels = request.app.state.models
     jobs: Jobs = request.app.state.jobs
     wanted = await json_record(request, OcrRequest)
-    model = await models.find(wanted.model, "ocr")
+    model = await models.find(wanted.model or "ocr", "ocr")
     request.app.state.lanes.check(model.name)
     directory = jobs.new_directory()
     try:
@@ -140,6 +139,8 @@ class _Reading:
         with self._path.open("rb") as file:
             if file.read(len(PDF)) != PDF:
                 return [await self._page(0, self._path, None)]
+        from orchestrator.steps.pdf_renderer import PdfRenderer
+
         with PdfRenderer() as renderer:
             try:
                 count = await asyncio.to_thread(renderer.pages, self._path)
@@ -165,6 +166,8 @@ class _Reading:
         finally:
             await self._jobs.cancel(job)
             self._jobs.forget(job)
+        import imagesize
+
         width, height = imagesize.get(image)
         known = width > 0 and height > 0
         return Page(number, text, Dimensions(dpi or DPI, height, width) if known else None)

@@ -64,6 +64,9 @@ ERROR = {
 }
 
 
+REFUSAL = {"$ref": f"{COMPONENTS}Error"}
+
+
 class Operation(NamedTuple):
     """What is described of a path.
 
@@ -81,7 +84,7 @@ class Operation(NamedTuple):
     answers: tuple[type[msgspec.Struct], ...] = ()
     kinds: tuple[str, ...] = ()
     status: str = "200"
-    errors: dict[str, Any] = {"$ref": f"{COMPONENTS}Error"}  # noqa: RUF012 - never changed
+    errors: dict[str, Any] = REFUSAL
 
 
 SOUNDS = tuple(sorted(set(MEDIA_TYPES.values())))
@@ -213,7 +216,7 @@ def _operation(served: Served) -> dict[str, Any]:
                 "description": "done",
                 "content": {JSON: {"schema": _result(manifest)}, "*/*": {}},
             },
-            "default": _error(Operation.errors),
+            "default": _error(REFUSAL),
             "202": {"description": "accepted; Location has the address of the job"},
         },
     }

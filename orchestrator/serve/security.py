@@ -145,13 +145,14 @@ class Guard:
     def _bounded(self, receive: Receive) -> Receive:
         """Return a `receive` for a body of bounded length, which comes in bounded time."""
         received = 0
-        began = time.monotonic()
+        began = 0.0  # when it is asked for: what comes before is not the client's time
         complete = False
 
         async def bounded() -> Message:
-            nonlocal received, complete
+            nonlocal began, received, complete
             if complete:  # only the end of the connection comes after it
                 return await receive()
+            began = began or time.monotonic()
             try:
                 message = await asyncio.wait_for(receive(), self._idle)
             except asyncio.TimeoutError:

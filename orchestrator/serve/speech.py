@@ -61,7 +61,7 @@ class SpeechRequest(msgspec.Struct):
     """The body of a request; what it has beyond this is for other services."""
 
     input: str
-    model: str = "tts"
+    model: str | None = "tts"
     voice: str | Voice | None = None
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] = "mp3"
     speed: float | None = None
@@ -130,8 +130,8 @@ async def speech(request: Request) -> Response:
 
 def _name(wanted: SpeechRequest) -> str:
     """Return the model's name, or the task: a voice that is recorded is spoken by its own."""
-    task = ALIASES.get(wanted.model, wanted.model)
-    return "tts-clone" if task == "tts" and wanted.ref_audio is not None else wanted.model
+    name = wanted.model or "tts"
+    return "tts-clone" if ALIASES.get(name, name) == "tts" and wanted.ref_audio else name
 
 
 def _reference(manifest: Manifest, given: str, directory: Path) -> dict[str, Path]:

@@ -1,6 +1,7 @@
 """A model's files: which are wanted, the record of them, and whether they are still as recorded.
 
-Records lie in `MM_HOME/models/<model>/source.json`. A damaged record counts as none.
+Records lie in `MM_HOME/models/<model>/source.json`, those of converted weights beside it, as
+`4bit.json`. A damaged record counts as none.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The hub that `commit` is of, where it is not Hugging Face."""
     archives: str = ""
     """The digest of what the manifest asked for from archives, when it was fetched."""
+    converted: str = ""
+    """The digest of the files that these were converted from on this machine."""
 
     @property
     def pulled(self) -> bool:
@@ -110,23 +113,23 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
                 yield name, f"cannot be read ({error.strerror})"
 
 
-def record_path(home: Home, model: str) -> Path:
-    """Return where the record of a model lies."""
-    return home.models / model / RECORD
+def record_path(home: Home, model: str, precision: str = "") -> Path:
+    """Return where the record of a model lies, or of its converted weights of a data type."""
+    return home.models / model / (f"{precision}.json" if precision else RECORD)
 
 
-def load_record(home: Home, model: str) -> SourceRecord | None:
+def load_record(home: Home, model: str, precision: str = "") -> SourceRecord | None:
     """Return the record of a model, or None where there is none or it is damaged."""
-    return read_record(record_path(home, model), SourceRecord)
+    return read_record(record_path(home, model, precision), SourceRecord)
 
 
-def save_record(home: Home, model: str, record: SourceRecord) -> None:
-    """Keep the record of a model.
+def save_record(home: Home, model: str, record: SourceRecord, precision: str = "") -> None:
+    """Keep the record of a model, or of its converted weights of a data type.
 
     Raises:
         SourceError: When the home cannot be written.
     """
-    path = record_path(home, model)
+    path = record_path(home, model, precision)
     try:
         write_json(path, msgspec.to_builtins(record))
     except OSError as error:

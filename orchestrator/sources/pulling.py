@@ -50,12 +50,12 @@ def pull_from_hub(
         SourceError: When the files do not come, or are not what the hub lists, with the commands
             that bring them from elsewhere.
     """
-    check_online(variables, declared.name)
+    check_online(variables, declared.words)
     hub = open_hub(hub_name, variables)
     try:
         return _pull(declared, hub, revision, HubCache(variables), reporter)
     except HubFailure as error:
-        ways = other_ways(declared.name, hub.name, variables)
+        ways = other_ways(declared.words, hub.name, variables)
         fix = f"{error.fix}; {ways}" if error.fix else ways
         raise SourceError(error.what, where=error.where, fix=fix, detail=error.detail) from error
 

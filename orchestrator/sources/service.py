@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from msgspec.structs import replace
 
+from orchestrator.core.manifest import QUANTIZED, DType
 from orchestrator.core.units import parse_size
 from orchestrator.errors import Cancelled, SourceError, UsageError
 from orchestrator.sources.archives import Archives, archives_digest
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Manifest, Source
     from orchestrator.core.patching import Conditions
+    from orchestrator.sources.conversions import Conversions
     from orchestrator.sources.overlays import Overlay
     from orchestrator.system.home import Home
 
@@ -58,13 +60,58 @@ class Sources:
         """What is taken from archives."""
         return Archives(self.home, self._variables)
 
-    def record(self, model: str) -> SourceRecord | None:
-        """Return what is known of the files of a model, or None."""
-        return load_record(self.home, model)
+    @cached_property
+    def conversions(self) -> Conversions:
+        """What was converted here."""
+        from orchestrator.sources.conversions import Conversions
 
-    def record_path(self, model: str) -> Path:
+        return Conversions(self.home)
+
+    def record(self, model: str, precision: str = "") -> SourceRecord | None:
+        """Return what is known of the files of a model, or of its converted weights, or None."""
+        return load_record(self.home, model, precision)
+
+    def record_paths(self, manifest: Manifest) -> list[Path]:
         """Return where that is kept."""
-        return record_path(self.home, model)
+        return [record_path(self.home, manifest.name, each) for each in ("", *manifest.weights)]
+
+    def records(self, manifest: Manifest) -> dict[str, SourceRecord]:
+        """Return what is known of all files of a model, by the data type of converted weights."""
+        known = {each: self.record(manifest.name, each) for each in ("", *manifest.weights)}
+        return {str(each): record for each, record in known.items() if record is not None}
+
+    def there(self, manifest: Manifest) -> dict[str, SourceRecord]:
+        """Return those of `records` whose files are there."""
+        records = self.records(manifest)
+        return {each: known for each, known in records.items() if known.dangling() is None}
+
+    def at(self, declared: Declared, dtype: str) -> Declared:
+        """Return a model with the source that a data type is loaded from.
+
+        That is its converted weights, where they are there or nothing else gives this type.
+        """
+        if dtype in QUANTIZED or dtype in self.there(declared.manifest):
+            return declared.at(dtype)
+        return declared
+
+    def usable(self, manifest: Manifest) -> Manifest:
+        """Return a manifest that lists the data types alone whose weights are there.
+
+        As it is where there are none: it lists what could be pulled.
+        """
+        there = self.there(manifest) if manifest.weights else {}
+        if not there:
+            return manifest
+        memory = {
+            device: {
+                dtype: size
+                for dtype, size in sizes.items()
+                if dtype in there or ("" in there and dtype not in QUANTIZED)
+            }
+            for device, sizes in manifest.memory.items()
+        }
+        devices = tuple(each for each in manifest.devices if memory.get(each, True))
+        return replace(manifest, memory=memory, devices=devices)
 
     def files(self, declared: Declared) -> list[Path]:
         """Return the files that decide what `overlay` returns, those that are not there included.
@@ -76,14 +123,13 @@ class Sources:
         from orchestrator.sources.patchsets import patch_set_path
 
         sets = [patch_set_path(declared, name) for name in declared.manifest.patches]
-        record = self.record(declared.name)
+        record = self.record(declared.name, declared.precision)
         weights = [] if record is None else [record.file(name) for name in record.files]
-        return [self.record_path(declared.name), *weights, *sets]
+        return [*self.record_paths(declared.manifest), *weights, *sets]
 
     def has_weights(self, manifest: Manifest) -> bool:
         """Return whether the files of a model were pulled or added and are still there."""
-        record = self.record(manifest.name)
-        return record is not None and record.dangling() is None
+        return bool(self.there(manifest))
 
     def fetched(
         self,
@@ -126,13 +172,25 @@ class Sources:
         Raises:
             SourceError: When they are not, with the command that fetches or adds them again.
         """
-        name = declared.name
-        record = self.record(name)
+        name, words = declared.name, declared.words
+        record = self.record(name, declared.precision)
+        if record is None and declared.precision:
+            raise SourceError(
+                f"{name} needs its weights of {declared.precision}",
+                fix=f"run: mm model pull {words}; or, from its other weights: "
+                f"mm model convert {words}",
+            )
         if record is None:
             raise SourceError(f"{name} needs its weights", fix=f"run: mm model pull {name}")
         if record.pulled and (what := _differs(record, _source(declared))):
-            raise SourceError(f"{name} was pulled from {what}", fix=f"run: mm model pull {name}")
-        again = f"pull {name}" if record.pulled else f"add {name} {shlex.quote(str(record.path))}"
+            raise SourceError(f"{name} was pulled from {what}", fix=f"run: mm model pull {words}")
+        again = f"pull {words}" if record.pulled else f"add {words} {shlex.quote(str(record.path))}"
+        if record.converted:
+            again = f"convert {words}"
+            original = self.record(name)
+            if original is not None and original.digest != record.converted:
+                what = f"the weights of {words} were converted from other files than it has now"
+                raise SourceError(what, fix=f"run: mm model {again}")
         what, file = "is not there any more", record.dangling()
         if file is None:
             what = "changed since it was pulled or added"
@@ -187,7 +245,8 @@ class Sources:
         from orchestrator.sources.overlays import overlay_digest
         from orchestrator.sources.patchsets import load_patch_sets
 
-        record = self.record(declared.name) if declared.manifest.source is not None else None
+        known = self.record(declared.name, declared.precision)
+        record = known if declared.manifest.source is not None else None
         if record is None:
             return ""
         return overlay_digest(record, load_patch_sets(declared), conditions)
@@ -227,7 +286,7 @@ class Sources:
         wait = Wait(declared.name, what, self._reporter, deadline, stopped)
         with take_lock(lock, wait):
             revision = source.revision
-            known = self.record(declared.name)
+            known = self.record(declared.name, declared.precision)
             same = known and (known.repo, known.revision) == (source.repo, source.revision)
             if known and same and not known.hub and not update:
                 revision = known.commit
@@ -241,7 +300,7 @@ class Sources:
                     record = pull_from_hub(declared, revision, hub, self._variables, self._reporter)
             if source.archives:
                 record = self._fetch(declared, source, record, wait, stopped)
-            save_record(self.home, declared.name, record)
+            save_record(self.home, declared.name, record, declared.precision)
             return record
 
     def _fetch(
@@ -305,7 +364,7 @@ class Sources:
             count = Count(self._reporter, declared.name, total)
             kept = {n: describe(p, sha256_of(p, count.add)) for n, p in paths.items()}
         record = SourceRecord(path=str(directory), files=kept)
-        save_record(self.home, declared.name, record)
+        save_record(self.home, declared.name, record, declared.precision)
         return record
 
     def share(self, declared: Declared, kin: Declared) -> SourceRecord:
@@ -324,21 +383,69 @@ class Sources:
         Raises:
             SourceError: When the model was neither pulled nor added.
         """
-        record = self.record(declared.name)
-        if record is None:
+        records = self.records(declared.manifest)
+        if not records:
             raise SourceError(
                 f"{declared.name} was neither pulled nor added",
                 fix=f"run: mm model pull {declared.name}",
             )
-        count = Count(self._reporter, declared.name, record.size)
+        count = Count(self._reporter, declared.name, sum(each.size for each in records.values()))
         with progress(self._reporter, declared.name):
-            return list(record.differing(full=True, progress=count.add))
+            return [
+                (f"{precision} {name}".strip(), what)
+                for precision, record in records.items()
+                for name, what in record.differing(full=True, progress=count.add)
+            ]
 
-    def remove(self, model: str, *, download: bool = False) -> int:
-        """Forget a model's files and remove its overlays; return the bytes of a removed download.
+    def convert(
+        self,
+        declared: Declared,
+        precision: str,
+        fill: Callable[[Path], Iterable[str]],
+        deadline: Deadline = ENDLESS,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> tuple[SourceRecord, bool]:
+        """Return the record of converted weights, and whether they were made now.
+
+        Args:
+            declared: The model.
+            precision: The data type that is wanted, which the manifest has weights of.
+            fill: Writes them into an empty directory; returns the names of the original files that
+                belong to them as they are.
+            deadline: What ends the wait for another process that converts them.
+            stopped: Whether the caller was asked to stop.
+
+        Raises:
+            SourceError: When the original files are not there, or the disk is too small.
+        """
+        original = self.ready(declared)
+        self.home.prepare()
+        what = "another mm, which converts its weights"
+        wait = Wait(declared.name, what, self._reporter, deadline, stopped)
+        keep = partial(save_record, self.home, declared.name, precision=precision)
+        return self.conversions.make(declared.at(precision), original, fill, keep, wait)
+
+    def unneeded_conversions(self) -> list[Path]:
+        """Return what was converted here and is in the records of no model, unfinished included."""
+        models = [each.name for each in _directories(self.home.models)]
+        kinds = get_args(DType)
+        known = [self.record(model, each) for model in models for each in kinds]
+        needed = {Path(record.path).parent for record in known if record is not None}
+        return [each for each in self.conversions.directories() if each not in needed]
+
+    def remove(
+        self, model: str, kinds: Iterable[str] = ("", *get_args(DType)), *, download: bool = False
+    ) -> int:
+        """Forget a model's files and remove its overlays; return the bytes that this gives back.
 
         A directory that the user added is never touched; a download is removed from the hub's
-        cache only when asked for, because other programs use that cache too.
+        cache only when asked for, because other programs use that cache too. What was converted
+        here is removed.
+
+        Args:
+            model: The model.
+            kinds: The data types of the converted weights that are meant, empty for the others.
+            download: Whether a download is removed.
 
         Raises:
             SourceError: When the model is loaded; nothing is removed then.
@@ -346,21 +453,24 @@ class Sources:
         from orchestrator.sources.hub import HubCache
         from orchestrator.sources.overlays import remove_overlays
 
-        record = self.record(model)
         freed = 0
         remove_overlays(self.home, model)
-        if download and record is not None and record.commit:
-            freed = HubCache(self._variables).remove(record.commit)
-        if record is not None and record.archives:
-            freed += self._discard_archives(model, record)
-        record_path(self.home, model).unlink(missing_ok=True)
+        for each in kinds:
+            record = self.record(model, each)
+            if download and record is not None and record.commit:
+                freed += HubCache(self._variables).remove(record.commit)
+            if record is not None and record.archives:
+                freed += self._discard_archives(model, record)
+            record_path(self.home, model, each).unlink(missing_ok=True)
+            if record is not None and record.converted:
+                freed += self.conversions.discard(Path(record.path))
         with contextlib.suppress(OSError):  # what is in it is not ours
             (self.home.models / model).rmdir()
         return freed
 
     def _discard_archives(self, model: str, record: SourceRecord) -> int:
         """Remove what `record` has from archives, unless other models have the same."""
-        for directory in self.home.models.iterdir():
+        for directory in _directories(self.home.models):
             other = self.record(directory.name) if directory.name != model else None
             if other is not None and other.archives == record.archives:
                 return 0
@@ -368,6 +478,10 @@ class Sources:
         return sum(
             self.archives.discard(Path(each)) for each in places if self.archives.is_ours(each)
         )
+
+
+def _directories(root: Path) -> list[Path]:
+    return list(root.iterdir()) if root.is_dir() else []
 
 
 def _differs(record: SourceRecord, source: Source) -> str:

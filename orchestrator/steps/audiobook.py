@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from orchestrator.audiobook import audio_files, book, book_plan, epub, sounds
+from orchestrator.audiobook import epub
 from orchestrator.audiobook.audio_files import BIT_RATES, BOOKS, BookFile, read_cover
 from orchestrator.audiobook.book import Book
-from orchestrator.audiobook.book_plan import Plan, read_plan
+from orchestrator.audiobook.book_plan import read_plan
 from orchestrator.audiobook.sounds import Meter, Sound
+from orchestrator.book import spoken_plan
+from orchestrator.book.spoken_plan import Plan
 from orchestrator.core import subtitle_format
 from orchestrator.core.manifest import Input
 from orchestrator.core.units import counted
@@ -76,7 +78,7 @@ def _run(values: Mapping[str, Any], directory: Path, cancellation: Cancellation)
     title = values.get("title") or spoken.plan.title or ""
     author = values.get("author") or spoken.plan.author or ""
     passages = spoken.plan.passages
-    texts = values.get("passages") or [passage.text for passage in passages]
+    texts = values.get("passages") or [passage.text or "" for passage in passages]
     if len(texts) != len(passages):
         raise UsageError(f"{counted(len(texts), 'text')} for {counted(len(passages), 'passage')}")
     segments = list(spoken.segments(texts))
@@ -137,9 +139,9 @@ STEP = BuiltIn(
     ),
     _run,
     packages=("av", "pillow"),
-    programs=tuple(
-        Path(str(module.__file__))
-        for module in (audio_files, book, book_plan, epub, sounds, sound_encoder, subtitle_format)
+    programs=(
+        *sorted(Path(epub.__file__).parent.glob("*.py")),
+        *(Path(str(each.__file__)) for each in (sound_encoder, spoken_plan, subtitle_format)),
     ),
     gaps=True,
     extra="audio",

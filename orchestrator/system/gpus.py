@@ -126,7 +126,8 @@ def used_memory(gpu: str, load: Load = LOAD) -> dict[int, int]:
 
 
 def _open(name: str, load: Load) -> tuple[Any, str]:
-    for directory in ("", WSL):
+    # WSL2's first: a driver for Linux that was installed there answers as well, that it sees none.
+    for directory in (WSL, ""):
         with suppress(OSError):
             return load(f"{directory}/{name}" if directory else name), directory
     return None, ""

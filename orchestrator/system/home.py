@@ -52,6 +52,11 @@ class Home:
         return self.root / "archives"
 
     @property
+    def converted(self) -> Path:
+        """Weights that were converted on this machine: `converted/<model>-<digest12>/`."""
+        return self.root / "converted"
+
+    @property
     def worker_home(self) -> Path:
         """What workers see as HOME."""
         return self.root / "home"

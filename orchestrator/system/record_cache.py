@@ -42,7 +42,7 @@ class RecordCache(Generic[T]):
         entries = {key: one for key, one in self._known().items() if key not in new}
         self._entries = dict(list({**entries, **new}.items())[-KEPT:])
         try:
-            write_atomically(self._file, msgspec.json.encode(self._entries))
+            write_atomically(self._file, msgspec.json.encode(self._entries), mode=0o600)
         except OSError:
             return
 

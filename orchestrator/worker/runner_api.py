@@ -36,7 +36,7 @@ class LoadContext:
     Attributes:
         model_dir: Path of the model's files, or None where a package carries the weights.
         device: "cpu", "cuda", "mps" or "mlx".
-        dtype: "float32", "bfloat16" or "float16".
+        dtype: "float32", "bfloat16", "float16", "8bit" or "4bit".
         options: The manifest's `options`.
         threads: How many threads the model should use now; a job may change it.
     """

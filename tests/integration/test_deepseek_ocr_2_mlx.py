@@ -137,12 +137,13 @@ def test_a_job_that_is_given_up_leaves_the_model_as_it_was(session, small, varia
 
 
 def test_converted_weights_answer_and_what_is_not_whole_is_refused(mm, checkpoints, page, tmp_path):
-    def read(folder):
-        mm("model", "add", MODEL, folder)
-        size = ("--no-crop", "--image-size", "768", "--max-tokens", "2")
+    def read(folder, *precision):
+        mm("model", "add", MODEL, folder, *precision)
+        size = ("--no-crop", "--image-size", "768", "--max-tokens", "2", *precision)
         return mm("run", MODEL, "--image", page, *size, "-o", f"raw={tmp_path / 'raw.txt'}")
 
-    assert read(checkpoints / "converted").code == 0
+    assert "are of 4 bits" in read(checkpoints / "converted").sentence
+    assert read(checkpoints / "converted", "--precision", "4bit").code == 0
     assert (tmp_path / "raw.txt").read_text().startswith("<unused ")
     shutil.copytree(checkpoints / "original", tmp_path / "lacking")
     weights = tmp_path / "lacking" / "model.safetensors"

@@ -102,6 +102,24 @@ def test_a_page_is_spoken_and_understood(session, tmp_path):
     assert session.run("asr", audio=spoken)["text"] == FOX
 
 
+def test_four_environments_are_alive_in_one_session(session, workplace, fox):
+    def go_around():
+        assert "fox" in session.run("rapidocr", image=ROOT / "examples" / "quick-fox.png")["text"]
+        for voice in ("hibari", "kokoro"):
+            assert session.run(voice, text="Yes.")["audio"].duration > 0.2
+        assert session.run("whisper-base", audio=fox)["text"] == FOX
+
+    def alive():
+        workers = json.loads(run_mm(workplace, "ps", "--json"))["workers"]
+        return {each["model"]: each["pid"] for each in workers}
+
+    go_around()
+    workers = alive()
+    assert workers.keys() >= {"rapidocr", "hibari", "kokoro", "whisper-base"}
+    go_around()
+    assert alive() == workers
+
+
 def test_text_comes_with_times_and_language(session, fox, tmp_path):
     with wave.open(str(fox)) as reader:
         rate, frames = reader.getframerate(), reader.getnframes()

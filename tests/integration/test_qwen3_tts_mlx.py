@@ -1,7 +1,9 @@
 """Qwen3-TTS by MLX on the CPU, on a tiny checkpoint of its real architecture that torch wrote."""
 
 import json
+import os
 import shutil
+import subprocess
 from array import array
 from functools import partial
 
@@ -9,9 +11,9 @@ import pytest
 
 import orchestrator
 from orchestrator.errors import Rejected
-from tests.integration.conftest import ROOT, SPEAKER, run_mm
+from tests.integration.conftest import MM, ROOT, SPEAKER, run_mm
 
-MODEL = "qwen3-tts-mlx"
+MODEL, DESIGN, CLONE = "qwen3-tts-mlx", "qwen3-tts-design-mlx", "qwen3-tts-clone-mlx"
 FRAME = 48
 """Samples of the tiny codec."""
 ERROR = 1e-3
@@ -24,9 +26,10 @@ def variables(workplace, tmp_path_factory):
     root = tmp_path_factory.mktemp("declared")
     shutil.copytree(ROOT / "envs" / MODEL, root / "envs" / MODEL)
     (root / "manifests").mkdir()
-    manifest = (ROOT / "manifests" / f"{MODEL}.yaml").read_text()
-    assert "6 GiB" in manifest
-    (root / "manifests" / f"{MODEL}.yaml").write_text(manifest.replace(" GiB", "0 MiB"))
+    for name in (MODEL, DESIGN, CLONE):
+        manifest = (ROOT / "manifests" / f"{name}.yaml").read_text()
+        assert " GiB" in manifest
+        (root / "manifests" / f"{name}.yaml").write_text(manifest.replace(" GiB", "0 MiB"))
     return {**workplace, "MM_MANIFESTS": str(root / "manifests"), "OMP_NUM_THREADS": "1"}
 
 
@@ -44,14 +47,17 @@ def checkpoints(saved):
 
 @pytest.fixture(scope="module")
 def session(variables, checkpoints):
-    """A session with the model's weights, which are forgotten in the end."""
-    run_mm(variables, "model", "add", MODEL, checkpoints / "wide")
+    """A session with the models' weights, which are forgotten in the end."""
+    given = {MODEL: "wide", DESIGN: "wide-voice_design", CLONE: "wide-base"}
+    for model, kind in given.items():
+        run_mm(variables, "model", "add", model, checkpoints / kind)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
         with orchestrator.Session() as session:
             yield session
-    run_mm(variables, "model", "remove", MODEL)
+    for model in given:
+        run_mm(variables, "model", "remove", model)
 
 
 @pytest.fixture
@@ -64,9 +70,20 @@ def speak(session):
     return speak
 
 
-def test_it_speaks_as_torch_does(session, checkpoints):
-    result = session.run(MODEL, text="Hi.", temperature=0.0)
-    of_torch = array("f", (checkpoints / "wide.f32").read_bytes())
+@pytest.mark.parametrize(
+    ("model", "spoken", "inputs"),
+    [
+        (MODEL, "wide", {}),
+        (DESIGN, "wide-voice_design", {"instruct": "Low"}),
+        (CLONE, "wide-base", {"reference": "voice.wav"}),
+        (CLONE, "wide-base-text", {"reference": "voice.wav", "reference_text": "Ah."}),
+    ],
+)
+def test_it_speaks_as_torch_does(session, checkpoints, model, spoken, inputs):
+    if "reference" in inputs:
+        inputs = {**inputs, "reference": checkpoints / inputs["reference"]}
+    result = session.run(model, text="Hi.", temperature=0.0, **inputs)
+    of_torch = array("f", (checkpoints / f"{spoken}.f32").read_bytes())
     samples = array("f", bytes(result["audio"].samples))
     assert len(samples) == len(of_torch) == 57 * FRAME
     assert max(map(abs, of_torch)) > 100 * ERROR
@@ -84,11 +101,39 @@ def test_the_seed_the_speaker_and_the_language_decide(speak):
     assert len({plain, *others}) == 5
 
 
-def test_weights_are_quantized_on_request_and_whole_again_afterwards(speak):
-    said = {each: speak("a", precision=each, seed=4) for each in ("full", "8bit", "4bit")}
-    assert said["4bit"] != said["full"]
-    assert said["8bit"] != said["4bit"]
-    assert speak("a", seed=4) == said["full"]
+def test_a_conversion_that_is_killed_leaves_nothing_and_two_at_once_convert_once(
+    session, variables
+):
+    command = [*MM, "model", "convert", MODEL, "--precision", "4bit"]
+    keywords = {"env": {**os.environ, **variables}, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **keywords) as victim:
+        for line in victim.stderr:
+            if "reading the weights" in line:
+                victim.kill()
+    assert "4bit" not in json.loads(run_mm(variables, "model", "show", MODEL))["weights"]
+    ends = [subprocess.Popen(command, **keywords) for _ in range(2)]
+    said = sorted(each.communicate()[1].splitlines()[-1].split(",")[0] for each in ends)
+    assert [each.returncode for each in ends] == [0, 0]
+    assert said == [
+        f"mm: {MODEL} --precision 4bit: converted",
+        f"mm: {MODEL} --precision 4bit: was converted before",
+    ]
+
+
+def test_converted_weights_speak_as_the_original_and_quantized_ones_are_smaller(
+    session, speak, variables, checkpoints
+):
+    before = {path: path.stat().st_mtime_ns for path in checkpoints.rglob("*")}
+    original = speak("a", seed=4, dtype="bfloat16")
+    run_mm(variables, "model", "convert", MODEL, "--precision", "bf16")
+    assert speak("a", seed=4, dtype="bfloat16") == original
+    shown = json.loads(run_mm(variables, "model", "show", MODEL))
+    records = [shown["source"], *(shown["converted"][each] for each in ("bfloat16", "4bit"))]
+    sizes = [record["files"]["model.safetensors"]["size"] for record in records]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[2] < sizes[0] / 2
+    assert speak("a", seed=4, dtype="4bit") != original
+    assert {path: path.stat().st_mtime_ns for path in checkpoints.rglob("*")} == before
 
 
 def test_long_text_is_streamed_piece_by_piece_and_is_the_whole_in_the_end(session, speak):

@@ -48,7 +48,8 @@ def run(model, job, *, text):
 def trace(model, job, *, text):
     assert run(model, job, text=text) == {"text": text}
     logits = array("f", [0, 1, 2, 3, 1 + model, 0])
-    return {"logits": memoryview(logits).cast("B").cast("f", (2, 3)), "hidden": None}
+    parts = {"vision": array("f", [model // 1]), "hidden": None, "projector": array("f", [model])}
+    return {**parts, "logits": memoryview(logits).cast("B").cast("f", (2, 3))}
 """
 
 
@@ -81,7 +82,8 @@ def test_a_device_that_is_not_there(tiny):
     found = compare_with_cpu(workspace, declared, "mps", "float16")
     assert not found.passed
     assert found.finding == (
-        "largest difference 0.5 over 2 vectors, allowed 0.06, against cpu in float32"
+        "largest difference 0.5 over 2 vectors, allowed 0.06; they part at projector, "
+        "against cpu in float32"
     )
     (path,) = declared.runner_places
     path.write_text(RUNNER.replace("0.5", "0.05"))
@@ -117,7 +119,8 @@ def test_a_miniature_that_differs_is_kept(tiny):
     declared = workspace.catalog.model("tiny")
     found = compare_with_cpu(workspace, declared, "mps", "float16", miniature=True)
     assert found.finding == (
-        "miniature: another most likely token at step 2 of 2, against cpu in float32"
+        "miniature: another most likely token at step 2 of 2; they part at vision, "
+        "against cpu in float32"
     )
     (device,) = workspace.machine_for(declared, "auto").of("mps")
     assert device.untested == f"it does not compute what the CPU does ({found.finding})"

@@ -259,7 +259,7 @@ def test_a_text_is_spoken_by_a_model_of_its_language(http):
 def test_a_voice_is_that_of_a_recording_and_its_words(http):
     recording = base64.b64encode(b"RIFF").decode()
     body = {"input": "a", "ref_audio": recording, "ref_text": "seven", "response_format": "pcm"}
-    answer = http.post("/v1/audio/speech", json=body).json()
+    answer = http.post("/v1/audio/speech", json={"model": None, **body}).json()
     assert base64.b64decode(answer["audio_data"]) == b"\5\0" * 50
 
 
@@ -396,6 +396,7 @@ def test_any_model_by_curls_ways(http):
         "/models/tts", data={"text": "one", "speed": "2"}, headers={"Accept": "audio/wav"}
     )
     assert form.content[:4] == b"RIFF"
+    assert "speed" in str(http.get("/openapi.json").json()["paths"]["/models/speaker"])
     told = http.post("/models/tts", json={"text": "a b"}, headers={"Accept": "text/event-stream"})
     kinds = [kind for kind, _ in events(told.text)]
     assert [kind for kind in kinds if kind in ("queued", "started", "chunk", "done")] == [
@@ -411,6 +412,7 @@ def test_any_model_by_curls_ways(http):
         ({"json": {}}, "needs the input 'text'"),
         ({"json": {"text": 3}}, "takes text"),
         ({"data": {"text": "x", "speed": "fast"}}, "speed"),
+        ({"data": {"text": ["x", "y"]}}, "input 'text' is given twice"),
         ({"content": b"[" * 100_000}, "not JSON"),
         ({"content": b"\xff"}, "not JSON"),
     ],
@@ -615,6 +617,7 @@ def test_a_stranger_is_refused(http):
     assert http.get("/v1/models", headers={"Origin": str(http.base_url).rstrip("/")}).is_success
     assert http.get("/nosuch").json()["error"]["code"] == "not_found"
     assert http.get("/v1/ocr").status_code == 405
+    assert http.options("/v1/files").headers["allow"] == "GET, HEAD, POST"
 
 
 def test_a_body_of_50_gb_is_refused_by_its_header(server):

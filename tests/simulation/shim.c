@@ -163,6 +163,14 @@ int socket(int family, int type, int protocol) {
     return small(real(family, type, protocol), family);
 }
 
+/* Where too many wait to be accepted, the next one is refused. */
+int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length) {
+    REAL(connect, int, __CONST_SOCKADDR_ARG, socklen_t);
+    int failed = real(fd, address, length);
+    if (failed && errno == EAGAIN && address.__sockaddr__->sa_family == AF_UNIX) FAIL(ECONNREFUSED);
+    return failed;
+}
+
 /* A connection is as its listener is, O_NONBLOCK included. Python accepts with accept4 alone. */
 static int like(int listener, int fd) {
     struct sockaddr_un own;

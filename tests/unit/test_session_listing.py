@@ -183,6 +183,7 @@ ROOT = Path(orchestrator.__file__).parent
 OF_COMMANDS = (
     "cli/",
     "comparison/",
+    "conversion.py",
     "doctor/",
     "serve/server.py",
     "pipelines/batch_",

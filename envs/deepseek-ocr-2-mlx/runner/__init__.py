@@ -7,6 +7,7 @@ the same weights.
 from functools import partial
 from pathlib import Path
 
+from .conversion import convert
 from .loading import Reader
 from .looking import look
 from .marks import PROMPTS, boxes, drawing, plain, prompt_for
@@ -19,6 +20,9 @@ BEGIN, IMAGE = 0, 128815
 
 TRACED = 8
 """Steps of which `trace` returns the logits."""
+
+
+__all__ = ["check", "convert", "load", "run", "trace"]
 
 
 def load(context):

@@ -3,6 +3,7 @@
 import sys
 
 from .checkpoint import load_model
+from .precision import check_precision, computed
 from .repairs import repair
 from .writing import END
 
@@ -12,7 +13,7 @@ class Reader:
 
     Args:
         directory: The checkpoint.
-        dtype: The data type of the weights that are not quantized.
+        dtype: The data type of the weights, or their bits.
 
     Attributes:
         model: The package's model.
@@ -30,7 +31,8 @@ class Reader:
             tokenizer_file=str(directory / "tokenizer.json"), clean_up_tokenization_spaces=False
         )
         self.tokenizer.eos_token = self.tokenizer.convert_ids_to_tokens(END)
-        self.dtype = getattr(mx, dtype)
+        check_precision(directory, dtype)
+        self.dtype = getattr(mx, computed(dtype))
         self.watch = None
         self.model = loaded(directory, self.dtype)
         vision, language = self.model.vision_model.qwen2_encoder, self.model.language_model.model

@@ -1,12 +1,9 @@
-"""A checkpoint as a model of MLX: the original one or a converted one, at a precision."""
+"""A checkpoint as a model of MLX: the original one or a converted one."""
 
-import json
 import sys
-from pathlib import Path
+from functools import partial
 
-BITS = {"8bit": 8, "4bit": 4}
-GROUPS = (64, 32)
-"""Sizes of the groups of numbers that share a scale, the usual one first."""
+from .precision import check_precision, computed
 
 
 class Voice:
@@ -14,49 +11,34 @@ class Voice:
 
     Args:
         folder: The checkpoint.
-        dtype: The data type of the talker; the codec keeps its own.
+        dtype: The data type of the talker, or its bits; the codec keeps its own.
         options: The manifest's.
 
     Attributes:
         tts: The package's model.
+        kind: Which of the checkpoint's types it is of.
         longest: Seconds that a piece of text takes at most, at the usual pace.
     """
 
     def __init__(self, folder, dtype, options):
-        self.longest = options["piece"]
-        self._folder, self._dtype = Path(folder), dtype
-        self.tts, self._precision = loaded(self._folder, dtype), "full"
-
-    def at(self, precision, job):
-        """Returns the package's model at a precision, made from the checkpoint where it is not."""
-        if precision != self._precision:
-            if is_quantized(self._folder):
-                job.reject("precision: these weights are quantized already; leave it out")
-            if self._precision != "full":
-                self.tts = None  # two of them would need twice the memory
-                self.tts = loaded(self._folder, self._dtype)
-            if precision != "full":
-                quantize(self.tts, BITS[precision])
-            self._precision = precision
-        return self.tts
-
-
-def is_quantized(folder):
-    """Whether the checkpoint was quantized when it was converted."""
-    described = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return not described.keys().isdisjoint(("quantization", "quantization_config"))
+        self.kind, self.longest = options["type"], options["piece"]
+        check_precision(folder, dtype)
+        self.tts = loaded(folder, computed(dtype))
 
 
 def loaded(folder, dtype):
-    """Returns the package's model.
+    """Returns the package's model, its talker in a data type, or as it is where that is None.
 
     Raises:
         RuntimeError: When MLX does not find Apple's GPU on a Mac.
         ValueError: When the weights are not those of the model.
     """
     import mlx.core as mx
+    from mlx_audio import dsp
     from mlx_audio.tts.utils import load_model
 
+    # The model was trained on spectra of periodic windows, and the package takes symmetric ones.
+    dsp.STR_TO_WINDOW_FN["hann"] = partial(dsp.hanning, periodic=True)
     if sys.platform == "darwin":
         if not mx.metal.is_available():
             raise RuntimeError("this MLX finds no Metal")
@@ -69,7 +51,8 @@ def loaded(folder, dtype):
         if getattr(tts, part) is None:
             raise ValueError(f"the {part} of the checkpoint {folder} cannot be loaded")
     check_codec(tts.speech_tokenizer, folder / "speech_tokenizer")
-    tts.talker.set_dtype(getattr(mx, dtype))
+    if dtype is not None:
+        tts.talker.set_dtype(getattr(mx, dtype))
     mx.eval(tts.talker.parameters())
     whole(tts.speech_tokenizer)
     return tts
@@ -103,19 +86,3 @@ def whole(codec):
     """Keeps the codec from cutting a frame off the end for each code 0 in the sound."""
     decode, rate = codec.decode, codec.decode_upsample_rate
     codec.decode = lambda codes: (decode(codes)[0], [codes.shape[1] * rate] * len(codes))
-
-
-def quantize(tts, bits):
-    """Quantizes the layers of the talker in place, those that conversions quantize as well."""
-    import mlx.core as mx
-    from mlx import nn
-
-    def grouped(path, module):
-        if not hasattr(module, "to_quantized") or not tts.model_quant_predicate(path, module):
-            return False
-        width = module.weight.shape[-1]
-        size = next((size for size in GROUPS if width % size == 0), None)
-        return size and {"group_size": size, "bits": bits}
-
-    nn.quantize(tts.talker, class_predicate=grouped)
-    mx.eval(tts.talker.parameters())

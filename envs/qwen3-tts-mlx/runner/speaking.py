@@ -1,6 +1,7 @@
 """A piece of text to sound, within what its length allows."""
 
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 
@@ -46,22 +47,43 @@ def speak_piece(tts, job, piece, number, total, speak):
 
 def speak_once(tts, piece, limit, speak):
     """Returns the sound of a piece, and whether it found its end within `limit` frames."""
-    results = list(tts.generate_custom_voice(text=piece.text, max_tokens=limit, **speak))
+    results = list(generated(tts, speak)(text=piece.text, max_tokens=limit))
     if not results:  # the first code was the end
         return np.zeros(0, np.float32), True
     (result,) = results
     return np.array(result.audio, np.float32), result.token_count < limit
 
 
+def generated(tts, speak):
+    """Returns the package's method for a checkpoint, with its keywords but for the text's."""
+    kind = tts.config.tts_model_type
+    if kind == "custom_voice":
+        return partial(tts.generate_custom_voice, **speak)
+    if kind == "voice_design":
+        return partial(tts.generate_voice_design, **speak)
+    speak = {"lang_code" if name == "language" else name: each for name, each in speak.items()}
+    if speak["ref_text"] is None:
+        return partial(tts.generate, split_pattern="", **speak)
+
+    def continued(text, max_tokens):
+        # The package's `generate` would raise the penalty to 1.5, whatever was asked for.
+        names = ("temperature", "top_k", "top_p", "repetition_penalty")
+        chosen = {name: speak[name] for name in names}
+        options = tts._resolve_generation_options(max_tokens=max_tokens, **chosen)  # noqa: SLF001
+        others = {name: speak[name] for name in ("ref_audio", "ref_text")}
+        return tts._generate_icl(text, language=speak["lang_code"], **others, **options)  # noqa: SLF001
+
+    return continued
+
+
 @contextmanager
-def watched(tts, job, report, keep=None):
+def watched(tts, job, report):
     """Calls `report` with the number of frames after each, and stops a job that was cancelled.
 
     Args:
         tts: The package's model.
         job: Asked for cancellation before each code, and before the codec begins.
         report: Takes the number of frames so far.
-        keep: Takes the logits of the first code of each frame, shaped tokens by codes.
     """
     frames = 0
     # The package has no other place where something is called at each token.
@@ -73,8 +95,6 @@ def watched(tts, job, report, keep=None):
         if "suppress_tokens" in more:  # the first code of a frame
             frames += 1
             report(frames)
-            if keep:
-                keep(logits[0])
         return sample(logits, **more)
 
     def decoded(codes):

@@ -14,14 +14,15 @@ from .checkpoint import check_files, check_type
 from .onednn import without_onednn
 from .pauses import pause_between
 from .pieces import cut
-from .reference import cloned, recording
+from .recording import recording
+from .reference import cloned
 from .speaking import FRAME_RATE, Stopped, Voice, speak_batch
 from .text import checked, readable
 
 SMALL = "0b6"
 """The `tts_model_size` of models that were not trained to follow instructions."""
 TRACED = 8
-"""Frames whose logits are compared between devices."""
+"""Steps of the talker that are kept; the first reads the prompt, and each gives a frame."""
 CODES = {
     "zh": "chinese", "en": "english", "ja": "japanese", "ko": "korean", "de": "german",
     "fr": "french", "ru": "russian", "pt": "portuguese", "es": "spanish", "it": "italian",
@@ -107,20 +108,38 @@ def run(
 
 
 def trace(model, job, **inputs):
-    """Returns the logits of the first frames, of which each takes the likeliest code."""
-    vectors = []
+    """Returns what the talker takes and gives in the first frames, of the likeliest codes."""
+    talker, kept = model.tts.model.talker, {"inputs": [], "hidden": [], "logits": [], "codes": []}
 
-    def keep(_module, _inputs, logits):
-        vectors.append(logits[0, -1].float().cpu().numpy())
-        if len(vectors) == TRACED:
+    def keep(name, values):
+        kept[name].append(values.float().cpu().numpy())
+
+    def begins(_module, _inputs, given):
+        if len(kept["logits"]) == TRACED:
             raise Stopped
+        keep("inputs", given["inputs_embeds"][0])
 
-    hook = model.tts.model.talker.codec_head.register_forward_hook(keep)
+    def ends(_module, inputs, logits):
+        keep("hidden", inputs[0][0, -1])
+        keep("logits", logits[0, -1])
+
+    def gives(_module, _inputs, output):
+        if (codes := output.hidden_states[1]) is not None:  # those of the frame before
+            keep("codes", codes[0])
+
+    hooks = [
+        talker.model.register_forward_pre_hook(begins, with_kwargs=True),
+        talker.codec_head.register_forward_hook(ends),
+        talker.register_forward_hook(gives),
+    ]
     try:
         run(model, job, **{**inputs, "temperature": 0})
     finally:
-        hook.remove()
-    return {"logits": np.stack(vectors)}
+        for hook in hooks:
+            hook.remove()
+    prompt, *frames = kept["inputs"]
+    arrays = {name: np.stack(kept[name]) for name in ("hidden", "logits", "codes") if kept[name]}
+    return {"prompt": prompt, **arrays} | ({"frames": np.concatenate(frames)} if frames else {})
 
 
 def choose(what, asked, model, job):

@@ -47,6 +47,7 @@ def list_rows(context: Context, *, as_json: bool) -> None:
             "version": 1,
             "environments": rows,
             "total": inventory.total,
+            "converted": size_of(*context.sources.conversions.directories()).total,
             "archives": archives,
         }
         context.out(json.dumps(document, indent=2))
@@ -55,6 +56,8 @@ def list_rows(context: Context, *, as_json: bool) -> None:
     context.table([headings, *map(_cells, inventory.rows)])
     if any(row.path for row in inventory.rows):
         context.say(f"together {format_size(inventory.total)}, each file counted once")
+    for entry in context.sources.conversions.directories():
+        context.say(f"and {format_size(size_of(entry).total)} of converted weights in {entry}")
     if archives:
         context.say(f"beside them, files of models from archives: {format_size(archives)}")
 
@@ -180,7 +183,9 @@ def remove(context: Context, models: tuple[str, ...]) -> None:
 def prune(context: Context, *, dry_run: bool) -> None:
     """Remove the environments that no model of the catalogue needs, and unfinished ones.
 
-    One that a worker uses stays, and so does that of a model whose manifest or lock is broken.
+    Converted weights that are unfinished, or from files that a model has no longer, go as well. An
+    environment that a worker uses stays, and so does that of a model whose manifest or lock is
+    broken.
     """
     from orchestrator.environments import inventory
 
@@ -193,16 +198,19 @@ def prune(context: Context, *, dry_run: bool) -> None:
         if found is None:
             unknown.add(declared.name)
     leaving = inventory.unneeded(store, needed, unknown)
+    conversions = context.sources.unneeded_conversions()
     if dry_run:
-        for stored in leaving:
-            context.out(f"would remove {stored.path}")
-        freed = inventory.size_of(*(stored.path for stored in leaving)).freed
+        for path in (*(stored.path for stored in leaving), *conversions):
+            context.out(f"would remove {path}")
+        freed = inventory.size_of(*(stored.path for stored in leaving), *conversions).freed
         context.say(f"{len(leaving)} environments, {format_size(freed)}")
         return
     pruned = inventory.prune(store, leaving)
-    for directory in pruned.removed:
+    freed = pruned.freed + inventory.size_of(*conversions).freed
+    removed = [*pruned.removed, *filter(context.sources.conversions.prune, conversions)]
+    for directory in removed:
         context.say(f"removed {directory}")
-    context.say(f"{len(pruned.removed)} removed, {format_size(pruned.freed)} given back")
+    context.say(f"{len(removed)} removed, {format_size(freed)} given back")
     if pruned.left:
         raise EnvironmentFailure(
             f"{len(pruned.left)} could not be removed", detail="\n".join(pruned.left)

@@ -11,7 +11,7 @@ import click
 
 from orchestrator.cli import options as shared
 from orchestrator.cli.context import Context, pass_context
-from orchestrator.cli.error_exit import JSON_VERSION, outcome_of
+from orchestrator.cli.error_exit import outcome_of
 from orchestrator.cli.group import Group
 from orchestrator.cli.job_display import print_log
 from orchestrator.cli.path_type import GivenPath
@@ -279,7 +279,6 @@ def _document(
 ) -> dict[str, Any]:
     ended, described = outcome_of(error)
     return {
-        "version": JSON_VERSION,
         "pipeline": name,
         "outcome": ended,
         "outputs": shown,

@@ -22,7 +22,7 @@ class Conditions:
 
     Attributes:
         device: "cpu", "cuda" or "mps".
-        dtype: "float32", "bfloat16" or "float16".
+        dtype: "float32", "bfloat16", "float16", "8bit" or "4bit".
         versions: The installed version of each package, by normalised name.
     """
 

@@ -78,6 +78,7 @@ class ClusterPreparer:
         began = time.time_ns()
         manifest = declared.manifest
         chosen, dtype = self._chosen(manifest, device, dtype)
+        source = self._workspace.sources.at(declared, dtype)
         variables, declared_ones = self._workspace.variables, manifest.environment.variables
         worker = RemoteWorkerSpec(
             bundle=pack(declared),
@@ -85,8 +86,9 @@ class ClusterPreparer:
             dtype=dtype,
             need=memory_need(manifest, chosen, dtype),
             threads=wanted_threads(variables, declared_ones) or 1,
-            record=self._record(declared),
+            record=self._record(source),
             model_dir=self._model_dirs.get(manifest.name, ""),
+            precision=source.precision,
         )
         self._cluster.check(manifest.name, demand_of(worker))
         model = PreparedModel(
@@ -114,5 +116,5 @@ class ClusterPreparer:
         """Return what is known here of the model's files, as it is kept."""
         if declared.manifest.source is None:
             return b""
-        path = record_path(self._workspace.home, declared.name)
+        path = record_path(self._workspace.home, declared.name, declared.precision)
         return read_file(path) if path.is_file() else b""

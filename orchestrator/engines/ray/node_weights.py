@@ -35,13 +35,14 @@ def ensure_weights(workspace: Workspace, declared: Declared, record: bytes, mode
     lock = workspace.home.locks / f"weights-{declared.name}.lock"
     wait = Wait(declared.name, "another worker, which fetches its files", workspace.reporter)
     with take_lock(lock, wait):
-        known = sources.record(declared.name)
+        known = sources.record(declared.name, declared.precision)
         if model_dir:
             if known is None or known.path != str(Path(model_dir).resolve()) or _broken(known):
                 sources.add(declared, Path(model_dir))
         elif known is None or _broken(known) or not _same(known, theirs):
             if theirs is not None and not _broken(theirs):
-                save_record(workspace.home, declared.name, theirs)  # the same disk
+                # The same disk.
+                save_record(workspace.home, declared.name, theirs, declared.precision)
             else:
                 # What stands for a commit at another hub cannot be asked for there.
                 hub, commit = (theirs.hub, theirs.commit) if theirs else ("", "")

@@ -24,6 +24,7 @@ class RemoteWorkerSpec(msgspec.Struct, frozen=True, dict=True):
         threads: How many threads a job of it may use.
         record: What is known here of the model's files (JSON); empty where they are not here.
         model_dir: The directory on the node that holds the model's files; empty for none.
+        precision: The data type of the converted weights that these files are; else empty.
     """
 
     bundle: Bundle
@@ -33,6 +34,7 @@ class RemoteWorkerSpec(msgspec.Struct, frozen=True, dict=True):
     threads: int | None = None
     record: bytes = b""
     model_dir: str = ""
+    precision: str = ""
 
     @cached_property
     def digest(self) -> str:

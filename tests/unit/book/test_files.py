@@ -46,6 +46,16 @@ def test_plain_text_has_paragraphs_and_headings():
     ]
 
 
+def test_plain_text_keeps_the_lines_of_verse():
+    verse = "He comes along,\nA light in hand,\nThat is not strong,\nTo see the land."
+    prose = "He came along the wall, and\nhad a light. When he saw\nthe land, he said\nno word."
+    poem = "江水连天绿，\n孤帆带雨归。\n渔人歌一曲，\n惊起白鸥飞。"
+    book = book_of_text("\n\n".join((verse, prose, poem)))
+    assert [each.text for each in book.elements] == [
+        verse.replace("\n", "\\\n"), prose, poem.replace("\n", "\\\n")
+    ]  # fmt: skip
+
+
 CONTAINER = """<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>
 <rootfile full-path="OEBPS/book.opf"/></rootfiles></container>"""
 PACKAGE = """<package xmlns="http://www.idpf.org/2007/opf" xmlns:dc="http://purl.org/dc/elements/1.1/">

@@ -52,3 +52,8 @@ def test_a_model_that_lists_none_computes_in_float32():
     assert choose_dtype(bare, Device("cpu", memory=GIB), "auto") == "float32"
     with pytest.raises(UsageError, match="choose --dtype float32"):
         choose_dtype(bare, Device("cpu"), "bfloat16")
+
+
+def test_data_types_have_short_names():
+    assert choose_dtype(BOTH, Device("cpu"), "bf16") == "bfloat16"
+    assert choose_dtype(BOTH, Device("cpu"), "fp32") == "float32"

@@ -413,6 +413,17 @@ REFUSED = [
     (changed(source="source: {revision: main}"), "11: source.repo: this key is missing"),
     (archived(size=""), "11: source.size: is missing, and there is no repository"),
     (archived(revision="main"), "11: source.revision: belongs to a repository"),
+    (
+        changed(weights="weights: {4bit: {repo: a/b, revision: main}}"),
+        "11: weights.4bit: is converted from a repository, and source has none",
+    ),
+    (
+        changed(
+            source="source: {repo: a/b, revision: main}",
+            weights="weights: {4bit: {repo: a/b, revision: main}}",
+        ),
+        "12: weights.4bit: memory does not list it; write what 4bit needs there",
+    ),
     (archived(url="https://x/y"), "11: source.archives[0]: an archive has a package of npm or"),
     (archived(npm="a"), "11: source.archives[0].npm: 'a' is not a package such as"),
     (archived(npm="../a@1"), "11: source.archives[0].npm: '../a@1' is not a package such as"),

@@ -275,3 +275,17 @@ def test_a_model_found_by_walking_up_speaks_only_what_no_other_does():
     guest = renamed(ENGLISH, "guest", languages=("th", "en", "zh"), preference=99)
     for text, model in (("hello", "english"), ("你好", "both"), ("สวัสดี ครับ", "guest")):
         assert spoken(text, ENGLISH, BOTH, guest, guests={"guest"}).model == model
+
+
+def test_a_model_fits_whose_weights_are_there_in_a_small_data_type_alone():
+    quantized = renamed(LARGE, "large", memory={"cpu": {"bfloat16": "8 GiB", "4bit": "3 GiB"}})
+    whole = renamed(quantized, "large", memory={"cpu": {"bfloat16": "8 GiB"}})
+    for here, fits in ((whole, False), (quantized, True)):
+        facts = Facts(lambda _: True, {"cpu": 4 * GIB}, usable=lambda _, here=here: here)
+        if fits:
+            assert select("ocr", [quantized], facts).model == "large"
+        else:
+            with pytest.raises(MemoryRefused, match="needs 8 GiB"):
+                select("ocr", [quantized], facts)
+        # What could be pulled is another question.
+        assert suits_best([quantized], facts) == quantized

@@ -7,7 +7,7 @@ from orchestrator.engines.preparing import device_variables
 from orchestrator.workspace import Workspace
 
 WSL = "/usr/lib/wsl/lib"
-RATIO = "PYTORCH_MPS_HIGH_WATERMARK_RATIO"
+HIGH, LOW = (f"PYTORCH_MPS_{which}_WATERMARK_RATIO" for which in ("HIGH", "LOW"))
 
 
 @pytest.fixture
@@ -36,11 +36,24 @@ def test_wsl_needs_its_directory_of_libraries(variables):
     assert found["LD_LIBRARY_PATH"] == f"/opt/lib:{WSL}"
 
 
-@pytest.mark.parametrize("ratio", ["0", "0.0", "00.00"])
-def test_mps_may_fall_back_and_always_has_a_limit(variables, ratio):
-    assert variables(Device("mps")) == {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}
-    assert variables(Device("mps"), **{RATIO: "0.7"}) == {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}
-    assert variables(Device("mps"), **{RATIO: ratio})[RATIO] == "1.0"
+FALLBACK = {"PYTORCH_ENABLE_MPS_FALLBACK": "1"}
+
+
+@pytest.mark.parametrize(
+    ("users", "limits"),
+    [
+        ({}, {}),
+        ({HIGH: "0"}, {HIGH: "1.0", LOW: "1.0"}),
+        ({HIGH: "0.0", LOW: "0.5"}, {HIGH: "1.0"}),
+        ({HIGH: "-"}, {HIGH: "1.0", LOW: "1.0"}),
+        ({HIGH: "0.7"}, {HIGH: "0.7", LOW: "0.7"}),
+        ({HIGH: "0.7", LOW: "0.5"}, {HIGH: "0.7"}),
+        ({HIGH: "1.6"}, {HIGH: "1.6"}),
+        ({LOW: "0.5"}, {}),
+    ],
+)
+def test_mps_may_fall_back_and_has_limits_that_torch_takes(variables, users, limits):
+    assert variables(Device("mps"), **users) == {**FALLBACK, **limits}
 
 
 def test_a_cpu_needs_none(variables):

@@ -1,12 +1,13 @@
 """What the runner of Qwen3-TTS by MLX does by itself, and shares with its twin for torch."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from orchestrator.core.manifest_reader import read_manifest
-from tests.unit.envs.runners import ENVS, Job, Rejection, load_runner
+from tests.unit.envs.runners import ENVS, Job, load_runner
 
 MLX, TORCH = "qwen3-tts-mlx", "qwen3-tts"
 
@@ -16,21 +17,29 @@ def runner():
     return load_runner(MLX)
 
 
-@pytest.mark.parametrize("name", ["checkpoint", "pauses", "pieces", "text"])
+@pytest.mark.parametrize("name", ["checkpoint", "pauses", "pieces", "recording", "text"])
 def test_text_and_checkpoints_are_looked_at_as_the_twin_does(name):
     mine, twins = (ENVS / each / "runner" / f"{name}.py" for each in (MLX, TORCH))
     assert mine.read_bytes() == twins.read_bytes()
 
 
-def test_weights_and_inputs_are_those_of_the_twin():
+def test_weights_are_quantized_as_those_of_the_other_model_by_mlx():
+    mine, other = (ENVS / each / "runner" / "precision.py" for each in (MLX, "deepseek-ocr-2-mlx"))
+    assert mine.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize("voices", ["", "-1.7b", "-design", "-clone"])
+def test_weights_and_inputs_are_those_of_the_twin(voices):
     mine, twin = (
         read_manifest((ENVS.parent / "manifests" / f"{name}.yaml").read_bytes(), file="", stem=name)
-        for name in (MLX, TORCH)
+        for name in (f"{TORCH}{voices}-mlx", f"{TORCH}{voices}")
     )
     assert (mine.source, mine.family) == (twin.source, twin.family)
-    inputs = dict(mine.inputs)
-    assert inputs.pop("precision").choices == ("full", "8bit", "4bit")
-    assert inputs == twin.inputs
+    assert (mine.inputs, mine.outputs) == (twin.inputs, twin.outputs)
+    assert mine.options["type"] == twin.options["type"]
+    assert list(mine.weights) == ["bfloat16", "8bit", "4bit"]
+    original = str(twin.source.repo).removeprefix("Qwen/")
+    assert all(original in each.repo for each in mine.weights.values())
     assert mine.preference_on("macos-arm64") > twin.preference_on("macos-arm64")
     assert mine.preference_on("linux-x86_64") < twin.preference_on("linux-x86_64")
 
@@ -51,6 +60,7 @@ class Talker:
     """Stands for the package's model: each piece takes the next of `lengths` frames."""
 
     sample_rate = 24000
+    config = SimpleNamespace(tts_model_type="custom_voice")
 
     def __init__(self, *lengths):
         self.lengths = list(lengths)
@@ -96,10 +106,51 @@ def test_a_job_that_is_cancelled_ends_at_the_next_token(runner):
     assert talker._sample_token("as before") == "as before"
 
 
-def test_weights_that_come_quantized_have_one_precision(runner, monkeypatch, tmp_path):
-    (tmp_path / "config.json").write_text('{"quantization": {"bits": 4}}')
-    monkeypatch.setattr(runner.loading, "loaded", lambda *_: "model")
-    voice = runner.loading.Voice(tmp_path, "bfloat16", {"piece": 12})
-    assert voice.at("full", Job()) == "model"
-    with pytest.raises(Rejection, match="quantized already"):
-        voice.at("8bit", Job())
+@pytest.mark.parametrize(
+    ("config", "dtype", "said"),
+    [
+        ("{}", "4bit", "are not quantized, and those that were asked for are of 4 bits"),
+        ('{"quantization": {"bits": 8}}', "4bit", "are of 8 bits"),
+        ('{"quantization_config": {"bits": 4}}', "bfloat16", "asked for are not quantized"),
+        ('{"quantization": {"bits": 4}}', "4bit", ""),
+        ("{}", "float32", ""),
+    ],
+)
+def test_weights_have_the_precision_that_was_asked_for(runner, tmp_path, config, dtype, said):
+    (tmp_path / "config.json").write_text(config)
+    refused = pytest.raises(ValueError, match=said) if said else nullcontext()
+    with refused:
+        runner.precision.check_precision(tmp_path, dtype)
+
+
+def test_what_the_talker_does_is_traced_and_left_as_it_was(runner, monkeypatch):
+    monkeypatch.setattr(runner.tracing, "floats", np.asarray)
+    step = np.ones((1, 1, 4))
+
+    def talker(inputs, **_):
+        return np.zeros((1, inputs.shape[1], 20)), inputs * 2
+
+    tts = SimpleNamespace(talker=talker, _sample_token=lambda logits: np.full((1, 1), len(logits)))
+
+    def speak(steps):
+        with runner.tracing.traced(tts) as kept:
+            try:
+                for number in range(steps):
+                    logits, _ = tts.talker(step if number else np.ones((1, 5, 4)), cache=None)
+                    for _code in range(3):
+                        tts._sample_token(logits)
+            except runner.speaking.Stopped:
+                pass
+        return {name: array.shape for name, array in kept.arrays.items()}
+
+    ended = {
+        "prompt": (5, 4),
+        "hidden": (3, 4),
+        "logits": (3, 20),
+        "codes": (2, 3),
+        "frames": (2, 4),
+    }
+    assert speak(3) == ended
+    assert speak(20)["logits"] == (8, 20)
+    assert list(speak(1)) == ["prompt", "hidden", "logits"]
+    assert tts.talker is talker

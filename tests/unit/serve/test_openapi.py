@@ -1,11 +1,14 @@
 """The description of the interface: complete, and made of the records that it answers with."""
 
+import json
 import re
 
 import pytest
 
 from orchestrator.serve.application import ROUTES
 from orchestrator.serve.openapi import described
+from orchestrator.serve.served_models import Served
+from tests.models import model
 
 DOCUMENT = described([])
 
@@ -20,6 +23,16 @@ def test_every_route_is_described():
         if method != "parameters"
     }
     assert found == {each for each in routes if each[1] != "head"} - left_out
+
+
+def test_a_model_is_described_by_its_manifest(tmp_path):
+    text = json.dumps(described([Served(model(tmp_path, "m"))]))
+    operation = json.loads(text)["paths"]["/models/m"]["post"]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert "text" in schema["properties"]
+    assert operation["responses"]["default"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/Error"
+    }
 
 
 def test_every_reference_leads_somewhere():

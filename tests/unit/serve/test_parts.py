@@ -101,12 +101,15 @@ def answered(headers, **given):
     return first_message(headers, **given)["status"]
 
 
-def first_message(headers, *, path="/v1/models", method="POST", messages=(), idle=20, **settings):
+def first_message(
+    headers, *, path="/v1/models", method="POST", messages=(), idle=20, busy=0, **settings
+):
     """Return what a guard sends first."""
     sent = []
     given = iter(messages or [{"type": "http.request", "body": b"", "more_body": False}])
 
     async def app(scope, receive, send):
+        await asyncio.sleep(busy)
         try:
             while (await receive()).get("more_body"):
                 pass
@@ -194,6 +197,10 @@ def test_a_body_that_does_not_come_is_given_up():
     assert answered({"host": "localhost"}, messages=["never"], idle=0.01) == 408
 
 
+def test_what_the_server_takes_before_it_reads_a_body_is_not_the_clients_time():
+    assert answered({"host": "localhost"}, idle=0.5, busy=0.6) == 200
+
+
 @pytest.mark.parametrize(
     ("url", "data", "suffix"),
     [
@@ -207,6 +214,11 @@ def test_a_body_that_does_not_come_is_given_up():
 def test_a_data_url_becomes_a_file(tmp_path, url, data, suffix):
     path = save_data_url(url, "image", tmp_path)
     assert (path.read_bytes(), path.suffix, path.parent) == (data, suffix, tmp_path)
+
+
+def test_a_long_data_url_without_base64_is_decoded_in_parts(tmp_path):
+    url = "data:," + "%41" * 1_000_000 + "%"
+    assert save_data_url(url, "image", tmp_path).read_bytes() == b"A" * 1_000_000 + b"%"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,10 @@ HALVES = (Card("MIG-1"), Card("MIG-2"))
 DIVIDED = Card("GPU-cc33", "NVIDIA H100", 80 * GIB, 9 * GIB, (9, 0), HALVES)
 
 
+def missing(name):
+    raise OSError(name)
+
+
 def uuids(library, visible=None):
     variables = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
     found = gpus.find_gpus(variables, library)
@@ -78,19 +82,14 @@ def test_a_driver_that_fails_says_why():
     assert not found.library_is_missing
 
 
-def test_wsl_has_its_libraries_in_a_directory_of_their_own():
+@pytest.mark.parametrize("installed", [missing, nvml(broken=9)], ids=["none", "of Linux"])
+def test_wsl_has_its_libraries_in_a_directory_of_their_own(installed):
     def load(name):
-        if not name.startswith("/usr/lib/wsl/lib/"):
-            raise OSError(name)
-        return FakeNvml(name)
+        return (FakeNvml if name.startswith("/usr/lib/wsl/lib/") else installed)(name)
 
     found = gpus.find_gpus({}, load)
     assert len(found.gpus) == 2
     assert found.libraries == "/usr/lib/wsl/lib"
-
-
-def missing(name):
-    raise OSError(name)
 
 
 def test_a_container_that_was_given_the_device_and_no_library():

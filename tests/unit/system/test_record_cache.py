@@ -21,6 +21,7 @@ def test_what_was_kept_is_known_to_the_next_run(tmp_path):
     opened(tmp_path / "kept.json").keep({"k": ITEMS})
     cache = opened(tmp_path / "kept.json")
     assert cache.get("k") == ITEMS
+    assert (tmp_path / "kept.json").stat().st_mode & 0o777 == 0o600  # it may hold what is private
     assert cache.get("other") is None
 
 
