@@ -8,6 +8,8 @@ MM_HOME keeps the environments from run to run: 8 GB on disk, as they share torc
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +21,8 @@ from PIL import Image
 from tests.integration.miniature_model import build
 
 READER, SPEAKER = "deepseek-ocr-2", "qwen3-tts"
-SAVE = Path(__file__).parents[1] / "checkpoints" / "qwen3_tts.py"
+ROOT = Path(__file__).parents[2]
+SAVE = ROOT / "tests" / "checkpoints" / "qwen3_tts.py"
 TINY = ("--set", "read.dtype=float32", "--set", "speak.dtype=float32",
         "--set", "read.crop=false", "--set", 'read.image_size="768"')  # fmt: skip
 
@@ -28,11 +31,25 @@ TINY = ("--set", "read.dtype=float32", "--set", "speak.dtype=float32",
 def mm(tmp_path):
     """Return a function that runs `mm` and returns what it says on standard error."""
     home = os.environ.get("MM_HOME", str(tmp_path / "home"))
+    manifests = tmp_path / "manifests"
+    shutil.copytree(ROOT / "manifests" / "patches", manifests / "patches")
+    for model in (READER, SPEAKER):
+        shutil.copytree(ROOT / "envs" / model, tmp_path / "envs" / model)
+        text = (ROOT / "manifests" / f"{model}.yaml").read_text()
+        tiny = "memory: {cpu: {float32: 1 GiB}}\n"  # of the checkpoints that are made here
+        text = re.sub(r"^memory:.*\n(  .*\n)*", tiny, text, flags=re.MULTILINE)
+        (manifests / f"{model}.yaml").write_text(text)
 
     def run(*arguments):
         ended = subprocess.run(
             [sys.executable, "-m", "orchestrator", *map(str, arguments)],
-            env={**os.environ, "MM_HOME": home, "MM_KEEP_ALIVE": "0"},
+            env={
+                **os.environ,
+                "MM_HOME": home,
+                "MM_KEEP_ALIVE": "0",
+                "MM_MANIFESTS": str(manifests),
+                "OMP_NUM_THREADS": "1",
+            },
             cwd=tmp_path,
             capture_output=True,
             text=True,
