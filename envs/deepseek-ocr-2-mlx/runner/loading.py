@@ -1,5 +1,6 @@
 """A checkpoint as a model of MLX."""
 
+import json
 import sys
 
 from .checkpoint import load_model
@@ -26,6 +27,8 @@ class Reader:
         import mlx.core as mx
         from transformers import PreTrainedTokenizerFast
 
+        stored = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        check_dtype(stored, dtype, sys.platform)
         # Made from its one file: what a class of the original's time is named may have changed.
         self.tokenizer = PreTrainedTokenizerFast(
             tokenizer_file=str(directory / "tokenizer.json"), clean_up_tokenization_spaces=False
@@ -71,6 +74,16 @@ class Computed:
         if values.shape[1] > 1:  # not a single token, which is soon done
             mx.eval(returned)
         return returned
+
+
+def check_dtype(stored, dtype, platform):
+    """Raise ValueError where MLX does not compute a checkpoint in a data type."""
+    quantized = stored.get("quantization") or stored.get("quantization_config")
+    if platform != "darwin" and dtype != "float32" and not quantized:
+        # It would fail after minutes, at the first layer that has experts.
+        raise ValueError(
+            "MLX computes experts on a CPU in float32 alone: run it with --dtype float32"
+        )
 
 
 def loaded(directory, dtype):
