@@ -246,11 +246,11 @@ def test_mlx_refuses_the_configuration_of_another_model():
 
 def test_mlx_refuses_what_it_does_not_compute_on_a_cpu():
     check = load_runner(MLX).loading.check_dtype
-    check({}, "float32", "linux")
-    check({}, "bfloat16", "darwin")
-    check({"quantization": {"bits": 4}}, "bfloat16", "linux")
+    check("float32", "linux")
+    check("4bit", "linux")
+    check("bfloat16", "darwin")
     with pytest.raises(ValueError, match="run it with --dtype float32"):
-        check({}, "bfloat16", "linux")
+        check("bfloat16", "linux")
 
 
 def test_mlx_writes_no_long_sequence_twice():
