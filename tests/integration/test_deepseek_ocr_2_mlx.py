@@ -113,6 +113,30 @@ def test_it_computes_what_the_port_does_with_torch(opened, page):
         assert numbers == pytest.approx(wanted, abs=ERROR), name
 
 
+ROUTE = """
+import sys
+import mlx.core as mx
+from mlx_vlm.models.deepseekocr.language import MoEGate
+from mlx_vlm.models.deepseekocr_2 import TextConfig
+sys.path.insert(0, sys.argv[1])
+from runner.repairs import repair
+
+gate = MoEGate(TextConfig(hidden_size=512, n_routed_experts=64, num_experts_per_tok=6))
+mx.random.seed(0)
+gate.weight = mx.random.normal((64, 512)).astype(mx.bfloat16)
+values = mx.random.normal((1, 200, 512)).astype(mx.bfloat16)
+exact, _ = gate(values.astype(mx.float32))
+repair()
+chosen, shares = gate(values)
+print(mx.array_equal(mx.sort(chosen, -1), mx.sort(exact, -1)).item(), shares.dtype == values.dtype)
+"""
+
+
+def test_experts_are_chosen_in_float32(variables, checkpoints):
+    words = ("env", "exec", MODEL, "--", "python", "-I", "-c", ROUTE, ROOT / "envs" / MODEL)
+    assert run_mm(variables, *words).split() == ["True", "True"]
+
+
 def test_text_is_streamed_and_is_the_whole_in_the_end(session, small):
     chunks = list(session.stream(MODEL, **small))
     whole = session.run(MODEL, **small)

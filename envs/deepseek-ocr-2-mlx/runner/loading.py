@@ -3,7 +3,7 @@
 import sys
 
 from .checkpoint import load_model
-from .precision import check_precision, computed
+from .precision import BITS, check_precision, computed
 from .repairs import repair
 from .writing import END
 
@@ -26,12 +26,13 @@ class Reader:
         import mlx.core as mx
         from transformers import PreTrainedTokenizerFast
 
+        check_precision(directory, dtype)
+        check_dtype(dtype, sys.platform)
         # Made from its one file: what a class of the original's time is named may have changed.
         self.tokenizer = PreTrainedTokenizerFast(
             tokenizer_file=str(directory / "tokenizer.json"), clean_up_tokenization_spaces=False
         )
         self.tokenizer.eos_token = self.tokenizer.convert_ids_to_tokens(END)
-        check_precision(directory, dtype)
         self.dtype = getattr(mx, computed(dtype))
         self.watch = None
         self.model = loaded(directory, self.dtype)
@@ -71,6 +72,15 @@ class Computed:
         if values.shape[1] > 1:  # not a single token, which is soon done
             mx.eval(returned)
         return returned
+
+
+def check_dtype(dtype, platform):
+    """Raise ValueError where MLX does not compute in a data type."""
+    if platform != "darwin" and dtype not in ("float32", *BITS):
+        # It would fail after minutes, at the first layer that has experts.
+        raise ValueError(
+            "MLX computes experts on a CPU in float32 alone: run it with --dtype float32"
+        )
 
 
 def loaded(directory, dtype):

@@ -2,14 +2,24 @@
 
 
 def repair():
-    """Have the vision encoder resize its tables of relative positions as the model's own code does.
+    """Have mlx-vlm compute as the model's own code does; nothing fails without it.
 
-    mlx-vlm does not align the centres of the rows, so that all global attention of a tile looks a
-    sixth of a patch beside the place that is meant. Nothing fails.
+    It resizes the vision encoder's tables of relative positions without aligning the centres of
+    their rows, so that all global attention of a tile looks a sixth of a patch beside the place
+    that is meant. And it chooses experts in the data type of the weights, not in float32: in
+    bfloat16 two of a hundred tokens get others in each layer, with random weights.
     """
-    from mlx_vlm.models.deepseekocr import sam
+    import mlx.core as mx
+    from mlx_vlm.models.deepseekocr import language, sam
+
+    chosen = language.MoEGate.__call__
+
+    def exactly(gate, values):
+        experts, shares = chosen(gate, values.astype(mx.float32))
+        return experts, shares.astype(values.dtype)
 
     sam.get_rel_pos = relative_positions
+    language.MoEGate.__call__ = exactly
 
 
 def relative_positions(queries, keys, table):

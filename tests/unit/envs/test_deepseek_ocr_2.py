@@ -244,6 +244,15 @@ def test_mlx_refuses_the_configuration_of_another_model():
         checkpoint.language_of({"model_type": "qwen3_tts"})
 
 
+def test_mlx_refuses_what_it_does_not_compute_on_a_cpu():
+    check = load_runner(MLX).loading.check_dtype
+    check("float32", "linux")
+    check("4bit", "linux")
+    check("bfloat16", "darwin")
+    with pytest.raises(ValueError, match="run it with --dtype float32"):
+        check("bfloat16", "linux")
+
+
 def test_mlx_writes_no_long_sequence_twice():
     writing = load_runner(MLX).writing
     before = list(range(writing.REPEATED - 1))
