@@ -90,6 +90,8 @@ class Sources:
 
         That is its converted weights, where they are there or nothing else gives this type.
         """
+        if dtype not in declared.manifest.weights:
+            return declared
         if dtype in QUANTIZED or dtype in self.there(declared.manifest):
             return declared.at(dtype)
         return declared
