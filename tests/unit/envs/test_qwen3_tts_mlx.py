@@ -1,8 +1,10 @@
 """What the runner of Qwen3-TTS by MLX does by itself, and shares with its twin for torch."""
 
+import re
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -38,6 +40,11 @@ def test_weights_and_inputs_are_those_of_the_twin(voices):
     assert (mine.inputs, mine.outputs) == (twin.inputs, twin.outputs)
     assert mine.options["type"] == twin.options["type"]
     assert list(mine.weights) == ["bfloat16", "8bit", "4bit"]
+    for name in (MLX, TORCH):
+        known = msgspec.json.decode((ENVS / name / "files.json").read_bytes())
+        hashes = known[mine.source.revision]  # of weights, from whatever hub they come
+        assert {"model.safetensors", "speech_tokenizer/model.safetensors"} <= hashes.keys()
+        assert all(re.fullmatch("[0-9a-f]{64}", each) for each in hashes.values())
     original = str(twin.source.repo).removeprefix("Qwen/")
     assert all(original in each.repo for each in mine.weights.values())
     assert mine.preference_on("macos-arm64") > twin.preference_on("macos-arm64")
