@@ -272,7 +272,7 @@ def test_a_lock_that_no_longer_fits_stops_with_the_command_that_mends_it(mm, dec
     manifest.write_text(manifest.read_text().replace("dependencies: []", "dependencies: [six]"))
     ended = mm("run", "parrot", "--text", "hi", "--manifests", directory)
     assert ended.code == 3
-    assert "mm env lock parrot" in ended.sentence
+    assert f"run: mm --manifests={directory} env lock parrot" in ended.sentence
 
 
 def test_a_missing_runner_is_said(mm, declare):
