@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 import orchestrator
 from orchestrator.comparison import run_traced
 from orchestrator.jobs.job import Job
-from tests.integration.conftest import CHECKPOINTS, ROOT, SAVE, run_mm
+from tests.integration.conftest import CHECKPOINTS, ROOT, run_mm
 
 MODEL = "deepseek-ocr-2-mlx"
 ERROR = 1e-3
@@ -50,11 +50,11 @@ def mm(mm, variables):
 
 @pytest.fixture(scope="module")
 def checkpoints(variables, tmp_path_factory):
-    """The directory of the tiny checkpoints: original, port and converted."""
+    """The directory of the tiny checkpoints: original and port."""
     root = tmp_path_factory.mktemp("saved")
     run_mm(variables, "env", "sync", MODEL)
-    scripts = [CHECKPOINTS / name for name in ("deepseek_ocr2.py", "deepseek_ocr2_mlx.py")]
-    run_mm(variables, "env", "exec", MODEL, "--", "python", "-I", "-c", SAVE, root, *scripts)
+    script = CHECKPOINTS / "deepseek_ocr2.py"
+    run_mm(variables, "env", "exec", MODEL, "--", "python", "-I", script, root)
     return root
 
 
@@ -160,20 +160,26 @@ def test_a_job_that_is_given_up_leaves_the_model_as_it_was(session, small, varia
     assert workers() == loaded
 
 
-def test_converted_weights_answer_and_what_is_not_whole_is_refused(mm, checkpoints, page, tmp_path):
-    def read(folder, *precision):
-        mm("model", "add", MODEL, folder, *precision)
-        size = ("--no-crop", "--image-size", "768", "--max-tokens", "2", *precision)
-        return mm("run", MODEL, "--image", page, *size, "-o", f"raw={tmp_path / 'raw.txt'}")
+def read(mm, page, out, precision):
+    size = ("--no-crop", "--image-size", "768", "--max-tokens", "2")
+    return mm("run", MODEL, "--image", page, *size, "--precision", precision, "-o", f"raw={out}")
 
-    assert "are of 4 bits" in read(checkpoints / "converted").sentence
-    assert read(checkpoints / "converted", "--precision", "4bit").code == 0
+
+def test_weights_are_converted_once_and_read_with(mm, checkpoints, page, tmp_path):
+    mm("model", "add", MODEL, checkpoints / "original")
+    converted = mm("model", "convert", MODEL, "--precision", "4bit")
+    assert converted.code == 0, converted.err
+    assert read(mm, page, tmp_path / "raw.txt", "4bit").code == 0
     assert (tmp_path / "raw.txt").read_text().startswith("<unused ")
+
+
+def test_a_checkpoint_that_is_not_whole_is_refused(mm, checkpoints, page, tmp_path):
     shutil.copytree(checkpoints / "original", tmp_path / "lacking")
     weights = tmp_path / "lacking" / "model.safetensors"
     data = weights.read_bytes()
     assert data.count(b"view_seperator") == 1
     weights.write_bytes(data.replace(b"view_seperator", b"view_seperatoX"))
-    ended = read(tmp_path / "lacking")
+    mm("model", "add", MODEL, tmp_path / "lacking")
+    ended = read(mm, page, tmp_path / "raw.txt", "float32")
     assert ended.code == 1
     assert "Received 1 parameters not in model: model.view_seperatoX." in ended.sentence
