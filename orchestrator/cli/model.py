@@ -192,7 +192,7 @@ def verify(context: Context, models: tuple[str, ...]) -> int:
 @PRECISION
 @pass_context
 def path(context: Context, model: str, *, precision: str) -> None:
-    """Print the directory that holds the files of MODEL, as they were pulled or added."""
+    """Print the directory of the files of MODEL, as they were pulled, added or converted."""
     context.out(context.sources.ready(_at(context.catalog.model(model), precision)).path)
 
 

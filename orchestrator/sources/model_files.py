@@ -46,7 +46,8 @@ class SourceRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The files of one model."""
 
     path: str
-    """The directory that holds them: a snapshot in the hub's cache, or the user's own."""
+    """The directory that holds them: a snapshot in the hub's cache, the user's own, or an entry of
+    `MM_HOME/archives` or `MM_HOME/converted`."""
     files: dict[str, FileRecord]
     """By path below the directory, with `/`."""
     repo: str = ""

@@ -43,7 +43,7 @@ class Home:
 
     @property
     def models(self) -> Path:
-        """Overlays: `models/<model>/<digest12>/`."""
+        """Overlays, `models/<model>/<digest12>/`, and beside them the records of models' files."""
         return self.root / "models"
 
     @property

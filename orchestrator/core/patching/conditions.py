@@ -21,7 +21,7 @@ class Conditions:
     """What a model will be loaded under.
 
     Attributes:
-        device: "cpu", "cuda" or "mps".
+        device: "cpu", "cuda", "mps" or "mlx".
         dtype: "float32", "bfloat16", "float16", "8bit" or "4bit".
         versions: The installed version of each package, by normalised name.
     """
