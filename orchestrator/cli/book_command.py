@@ -91,7 +91,7 @@ def command(context: Context, /, files: tuple[str, ...], **options: Any) -> None
         for name, key in STEPS.items()
         if written[name] is not None and key.partition(".")[0] in steps
     }
-    settings = _formats(places)
+    settings = formats(places)
     if "speak" in steps:
         given["language"] = _language(context, steps["speak"].run, given, written)
         shown |= _voice(context, steps["speak"].run, written)
@@ -211,7 +211,7 @@ def place_of(word: str, outputs: Iterable[str]) -> tuple[str, str]:
     return OUTPUTS.get(Path(word).suffix.lower(), next(iter(outputs))), word
 
 
-def _formats(places: Iterable[tuple[str, str]]) -> list[str]:
+def formats(places: Iterable[tuple[str, str]]) -> list[str]:
     """Return the settings that make the sound what the suffixes of its places say.
 
     Raises:
@@ -220,13 +220,14 @@ def _formats(places: Iterable[tuple[str, str]]) -> list[str]:
     from orchestrator.audiobook.audio_files import BOOKS
     from orchestrator.steps.audiobook import EPUB
 
-    known = (*BOOKS, EPUB)
     found: dict[str, list[str]] = {}
     for name, place in places:
         suffix = Path(place).suffix[1:].lower()
         if name not in ("audio", "files") or place == STANDARD_OUTPUT:
             continue
-        if name == "audio" and suffix not in known:
+        known = BOOKS if name == "files" else (*BOOKS, EPUB)
+        named = name == "audio" or is_template(place)
+        if named and suffix not in known:
             fix = f"end it in {', '.join(f'.{each}' for each in known)}"
             raise UsageError("is no sound of a book", where=place, fix=fix)
         found[name] = [f"sound.format={suffix}"] if suffix in known else []

@@ -107,9 +107,14 @@ def _deliver_list(items: Items, kind: Kind, place: str | None, sound: str) -> li
                 suffix = sound if sound and is_sound(plain) else suffix_of(plain)
                 yield number, Path(place, f"{number:0{digits}}{suffix}"), plain
 
+    taken: set[str] = set()
     for _, path, value in numbered():
         if not named:
             _refuse_other(path, value)
+        elif str(path).casefold() in taken:  # on macOS it is one name
+            fix = "write {number:02} into the name with -o"
+            raise UsageError("two files of the list have this name", where=str(path), fix=fix)
+        taken.add(str(path).casefold())
     shown: list[Any] = [None] * len(items)
     for number, path, value in numbered():
         outputs.write_file(str(path), value)
