@@ -62,3 +62,14 @@ def test_a_broken_page_is_named_with_what_to_do(tmp_path):
         emitted("book-pages", tmp_path / "work", files=[many_pages(tmp_path / "a.pdf", 3)])
     assert str(caught.value).startswith(f"{tmp_path}/a.pdf#page=2: ")
     assert caught.value.fix == "leave the page out: --pages 1,3-"
+
+
+def test_a_page_whose_picture_is_damaged_is_said_to_be_blank(tmp_path):
+    first, *others = [Image.linear_gradient("L").resize((400, 400)) for _ in range(3)]
+    first.save(tmp_path / "a.pdf", save_all=True, append_images=others)
+    data = (tmp_path / "a.pdf").read_bytes()
+    start = data.index(b"\xff\xd8", data.index(b"\xff\xd8") + 2)  # of the second picture
+    (tmp_path / "a.pdf").write_bytes(data[:start] + bytes(600) + data[start + 600 :])
+    made = emitted("book-pages", tmp_path / "work", files=[tmp_path / "a.pdf"])
+    assert len(made["images"]) == 3
+    assert made[""] == [f"{tmp_path}/a.pdf: blank, or with a damaged picture: page 2"]

@@ -34,3 +34,18 @@ def test_a_file_for_each_chapter_is_a_sound(place):
         formats([("files", place)])
     assert formats([("files", "{title}.mp3")]) == ["sound.split=true", "sound.format=mp3"]
     assert formats([("files", "directory")]) == ["sound.split=true"]
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--pages", "5-3"), "--pages: '5-3' is no range of pages, such as 12-40; run: mm book"),
+        (("--language", "no tag"), "--language: 'no tag' is no tag of a language, such as en"),
+    ],
+)
+def test_a_wrong_option_is_refused_before_anything_runs(user, tmp_path, option, said):
+    page = tmp_path / "page.png"
+    page.write_bytes(b"-")
+    with pytest.raises(UsageError) as caught:
+        user.mm("book", str(page), "-o", str(tmp_path / "book.md"), *option)
+    assert said in str(caught.value)
