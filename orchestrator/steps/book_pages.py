@@ -115,10 +115,10 @@ class _Pages:
                 raise UsageError(error.what, where=error.where, fix=fix) from error
             yield self._one_more()
             if lines is None:
-                yield Emit("images", target, f"{shown}#page={page}")
-                yield self._part("image", page=self._count)
                 if _is_blank(target):
                     blank.append(page)
+                yield Emit("images", target, f"{shown}#page={page}")  # which takes it away
+                yield self._part("image", page=self._count)
             else:
                 yield self._part("layer", page=self._count, lines=lines)
         if blank:
