@@ -175,7 +175,7 @@ def _is_blank(path: Path) -> bool:
 
     with Image.open(path) as image:
         darkest, lightest = image.convert("L").getextrema()
-    return darkest == lightest
+    return bool(darkest == lightest)
 
 
 def _listed(pages: list[int]) -> str:
