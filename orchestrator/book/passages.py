@@ -52,7 +52,7 @@ class Rules(msgspec.Struct, frozen=True):
         """Check the list of chapters.
 
         Raises:
-            ValueError: With the line that names no page and title.
+            ValueError: With the line that names no page and title, or a page again.
         """
         if self.chapters not in ("auto", "pages"):
             chapter_list(self.chapters)
@@ -112,7 +112,7 @@ def plan(book: Book, rules: Rules, speak: Speak) -> tuple[Plan, list[str]]:
                 passages.append(Passage(len(chapters), element.kind, pause, element.page, language))
         if len(texts) > first:
             passages[-1] = msgspec.structs.replace(passages[-1], pause=BEFORE_CHAPTER)
-            chapters.append(Chapter(" ".join(speak(title).split()), first))
+            chapters.append(Chapter(_title(title, speak), first))
     language = book.language or language_of(" ".join(texts), "")
     return Plan(book.title, book.author, language, tuple(chapters), tuple(passages)), texts
 
@@ -172,6 +172,19 @@ def _chapters(book: Book, rules: Rules) -> Iterator[tuple[str, list[Element]]]:
             yield begins.get(start) or book.title or "…", elements[start:end]
 
 
+def chapters_lost(plan: Plan, rules: Rules, speak: Speak) -> list[str]:
+    """Return the lines of a list of chapters that none of a plan's chapters comes from."""
+    if rules.chapters in ("auto", "pages"):
+        return []
+    titles = {each.title for each in plan.chapters}
+    wanted = chapter_list(rules.chapters).items()
+    return [f"{page} {title}" for page, title in wanted if _title(title, speak) not in titles]
+
+
+def _title(text: str, speak: Speak) -> str:
+    return " ".join(speak(text).split())
+
+
 def _beginnings(elements: list[Element], chapters: str) -> dict[int, str]:
     """Return the titles of chapters by the index of the element that begins each."""
     if chapters == "auto":
@@ -201,12 +214,16 @@ def chapter_list(text: str) -> dict[int, str]:
     """Return the titles of a list of chapters by their pages.
 
     Raises:
-        ValueError: With the line that names no page and title.
+        ValueError: With the line that names no page and title, or a page again.
     """
     found: dict[int, str] = {}
     for line in filter(None, map(str.strip, text.splitlines())):
         page, _, title = line.partition(" ")
         if not (page.isascii() and page.isdigit() and title.strip()):
             raise ValueError(f"{line!r} is no page and title, such as: 12 The sea")
+        if int(page) in found:
+            raise ValueError(f"{line!r}: a chapter of this page stands above")
         found[int(page)] = title.strip()
+    if not found:
+        raise ValueError("it names no chapter")
     return found

@@ -75,6 +75,7 @@ def command(context: Context, /, files: tuple[str, ...], **options: Any) -> None
     declaration, where = _pipeline(context)
     given = {name: options.pop(name) for name in declaration.inputs if name != "files"}
     given["files"] = tuple(_pages(context, files))
+    _check_pages(given["pages"] or "")
     if given["chapters"] not in (None, "auto", "pages"):
         given["chapters"] = _listed(context.cwd / Path(given["chapters"]).expanduser())
     written = {name: options.pop(name) for name in (*STEPS, "voice")}
@@ -91,10 +92,11 @@ def command(context: Context, /, files: tuple[str, ...], **options: Any) -> None
         for name, key in STEPS.items()
         if written[name] is not None and key.partition(".")[0] in steps
     }
-    settings = _formats(places)
-    if "speak" in steps:
-        given["language"] = _language(context, steps["speak"].run, given, written)
-        shown |= _voice(context, steps["speak"].run, written)
+    settings = formats(places)
+    task = steps["speak"].run if "speak" in steps else None
+    given["language"] = _language(context, task, given, written)
+    if task:
+        shown |= _voice(context, task, written)
         settings.append(f"speak.workers={voices(cores())}")
     options["out"] = tuple(f"{name}={place}" for name, place in places)
     options["settings"] = (*shown, *settings, *options["settings"])
@@ -135,13 +137,22 @@ def voices(cores: int) -> int:
     return min(MOST_VOICES, max(1, cores // 2))
 
 
+def _check_pages(text: str) -> None:
+    from orchestrator.book.page_ranges import selection
+
+    try:
+        selection(text)
+    except ValueError as error:
+        raise UsageError(str(error), where="--pages", fix="run: mm book --help") from error
+
+
 def _language(
-    context: Context, task: str, given: Mapping[str, Any], written: Mapping[str, Any]
+    context: Context, task: str | None, given: Mapping[str, Any], written: Mapping[str, Any]
 ) -> str | None:
     """Return the language that is given as a tag, once a model is known that speaks it.
 
     Raises:
-        MMError: When it is no tag, or no model that is ready speaks it.
+        MMError: When it is no tag, or no model that is ready for a task speaks it.
     """
     from orchestrator.core.languages import Wanted, language_tag
 
@@ -151,7 +162,7 @@ def _language(
         tag = language_tag(given["language"])
     except ValueError as error:
         raise UsageError(str(error), where="--language") from error
-    if tag and written["speak"] is None:
+    if tag and task and written["speak"] is None:
         context.choose(task, None, Wanted((), tag, given=False))
     return tag
 
@@ -211,7 +222,7 @@ def place_of(word: str, outputs: Iterable[str]) -> tuple[str, str]:
     return OUTPUTS.get(Path(word).suffix.lower(), next(iter(outputs))), word
 
 
-def _formats(places: Iterable[tuple[str, str]]) -> list[str]:
+def formats(places: Iterable[tuple[str, str]]) -> list[str]:
     """Return the settings that make the sound what the suffixes of its places say.
 
     Raises:
@@ -220,13 +231,14 @@ def _formats(places: Iterable[tuple[str, str]]) -> list[str]:
     from orchestrator.audiobook.audio_files import BOOKS
     from orchestrator.steps.audiobook import EPUB
 
-    known = (*BOOKS, EPUB)
     found: dict[str, list[str]] = {}
     for name, place in places:
         suffix = Path(place).suffix[1:].lower()
         if name not in ("audio", "files") or place == STANDARD_OUTPUT:
             continue
-        if name == "audio" and suffix not in known:
+        known = BOOKS if name == "files" else (*BOOKS, EPUB)
+        named = name == "audio" or is_template(place)
+        if named and suffix not in known:
             fix = f"end it in {', '.join(f'.{each}' for each in known)}"
             raise UsageError("is no sound of a book", where=place, fix=fix)
         found[name] = [f"sound.format={suffix}"] if suffix in known else []

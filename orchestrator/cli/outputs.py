@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import stat
 import sys
@@ -119,6 +120,9 @@ def check_place(name: str, kind: str, path: str, *, as_json: bool, many: bool = 
         check_writable(path)
 
 
+_FIELD = re.compile(r"\{(?:title|number(?::0?[1-9]d?)?)\}")
+
+
 def is_template(path: str) -> bool:
     """Return whether a place says how the files of a list are called: `out/{number:02} {title}`."""
     return "{number" in path or "{title" in path
@@ -133,11 +137,11 @@ def item_place(template: str, number: int, title: str) -> str:
     plain = "".join(
         "_" if each in '/\\:*?"<>|' or not each.isprintable() else each for each in title
     )
-    try:
-        return template.format(number=number, title=plain.strip(". ")[:100])
-    except (AttributeError, IndexError, KeyError, ValueError) as error:
+    values = {"number": number, "title": plain.strip(". ")[:100]}
+    if re.search(r"[{}]", _FIELD.sub("", template)):
         fix = "write {number:02} and {title} alone"
-        raise UsageError("is no name for the files of a list", where=template, fix=fix) from error
+        raise UsageError("is no name for the files of a list", where=template, fix=fix)
+    return _FIELD.sub(lambda field: field[0].format(**values), template)
 
 
 def check_sound(path: str) -> None:

@@ -90,6 +90,7 @@ class _Pages:
 
     def _pdf(self, path: Path, shown: str) -> Iterator[Emit | Progress]:
         unused: dict[str, list[int]] = {}
+        blank: list[int] = []
         for page in range(1, self._renderer.pages(path) + 1):
             self._count += 1
             if not selected(self._count, self._ranges):
@@ -114,10 +115,14 @@ class _Pages:
                 raise UsageError(error.what, where=error.where, fix=fix) from error
             yield self._one_more()
             if lines is None:
-                yield Emit("images", target, f"{shown}#page={page}")
+                if _is_blank(target):
+                    blank.append(page)
+                yield Emit("images", target, f"{shown}#page={page}")  # which takes it away
                 yield self._part("image", page=self._count)
             else:
                 yield self._part("layer", page=self._count, lines=lines)
+        if blank:
+            yield Emit("", f"{shown}: blank, or with a damaged picture: {_listed(blank)}")
         for why, pages in unused.items():
             yield Emit("", f"{shown}: the text of {_listed(pages)} {why}, and is read anew")
 
@@ -162,6 +167,15 @@ class _Pages:
             yield Emit("", f"{shown}: read as {encoding}")
         kind = "markdown" if path.suffix.lower() in MARKDOWN else "text"
         yield self._part(kind, text=text)
+
+
+def _is_blank(path: Path) -> bool:
+    """Return whether an image has one colour alone, which no scan of paper has."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        darkest, lightest = image.convert("L").getextrema()
+    return bool(darkest == lightest)
 
 
 def _listed(pages: list[int]) -> str:

@@ -66,6 +66,8 @@ def _run(values: Mapping[str, Any], directory: Path, _: Cancellation) -> Emits:
             fix="if its pages have letters, look at one: mm run ocr --image PAGE",
             fix_in_code="if its pages have letters, look at what ocr makes of one",
         )
+    if lost := passages.chapters_lost(plan, rules, speak):
+        yield Emit("", f"chapters left out, as no page is theirs: {', '.join(lost)}")
     yield Emit("markdown", book_file.written(book))
     yield Emit("plan", msgspec.to_builtins(plan))
     for number, (passage, text) in enumerate(zip(plan.passages, texts, strict=True)):

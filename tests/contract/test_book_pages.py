@@ -1,10 +1,14 @@
 """Books in PDF files: the text that they hold is taken page by page, where it is sound."""
 
+import contextlib
+
 import pytest
 from PIL import Image
 
 from orchestrator.book.pages import Readings, book_of
 from orchestrator.errors import UsageError
+from orchestrator.jobs.cancellation import Cancellation
+from orchestrator.steps import Emit, builtin
 from tests.books.layouts import BOOKS
 from tests.books.score import error, headings, spoken
 from tests.books.typeset import Run, Sheet, pdf, typeset
@@ -62,3 +66,21 @@ def test_a_broken_page_is_named_with_what_to_do(tmp_path):
         emitted("book-pages", tmp_path / "work", files=[many_pages(tmp_path / "a.pdf", 3)])
     assert str(caught.value).startswith(f"{tmp_path}/a.pdf#page=2: ")
     assert caught.value.fix == "leave the page out: --pages 1,3-"
+
+
+def test_a_page_whose_picture_is_damaged_is_said_to_be_blank(tmp_path):
+    first, *others = [Image.linear_gradient("L").resize((400, 400)) for _ in range(3)]
+    first.save(tmp_path / "a.pdf", save_all=True, append_images=others)
+    data = (tmp_path / "a.pdf").read_bytes()
+    start = data.index(b"\xff\xd8", data.index(b"\xff\xd8") + 2)  # of the second picture
+    (tmp_path / "a.pdf").write_bytes(data[:start] + bytes(600) + data[start + 600 :])
+    (tmp_path / "work").mkdir()
+    with contextlib.closing(Cancellation()) as cancellation:
+        values = {"files": [tmp_path / "a.pdf"]}
+        said = []
+        for each in builtin("book-pages").run(values, tmp_path / "work", cancellation):
+            if isinstance(each, Emit) and each.output == "images":
+                each.value.unlink()  # as a run takes what it is given
+            elif isinstance(each, Emit) and not each.output:
+                said.append(each.value)
+    assert said == [f"{tmp_path}/a.pdf: blank, or with a damaged picture: page 2"]

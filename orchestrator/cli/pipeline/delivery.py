@@ -22,7 +22,7 @@ from orchestrator.pipelines.outcome import Items, Outcome
 from orchestrator.system.home import json_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchestrator.core.pipelines import Graph, Kind
     from orchestrator.pipelines.step_values import Value
@@ -107,14 +107,26 @@ def _deliver_list(items: Items, kind: Kind, place: str | None, sound: str) -> li
                 suffix = sound if sound and is_sound(plain) else suffix_of(plain)
                 yield number, Path(place, f"{number:0{digits}}{suffix}"), plain
 
-    for _, path, value in numbered():
-        if not named:
+    if named:
+        _refuse_shared(path for _, path, _ in numbered())
+    else:
+        for _, path, value in numbered():
             _refuse_other(path, value)
     shown: list[Any] = [None] * len(items)
     for number, path, value in numbered():
         outputs.write_file(str(path), value)
         shown[number - 1] = outputs.described(value, str(path))
     return shown
+
+
+def _refuse_shared(paths: Iterable[Path]) -> None:
+    """Refuse two files of one name, which on macOS is the same in capitals."""
+    taken: set[str] = set()
+    for path in paths:
+        if str(path).casefold() in taken:
+            fix = "write {number:02} into the name with -o"
+            raise UsageError("two files of the list have this name", where=str(path), fix=fix)
+        taken.add(str(path).casefold())
 
 
 def _refuse_other(path: Path, value: Any) -> None:

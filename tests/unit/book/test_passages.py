@@ -99,8 +99,19 @@ def test_chapters_may_be_pages_or_listed():
         ("Before", "A first word here."),
         ("After all", "A part"),
     ]
-    with pytest.raises(ValueError, match="'x' is no page and title"):
-        spoken(chapters="x")
+
+
+@pytest.mark.parametrize(
+    ("chapters", "why"),
+    [
+        ("x", "'x' is no page and title"),
+        ("\n", "it names no chapter"),
+        ("2 A\n2 B", "'2 B': a chapter of this page stands above"),
+    ],
+)
+def test_a_list_that_names_no_chapters_is_refused(chapters, why):
+    with pytest.raises(ValueError, match=why):
+        spoken(chapters=chapters)
 
 
 def test_long_paragraphs_are_several_passages():

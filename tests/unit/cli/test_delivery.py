@@ -37,8 +37,24 @@ def test_files_of_a_list_may_be_named(tmp_path):
         deliver(outcome, graph, {"texts": place})
     found = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
     assert found == {"01 The Sea.txt": "a\n", "03 On_off_ __.txt": "c\n"}
+
+
+@pytest.mark.parametrize("field", ["{else}", "{title.__class__}", "{title:.0}", "{number:99999}"])
+def test_the_name_of_a_file_holds_its_number_and_title_alone(tmp_path, field):
+    place = str(tmp_path / f"{{title}} {field}.txt")
     with pytest.raises(UsageError, match="is no name for the files of a list"):
-        outputs.check_place("texts", "text", f"{place}{{else}}", as_json=False, many=True)
+        outputs.check_place("texts", "text", place, as_json=False, many=True)
+
+
+def test_two_files_of_a_list_never_have_one_name(tmp_path):
+    values = [Value("text", text, label=label) for text, label in [("a", "Sea"), ("b", "sea")]]
+    outcome = SimpleNamespace(value=lambda name: Items(len(values), values.__getitem__))
+    graph = SimpleNamespace(outputs={"texts": (None, Kind("text", many=True))})
+    with pytest.raises(UsageError, match=r"sea\.txt: two files .*\{number:02\}"):
+        deliver(outcome, graph, {"texts": str(tmp_path / "{title}.txt")})
+    assert not list(tmp_path.iterdir())
+    deliver(outcome, graph, {"texts": str(tmp_path / "{number} {title}.txt")})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1 Sea.txt", "2 sea.txt"]
 
 
 def test_one_json_file_is_written_where_one_is_asked_for(tmp_path):

@@ -60,6 +60,15 @@ def test_the_encoding_of_a_text_is_said(tmp_path):
     assert made[""] == [f"{tmp_path}/a.txt: read as gb18030"]
 
 
+def test_a_listed_chapter_without_a_page_is_said(tmp_path):
+    document = [NAME, *({"from": "image", "page": page} for page in (1, 2))]
+    texts = {"texts": ["First page.", "Second page."], "document": document}
+    made = emitted("book-text", tmp_path / "work", **texts, chapters="1 A\n3 C *d*\n4 E")
+    assert made[""] == ["chapters left out, as no page is theirs: 3 C *d*, 4 E"]
+    made = emitted("book-text", tmp_path / "more", **texts, chapters="1 A *b*\n2 B")
+    assert "" not in made
+
+
 def test_a_book_that_is_corrected_is_taken_as_it_is(tmp_path):
     (tmp_path / "b.md").write_text("---\ntitle: T\n---\n# A\n\nText.\n")
     made = pages_of(tmp_path, tmp_path / "b.md")
