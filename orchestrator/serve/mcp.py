@@ -11,9 +11,10 @@ import json
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.errors import MMError
 from orchestrator.jobs.output_files import is_binary, media_type, pieces
 from orchestrator.jobs.results import Audio
-from orchestrator.serve.refused import Refused
+from orchestrator.serve.refused import Refused, machine_refused, refused
 from orchestrator.serve.schemas import input_schema
 from orchestrator.serve.served_job import ServedJob
 from orchestrator.serve.uploads import inputs_of
@@ -35,6 +36,7 @@ HANDSHAKES = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 """Those with one, the oldest first."""
 
 PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS = -32700, -32600, -32601, -32602
+INTERNAL_ERROR = -32603
 HEADER_MISMATCH, UNKNOWN_REVISION = -32020, -32022
 
 STATUSES = {
@@ -44,6 +46,7 @@ STATUSES = {
     HEADER_MISMATCH: 400,
     UNKNOWN_REVISION: 400,
     NO_METHOD: 404,
+    INTERNAL_ERROR: 503,
 }
 """The HTTP status of an error, in the revision without a handshake."""
 
@@ -117,6 +120,11 @@ class Tools:
             result = await self._result(message["method"], params, on_progress)
         except RpcError as error:
             return error.body(key)
+        except (MMError, OSError) as error:
+            said = refused(error) if isinstance(error, MMError) else machine_refused(error)
+            if said is None:
+                raise
+            return RpcError(INTERNAL_ERROR, said.message).body(key)
         if modern:
             result = {"resultType": "complete", **result, "_meta": {f"{META}serverInfo": SERVER}}
         return {"jsonrpc": "2.0", "id": key, "result": result}
@@ -172,7 +180,7 @@ class Tools:
             raise RpcError(INVALID_PARAMS, f"there is no tool {name!r}")
         if not isinstance(arguments, dict):
             raise RpcError(INVALID_PARAMS, "arguments is an object")
-        token = (params.get("_meta") or {}).get("progressToken")
+        token = progress_token(params)
         job = ServedJob(model, {}, self._jobs.new_directory())
         if token is not None and on_progress is not None:
             job.on_progress = lambda progress: on_progress(progress_of(token, progress))
@@ -180,8 +188,8 @@ class Tools:
             job.inputs = await self._inputs(model, arguments, job.directory)
             self._jobs.start(job)
             return await asyncio.to_thread(_content, await job.wait())
-        except Refused as refused:
-            return {"content": [{"type": "text", "text": refused.message}], "isError": True}
+        except Refused as error:
+            return {"content": [{"type": "text", "text": error.message}], "isError": True}
         finally:
             await self._jobs.cancel(job)
             self._jobs.forget(job)
@@ -250,6 +258,12 @@ def check_envelope(message: Mapping[str, Any], headers: Mapping[str, str] | None
     if version != MODERN:
         data = {"supported": [MODERN], "requested": version}
         raise RpcError(UNKNOWN_REVISION, f"revision {version} is not spoken", data)
+
+
+def progress_token(params: Any) -> Any:
+    """Return what a client calls the progress of a request by; None where it wants none."""
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    return meta.get("progressToken") if isinstance(meta, dict) else None
 
 
 def progress_of(token: Any, progress: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, Response
 
 from orchestrator.serve.answers import EVENTS, Streamed, event, watched
-from orchestrator.serve.mcp import PARSE_ERROR, STATUSES, RpcError, is_modern
+from orchestrator.serve.mcp import PARSE_ERROR, STATUSES, RpcError, is_modern, progress_token
 from orchestrator.serve.refused import Refused
 from orchestrator.serve.uploads import parsed
 
@@ -42,24 +42,19 @@ async def mcp(request: Request) -> Response:
 
 
 def _wants_progress(message: Any) -> bool:
-    params = message.get("params") if isinstance(message, dict) and "id" in message else None
-    meta = params.get("_meta") if isinstance(params, dict) else None
-    return isinstance(meta, dict) and "progressToken" in meta
+    asked = isinstance(message, dict) and "id" in message
+    return asked and progress_token(message.get("params")) is not None
 
 
 def _with_progress(tools: Tools, message: Any, headers: Mapping[str, str]) -> Response:
-    sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    sent: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
 
     def on_progress(params: Mapping[str, Any]) -> None:
         notification = {"jsonrpc": "2.0", "method": "notifications/progress", "params": params}
         sent.put_nowait(notification)
 
-    async def work() -> None:
-        answer = await tools.answer(message, headers, on_progress)
-        if answer is not None:
-            sent.put_nowait(answer)
-
-    working = asyncio.create_task(work())
+    working = asyncio.create_task(tools.answer(message, headers, on_progress))
+    working.add_done_callback(lambda _: sent.put_nowait(None))
 
     async def events() -> AsyncIterator[bytes]:
         while True:
@@ -68,9 +63,11 @@ def _with_progress(tools: Tools, message: Any, headers: Mapping[str, str]) -> Re
             except asyncio.TimeoutError:
                 yield b": still at work\n\n"
                 continue
-            yield event(one, "message")
-            if "method" not in one:
+            if one is None:
+                if (answer := working.result()) is not None:
+                    yield event(answer, "message")
                 return
+            yield event(one, "message")
 
     async def end() -> None:
         working.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,8 @@ PDF = b"%PDF-"
 MAX_URL = 4096
 MAX_PAGES = 1000
 """Pages of one request."""
+
+RANGE = re.compile(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*")
 
 
 class OcrDocument(msgspec.Struct):
@@ -190,14 +193,16 @@ def page_numbers(chosen: list[int] | str | None, count: int) -> list[int]:
     else:
         numbers = []
         for part in chosen.split(","):
-            first, dash, last = part.strip().partition("-")
-            if not first.isdecimal() or (dash and not last.isdecimal()):
-                raise Refused(400, f"pages {chosen!r}: write [0, 1] or '0-2,5'", "malformed")
-            end = min(int(last), count) if dash else int(first)
-            numbers += range(int(first), end + 1)
+            found = RANGE.fullmatch(part)
+            first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+            if last < first:
+                raise Refused(400, f"pages {part!r}: write [0, 1] or '0-2,5'", "malformed")
+            numbers += range(first, max(first, min(last, count)) + 1)
+            if len(numbers) > MAX_PAGES:  # a short text may stand for more than memory holds
+                break
     for number in numbers:
         if not 0 <= number < count:
             raise Refused(400, f"there is no page {number}: it has 0 to {count - 1}", "no_page")
     if len(numbers) > MAX_PAGES:
-        raise Refused(400, f"{len(numbers)} pages, and {MAX_PAGES} are the most", "too_many_pages")
+        raise Refused(400, f"a request may ask for {MAX_PAGES} pages", "too_many_pages")
     return numbers

@@ -114,6 +114,8 @@ def refused(error: MMError, names: Iterable[tuple[str, str]] = ()) -> Refused:
     status = next((code for kind, code in STATUSES if isinstance(error, kind)), 500)
     message = f"{error.what}; {error.fix}" if error.fix and status != 500 else error.what
     for path, name in names:
+        if error.where.startswith(path):
+            message = f"{error.where}: {message}"
         message = message.replace(path, f"input {name!r}")
     retry_after = error.retry_after
     if retry_after:

@@ -176,9 +176,7 @@ def save_data_url(url: Any, name: str, directory: Path) -> Path:
     """
     found = DATA_URL.match(url[:256]) if isinstance(url, str) else None
     if found is None:
-        raise Refused(
-            400, f"{name} takes a file: upload it as multipart, or give a data: URL", "malformed"
-        )
+        raise Refused(400, f"{name} takes a file: give a data: URL", "malformed")
     path = _new_path(directory, SUFFIXES.get((found[1] or "").lower(), ""))
     try:
         with path.open("xb") as file:
@@ -233,7 +231,8 @@ def _from_text(declared: Input, name: str, text: str) -> Any:
         if declared.type == "json":
             return parse_json(text)
     except ValueError as error:
-        raise Refused(400, f"input {name!r}: {error}", "malformed") from error
+        said = error if declared.type == "json" else f"this is no {declared.type}"
+        raise Refused(400, f"input {name!r}: {said}", "malformed") from error
     if declared.type == "boolean":
         if text.lower() not in TRUE + FALSE:
             raise Refused(400, f"input {name!r} takes true or false", "malformed")

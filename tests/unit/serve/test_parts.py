@@ -2,13 +2,25 @@
 
 import asyncio
 import contextlib
+import errno
 
 import pytest
 
 from orchestrator.core.manifest import Input
+from orchestrator.errors import SourceError
 from orchestrator.serve import security
 from orchestrator.serve.lanes import Lanes
-from orchestrator.serve.mcp import META, MODERN, RpcError, check_envelope, is_modern, tool_name
+from orchestrator.serve.mcp import (
+    META,
+    MODERN,
+    RpcError,
+    Tools,
+    check_envelope,
+    is_modern,
+    progress_token,
+    tool_name,
+)
+from orchestrator.serve.mcp_http import _with_progress
 from orchestrator.serve.metrics import Metrics
 from orchestrator.serve.ocr import page_numbers
 from orchestrator.serve.refused import Refused
@@ -16,7 +28,8 @@ from orchestrator.serve.schemas import input_schema
 from orchestrator.serve.security import Guard, host_name
 from orchestrator.serve.serve_settings import ServeSettings
 from orchestrator.serve.spool import Spool
-from orchestrator.serve.uploads import save_data_url
+from orchestrator.serve.uploaded_files import UploadedFiles
+from orchestrator.serve.uploads import from_form, save_data_url
 from tests.models import model
 
 
@@ -77,10 +90,76 @@ def test_pages_are_counted_from_0(chosen, pages):
     assert page_numbers(chosen, 4) == pages
 
 
-@pytest.mark.parametrize("chosen", [[4], [-1], "0-4", "a", "1-", "-", "0-99999999999"])
+@pytest.mark.parametrize(
+    "chosen",
+    [[4], [-1], "0-4", "a", "1-", "-", "0-99999999999", "3-1", "6-9", "9" * 5000, "0-3," * 300],
+)
 def test_pages_that_are_not_there_are_refused(chosen):
     with pytest.raises(Refused):
         page_numbers(chosen, 4)
+
+
+def test_a_short_text_for_many_pages_is_refused_before_they_are_listed():
+    with pytest.raises(Refused, match="1000 pages"):
+        page_numbers("0-999,0,x", 1000)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("http://[", None),
+        ("https://a.example/x.pdf", None),
+        ("/v1/files/a/content?expires=9&signature=\u00e9", "wrong"),
+        ("/v1/files/a/content?expires=" + "9" * 4000, "wrong"),
+    ],
+)
+def test_an_address_that_we_did_not_sign_names_no_file(tmp_path, url, says):
+    files = UploadedFiles(tmp_path)
+    if says is None:
+        assert files.signed(url) is None
+    else:
+        with pytest.raises(Refused, match=says):
+            files.signed(url)
+
+
+@pytest.mark.parametrize(("kind", "text"), [("integer", "9" * 5000), ("number", "fast")])
+def test_a_field_that_is_no_number_is_a_sentence(tmp_path, kind, text):
+    declared = model(tmp_path, "m").manifest
+    declared.inputs["n"] = Input(type=kind)
+    with pytest.raises(Refused, match=f"^input 'n': this is no {kind}$"):
+        asyncio.run(from_form(declared, "n", text, tmp_path))
+
+
+class Broken:
+    """Models that cannot be looked at, or not in the way that they raise."""
+
+    def __init__(self, error):
+        self.error = error
+
+    async def all(self):
+        raise self.error
+
+
+def test_an_agent_gets_an_answer_where_the_machine_refuses():
+    ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"_meta": [1]}}
+    for error in (OSError(errno.ENOSPC, "no", "/home/me/x"), SourceError("no such weights")):
+        answer = asyncio.run(Tools(Broken(error), None).answer(ask))
+        assert answer["error"]["code"] == -32603
+        assert "/home" not in answer["error"]["message"]
+
+
+def test_a_stream_of_progress_ends_where_its_call_fails():
+    async def main():
+        tools = Tools(Broken(ValueError("a fault")), None)
+        ask = {"id": 1, "method": "tools/list", "params": {"_meta": {"progressToken": 1}}}
+        stream = _with_progress(tools, ask, {})
+        with pytest.raises(ValueError, match="a fault"):
+            await asyncio.wait_for(stream({}, asyncio.Event().wait, sink), 20)
+
+    async def sink(message):
+        pass
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(
@@ -279,6 +358,11 @@ def test_an_envelope_that_is_wrong_is_an_error(headers, meta, code):
     with pytest.raises(RpcError) as error:
         check_envelope(message(**meta), headers)
     assert error.value.code == code
+
+
+def test_progress_is_asked_for_by_an_object():
+    assert progress_token({"_meta": {"progressToken": 0}}) == 0
+    assert progress_token({"_meta": [1]}) is None
 
 
 def test_a_tools_name_is_one_that_every_client_takes():

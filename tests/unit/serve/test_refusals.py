@@ -54,6 +54,9 @@ def test_inputs_are_named_and_paths_are_not():
     error = Rejected("/home/me/jobs/1/upload-0.png is not an image", where="/home/me/x.yaml")
     said = refused(error, [("/home/me/jobs/1/upload-0.png", "image")]).message
     assert said == "input 'image' is not an image"
+    error = UsageError("is no PDF that can be read", where="/home/me/jobs/1/upload-0#page=2")
+    said = refused(error, [("/home/me/jobs/1/upload-0", "document")]).message
+    assert said == "input 'document'#page=2: is no PDF that can be read"
 
 
 @pytest.mark.parametrize(
