@@ -110,7 +110,9 @@ def check_place(name: str, kind: str, path: str, *, as_json: bool, many: bool = 
         try:
             target.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"cannot be made ({error.strerror})", where=path) from error
+            fix = "choose another place with -o"
+            raise UsageError(f"cannot be made ({error.strerror})", where=path, fix=fix) from error
+        _check_access(target, path)
     else:
         if many and kind in BINARY_TYPES:
             what = f"a list of {kind} does not fit into JSON"
@@ -132,14 +134,16 @@ def item_place(template: str, number: int, title: str) -> str:
     """Return the path of an item of a list; what cannot stand in a name is `_` in it.
 
     Raises:
-        UsageError: When the template holds anything but `{number}` and `{title}`.
+        UsageError: When the template holds anything but `{number}` and `{title}`, or has them
+            in its directory.
     """
     plain = "".join(
         "_" if each in '/\\:*?"<>|' or not each.isprintable() else each for each in title
     )
     values = {"number": number, "title": plain.strip(". ")[:100]}
-    if re.search(r"[{}]", _FIELD.sub("", template)):
-        fix = "write {number:02} and {title} alone"
+    place = Path(template)
+    if is_template(str(place.parent)) or re.search(r"[{}]", _FIELD.sub("", place.name)):
+        fix = "write {number:02} and {title} alone, behind the last /"
         raise UsageError("is no name for the files of a list", where=template, fix=fix)
     return _FIELD.sub(lambda field: field[0].format(**values), template)
 
@@ -194,7 +198,11 @@ def check_writable(path: str) -> None:
         make = f"run: mkdir -p {shlex.quote(str(parent))}"
         raise UsageError("its directory does not exist", where=path, fix=make)
     special = target.exists() and not stat.S_ISREG(target.stat().st_mode)
-    if not os.access(target if special else parent, os.W_OK):
+    _check_access(target if special else parent, path)
+
+
+def _check_access(target: Path, path: str) -> None:
+    if not os.access(target, os.W_OK):
         raise UsageError(
             "its directory cannot be written to", where=path, fix="choose another place with -o"
         )

@@ -39,7 +39,9 @@ def test_files_of_a_list_may_be_named(tmp_path):
     assert found == {"01 The Sea.txt": "a\n", "03 On_off_ __.txt": "c\n"}
 
 
-@pytest.mark.parametrize("field", ["{else}", "{title.__class__}", "{title:.0}", "{number:99999}"])
+@pytest.mark.parametrize(
+    "field", ["{else}", "{title.__class__}", "{title:.0}", "{number:99999}", "/x"]
+)
 def test_the_name_of_a_file_holds_its_number_and_title_alone(tmp_path, field):
     place = str(tmp_path / f"{{title}} {field}.txt")
     with pytest.raises(UsageError, match="is no name for the files of a list"):

@@ -1,7 +1,9 @@
 """Where outputs may go, and what files and JSON have of them."""
 
 import json
+import os
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +74,15 @@ def test_the_directory_of_a_list_is_made_and_nothing_else(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="is a file, and a list goes to a directory"):
         outputs.check_place("pages", "image", str(tmp_path / "file"), as_json=False, many=True)
+    with pytest.raises(UsageError, match=r"cannot be made \(.*\); choose another place with -o"):
+        outputs.check_place("pages", "image", str(tmp_path / "file/a"), as_json=False, many=True)
+
+
+@pytest.mark.parametrize("name", ["", "{title}.png"])
+def test_a_directory_that_takes_no_file_is_refused_before(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)  # as for root
+    with pytest.raises(UsageError, match="its directory cannot be written to"):
+        outputs.check_place("pages", "image", f"{tmp_path}/{name}", as_json=False, many=True)
 
 
 @pytest.mark.parametrize(
