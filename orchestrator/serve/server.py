@@ -138,8 +138,10 @@ def serve(
 
     Raises:
         UsageError: When the address cannot be had.
+        EnvironmentFailure: When the user's home cannot be written.
     """
     allow_open_files(FILES)
+    workspace.home.prepare()
     listening = listen(settings)
     host, port = listening.getsockname()[:2]
     app = Application(settings, workspace, write_log)
