@@ -107,6 +107,9 @@ def _token(path: Path) -> str:
     """
     from orchestrator.system.files import naming
 
+    make = f"make one: (umask 077; openssl rand -hex 32 > {shlex.quote(str(path))})"
+    if not path.exists():
+        raise UsageError("there is no such file", where=str(path), fix=make)
     with naming(path):
         mode = path.stat().st_mode
         token = path.read_text(encoding="latin-1").strip()
@@ -114,12 +117,12 @@ def _token(path: Path) -> str:
         close = f"run: chmod 600 {shlex.quote(str(path))}"
         raise UsageError("others may read this file", where=str(path), fix=close)
     if not token:
-        raise UsageError("there is no token in this file", where=str(path))
+        raise UsageError("there is no token in this file", where=str(path), fix=make)
     if not (token.isascii() and token.isprintable() and " " not in token):
         raise UsageError(
             "the token in this file is not one word of ASCII letters, digits and signs",
             where=str(path),
-            fix=f"make one: openssl rand -hex 32 > {shlex.quote(str(path))}",
+            fix=make,
         )
     return token
 

@@ -187,7 +187,11 @@ class RuntimeDirectory(msgspec.Struct, frozen=True):
 
         Args:
             pause: Called between two looks while another starts one; what it raises ends the wait.
+
+        Raises:
+            UsageError: As `runtime_directory`: it is made again where something has removed it.
         """
+        _make(self.path)
         lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             while not _lock(lock):
@@ -245,6 +249,11 @@ def runtime_directory(variables: Mapping[str, str]) -> RuntimeDirectory:
     """
     path = chosen_directory(variables)
     _check_length(path)
+    _make(path)
+    return RuntimeDirectory(path)
+
+
+def _make(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
@@ -255,7 +264,6 @@ def runtime_directory(variables: Mapping[str, str]) -> RuntimeDirectory:
             fix=remedy(error, "set MM_RUNTIME_DIR to a directory of yours"),
         ) from error
     _check_rights(path, found)
-    return RuntimeDirectory(path)
 
 
 def look_at_runtime_directory(variables: Mapping[str, str]) -> RuntimeDirectory | None:

@@ -180,10 +180,14 @@ class Application:
             ]
             self._write_log(" ".join(words))
 
-    async def drain(self) -> None:
-        """Take no more jobs, and let those that run end; those that last too long are cancelled."""
+    async def drain(self, seconds: float | None = None) -> None:
+        """Take no more jobs, and let those that run end; those that last too long are cancelled.
+
+        Args:
+            seconds: How long that is; by default as the settings say.
+        """
         if self._jobs is not None:
-            await self._jobs.drain(self._settings.drain)
+            await self._jobs.drain(self._settings.drain if seconds is None else seconds)
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:

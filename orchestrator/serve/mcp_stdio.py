@@ -56,7 +56,7 @@ async def _serve(
             tools = Tools(ServedModels(workspace, names), jobs, paths=True)
 
             def send(message: Mapping[str, Any]) -> None:
-                write(json.dumps(message, ensure_ascii=False).encode() + b"\n")
+                write(json.dumps(message).encode() + b"\n")
 
             async def work(message: Any) -> None:
                 answer = await tools.answer(

@@ -36,7 +36,7 @@ CLIENT_CLOSED = 499
 STATUSES: tuple[tuple[type[MMError], int], ...] = (
     (UsageError, 400),
     (Rejected, 400),
-    (PathRefused, 400),
+    (PathRefused, 503),
     (ManifestError, 503),
     (EnvironmentFailure, 503),
     (SourceError, 503),

@@ -20,6 +20,7 @@ from orchestrator.system.files import allow_open_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from orchestrator.serve.serve_settings import ServeSettings
     from orchestrator.workspace import Workspace
@@ -87,7 +88,13 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         draining = asyncio.create_task(self._mm.drain())
         await super().shutdown(sockets)
+        if self.force_exit:
+            await self._mm.drain(0)
         await draining
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit  # uvicorn's own has SIGINT alone end it at once
+        super().handle_exit(sig, frame)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -138,8 +145,10 @@ def serve(
 
     Raises:
         UsageError: When the address cannot be had.
+        EnvironmentFailure: When the user's home cannot be written.
     """
     allow_open_files(FILES)
+    workspace.home.prepare()
     listening = listen(settings)
     host, port = listening.getsockname()[:2]
     app = Application(settings, workspace, write_log)

@@ -598,10 +598,12 @@ def test_an_agent_that_is_interrupted_or_leaves_ends_the_server(world):
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **world},
         ) as server:  # fmt: skip
             ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
-            server.stdin.write(json.dumps(ping).encode() + b"\nno json\n")
+            odd = {**ping, "id": "\ud800"}
+            lines = [json.dumps(ping).encode(), b"no json", json.dumps(odd).encode()]
+            server.stdin.write(b"".join(line + b"\n" for line in lines))
             server.stdin.flush()
-            answers = [json.loads(server.stdout.readline()) for _ in range(2)]
-            assert {each.get("id") for each in answers} == {1, None}
+            answers = [json.loads(server.stdout.readline()) for _ in lines]
+            assert {each.get("id") for each in answers} == {1, None, "\ud800"}
             if end == "leaves":
                 server.stdin.close()
             else:
@@ -744,3 +746,15 @@ def test_a_port_that_is_taken_is_a_sentence(world, command):
     )  # fmt: skip
     assert refused.returncode == 2
     assert "--port 0" in refused.stderr
+
+
+def test_a_home_that_cannot_be_written_is_a_sentence(tmp_path):
+    (tmp_path / "home").write_text("")
+    refused = subprocess.run(
+        [*MM, "serve", "--port", "0"],
+        env={**os.environ, "MM_HOME": str(tmp_path / "home")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "set MM_HOME to a directory of yours" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert "listening" not in refused.stderr

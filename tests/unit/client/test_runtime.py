@@ -177,3 +177,12 @@ def long_directory(root):
     path = root / ("x" * 100)
     path.mkdir(exist_ok=True)
     return path
+
+
+def test_a_directory_that_was_removed_is_made_again_for_the_next_worker(tmp_path):
+    runtime = RuntimeDirectory(tmp_path / "run")
+    with runtime.starting():
+        assert stat.S_IMODE(runtime.path.stat().st_mode) == 0o700
+    runtime.path.chmod(0o777)
+    with pytest.raises(UsageError), runtime.starting():
+        pass

@@ -51,7 +51,7 @@ class World:
 
     def __init__(self, tmp_path, left):
         self.runtime = RuntimeDirectory(tmp_path / "run")
-        self.runtime.path.mkdir()
+        self.runtime.path.mkdir(0o700)
         self.memory = FakeMemory(left)
         self.notes = Notes()
         self.resources = Resources(self.runtime, self.memory, self.notes)

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import errno
+import signal
 
 import pytest
+import uvicorn
 
 from orchestrator.core.manifest import Input
 from orchestrator.errors import SourceError
@@ -27,6 +29,7 @@ from orchestrator.serve.refused import Refused
 from orchestrator.serve.schemas import input_schema
 from orchestrator.serve.security import Guard, host_name
 from orchestrator.serve.serve_settings import ServeSettings
+from orchestrator.serve.server import _Server
 from orchestrator.serve.spool import Spool
 from orchestrator.serve.uploaded_files import UploadedFiles
 from orchestrator.serve.uploads import from_form, save_data_url
@@ -380,3 +383,25 @@ def test_counters_are_printed_for_prometheus():
     assert 'mm_jobs_queued{model="m"} 1' in text
     assert 'mm_bytes_total{direction="in"} 7' in text
     assert 'mm_worker_memory_bytes{model="m",pid="7"} 1024' in text
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_cancels_what_runs(sent):
+    class App:
+        cancelled = asyncio.Event()
+
+        async def drain(self, seconds=None):
+            if seconds == 0:
+                self.cancelled.set()
+            await self.cancelled.wait()
+
+    async def main():
+        app = App()
+        server = _Server(uvicorn.Config(app), app)
+        server.servers = []
+        server.handle_exit(sent, None)
+        assert not server.force_exit
+        server.handle_exit(sent, None)
+        await asyncio.wait_for(server.shutdown([]), 20)
+
+    asyncio.run(main())

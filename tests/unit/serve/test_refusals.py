@@ -12,6 +12,7 @@ from orchestrator.errors import (
     EnvironmentFailure,
     JobFailed,
     MemoryRefused,
+    PathRefused,
     Rejected,
     SourceError,
     TimedOut,
@@ -25,6 +26,7 @@ from orchestrator.serve.refused import Refused, machine_refused, refused, withou
     [
         (UsageError("a"), 400),
         (Rejected("a"), 400),
+        (PathRefused("a"), 503),
         (SourceError("a"), 503),
         (EnvironmentFailure("a"), 503),
         (MemoryRefused("a"), 503),
@@ -91,8 +93,15 @@ def test_a_token_that_no_header_holds_is_refused(tmp_path, text):
     path = tmp_path / "token"
     path.write_text(text)
     path.chmod(0o600)
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as error:
         _token(path)
+    assert f"openssl rand -hex 32 > {path}" in error.value.fix
+
+
+def test_a_token_that_is_not_there_comes_with_the_command_that_makes_it(tmp_path):
+    with pytest.raises(UsageError, match="there is no such file") as error:
+        _token(tmp_path / "token")
+    assert f"openssl rand -hex 32 > {tmp_path / 'token'}" in error.value.fix
 
 
 def test_an_origin_is_written_as_browsers_send_it():
