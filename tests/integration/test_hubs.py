@@ -311,5 +311,6 @@ def test_the_commands(mm, hub, tmp_path, variables):
     assert offline.code == 4
     assert offline.sentence == (
         "mm: HF_HUB_OFFLINE forbids the network, and tiny is to be pulled; "
-        "unset HF_HUB_OFFLINE, or use a directory that you have: mm model add tiny DIR"
+        "unset HF_HUB_OFFLINE, or use a directory that you have: "
+        f"mm --manifests={tmp_path / 'manifests'} model add tiny DIR"
     )
