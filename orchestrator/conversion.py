@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec.structs import asdict, replace
 
 from orchestrator.catalog import Declared
@@ -12,7 +13,7 @@ from orchestrator.catalog.runners import wrapped
 from orchestrator.core.manifest import QUANTIZED, Input, Output
 from orchestrator.core.runner_check import names_bound
 from orchestrator.engines.preparing import LocalPreparer
-from orchestrator.errors import UsageError
+from orchestrator.errors import OutputError, UsageError
 from orchestrator.jobs.cancellation import asked_to_stop
 from orchestrator.jobs.job import Job
 from orchestrator.session import Session
@@ -97,8 +98,11 @@ def convert(
         job = Job(declared.name, given, cancellation=cancellation, on_event=on_event)
         job = replace(job, models={choice_key(job): model})
         with Session(workspace=workspace) as session:
-            kept: list[str] = session.execute(job)["kept"]
-        return kept
+            kept = session.execute(job)["kept"]
+        try:
+            return msgspec.convert(kept, list[str])
+        except msgspec.ValidationError as error:
+            raise OutputError(f"convert returned no names of files: {error}") from error
 
     stopped = asked_to_stop(cancellation)
     return workspace.sources.convert(declared, precision, fill, stopped=stopped)

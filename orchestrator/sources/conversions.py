@@ -14,7 +14,7 @@ import msgspec
 
 from orchestrator.core.canonical import digest, short
 from orchestrator.core.units import format_size
-from orchestrator.errors import JobFailed, SourceError
+from orchestrator.errors import JobFailed, OutputError, SourceError
 from orchestrator.sources.model_files import FileRecord, SourceRecord, describe, system_errors
 from orchestrator.system.content_store import ContentStore
 from orchestrator.system.copying import copy_file
@@ -87,6 +87,7 @@ class Conversions:
 
         Raises:
             SourceError: When the disk is too small or cannot be written.
+            OutputError: When `fill` keeps what is no file of the original.
         """
         about = [FORMAT, declared.manifest.env, declared.precision, original.digest]
         name = digest(about)
@@ -138,6 +139,8 @@ class Conversions:
                 self._refuse(directory, original.size)
             raise
         for each in kept:
+            if each not in original.files:
+                raise OutputError(f"convert keeps {each!r}, which is no file of the original")
             target = folder.joinpath(*each.split("/"))
             target.parent.mkdir(parents=True, exist_ok=True)
             copy_file(original.file(each).resolve(), target)

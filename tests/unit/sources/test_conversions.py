@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from orchestrator.errors import JobFailed, SourceError
+from orchestrator.errors import JobFailed, OutputError, SourceError
 from orchestrator.sources.conversions import FULL, MARGIN, Conversions
 from orchestrator.sources.model_sources import Sources
 from orchestrator.system.home import Home
@@ -72,6 +72,13 @@ def test_what_ends_a_conversion_leaves_nothing_of_it(sources, declared, error):
     assert sources.conversions.directories() == ()
     with pytest.raises(SourceError, match="needs its weights of 4bit"):
         sources.ready(declared.at("4bit"))
+
+
+@pytest.mark.parametrize("name", ["absent.json", "../weights/config.json", "/etc/hostname"])
+def test_no_other_file_than_the_original_s_is_kept(sources, declared, name):
+    with pytest.raises(OutputError, match="which is no file of the original"):
+        sources.convert(declared, "4bit", lambda _: [name])
+    assert sources.conversions.directories() == ()
 
 
 def test_what_a_kill_has_left_is_pruned_or_made_anew(sources, declared):
