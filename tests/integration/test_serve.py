@@ -396,6 +396,9 @@ def test_any_model_by_curls_ways(http):
         "/models/tts", data={"text": "one", "speed": "2"}, headers={"Accept": "audio/wav"}
     )
     assert form.content[:4] == b"RIFF"
+    called = {"Accept": "audio/wav", "Content-Type": "application/x-www-form-urlencoded"}
+    object_by_d = http.post("/models/tts", content=b' {"text": "one", "speed": 2}', headers=called)
+    assert object_by_d.content == form.content
     assert "speed" in str(http.get("/openapi.json").json()["paths"]["/models/speaker"])
     told = http.post("/models/tts", json={"text": "a b"}, headers={"Accept": "text/event-stream"})
     kinds = [kind for kind, _ in events(told.text)]
