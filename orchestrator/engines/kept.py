@@ -340,7 +340,9 @@ class KeptEngine:
 
         with self._resources.wait(job, model, "its worker, which another mm starts") as wait:
             # Its first client's request to load the model comes first.
-            while self._runtime.status(record.id).state is WorkerState.NEW and self._serves(record):
+            while self._runtime.status(record.id).state is WorkerState.NEW:
+                if not self._serves(record):
+                    return None  # its client is gone; a request would make it look new again
                 wait.pause()
             try:
                 connect(worker, check=check)
