@@ -117,11 +117,3 @@ class BookReader:
         self._fields.update({name: value for name, value in fields.items() if value})
         self._elements += more.elements
         return more.elements
-
-
-def book_of(document: Iterable[Mapping[str, Any]], readings: Readings) -> Book:
-    """Return the book that a document holds, at once."""
-    reader = BookReader(document, readings)
-    for _ in reader.elements():
-        pass
-    return reader.book()

@@ -139,12 +139,6 @@ class BookText:
                 )
 
 
-def elements_of(pages: Iterable[Page]) -> list[Element]:
-    """Return the elements of consecutive pages."""
-    text = BookText(pages)
-    return list(text.levelled(list(text)))
-
-
 def _part(block: Block, page: int, titles: Sequence[str], usual: float) -> _Part:
     """Return a block as a part: as a heading where number, contents or size say so."""
     text = block.text

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from orchestrator.catalog import Declared
     from orchestrator.core.manifest import Manifest, Source
     from orchestrator.core.patching import Conditions
-    from orchestrator.sources.conversions import Conversions
+    from orchestrator.sources.converted_weights import Conversions
     from orchestrator.sources.overlays import Overlay
     from orchestrator.system.home import Home
 
@@ -63,7 +63,7 @@ class Sources:
     @cached_property
     def conversions(self) -> Conversions:
         """What was converted here."""
-        from orchestrator.sources.conversions import Conversions
+        from orchestrator.sources.converted_weights import Conversions
 
         return Conversions(self.home)
 

@@ -9,9 +9,10 @@ from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
 
-from orchestrator.book.pages import Readings, book_of
+from orchestrator.book.pages import Readings
 from tests.books.layouts import BOOKS, HELD_OUT, UNSEEN
 from tests.books.score import error, headings, lines_of_verse, spoken
+from tests.books.whole import book_of
 
 RECORDED = Path(__file__).with_name("recorded")
 

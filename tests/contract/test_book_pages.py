@@ -5,13 +5,14 @@ import contextlib
 import pytest
 from PIL import Image
 
-from orchestrator.book.pages import Readings, book_of
+from orchestrator.book.pages import Readings
 from orchestrator.errors import UsageError
 from orchestrator.jobs.cancellation import Cancellation
 from orchestrator.steps import Emit, builtin
 from tests.books.layouts import BOOKS
 from tests.books.score import error, headings, spoken
 from tests.books.typeset import Run, Sheet, pdf, typeset
+from tests.books.whole import book_of
 from tests.pdf_files import locked, many_pages
 from tests.unit.steps.test_book import emitted
 

@@ -5,7 +5,8 @@ import pytest
 from orchestrator.book.boxes import page_of_boxes
 from orchestrator.book.layout import Line
 from orchestrator.book.margins import margin_numbers, numbers_beside
-from orchestrator.book.pages import Readings, book_of
+from orchestrator.book.pages import Readings
+from tests.books.whole import book_of
 
 
 def line(text, row, left, width=None, high=28):

@@ -8,13 +8,14 @@ from orchestrator.book.book_file import parsed, written
 from orchestrator.book.content import Book
 from orchestrator.book.layout import page_of_markdown
 from orchestrator.book.running import AHEAD
-from orchestrator.book.text import BookText, elements_of
+from orchestrator.book.text import BookText
 from orchestrator.book.text_layer import lines_of_layer, page_of_layer
 from tests.books.evaluate import kinds, read
 from tests.books.layouts import BOOKS, HELD_OUT, OUT_OF_ORDER
 from tests.books.score import error, headings, lines_of_verse, spoken
 from tests.books.texts import english
 from tests.books.typeset import BUILT_IN, lines, typeset
+from tests.books.whole import elements_of
 
 ALL = BOOKS | HELD_OUT
 NAMES = sorted(ALL.keys() - OUT_OF_ORDER)

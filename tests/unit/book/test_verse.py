@@ -5,7 +5,7 @@ import pytest
 
 from orchestrator.book.boxes import page_of_boxes
 from orchestrator.book.layout import Block, Line, Page
-from orchestrator.book.text import elements_of
+from tests.books.whole import elements_of
 
 PROSE = (
     "The verses gathered here were made over a period of some",

@@ -8,7 +8,7 @@ from orchestrator.errors import SourceError, UsageError
 from orchestrator.workspace import Workspace
 from tests.models import Notes
 from tests.unit.catalog.worlds import write_model
-from tests.unit.sources.test_conversions import GIVEN
+from tests.unit.sources.test_converted_weights import GIVEN
 
 
 @pytest.fixture

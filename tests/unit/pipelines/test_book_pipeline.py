@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 from orchestrator.book import margins, passages, running
-from orchestrator.book.pages import Readings, book_of
+from orchestrator.book.pages import Readings
 from orchestrator.errors import JobFailed
 from orchestrator.pipelines import readiness
 from orchestrator.steps.plain_text import plain_text
 from tests.books.layouts import BOOKS
+from tests.books.whole import book_of
 from tests.pages.texts import ENGLISH
 from tests.unit.pipelines.fakes import FakeModels, Run, sound
 

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from orchestrator.errors import JobFailed, OutputError, SourceError
-from orchestrator.sources.conversions import FULL, MARGIN, Conversions
+from orchestrator.sources.converted_weights import FULL, MARGIN, Conversions
 from orchestrator.sources.model_sources import Sources
 from orchestrator.system.home import Home
 from orchestrator.system.reporter import Silent
